@@ -1,0 +1,176 @@
+//! The central service catalogue: what exists, who owns it, and where it may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{EnvironmentName, EnvironmentTypeName, Place, ServiceName, TeamName};
+
+/// How a new release becomes the live one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrategyKind {
+    /// Double the group, keep the new half.
+    ScaleUp,
+}
+
+impl std::fmt::Display for StrategyKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ScaleUp => "scale-up",
+        })
+    }
+}
+
+/// People who own services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Team {
+    /// Unique name.
+    pub name: TeamName,
+    /// What the team does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Where to reach them: an e-mail address, a channel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub contact: String,
+}
+
+/// A catalogued deployable with an owning team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Unique name.
+    pub name: ServiceName,
+    /// The team that answers for it.
+    pub owner: TeamName,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The environment types it may be deployed to. Closed by default: empty means nowhere.
+    #[serde(default)]
+    pub environment_types: BTreeSet<EnvironmentTypeName>,
+    /// The strategies it may be deployed with.
+    #[serde(default = "every_strategy")]
+    pub strategies: BTreeSet<StrategyKind>,
+}
+
+fn every_strategy() -> BTreeSet<StrategyKind> {
+    BTreeSet::from([StrategyKind::ScaleUp])
+}
+
+/// A class of environments that carries policy, such as `staging` or `production`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentType {
+    /// Unique name.
+    pub name: EnvironmentTypeName,
+    /// What this class is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// Where services run for a purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Unique name.
+    pub name: EnvironmentName,
+    /// Its class.
+    pub environment_type: EnvironmentTypeName,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Most instances that may run here at once, doubling included. `None`: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_limit: Option<u32>,
+}
+
+/// The capacity of one service in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerGroup {
+    /// The service that runs here.
+    pub service: ServiceName,
+    /// The environment it runs in.
+    pub environment: EnvironmentName,
+    /// How many instances. With `autoscaling`, how many at the very first deployment.
+    pub size: u32,
+    /// The group scales itself between these bounds; the live desired count is then respected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Bounds>,
+    /// Never more instances than this, not even during a deployment. `None`: twice the size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_limit: Option<u32>,
+    /// The zones instances are spread over.
+    #[serde(default = "default_zones")]
+    pub zones: Vec<String>,
+    /// One slice, or two for blue/green.
+    #[serde(default = "one")]
+    pub slices: u8,
+    /// When an instance counts as healthy.
+    #[serde(default)]
+    pub health: HealthCheck,
+    /// How long requests in flight may take to finish before an instance is stopped, in seconds.
+    #[serde(default = "default_drain_seconds")]
+    pub drain_seconds: u32,
+    /// Environment variables of the instances. `PORT` is set by the provider.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Bounds of a group's own autoscaling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Never fewer.
+    pub min: u32,
+    /// Never more, outside of deployments.
+    pub max: u32,
+}
+
+/// When an instance counts as healthy: an HTTP GET that answers 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthCheck {
+    /// The path asked for.
+    pub path: String,
+    /// Time between two checks, in milliseconds.
+    pub interval_ms: u32,
+    /// A check that takes longer has failed, in milliseconds.
+    pub timeout_ms: u32,
+    /// So many passes in a row make an instance healthy.
+    pub healthy_threshold: u32,
+    /// So many failures in a row make it unhealthy.
+    pub unhealthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            path: "/health".to_owned(),
+            interval_ms: 1000,
+            timeout_ms: 1000,
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+        }
+    }
+}
+
+fn default_zones() -> Vec<String> {
+    ["a", "b", "c"].map(str::to_owned).to_vec()
+}
+fn one() -> u8 {
+    1
+}
+fn default_drain_seconds() -> u32 {
+    10
+}
+
+impl ServerGroup {
+    /// Which service, where.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { service: self.service.clone(), environment: self.environment.clone() }
+    }
+}

@@ -1,0 +1,94 @@
+//! What can be asked of a provider. Each effect is one idempotent request.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::ServerGroup,
+    names::{DeploymentId, Place},
+    observation::{InstanceId, Sizes, Slice, Weights},
+    release::Launch,
+};
+
+/// The server group that an observation or an effect is about, with its settings as they were when
+/// the deployment began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which service, where.
+    pub place: Place,
+    /// The settings.
+    pub group: ServerGroup,
+}
+
+/// One idempotent request to a provider. Asking twice is the same as asking once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Start new instances from `launch` from now on; running ones stay as they are. `None` gives
+    /// back the state of a slice in which nothing was ever launched.
+    SetLaunch {
+        /// Where.
+        slice: Slice,
+        /// What new instances are started from.
+        launch: Option<Launch>,
+    },
+    /// Set all three sizes in one request. The provider starts what is missing, and stops what is
+    /// too many by *its own* rules among the instances that are not protected.
+    SetSizes {
+        /// Where.
+        slice: Slice,
+        /// The new sizes.
+        sizes: Sizes,
+    },
+    /// Protect instances from scale-in, or stop protecting them. Ids that are gone are ignored.
+    /// At most [`PROTECT_IDS_MAX`] ids.
+    SetProtection {
+        /// Where.
+        slice: Slice,
+        /// Which instances.
+        instances: Vec<InstanceId>,
+        /// Protect (`true`) or stop protecting.
+        protected: bool,
+    },
+    /// Switch the provider's own rebalancing between zones off or on.
+    SetRebalancing {
+        /// Where.
+        slice: Slice,
+        /// Off (`true`) or on.
+        suspended: bool,
+    },
+    /// Stop one instance; the group starts another in its place from what it launches now. Never
+    /// asked of an instance that is healthy.
+    Replace {
+        /// Where.
+        slice: Slice,
+        /// Which instance.
+        instance: InstanceId,
+    },
+    /// Split users between slices. Percent, summing to 100 (or empty: nobody is served).
+    SetWeights {
+        /// The new weights.
+        weights: Weights,
+    },
+}
+
+/// Most instance ids in one [`Effect::SetProtection`] (AWS SetInstanceProtection takes 50).
+pub const PROTECT_IDS_MAX: usize = 50;
+
+/// Says which deployment asks, and how far it had come.
+///
+/// Ids of deployments sort by time and versions only grow, so tokens are ordered. A provider that
+/// can remember the last token it accepted for a place refuses older ones: an engine that was
+/// frozen in the middle of a turn and wakes up late then changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Token {
+    /// The deployment that asks.
+    pub deployment: DeploymentId,
+    /// The version of its journal entry that the engine decided from.
+    pub version: u64,
+}
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.deployment, self.version)
+    }
+}

@@ -1,0 +1,19 @@
+//! The nouns, rules and plans of Pointsman, without the world.
+//!
+//! Everything here is a value or a pure function over values. Time comes in as an argument, identity
+//! comes in as an argument, and nothing here can fail for a reason outside of its arguments.
+//!
+//! Invariant: no I/O, no clock, no randomness, no async. `clippy.toml` of this crate and
+//! `crates/pointsman/tests/rooms.rs` hold us to it.
+//!
+//! Where to start: [`plan::plan`] turns a strategy into steps, [`decide::decide`] looks at one step and
+//! one observation and says what to do next, [`governance::admit`] says who may start at all.
+
+#![warn(missing_docs)]
+
+pub mod catalogue;
+pub mod effect;
+pub mod names;
+pub mod observation;
+pub mod release;
+pub mod time;

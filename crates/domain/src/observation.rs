@@ -1,0 +1,163 @@
+//! What a provider sees of one server group at one moment.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::Version,
+    release::{Launch, LaunchId},
+    time::UnixMs,
+};
+
+/// One of the two instance groups of a server group. A group with one slice uses [`Slice::Blue`].
+///
+/// Invariant: rules never ask for a colour; they ask for a role (live, next, stable, failed), and
+/// the plan says which slice has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slice {
+    /// The first, and with `slices: 1` the only one.
+    Blue,
+    /// The second.
+    Green,
+}
+
+impl std::fmt::Display for Slice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Blue => "blue",
+            Self::Green => "green",
+        })
+    }
+}
+
+/// The provider's own id of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InstanceId(pub String);
+
+impl std::fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How users are split between slices, in percent. Slices that are not named have weight 0.
+pub type Weights = BTreeMap<Slice, u8>;
+
+/// The capacity settings of a slice. Invariant: `min <= desired <= max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sizes {
+    /// The group's own autoscaling never goes below this.
+    pub min: u32,
+    /// How many instances the provider keeps.
+    pub desired: u32,
+    /// The group's own autoscaling never goes above this.
+    pub max: u32,
+}
+
+/// Everything that a provider sees of one server group at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observation {
+    /// When the provider looked. May lie in the past: providers are eventually consistent.
+    pub at: UnixMs,
+    /// The slices that exist. A slice that was never filled may be missing.
+    pub slices: BTreeMap<Slice, SliceSeen>,
+    /// The weights that routers were *seen to serve*, never the ones that somebody asked for.
+    pub weights: Weights,
+}
+
+/// What is seen of one slice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SliceSeen {
+    /// Capacity settings.
+    pub sizes: Sizes,
+    /// What new instances are started from; `None` when nothing was ever launched here.
+    pub launches: Option<Launch>,
+    /// The provider's own rebalancing between zones is switched off (AWS: AZRebalance suspended).
+    pub rebalancing_suspended: bool,
+    /// Every instance that the provider lists, dying ones included.
+    pub instances: Vec<Instance>,
+}
+
+/// One running copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The provider's id.
+    pub id: InstanceId,
+    /// What it was started from.
+    pub launch: LaunchId,
+    /// The version it runs, for people.
+    pub version: Version,
+    /// The zone it is in.
+    pub zone: String,
+    /// Where it is in its life.
+    pub state: InstanceState,
+    /// Protected from scale-in.
+    pub protected: bool,
+    /// When it was started.
+    pub started_at: UnixMs,
+}
+
+/// Where an instance is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Started, not yet healthy for the first time.
+    Pending,
+    /// Healthy by the group's health check *and* known to every router that serves the slice.
+    Healthy,
+    /// Was healthy or should be by now, and is not. The provider replaces it.
+    Unhealthy,
+    /// Gets no new requests; those in flight are finished. Neither gone nor a straggler.
+    Draining,
+    /// Being stopped. Neither gone nor a straggler.
+    Terminating,
+}
+
+impl InstanceState {
+    /// Counts towards the size of its group: anything but draining and terminating.
+    #[must_use]
+    pub fn is_present(self) -> bool {
+        matches!(self, Self::Pending | Self::Healthy | Self::Unhealthy)
+    }
+}
+
+impl Observation {
+    /// What is seen of `slice`; an empty slice when the provider knows of none.
+    #[must_use]
+    pub fn slice(&self, slice: Slice) -> SliceSeen {
+        self.slices.get(&slice).cloned().unwrap_or_default()
+    }
+}
+
+impl SliceSeen {
+    /// The instances that count towards the size: neither draining nor terminating.
+    pub fn present(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().filter(|instance| instance.state.is_present())
+    }
+    /// Present instances of `launch`.
+    pub fn present_of<'a>(&'a self, launch: &'a LaunchId) -> impl Iterator<Item = &'a Instance> {
+        self.present().filter(move |instance| instance.launch == *launch)
+    }
+    /// Present instances of any other launch.
+    pub fn present_others<'a>(&'a self, launch: &'a LaunchId) -> impl Iterator<Item = &'a Instance> {
+        self.present().filter(move |instance| instance.launch != *launch)
+    }
+    /// How many instances of `launch` are healthy.
+    #[must_use]
+    pub fn healthy_of(&self, launch: &LaunchId) -> u32 {
+        count(self.present_of(launch).filter(|i| i.state == InstanceState::Healthy))
+    }
+    /// How many instances are healthy, of whatever launch.
+    #[must_use]
+    pub fn healthy(&self) -> u32 {
+        count(self.present().filter(|i| i.state == InstanceState::Healthy))
+    }
+}
+
+/// The length of an iterator in the unit of sizes. Groups are far smaller than 2^32.
+pub fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,114 @@
+//! Releases: immutable versions of a service, and what of them is started.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::{ServiceName, Version},
+    time::UnixMs,
+};
+
+/// The SHA-256 of an artifact, as 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(String);
+
+/// Why a text is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 lower-case hexadecimal digits (SHA-256)")]
+pub struct DigestError;
+
+impl Digest {
+    /// The digest as hexadecimal text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// The digest of 32 bytes, as a hash function returns them.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let valid = text.len() == 64 && text.chars().all(hex);
+        if valid { Ok(Self(text.to_owned())) } else { Err(DigestError) }
+    }
+}
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An immutable version of a service plus its artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The service that it is a version of.
+    pub service: ServiceName,
+    /// Its version, unique within the service.
+    pub version: Version,
+    /// SHA-256 of the artifact (a gzipped tarball).
+    pub digest: Digest,
+    /// Size of the artifact in bytes.
+    pub size_bytes: u64,
+    /// When it was created.
+    pub created_at: UnixMs,
+    /// Who created it.
+    pub created_by: String,
+    /// Set when somebody withdrew it: it must not be deployed any more.
+    pub withdrawn: Option<Withdrawal>,
+}
+
+/// Who took a release out of use, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// When.
+    pub at: UnixMs,
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+/// Identifies the instances that one deployment started.
+///
+/// Instances are counted by launch and not by version, so that deploying the same version anew, or
+/// an old version again, never confuses the instances of today with those of last week. On AWS a
+/// launch is one numbered launch-template version (`docs/adr/0003`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaunchId(pub String);
+
+impl fmt::Display for LaunchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A release as one deployment starts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// What its instances are counted by.
+    pub id: LaunchId,
+    /// The version, for people.
+    pub version: Version,
+    /// The artifact to run.
+    pub digest: Digest,
+}

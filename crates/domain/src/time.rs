@@ -1,0 +1,41 @@
+//! Points in time and lengths of time, as plain numbers that come in from outside.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, the same unit as in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixMs(pub i64);
+
+impl UnixMs {
+    /// The time `ms` milliseconds later; stops at the end of time instead of wrapping.
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
+    }
+
+    /// Milliseconds that passed since `earlier`; zero when `earlier` is later (clocks do step back).
+    #[must_use]
+    pub fn since_ms(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+}
+
+/// A length of time in whole milliseconds, written for people: `1500 ms`, `40 s`, `2 min 5 s`.
+#[must_use]
+pub fn human_ms(ms: u64) -> String {
+    match (ms / 60_000, ms % 60_000 / 1000) {
+        (0, _) if ms < 10_000 && !ms.is_multiple_of(1000) => format!("{:.1} s", ms as f64 / 1000.0),
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+impl fmt::Display for UnixMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}
