@@ -171,6 +171,9 @@ impl ServerGroup {
     /// Which service, where.
     #[must_use]
     pub fn place(&self) -> Place {
-        Place { service: self.service.clone(), environment: self.environment.clone() }
+        Place {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+        }
     }
 }

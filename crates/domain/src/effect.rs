@@ -92,3 +92,67 @@ impl std::fmt::Display for Token {
         write!(f, "{}/{}", self.deployment, self.version)
     }
 }
+
+impl std::fmt::Display for Effect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SetLaunch {
+                slice,
+                launch: Some(launch),
+            } => {
+                write!(
+                    f,
+                    "{slice}: new instances start from {} ({})",
+                    launch.version, launch.id
+                )
+            }
+            Self::SetLaunch {
+                slice,
+                launch: None,
+            } => write!(f, "{slice}: launch nothing"),
+            Self::SetSizes { slice, sizes } => write!(
+                f,
+                "{slice}: sizes min {} desired {} max {}",
+                sizes.min, sizes.desired, sizes.max
+            ),
+            Self::SetProtection {
+                slice,
+                instances,
+                protected: true,
+            } => {
+                write!(
+                    f,
+                    "{slice}: protect {} instances from scale-in",
+                    instances.len()
+                )
+            }
+            Self::SetProtection {
+                slice,
+                instances,
+                protected: false,
+            } => {
+                write!(f, "{slice}: stop protecting {} instances", instances.len())
+            }
+            Self::SetRebalancing {
+                slice,
+                suspended: true,
+            } => {
+                write!(f, "{slice}: suspend rebalancing between zones")
+            }
+            Self::SetRebalancing {
+                slice,
+                suspended: false,
+            } => {
+                write!(f, "{slice}: resume rebalancing between zones")
+            }
+            Self::Replace { slice, instance } => write!(f, "{slice}: replace instance {instance}"),
+            Self::SetWeights { weights } => {
+                let parts: Vec<String> = weights
+                    .iter()
+                    .map(|(slice, weight)| format!("{slice} {weight} %"))
+                    .collect();
+                write!(f, "users: {}", parts.join(", "))
+            }
+        }
+    }
+}

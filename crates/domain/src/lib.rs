@@ -12,8 +12,13 @@
 #![warn(missing_docs)]
 
 pub mod catalogue;
+pub mod decide;
+pub mod deployment;
 pub mod effect;
+pub mod event;
+pub mod governance;
 pub mod names;
 pub mod observation;
+pub mod plan;
 pub mod release;
 pub mod time;

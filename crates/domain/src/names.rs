@@ -105,8 +105,15 @@ impl<K: Kind> FromStr for Name<K> {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         match label_fault(text) {
-            None => Ok(Self { text: text.to_owned(), kind: PhantomData }),
-            Some(why) => Err(NameError { text: quotable(text), noun: K::NOUN, why }),
+            None => Ok(Self {
+                text: text.to_owned(),
+                kind: PhantomData,
+            }),
+            Some(why) => Err(NameError {
+                text: quotable(text),
+                noun: K::NOUN,
+                why,
+            }),
         }
     }
 }
@@ -127,7 +134,10 @@ impl<K> From<Name<K>> for String {
 // Written out, because a derive would ask the marker type for the same traits.
 impl<K> Clone for Name<K> {
     fn clone(&self) -> Self {
-        Self { text: self.text.clone(), kind: PhantomData }
+        Self {
+            text: self.text.clone(),
+            kind: PhantomData,
+        }
     }
 }
 impl<K> PartialEq for Name<K> {
@@ -203,7 +213,10 @@ impl FromStr for Version {
         } else {
             return Ok(Self(text.to_owned()));
         };
-        Err(VersionError { text: quotable(text), why })
+        Err(VersionError {
+            text: quotable(text),
+            why,
+        })
     }
 }
 
@@ -257,20 +270,50 @@ mod tests {
     #[test]
     fn names_are_dns_labels() {
         for good in ["a", "shop", "shop-2", &"a".repeat(63)] {
-            assert!(good.parse::<ServiceName>().is_ok(), "{good:?} should be a name");
+            assert!(
+                good.parse::<ServiceName>().is_ok(),
+                "{good:?} should be a name"
+            );
         }
-        for bad in ["", "Shop", "2shop", "shop-", "sh op", "sh/op", "..", &"a".repeat(64)] {
-            assert!(bad.parse::<ServiceName>().is_err(), "{bad:?} should not be a name");
+        for bad in [
+            "",
+            "Shop",
+            "2shop",
+            "shop-",
+            "sh op",
+            "sh/op",
+            "..",
+            &"a".repeat(64),
+        ] {
+            assert!(
+                bad.parse::<ServiceName>().is_err(),
+                "{bad:?} should not be a name"
+            );
         }
     }
 
     #[test]
     fn versions_are_safe_as_file_names() {
         for good in ["1.0.0", "2026-11-22.3", "v1+build_7"] {
-            assert!(good.parse::<Version>().is_ok(), "{good:?} should be a version");
+            assert!(
+                good.parse::<Version>().is_ok(),
+                "{good:?} should be a version"
+            );
         }
-        for bad in ["", "../1", "1..0", ".hidden", "-rf", "1/2", "1 0", &"1".repeat(65)] {
-            assert!(bad.parse::<Version>().is_err(), "{bad:?} should not be a version");
+        for bad in [
+            "",
+            "../1",
+            "1..0",
+            ".hidden",
+            "-rf",
+            "1/2",
+            "1 0",
+            &"1".repeat(65),
+        ] {
+            assert!(
+                bad.parse::<Version>().is_err(),
+                "{bad:?} should not be a version"
+            );
         }
     }
 

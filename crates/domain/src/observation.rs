@@ -60,8 +60,11 @@ pub struct Sizes {
 /// Everything that a provider sees of one server group at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observation {
-    /// When the provider looked. May lie in the past: providers are eventually consistent.
+    /// When the provider answered.
     pub at: UnixMs,
+    /// How old what it shows may be, in milliseconds: providers are eventually consistent. A
+    /// condition counts as reached when it was seen to hold for longer than this.
+    pub stale_ms_max: u64,
     /// The slices that exist. A slice that was never filled may be missing.
     pub slices: BTreeMap<Slice, SliceSeen>,
     /// The weights that routers were *seen to serve*, never the ones that somebody asked for.
@@ -135,20 +138,30 @@ impl Observation {
 impl SliceSeen {
     /// The instances that count towards the size: neither draining nor terminating.
     pub fn present(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.iter().filter(|instance| instance.state.is_present())
+        self.instances
+            .iter()
+            .filter(|instance| instance.state.is_present())
     }
     /// Present instances of `launch`.
     pub fn present_of<'a>(&'a self, launch: &'a LaunchId) -> impl Iterator<Item = &'a Instance> {
-        self.present().filter(move |instance| instance.launch == *launch)
+        self.present()
+            .filter(move |instance| instance.launch == *launch)
     }
     /// Present instances of any other launch.
-    pub fn present_others<'a>(&'a self, launch: &'a LaunchId) -> impl Iterator<Item = &'a Instance> {
-        self.present().filter(move |instance| instance.launch != *launch)
+    pub fn present_others<'a>(
+        &'a self,
+        launch: &'a LaunchId,
+    ) -> impl Iterator<Item = &'a Instance> {
+        self.present()
+            .filter(move |instance| instance.launch != *launch)
     }
     /// How many instances of `launch` are healthy.
     #[must_use]
     pub fn healthy_of(&self, launch: &LaunchId) -> u32 {
-        count(self.present_of(launch).filter(|i| i.state == InstanceState::Healthy))
+        count(
+            self.present_of(launch)
+                .filter(|i| i.state == InstanceState::Healthy),
+        )
     }
     /// How many instances are healthy, of whatever launch.
     #[must_use]

@@ -37,7 +37,11 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         let valid = text.len() == 64 && text.chars().all(hex);
-        if valid { Ok(Self(text.to_owned())) } else { Err(DigestError) }
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DigestError)
+        }
     }
 }
 impl TryFrom<String> for Digest {

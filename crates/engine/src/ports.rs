@@ -3,8 +3,12 @@
 use std::future::Future;
 
 use domain::{
+    deployment::Deployment,
     effect::{Effect, Target, Token},
+    event::Event,
+    names::DeploymentId,
     observation::Observation,
+    time::UnixMs,
 };
 
 /// A place where instances run: two verbs.
@@ -69,6 +73,75 @@ impl ProviderError {
     /// An error of `kind` with a sentence for people.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
+}
+
+/// The durable memory of the engine. Everything that must survive a crash goes through here.
+///
+/// Rules for every journal, checked by `engine::testing::journal_contract`:
+/// - a lease is held by at most one engine at a time; an expired lease can be claimed by anybody;
+/// - `save` succeeds only when the stored version is exactly the one before the new record's.
+pub trait Journal: Send + Sync {
+    /// Takes up to `limit` unfinished deployments that nobody holds, for `lease_ms` from `now`.
+    /// Deployments that look the longest unattended come first.
+    fn claim(
+        &self,
+        engine: &str,
+        now: UnixMs,
+        lease_ms: u64,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Deployment>, JournalError>> + Send;
+
+    /// Prolongs a lease that `engine` holds, and returns the record as it is now; `None` when the
+    /// lease was lost.
+    fn renew(
+        &self,
+        engine: &str,
+        id: &DeploymentId,
+        now: UnixMs,
+        lease_ms: u64,
+    ) -> impl Future<Output = Result<Option<Deployment>, JournalError>> + Send;
+
+    /// Gives a lease back, so that another engine can go on at once.
+    fn release(
+        &self,
+        engine: &str,
+        id: &DeploymentId,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Stores the record together with the events that led to it, in one transaction, provided that
+    /// the stored version is `deployment.version - 1`. A deployment that ended as succeeded makes
+    /// its launch the live one of its place in the same transaction.
+    fn save(
+        &self,
+        deployment: &Deployment,
+        events: &[Event],
+    ) -> impl Future<Output = Result<Saved, JournalError>> + Send;
+}
+
+/// What became of a save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored.
+    Stored,
+    /// Somebody else changed the record meanwhile; nothing was stored. Read it again.
+    Superseded,
+}
+
+/// The journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct JournalError {
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> UnixMs;
 }

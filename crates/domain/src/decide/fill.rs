@@ -1,0 +1,121 @@
+//! `Fill`: so many healthy instances of a launch are in the slice.
+
+use super::{Decision, Failure, Look, Waiting};
+use crate::{
+    effect::Effect,
+    observation::{InstanceState, Sizes, count},
+    release::{Launch, LaunchId},
+};
+
+pub(super) struct Fill<'a> {
+    pub(super) launch: &'a LaunchId,
+    pub(super) count: u32,
+    pub(super) beside: u32,
+}
+
+pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
+    if let Some(effect) = prepare(look, fill.launch) {
+        return Decision::Apply(effect);
+    }
+    let wanted = wanted(look, fill);
+    let healthy = look.slice.healthy_of(fill.launch);
+    if healthy >= wanted {
+        return look.reached(Decision::Next);
+    }
+    if look.waited_ms() > look.deployment.strategy.health_deadline_ms() {
+        return Decision::Fail(Failure::Unhealthy {
+            launch: fill.launch.clone(),
+            healthy,
+            wanted,
+            within_ms: look.deployment.strategy.health_deadline_ms(),
+        });
+    }
+    if let Some(effect) = make_room(look, fill, wanted) {
+        return Decision::Apply(effect);
+    }
+    Decision::Wait(Waiting::Healthy {
+        launch: fill.launch.clone(),
+        healthy,
+        wanted,
+        pending: count(look.slice.present_of(fill.launch)) - healthy,
+        deadline: look
+            .deployment
+            .progress
+            .since
+            .plus_ms(look.deployment.strategy.health_deadline_ms()),
+    })
+}
+
+/// New instances are of `launch`, and nothing moves instances between zones meanwhile.
+fn prepare(look: &Look<'_>, launch: &LaunchId) -> Option<Effect> {
+    let slice = look.baseline.slice;
+    if look.slice.launches.as_ref().map(|l| &l.id) != Some(launch) {
+        let launch = known(look, launch)?.clone();
+        return Some(Effect::SetLaunch {
+            slice,
+            launch: Some(launch),
+        });
+    }
+    (!look.slice.rebalancing_suspended).then_some(Effect::SetRebalancing {
+        slice,
+        suspended: true,
+    })
+}
+
+/// The launch with this id: a plan only names the new one and the stable one.
+fn known<'a>(look: &'a Look<'_>, id: &LaunchId) -> Option<&'a Launch> {
+    let deployment = look.deployment;
+    std::iter::once(&deployment.launch)
+        .chain(&deployment.stable)
+        .find(|launch| launch.id == *id)
+}
+
+/// How many must be healthy: the plan's count, and where the group scales itself, whatever the
+/// demand has become meanwhile. Instances that a scale-out adds are of this launch and count.
+fn wanted(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
+    let planned = fill.count + fill.beside;
+    if look.autoscaled() && look.going_forward() {
+        fill.count + look.slice.sizes.desired.saturating_sub(planned)
+    } else {
+        fill.count
+    }
+}
+
+/// The request that lets the missing instances start, if one is needed.
+fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
+    let slice = look.baseline.slice;
+    let now = look.slice.sizes;
+    let others = count(look.slice.present_others(fill.launch));
+    let needed = if look.going_forward() {
+        fill.count + fill.beside
+    } else {
+        wanted + others
+    };
+    let ceiling = look.deployment.ceiling();
+    let desired = needed.min(ceiling).max(now.desired);
+    let sizes = Sizes {
+        min: desired,
+        desired,
+        max: now.max.max(desired),
+    };
+    if sizes != now && (desired > now.desired || now.min < desired) {
+        return Some(Effect::SetSizes { slice, sizes });
+    }
+    let full = needed > desired && count(look.slice.present()) >= desired;
+    (full && !look.going_forward())
+        .then(|| replaceable(look, fill.launch))
+        .flatten()
+        .map(|instance| Effect::Replace { slice, instance })
+}
+
+/// An instance of another launch that can give its place to a stable one: one that serves nobody,
+/// or a healthy one as long as more than enough are healthy.
+fn replaceable(look: &Look<'_>, launch: &LaunchId) -> Option<crate::observation::InstanceId> {
+    let spare = look.slice.healthy() > look.baseline.sizes.desired;
+    let ill = |state| state != InstanceState::Healthy;
+    look.slice
+        .present_others(launch)
+        .find(|instance| ill(instance.state))
+        .or_else(|| look.slice.present_others(launch).find(|_| spare))
+        .map(|instance| instance.id.clone())
+}

@@ -1,0 +1,157 @@
+//! `Retire`: a named release leaves, and exactly the right ones stay.
+//!
+//! The order is what makes it safe: count the healthy ones that stay; protect them and nobody else;
+//! only then lower the sizes. Nothing is left for the provider's own rules to choose wrongly.
+
+use std::collections::BTreeSet;
+
+use super::{Decision, Failure, Look, Waiting, survivors};
+use crate::{
+    effect::Effect,
+    observation::{InstanceId, InstanceState, Sizes, count},
+    release::LaunchId,
+};
+
+/// Time that stopping may take beyond the drain, in milliseconds: a lifecycle hook or a slow
+/// shutdown.
+const RETIRE_DEADLINE_MS: u64 = 600_000;
+
+pub(super) struct Retire<'a> {
+    pub(super) launch: &'a LaunchId,
+    pub(super) keep: u32,
+    pub(super) leaving: u32,
+}
+
+pub(super) fn decide(look: &Look<'_>, retire: &Retire<'_>) -> Decision {
+    let listed = count(
+        look.slice
+            .instances
+            .iter()
+            .filter(|i| i.launch == *retire.launch),
+    );
+    let there = count(look.slice.present_of(retire.launch));
+    let desired = leaving_now(look, retire, there);
+    if listed <= retire.keep && look.slice.sizes.desired == desired {
+        return look.reached(Decision::Next);
+    }
+    let drain_ms = u64::from(look.deployment.target.group.drain_seconds) * 1000;
+    let within_ms = RETIRE_DEADLINE_MS + drain_ms;
+    if look.waited_ms() > within_ms && there > retire.keep && look.going_forward() {
+        let launch = retire.launch.clone();
+        return Decision::Fail(Failure::NotRetired {
+            launch,
+            left: there,
+            within_ms,
+        });
+    }
+    match shrink(look, retire, there, desired) {
+        Some(decision) => decision,
+        None => Decision::Wait(Waiting::Draining {
+            launch: retire.launch.clone(),
+            left: listed.saturating_sub(retire.keep),
+        }),
+    }
+}
+
+/// How many instances stay. Where the group scales itself, Desired is lowered by the ones that go,
+/// never to a remembered number; once it was lowered (Min tells), it belongs to the group again.
+fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
+    let Some(bounds) = look
+        .deployment
+        .target
+        .group
+        .autoscaling
+        .filter(|_| look.going_forward())
+    else {
+        return retire.leaving;
+    };
+    let now = look.slice.sizes;
+    let goes = there.saturating_sub(retire.keep);
+    let lowered = now.min == retire.leaving;
+    let demand = if lowered {
+        now.desired
+    } else {
+        now.desired.saturating_sub(goes)
+    };
+    demand.min(bounds.max).max(retire.leaving)
+}
+
+/// The next request on the way to the smaller group; `None` when all requests were made.
+fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Option<Decision> {
+    let slice = look.baseline.slice;
+    let stay = staying(look, retire, desired);
+    let healthy_stay = count(
+        look.slice
+            .present()
+            .filter(|i| stay.contains(&i.id) && i.state == InstanceState::Healthy),
+    );
+    let now = look.slice.sizes;
+    if healthy_stay < desired && there > retire.keep {
+        return Some(refill(look, retire, there, healthy_stay));
+    }
+    if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
+        return Some(Decision::Apply(effect));
+    }
+    let sizes = Sizes {
+        min: retire.leaving,
+        desired,
+        max: now.max,
+    };
+    (sizes != now).then_some(Decision::Apply(Effect::SetSizes { slice, sizes }))
+}
+
+/// Those that stay: `keep` of the retired launch and the rest of the wanted one, before any other.
+fn staying(look: &Look<'_>, retire: &Retire<'_>, desired: u32) -> BTreeSet<InstanceId> {
+    let mut stay = survivors::pick(look.slice.present_of(retire.launch), retire.keep);
+    let room = |stay: &BTreeSet<InstanceId>| desired.saturating_sub(count(stay.iter()));
+    if let Some(wanted) = look.deployment.wanted() {
+        let wanted = survivors::pick(look.slice.present_of(&wanted.id), room(&stay));
+        stay.extend(wanted);
+    }
+    let others = look
+        .slice
+        .present_others(retire.launch)
+        .filter(|i| !stay.contains(&i.id) && i.state == InstanceState::Healthy);
+    let others = survivors::pick(others, room(&stay));
+    stay.extend(others);
+    stay
+}
+
+/// Too few of those that stay are healthy: nobody goes, and what is missing is started.
+fn refill(look: &Look<'_>, retire: &Retire<'_>, there: u32, healthy: u32) -> Decision {
+    let now = look.slice.sizes;
+    let desired = (retire.leaving - retire.keep + there)
+        .min(look.deployment.ceiling())
+        .max(now.desired);
+    if desired > now.desired {
+        let sizes = Sizes {
+            min: desired,
+            desired,
+            max: now.max.max(desired),
+        };
+        return Decision::Apply(Effect::SetSizes {
+            slice: look.baseline.slice,
+            sizes,
+        });
+    }
+    let launch = look
+        .deployment
+        .wanted()
+        .map_or(retire.launch, |wanted| &wanted.id)
+        .clone();
+    let within_ms = look.deployment.strategy.health_deadline_ms();
+    let wanted = retire.leaving;
+    if look.waited_ms() > RETIRE_DEADLINE_MS + within_ms && look.going_forward() {
+        return Decision::Fail(Failure::Unhealthy {
+            launch,
+            healthy,
+            wanted,
+            within_ms,
+        });
+    }
+    Decision::Wait(Waiting::Recovering {
+        launch,
+        healthy,
+        wanted,
+    })
+}

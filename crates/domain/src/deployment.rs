@@ -1,0 +1,479 @@
+//! One attempt to make a release the live one: the record that the journal keeps, and how it moves.
+//!
+//! Everything that a deployment remembers is in [`Deployment`]; there is no state elsewhere. The
+//! engine moves it with [`Deployment::after`], people move it with [`Deployment::command`], both
+//! pure.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    decide::{Decision, Failure, Waiting},
+    effect::{Target, Token},
+    names::DeploymentId,
+    observation::{InstanceId, Observation, Sizes, Slice, Weights},
+    plan::{self, Capacity, Plan, Step, Strategy, scale_up},
+    release::Launch,
+    time::UnixMs,
+};
+
+/// One attempt to make a release the live one in an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its id; ids sort by time.
+    pub id: DeploymentId,
+    /// What is deployed to, with the group's settings as they were when it began.
+    pub target: Target,
+    /// How.
+    pub strategy: Strategy,
+    /// What shall become live.
+    pub launch: Launch,
+    /// What was live when the deployment began; decided once. `None` for a first deployment.
+    pub stable: Option<Launch>,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: UnixMs,
+    /// The way forward.
+    pub plan: Plan,
+    /// What was there before the first change; every ending is measured against it.
+    pub baseline: Option<Baseline>,
+    /// Where it is.
+    pub progress: Progress,
+    /// Set while a person holds it.
+    pub paused: Option<Pause>,
+    /// What it waits for, as of the last turn.
+    pub waiting: Option<Waiting>,
+    /// Why it is not going forward any more.
+    pub failure: Option<Failure>,
+    /// Effects asked for so far in this course.
+    pub effects_spent: u32,
+    /// How it ended.
+    pub ending: Option<Ending>,
+    /// Grows by one with each change of this record; the journal compares it before it saves.
+    pub version: u64,
+}
+
+/// Where a deployment is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which way it goes.
+    pub course: Course,
+    /// The steps of this course.
+    pub steps: Vec<Step>,
+    /// Index of the current step; equal to their number while the baseline is being restored.
+    pub at: usize,
+    /// When the current step began; moved on by the length of every pause.
+    pub since: UnixMs,
+    /// Since when the current step's condition holds without a break.
+    pub holds_since: Option<UnixMs>,
+}
+
+/// Which way a deployment goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Course {
+    /// Towards the new release.
+    Forward,
+    /// Back to stable.
+    RollingBack,
+}
+
+/// A person's hold on a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: UnixMs,
+    /// Who.
+    pub by: String,
+}
+
+/// How a deployment ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// In one word.
+    pub outcome: Outcome,
+    /// When.
+    pub at: UnixMs,
+    /// What was restored, field by field.
+    pub certificate: Certificate,
+}
+
+/// How a deployment ended, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new release is live.
+    Succeeded,
+    /// Stable is live again, because a step failed or a person asked for it.
+    RolledBack,
+    /// Stable is live again, because a person aborted.
+    Aborted,
+    /// Stable could not be brought back in full either. The baseline is restored.
+    Failed,
+}
+
+/// What is changed for a while by a deployment, as it was before the first change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The slice that the deployment changes.
+    pub slice: Slice,
+    /// Its capacity settings.
+    pub sizes: Sizes,
+    /// What it launched.
+    pub launch: Option<Launch>,
+    /// Whether rebalancing was off already.
+    pub rebalancing_suspended: bool,
+    /// Which instances were protected from scale-in.
+    pub protected: BTreeSet<InstanceId>,
+    /// How users were split.
+    pub weights: Weights,
+}
+
+/// Compares what a deployment left behind with what it was meant to leave behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// One line per field.
+    pub lines: Vec<CertificateLine>,
+}
+
+/// One field of a restoration certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateLine {
+    /// Which field.
+    pub field: String,
+    /// Before the deployment.
+    pub before: String,
+    /// Meant to be now: the baseline plus exactly the intended change.
+    pub intended: String,
+    /// Seen now.
+    pub seen: String,
+}
+
+impl Certificate {
+    /// Every field is as intended.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.lines.iter().all(|line| line.intended == line.seen)
+    }
+}
+
+impl Baseline {
+    /// What `seen` says about the slice that is about to be changed.
+    #[must_use]
+    pub fn of(seen: &Observation, slice: Slice) -> Self {
+        let there = seen.slice(slice);
+        let protected = there
+            .present()
+            .filter(|i| i.protected)
+            .map(|i| i.id.clone())
+            .collect();
+        Self {
+            slice,
+            sizes: there.sizes,
+            launch: there.launches,
+            rebalancing_suspended: there.rebalancing_suspended,
+            protected,
+            weights: seen.weights.clone(),
+        }
+    }
+}
+
+/// What a person can ask of a running deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Hold it where it is.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Give stable back and end as aborted.
+    Abort {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// Give stable back and end as rolled back.
+    RollBack {
+        /// Why, in their words.
+        reason: String,
+    },
+}
+
+/// Why a command makes no sense now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandRefused {
+    /// It ended.
+    #[error(
+        "this deployment has finished; to go back to the release before it, run `pointsman rollback`"
+    )]
+    Finished,
+    /// Pausing a paused one.
+    #[error("this deployment is paused already; `pointsman resume` lets it go on")]
+    AlreadyPaused,
+    /// Resuming a running one.
+    #[error("this deployment is not paused")]
+    NotPaused,
+    /// Aborting twice.
+    #[error("this deployment is being rolled back already")]
+    AlreadyRollingBack,
+}
+
+/// What a new deployment is made of.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its id.
+    pub id: DeploymentId,
+    /// What is deployed to.
+    pub target: Target,
+    /// How.
+    pub strategy: Strategy,
+    /// What shall become live.
+    pub launch: Launch,
+    /// What is live.
+    pub stable: Option<Launch>,
+    /// Who asks.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: UnixMs,
+}
+
+impl Deployment {
+    /// A deployment that has not done anything yet, planned for a group that keeps `current`
+    /// instances now.
+    #[must_use]
+    pub fn new(request: Request, current: u32) -> Self {
+        let capacity = Capacity::of(&request.target.group, current);
+        let plan = plan::plan(
+            &request.strategy,
+            capacity,
+            &request.launch,
+            request.stable.as_ref(),
+        );
+        let progress = Progress {
+            course: Course::Forward,
+            steps: plan.steps.clone(),
+            at: 0,
+            since: request.requested_at,
+            holds_since: None,
+        };
+        Self {
+            id: request.id,
+            target: request.target,
+            strategy: request.strategy,
+            launch: request.launch,
+            stable: request.stable,
+            requested_by: request.requested_by,
+            requested_at: request.requested_at,
+            plan,
+            baseline: None,
+            progress,
+            paused: None,
+            waiting: None,
+            failure: None,
+            effects_spent: 0,
+            ending: None,
+            version: 1,
+        }
+    }
+
+    /// Says to providers who asks, and how far it had come.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token {
+            deployment: self.id.clone(),
+            version: self.version,
+        }
+    }
+
+    /// The current step; `None` while the baseline is being restored.
+    #[must_use]
+    pub fn step(&self) -> Option<&Step> {
+        self.progress.steps.get(self.progress.at)
+    }
+
+    /// The slice that it changes.
+    #[must_use]
+    pub fn slice(&self) -> Slice {
+        Slice::Blue
+    }
+
+    /// What shall be live in the end of this course.
+    #[must_use]
+    pub fn wanted(&self) -> Option<&Launch> {
+        match self.progress.course {
+            Course::Forward => Some(&self.launch),
+            Course::RollingBack => self.stable.as_ref(),
+        }
+    }
+
+    /// The numbers it was planned for. Before the baseline is known, `current` is what is asked.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        let group = &self.target.group;
+        let current = self
+            .baseline
+            .as_ref()
+            .map_or(group.size, |b| b.sizes.desired);
+        Capacity::of(group, current)
+    }
+
+    /// Most instances that may be there at once.
+    #[must_use]
+    pub fn ceiling(&self) -> u32 {
+        match &self.strategy {
+            Strategy::ScaleUp(options) => scale_up::ceiling(options, self.capacity()),
+        }
+    }
+
+    /// Effects that one course may ask for. Far above what any good course needs; it stops a loop
+    /// between two parties that undo each other's work.
+    #[must_use]
+    pub fn effects_max(&self) -> u32 {
+        100 + 10 * self.ceiling().min(10_000)
+    }
+
+    /// The record after one turn of the engine.
+    #[must_use]
+    pub fn after(mut self, decision: &Decision, now: UnixMs) -> Self {
+        let before = self.clone();
+        self.waiting = None;
+        match decision {
+            Decision::Record(baseline) => self.record(baseline.clone()),
+            Decision::Apply(_) => self.effects_spent += 1,
+            Decision::Hold { since, waiting } => {
+                self.progress.holds_since = Some(*since);
+                self.waiting = Some(waiting.clone());
+            }
+            Decision::Wait(waiting) => {
+                self.progress.holds_since = None;
+                self.waiting = Some(waiting.clone());
+            }
+            Decision::Keep(waiting) => self.waiting = Some(waiting.clone()),
+            Decision::Next => self.enter(self.progress.at + 1, now),
+            Decision::Fail(failure) => self.fail(failure.clone(), now),
+            Decision::Finish(certificate) => self.finish(certificate.clone(), now),
+        }
+        if self != before {
+            self.version += 1;
+        }
+        self
+    }
+
+    /// The record after a person's command.
+    ///
+    /// # Errors
+    /// When the command makes no sense in the present state; nothing is changed then.
+    pub fn command(
+        mut self,
+        command: Command,
+        by: &str,
+        now: UnixMs,
+    ) -> Result<Self, CommandRefused> {
+        if self.ending.is_some() {
+            return Err(CommandRefused::Finished);
+        }
+        let by = by.to_owned();
+        match command {
+            Command::Pause if self.paused.is_some() => return Err(CommandRefused::AlreadyPaused),
+            Command::Pause => self.paused = Some(Pause { since: now, by }),
+            Command::Resume => {
+                let pause = self.paused.take().ok_or(CommandRefused::NotPaused)?;
+                self.progress.since = self.progress.since.plus_ms(now.since_ms(pause.since));
+                self.progress.holds_since = None;
+            }
+            Command::Abort { .. } | Command::RollBack { .. }
+                if self.progress.course == Course::RollingBack =>
+            {
+                return Err(CommandRefused::AlreadyRollingBack);
+            }
+            Command::Abort { reason } => self.turn_round(Failure::Aborted { by, reason }, now),
+            Command::RollBack { reason } => {
+                self.turn_round(Failure::RolledBackByPerson { by, reason }, now);
+            }
+        }
+        self.waiting = None;
+        self.version += 1;
+        Ok(self)
+    }
+
+    /// Keeps the baseline, and plans anew where the world moved since the plan was shown.
+    fn record(&mut self, baseline: Baseline) {
+        self.baseline = Some(baseline);
+        self.plan = plan::plan(
+            &self.strategy,
+            self.capacity(),
+            &self.launch,
+            self.stable.as_ref(),
+        );
+        self.progress.steps.clone_from(&self.plan.steps);
+    }
+
+    fn enter(&mut self, at: usize, now: UnixMs) {
+        self.progress.at = at;
+        self.progress.since = now;
+        self.progress.holds_since = None;
+    }
+
+    /// A step failed. Going forward this turns round; on the way back there is nothing left to turn
+    /// to, so the baseline is restored with whatever is healthy.
+    fn fail(&mut self, failure: Failure, now: UnixMs) {
+        match self.progress.course {
+            Course::Forward => self.turn_round(failure, now),
+            Course::RollingBack => {
+                self.failure = Some(Failure::StableLost {
+                    first: self
+                        .failure
+                        .take()
+                        .map(|f| f.to_string())
+                        .unwrap_or_default(),
+                    then: failure.to_string(),
+                });
+                self.enter(self.progress.steps.len(), now);
+            }
+        }
+    }
+
+    /// Goes back to stable from wherever it is. A deployment that has changed nothing yet has
+    /// nothing to take back: its way back is empty.
+    fn turn_round(&mut self, failure: Failure, now: UnixMs) {
+        let back = match &self.baseline {
+            None => Plan::default(),
+            Some(baseline) => {
+                let stable = self
+                    .stable
+                    .as_ref()
+                    .map(|stable| (stable, self.stable_count(baseline)));
+                plan::roll_back(baseline.slice, stable, &self.launch)
+            }
+        };
+        self.failure = Some(failure);
+        self.paused = None;
+        self.effects_spent = 0;
+        self.progress = Progress {
+            course: Course::RollingBack,
+            steps: back.steps,
+            at: 0,
+            since: now,
+            holds_since: None,
+        };
+    }
+
+    /// How many instances stable gets back: as many as it had.
+    fn stable_count(&self, baseline: &Baseline) -> u32 {
+        baseline.sizes.desired
+    }
+
+    fn finish(&mut self, certificate: Certificate, now: UnixMs) {
+        let outcome = match &self.failure {
+            None => Outcome::Succeeded,
+            Some(Failure::Aborted { .. }) => Outcome::Aborted,
+            Some(Failure::StableLost { .. }) => Outcome::Failed,
+            Some(_) => Outcome::RolledBack,
+        };
+        self.ending = Some(Ending {
+            outcome,
+            at: now,
+            certificate,
+        });
+    }
+}

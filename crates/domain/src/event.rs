@@ -1,0 +1,210 @@
+//! What happened to a deployment, for the people who watch it.
+//!
+//! Invariant: what a page, a stream or a test shows is this list and nothing else; state is never
+//! parsed back out of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    decide::{Decision, Waiting},
+    deployment::{Command, Deployment, Outcome},
+    effect::Effect,
+    time::UnixMs,
+};
+
+/// One thing that happened to a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: UnixMs,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+    /// The same as a sentence.
+    pub message: String,
+}
+
+/// The kinds of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// Somebody asked for it.
+    Requested,
+    /// The baseline was recorded.
+    Recorded,
+    /// A step was entered (counted from 0); equal to the number of steps while the baseline is
+    /// being restored.
+    StepStarted {
+        /// Which.
+        step: usize,
+    },
+    /// The provider was asked for something.
+    Applied {
+        /// For what.
+        effect: Effect,
+    },
+    /// It waits for something else than before.
+    Waiting {
+        /// For what.
+        waiting: Waiting,
+    },
+    /// A person did something.
+    Commanded {
+        /// What, in one word.
+        command: String,
+        /// Who.
+        by: String,
+    },
+    /// It turned round.
+    RollingBack,
+    /// It ended.
+    Finished {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// The events that a turn of the engine gives rise to: what differs between the two records.
+#[must_use]
+pub fn of_turn(
+    before: &Deployment,
+    decision: &Decision,
+    after: &Deployment,
+    at: UnixMs,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut push = |what, message: String| events.push(Event { at, what, message });
+    match decision {
+        Decision::Record(baseline) => push(
+            What::Recorded,
+            format!(
+                "recorded the baseline: {} instances, {} protected",
+                baseline.sizes.desired,
+                baseline.protected.len()
+            ),
+        ),
+        Decision::Apply(effect) => {
+            push(
+                What::Applied {
+                    effect: effect.clone(),
+                },
+                effect.to_string(),
+            );
+        }
+        Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
+            if before.waiting.as_ref() != Some(waiting) {
+                push(
+                    What::Waiting {
+                        waiting: waiting.clone(),
+                    },
+                    waiting.to_string(),
+                );
+            }
+        }
+        Decision::Next | Decision::Fail(_) | Decision::Finish(_) => {}
+    }
+    if before.progress.course != after.progress.course {
+        let why = after
+            .failure
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        push(What::RollingBack, format!("rolling back: {why}"));
+    }
+    let moved = before.progress.at != after.progress.at
+        || before.progress.course != after.progress.course
+        || matches!(decision, Decision::Record(_));
+    if moved && after.ending.is_none() {
+        push(
+            What::StepStarted {
+                step: after.progress.at,
+            },
+            step_message(after),
+        );
+    }
+    if let Some(ending) = &after.ending {
+        push(
+            What::Finished {
+                outcome: ending.outcome,
+            },
+            finished_message(after, ending.outcome),
+        );
+    }
+    events
+}
+
+/// The events of a person's command.
+#[must_use]
+pub fn of_command(command: &Command, by: &str, after: &Deployment, at: UnixMs) -> Vec<Event> {
+    let (word, message) = match command {
+        Command::Pause => ("pause", format!("{by} paused the deployment")),
+        Command::Resume => ("resume", format!("{by} let the deployment go on")),
+        Command::Abort { reason } => ("abort", format!("{by} aborted: {reason}")),
+        Command::RollBack { reason } => ("roll_back", format!("{by} rolled back: {reason}")),
+    };
+    let commanded = What::Commanded {
+        command: word.to_owned(),
+        by: by.to_owned(),
+    };
+    let mut events = vec![Event {
+        at,
+        what: commanded,
+        message,
+    }];
+    if matches!(command, Command::Abort { .. } | Command::RollBack { .. }) {
+        let what = What::StepStarted {
+            step: after.progress.at,
+        };
+        events.push(Event {
+            at,
+            what: What::RollingBack,
+            message: "rolling back".to_owned(),
+        });
+        events.push(Event {
+            at,
+            what,
+            message: step_message(after),
+        });
+    }
+    events
+}
+
+/// The first event of every deployment.
+#[must_use]
+pub fn of_request(deployment: &Deployment) -> Event {
+    Event {
+        at: deployment.requested_at,
+        what: What::Requested,
+        message: format!(
+            "{} asked to deploy {} {} to {} by {}",
+            deployment.requested_by,
+            deployment.target.place.service,
+            deployment.launch.version,
+            deployment.target.place.environment,
+            deployment.strategy.kind()
+        ),
+    }
+}
+
+fn step_message(deployment: &Deployment) -> String {
+    deployment.step().map_or_else(
+        || "restore: the baseline plus exactly the intended change".to_owned(),
+        ToString::to_string,
+    )
+}
+
+fn finished_message(deployment: &Deployment, outcome: Outcome) -> String {
+    let version = &deployment.launch.version;
+    let stable = deployment
+        .stable
+        .as_ref()
+        .map_or("nothing".to_owned(), |s| s.version.to_string());
+    match outcome {
+        Outcome::Succeeded => format!("{version} is live"),
+        Outcome::RolledBack => format!("rolled back: {stable} is live"),
+        Outcome::Aborted => format!("aborted: {stable} is live"),
+        Outcome::Failed => format!(
+            "failed: the healthiest instances were kept; {stable} is what new instances start from"
+        ),
+    }
+}
