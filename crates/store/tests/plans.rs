@@ -10,7 +10,6 @@
 )]
 
 #[path = "it/postgres.rs"]
-#[expect(dead_code, reason = "this binary needs only a part of it")]
 mod postgres;
 #[path = "it/world.rs"]
 #[expect(dead_code, reason = "this binary needs only a part of it")]
