@@ -68,8 +68,15 @@ fn stop_scale_in(look: &Look<'_>, fill: &Fill<'_>) -> Option<Effect> {
     let now = look.slice.sizes;
     let open = look.autoscaled() && look.going_forward() && now.min < min;
     let desired = now.desired.max(min);
-    let sizes = Sizes { min, desired, max: now.max.max(desired) };
-    open.then_some(Effect::SetSizes { slice: look.baseline.slice, sizes })
+    let sizes = Sizes {
+        min,
+        desired,
+        max: now.max.max(desired),
+    };
+    open.then_some(Effect::SetSizes {
+        slice: look.baseline.slice,
+        sizes,
+    })
 }
 
 /// The launch with this id: a plan only names the new one and the stable one.

@@ -309,7 +309,7 @@ impl Cloud {
                 member.due = Some(now.plus_ms(self.lags.replace));
                 self.losses.push(now);
             }
-            if !member.due.is_some_and(|at| at <= now) {
+            if member.due.is_none_or(|at| at > now) {
                 continue;
             }
             match member.instance.state {
