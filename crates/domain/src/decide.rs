@@ -377,3 +377,6 @@ fn within_budget(deployment: &Deployment, decision: Decision) -> Decision {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;
