@@ -1,5 +1,7 @@
 //! The simulated cloud and the journal in memory pass the contracts that they stand in for.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::Mutex;
 
 use domain::{
