@@ -36,6 +36,8 @@ const HTTP2_BEGIN: &[u8; 4] = b"PRI ";
 const STREAMS_MAX: u32 = 250;
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may take.
 const HTTP2_PING: Duration = Duration::from_secs(20);
+/// hyper's own limit of header fields. To set the same one costs hyper an array per request.
+const HYPER_HEADERS_MAX: usize = 100;
 /// Largest read of a request's body and largest write buffer, in bytes.
 const BUFFER_MAX: usize = 128 * 1024;
 
@@ -180,10 +182,12 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 
 fn http1_builder(limits: &Limits) -> conn::http1::Builder {
     let mut builder = conn::http1::Builder::new();
+    if limits.headers != HYPER_HEADERS_MAX {
+        builder.max_headers(limits.headers);
+    }
     builder
         .header_read_timeout(None)
         .half_close(false)
-        .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
         .max_buf_size(BUFFER_MAX.max(limits.header_bytes));
     builder

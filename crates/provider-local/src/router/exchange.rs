@@ -11,7 +11,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    io::{self, IoSlice, Write},
+    io::{self, Write},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use tokio::{io::AsyncWrite, net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
 use super::{
@@ -146,7 +146,8 @@ impl Exchange {
     /// Any [`Fault`]; the exchange can then only be dropped or taken apart.
     pub(super) async fn head(&mut self, timeout: Duration) -> Result<Head, Fault> {
         let first = if self.hold { CONTINUE_WAIT } else { timeout };
-        self.be_patient(first);
+        let until = self.upstream.used_at + first;
+        self.upstream.patience.as_mut().reset(until);
         let mut interims = 0;
         loop {
             let head = poll_fn(|cx| self.poll_head(cx, timeout)).await?;
@@ -174,7 +175,7 @@ impl Exchange {
     fn poll_head(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<Result<Head, Fault>> {
         loop {
             let uploading = self.body.is_some() || !self.upstream.data.is_empty();
-            if self.poll_send(cx)? && uploading {
+            if self.poll_send(cx)? && uploading && !self.hold {
                 self.be_patient(timeout);
             }
             if !self.upstream.input.is_empty()
@@ -212,13 +213,7 @@ impl Exchange {
             if upstream.is_flushed() {
                 return Ok(moved);
             }
-            let parts = [
-                IoSlice::new(&upstream.output[upstream.sent..]),
-                IoSlice::new(&upstream.data),
-                IoSlice::new(upstream.tail),
-            ];
-            let used = if upstream.data.is_empty() { 1 } else { 3 };
-            match Pin::new(&mut upstream.stream).poll_write_vectored(cx, &parts[..used]) {
+            match upstream.poll_write(cx) {
                 Poll::Ready(Ok(len)) if len > 0 => upstream.advance(len),
                 Poll::Pending => return Ok(moved),
                 // It may have answered before it closed, so the answer is looked for all the same.

@@ -98,6 +98,11 @@ pub(super) fn write(output: &mut Vec<u8>, head: &request::Parts, wording: &Wordi
     put_forwarded(output, &head.headers, wording);
     if wording.websocket {
         put(output, &["connection: upgrade\r\nupgrade: websocket\r\n"]);
+    } else if head.headers.contains_key(header::TE)
+        && has_token(&head.headers, header::TE, "trailers")
+    {
+        // What the user takes at the end of an answer the router takes too (RFC 9110, 10.1.4).
+        put(output, &["connection: te\r\nte: trailers\r\n"]);
     }
     if wording.expects_continue {
         put(output, &["expect: 100-continue\r\n"]);
@@ -229,7 +234,8 @@ mod tests {
             written(request.body(()).expect("good"), Outgoing::Length(7), false),
             "GET /a?b=c HTTP/1.1\nhost: shop.staging.localhost\naccept: */*\n\
              cookie: a=1; b=2\nx-forwarded-for: 1.2.3.4, 10.0.0.1\nx-forwarded-proto: http\n\
-             x-forwarded-host: shop.staging.localhost\ncontent-length: 7\n\n"
+             x-forwarded-host: shop.staging.localhost\nconnection: te\nte: trailers\n\
+             content-length: 7\n\n"
         );
     }
 

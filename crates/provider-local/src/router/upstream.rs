@@ -8,17 +8,18 @@
 
 use std::{
     collections::HashMap,
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Waker},
-    time::{Duration, Instant},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
+    io::AsyncWrite,
     net::TcpStream,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use super::table::Backend;
@@ -52,7 +53,9 @@ pub(super) struct Upstream {
     pub(super) read_len: usize,
     /// It has served a request before.
     pub(super) reused: bool,
-    idle_since: Instant,
+    /// When its last request began. Idle time counts from here: one look at the clock less per
+    /// request, and what errs, errs to the safe side.
+    pub(super) used_at: Instant,
 }
 
 impl Upstream {
@@ -73,7 +76,7 @@ impl Upstream {
             patience: Box::pin(sleep(timeout)),
             read_len: READ_LEN_MIN,
             reused: false,
-            idle_since: Instant::now(),
+            used_at: Instant::now(),
         }))
     }
 
@@ -90,6 +93,22 @@ impl Upstream {
     /// Nothing of a request waits to be sent.
     pub(super) fn is_flushed(&self) -> bool {
         self.sent == self.output.len() && self.data.is_empty() && self.tail.is_empty()
+    }
+
+    /// Writes once what waits to be sent: output, data, tail.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let output = &self.output[self.sent..];
+        let stream = Pin::new(&mut self.stream);
+        if self.data.is_empty() && self.tail.is_empty() {
+            // The usual case, a request without body: cheaper than a vector of one.
+            return stream.poll_write(cx, output);
+        }
+        let parts = [
+            IoSlice::new(output),
+            IoSlice::new(&self.data),
+            IoSlice::new(self.tail),
+        ];
+        stream.poll_write_vectored(cx, &parts)
     }
 
     /// Takes note that `len` bytes of output, data and tail went out, in this order.
@@ -115,7 +134,6 @@ impl Upstream {
         if self.output.capacity() > IDLE_BUFFER_MAX {
             self.output = Vec::new();
         }
-        self.idle_since = Instant::now();
     }
 }
 
@@ -145,9 +163,11 @@ impl Pool {
         let mut idle = self.lock();
         let idle = &mut *idle;
         let (_, connections) = idle.backends.get_mut(&key(backend))?;
-        while let Some(connection) = connections.pop() {
+        let now = Instant::now();
+        while let Some(mut connection) = connections.pop() {
             idle.count -= 1;
-            if connection.is_silent() && connection.idle_since.elapsed() < age_max {
+            if connection.is_silent() && connection.used_at + age_max > now {
+                connection.used_at = now;
                 return Some(connection);
             }
         }
@@ -179,7 +199,7 @@ impl Pool {
             if !backend.keeps_idle(generation) {
                 connections.clear();
             }
-            connections.retain(|idle| idle.is_silent() && idle.idle_since.elapsed() < age_max);
+            connections.retain(|idle| idle.is_silent() && idle.used_at.elapsed() < age_max);
         }
         idle.backends
             .retain(|_, (_, connections)| !connections.is_empty());

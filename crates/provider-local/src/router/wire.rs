@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// Longest head or block of trailers that is accepted from an instance, in bytes.
-pub(super) const HEAD_LEN_MAX: usize = 64 * 1024;
+pub(super) const HEAD_LEN_MAX: usize = u16::MAX as usize;
 /// Most header fields in it.
 const HEADERS_MAX: usize = 128;
 /// Longest line with the size of a chunk, in bytes, extensions included.
@@ -73,12 +73,14 @@ pub(super) enum Piece {
     More,
 }
 
-type Range = std::ops::Range<usize>;
+/// Where the name and the value of a field lie in the head: start and end of each. Small, because
+/// there is room for [`HEADERS_MAX`] of them on the stack for every answer.
+type Place = [u16; 4];
 
 /// Takes one head from the front of `input`; `None` when it is not complete yet. `to_head` says that
 /// the request was a HEAD, whose answers have no body.
 pub(super) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>, WireFault> {
-    let mut ranges: [(Range, Range); HEADERS_MAX] = [const { (0..0, 0..0) }; HEADERS_MAX];
+    let mut places: [Place; HEADERS_MAX] = [[0; 4]; HEADERS_MAX];
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -98,19 +100,19 @@ pub(super) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<He
     let minor = head.version.unwrap_or_default();
     let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(WireFault("its status is not a number from 100 to 999"))?;
-    for (range, field) in ranges.iter_mut().zip(head.headers.iter()) {
-        *range = (
-            range_in(input, field.name.as_bytes()),
-            range_in(input, field.value),
-        );
+    for (place, field) in places.iter_mut().zip(head.headers.iter()) {
+        *place = place_in(input, field);
     }
     let count = head.headers.len();
     let bytes = input.split_to(len).freeze();
     let mut gathered = Gathered::with_capacity(count);
-    for (name, value) in &ranges[..count] {
-        let name = HeaderName::from_bytes(&bytes[name.clone()]);
+    for place in &places[..count] {
+        let [name_start, name_end, value_start, value_end] = place.map(usize::from);
+        let name = bytes.get(name_start..name_end).unwrap_or_default();
+        let name = HeaderName::from_bytes(name);
         let name = name.map_err(|_| WireFault("a header name is not a token"))?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice(value.clone()));
+        let value = bytes.get(value_start..value_end).unwrap_or_default();
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value));
         gathered.add(
             name,
             value.map_err(|_| WireFault("a header value is not text"))?,
@@ -119,10 +121,17 @@ pub(super) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<He
     gathered.into_head(status, minor, to_head).map(Some)
 }
 
-/// Where `part`, a slice of `whole`, lies in it.
-fn range_in(whole: &[u8], part: &[u8]) -> Range {
-    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-    start..start + part.len()
+/// Where `field`, parsed from `whole`, lies in it. A head is shorter than 64 KiB, so 16 bits do.
+fn place_in(whole: &[u8], field: &httparse::Header<'_>) -> Place {
+    let offset = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    let (name, value) = (offset(field.name.as_bytes()), offset(field.value));
+    let ends = [
+        name,
+        name + field.name.len(),
+        value,
+        value + field.value.len(),
+    ];
+    ends.map(|at| u16::try_from(at).unwrap_or(u16::MAX))
 }
 
 /// The header fields of an answer while they are read: those to pass on, and what the others said.
