@@ -21,7 +21,7 @@ use std::{
 /// Rounds per measurement; odd, so that the median is one of them.
 const ROUNDS: usize = 5;
 /// Length of one `wrk` run, in seconds.
-const SECONDS: u32 = 3;
+const SECONDS: u32 = 2;
 /// Kept-alive connections under load.
 const CONNECTIONS: u32 = 32;
 /// The host that our router routes; the others do not mind.

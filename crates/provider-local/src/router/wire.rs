@@ -187,10 +187,12 @@ impl Gathered {
         {
             self.headers.remove(name);
         }
-        let no_body = to_head
-            || status.is_informational()
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
+        // These never have a body, so they must not tell its length (RFC 9110, section 8.6).
+        let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT;
+        if bodiless {
+            self.headers.remove(header::CONTENT_LENGTH);
+        }
+        let no_body = bodiless || to_head || status == StatusCode::NOT_MODIFIED;
         let framing = match self.length {
             _ if no_body => Framing::Length(0),
             _ if self.chunked => Framing::Chunked(Chunk::Size),
