@@ -1,14 +1,26 @@
 //! The service catalogue: five kinds of entries in one table, and who refers to whom.
 
+mod change;
+mod referrers;
+
+use std::fmt;
+
 use domain::time::UnixMs;
 use serde_json::Value;
+use sqlx::{AnyConnection, Row, any::AnyRow};
 
-use crate::{Audit, Store, StoreError};
+use crate::{
+    Store, StoreError,
+    pool::{Doing, page, parse},
+    query::Select,
+};
 
 /// Largest body of an entry, in bytes of JSON.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Most changes in one call.
 pub const CHANGES_MAX: usize = 10_000;
+/// Most references of one entry.
+pub const REFERENCES_MAX: usize = 1000;
 /// Most referrers that an error names.
 pub const REFERRERS_MAX: usize = 20;
 
@@ -36,17 +48,31 @@ impl Kind {
         Self::Environment,
         Self::ServerGroup,
     ];
-}
 
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+    /// The kind as it is stored, and as it stands in paths of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Team => "team",
             Self::Service => "service",
-            Self::EnvironmentType => "environment type",
+            Self::EnvironmentType => "environment-type",
             Self::Environment => "environment",
-            Self::ServerGroup => "server group",
+            Self::ServerGroup => "server-group",
+        }
+    }
+
+    fn of(text: &str) -> Result<Self, StoreError> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        kind.ok_or_else(|| StoreError::Corrupt {
+            what: "catalogue entry".to_owned(),
+            why: format!("{text:?} is no kind"),
         })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str().replace('-', " "))
     }
 }
 
@@ -104,6 +130,12 @@ pub enum Change {
     },
 }
 
+const READING: &str = "reading the catalogue";
+const ENTRY: &str = "select * from catalogue where kind = $1 and name = $2";
+const ENTRIES: &str = "select catalogue.* from catalogue where kind =";
+const REFERRERS: &str = "select catalogue.* from catalogue_references join catalogue
+    on catalogue.kind = from_kind and catalogue.name = from_name where from_kind =";
+
 impl Store {
     /// The entries of a kind in the order of their names, after the name `after`.
     ///
@@ -116,7 +148,26 @@ impl Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
-        todo!("{kind} {filter:?} {after:?} {limit}")
+        let mut select = match &filter.refers_to {
+            None => {
+                let mut select = Select::new(ENTRIES);
+                select.bind(kind.as_str()).when("and name >", after);
+                select
+            }
+            Some((to_kind, to_name)) => {
+                let mut select = Select::new(REFERRERS);
+                select
+                    .bind(kind.as_str())
+                    .when("and to_kind =", Some(to_kind.as_str()))
+                    .when("and to_name =", Some(to_name.as_str()))
+                    .when("and from_name >", after);
+                select
+            }
+        };
+        select.push("order by name limit").bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        rows.iter().map(entry_of_row).collect()
     }
 
     /// One entry.
@@ -124,22 +175,53 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn entry(&self, kind: Kind, name: &str) -> Result<Option<Entry>, StoreError> {
-        todo!("{kind} {name}")
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        entry_in(&mut connection, kind, name).await
     }
+}
 
-    /// Makes all changes, or none. Their order does not matter: references are checked against the
-    /// catalogue as it is afterwards. Returns the new version of each change (0 for deletes). The
-    /// first audit event says who did it, and when.
-    ///
-    /// # Errors
-    /// [`StoreError::VersionMismatch`], [`StoreError::MissingReference`],
-    /// [`StoreError::Referenced`], [`StoreError::Unknown`], [`StoreError::Invalid`],
-    /// [`StoreError::TooLarge`], or when the database fails.
-    pub async fn put_and_delete(
-        &self,
-        changes: &[Change],
-        audit: &[Audit],
-    ) -> Result<Vec<i64>, StoreError> {
-        todo!("{changes:?} {audit:?}")
+pub(crate) async fn entry_in(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<Entry>, StoreError> {
+    let row = sqlx::query(ENTRY)
+        .bind(kind.as_str())
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    row.map(|row| entry_of_row(&row)).transpose()
+}
+
+/// Refuses what is about an entry that is not in the catalogue.
+pub(crate) async fn must_exist(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    name: &str,
+) -> Result<(), StoreError> {
+    match entry_in(connection, kind, name).await? {
+        Some(_) => Ok(()),
+        None => Err(unknown(kind, name)),
     }
+}
+
+fn unknown(kind: Kind, name: &str) -> StoreError {
+    StoreError::Unknown {
+        what: format!("{kind} {name}"),
+    }
+}
+
+fn entry_of_row(row: &AnyRow) -> Result<Entry, StoreError> {
+    let kind: String = row.try_get("kind").doing(READING)?;
+    let name: String = row.try_get("name").doing(READING)?;
+    let body: &str = row.try_get("body").doing(READING)?;
+    Ok(Entry {
+        kind: Kind::of(&kind)?,
+        body: parse(|| format!("{kind} {name}"), body)?,
+        version: row.try_get("version").doing(READING)?,
+        updated_at: UnixMs(row.try_get("updated_at").doing(READING)?),
+        updated_by: row.try_get("updated_by").doing(READING)?,
+        name,
+    })
 }

@@ -3,16 +3,24 @@
 //! Invariant: a deployment begins only for an `Admitted`, and the facts are looked at again in the
 //! transaction that begins it.
 
+mod begin;
+mod facts;
+pub(crate) mod record;
+
 use domain::{
     deployment::Deployment,
-    event::Event,
-    governance::{Admitted, Facts, Wish},
+    event::{Event, What},
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
     release::Launch,
     time::UnixMs,
 };
+use sqlx::{AnyConnection, Row, any::AnyRow};
 
-use crate::{Audit, Store, StoreError};
+use crate::{
+    PAGE_MAX, Store, StoreError,
+    pool::{Doing, page, parse},
+    query::Select,
+};
 
 /// Largest record of a deployment, in bytes of JSON.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
@@ -54,22 +62,20 @@ pub struct LiveFilter {
     pub environment: Option<EnvironmentName>,
 }
 
-impl Store {
-    /// All that governance looks at, of one moment, except for `artifact` and `current`, which the
-    /// store does not know.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn facts(&self, wish: &Wish) -> Result<Facts, StoreError> {
-        todo!("{wish:?}")
-    }
+const READING: &str = "reading deployments";
+const LIVE: &str = "select * from live where environment = $1 and service = $2";
+const DEPLOYMENT: &str = "select id, record from deployments where id = $1";
+const EVENTS: &str =
+    "select seq, body from events where deployment = $1 and seq > $2 order by seq limit $3";
 
+impl Store {
     /// What is live at a place.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn live(&self, place: &Place) -> Result<Option<Live>, StoreError> {
-        todo!("{place}")
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        live_in(&mut connection, place).await
     }
 
     /// What is live at many places, in the order of (environment, service), after `after`.
@@ -82,39 +88,30 @@ impl Store {
         after: Option<&Place>,
         limit: u32,
     ) -> Result<Vec<Live>, StoreError> {
-        todo!("{filter:?} {after:?} {limit}")
-    }
-
-    /// Begins a deployment. The facts are read again in the same transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::AlreadyRunning`]; [`StoreError::Refused`] when governance says no by now;
-    /// [`StoreError::Superseded`] when the server group or the live release is another by now;
-    /// [`StoreError::Invalid`] when `deployment` is not what was admitted; or when the database
-    /// fails.
-    pub async fn begin(
-        &self,
-        admitted: &Admitted,
-        deployment: &Deployment,
-        event: &Event,
-        audit: Audit,
-    ) -> Result<(), StoreError> {
-        todo!("{admitted:?} {deployment:?} {event:?} {audit:?}")
-    }
-
-    /// Stores a deployment after a person's command, provided that the stored version is
-    /// `deployment.version - 1`.
-    ///
-    /// # Errors
-    /// [`StoreError::Superseded`] when the engine or somebody else was faster: read it again and
-    /// give the command anew. [`StoreError::Unknown`], or when the database fails.
-    pub async fn command(
-        &self,
-        deployment: &Deployment,
-        events: &[Event],
-        audit: Audit,
-    ) -> Result<(), StoreError> {
-        todo!("{deployment:?} {events:?} {audit:?}")
+        let mut select = Select::new("select * from live where environment >=");
+        select
+            .bind(after.map_or("", |place| place.environment.as_str()))
+            .when(
+                "and service =",
+                filter.service.as_ref().map(ServiceName::as_str),
+            )
+            .when(
+                "and environment =",
+                filter.environment.as_ref().map(EnvironmentName::as_str),
+            );
+        if let Some(after) = after {
+            select
+                .push("and (environment, service) > (")
+                .bind(after.environment.as_str())
+                .when(",", Some(after.service.as_str()))
+                .push(")");
+        }
+        select
+            .push("order by environment, service limit")
+            .bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        rows.iter().map(live_of_row).collect()
     }
 
     /// One deployment.
@@ -122,7 +119,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deployment(&self, id: &DeploymentId) -> Result<Option<Deployment>, StoreError> {
-        todo!("{id}")
+        let row = sqlx::query(DEPLOYMENT)
+            .bind(id.0.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .doing(READING)?;
+        row.map(|row| deployment_of_row(&row)).transpose()
     }
 
     /// Deployments, newest first, older than `before`.
@@ -135,7 +137,26 @@ impl Store {
         before: Option<&DeploymentId>,
         limit: u32,
     ) -> Result<Vec<Deployment>, StoreError> {
-        todo!("{filter:?} {before:?} {limit}")
+        let mut select = Select::new("select id, record from deployments where");
+        select
+            .push(match filter.unfinished {
+                true => "finished = 0",
+                false => "finished in (0, 1)",
+            })
+            .when(
+                "and service =",
+                filter.service.as_ref().map(ServiceName::as_str),
+            )
+            .when(
+                "and environment =",
+                filter.environment.as_ref().map(EnvironmentName::as_str),
+            )
+            .when("and id <", before.map(|id| id.0.as_str()))
+            .push("order by id desc limit")
+            .bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        rows.iter().map(deployment_of_row).collect()
     }
 
     /// The events of a deployment after the sequence number `after_seq` (they count from 1).
@@ -148,14 +169,80 @@ impl Store {
         after_seq: i64,
         limit: u32,
     ) -> Result<Vec<(i64, Event)>, StoreError> {
-        todo!("{id} {after_seq} {limit}")
+        let rows = sqlx::query(EVENTS)
+            .bind(id.0.as_str())
+            .bind(after_seq)
+            .bind(page(limit))
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
+        rows.iter()
+            .map(|row| {
+                let seq: i64 = row.try_get("seq").doing(READING)?;
+                let body: &str = row.try_get("body").doing(READING)?;
+                Ok((seq, parse(|| format!("event {seq} of {id}"), body)?))
+            })
+            .collect()
     }
 
-    /// How long the first fill took in the last deployment there that succeeded, in milliseconds.
+    /// How long the first step (a fill) took in the last deployment there that succeeded, in
+    /// milliseconds; an estimate for the next one.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn last_fill_ms(&self, place: &Place) -> Result<Option<u64>, StoreError> {
-        todo!("{place}")
+        let Some(live) = self.live(place).await? else {
+            return Ok(None);
+        };
+        let events = self.events(&live.deployment, 0, PAGE_MAX).await?;
+        let entered = |step| {
+            let found = events
+                .iter()
+                .find(|(_, event)| event.what == What::StepStarted { step });
+            found.map(|(_, event)| event.at)
+        };
+        Ok(match (entered(0), entered(1)) {
+            (Some(from), Some(until)) => Some(until.since_ms(from)),
+            _ => None,
+        })
     }
+}
+
+pub(crate) async fn live_in(
+    connection: &mut AnyConnection,
+    place: &Place,
+) -> Result<Option<Live>, StoreError> {
+    let row = sqlx::query(LIVE)
+        .bind(place.environment.as_str())
+        .bind(place.service.as_str())
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    row.map(|row| live_of_row(&row)).transpose()
+}
+
+fn live_of_row(row: &AnyRow) -> Result<Live, StoreError> {
+    let service: String = row.try_get("service").doing(READING)?;
+    let environment: String = row.try_get("environment").doing(READING)?;
+    let launch: &str = row.try_get("launch").doing(READING)?;
+    let previous: Option<String> = row.try_get("previous").doing(READING)?;
+    let what = || format!("live release of {service}.{environment}");
+    let corrupt = |why: String| StoreError::Corrupt { what: what(), why };
+    Ok(Live {
+        launch: parse(what, launch)?,
+        previous: previous.map(|text| parse(what, &text)).transpose()?,
+        place: Place {
+            service: service.parse().map_err(|e| corrupt(format!("{e}")))?,
+            environment: environment.parse().map_err(|e| corrupt(format!("{e}")))?,
+        },
+        since: UnixMs(row.try_get("since").doing(READING)?),
+        deployment: DeploymentId(row.try_get("deployment").doing(READING)?),
+    })
+}
+
+/// Reads `id` and `record`.
+pub(crate) fn deployment_of_row(row: &AnyRow) -> Result<Deployment, StoreError> {
+    let id: &str = row.try_get("id").doing(READING)?;
+    let record: &str = row.try_get("record").doing(READING)?;
+    parse(|| format!("deployment {id}"), record)
 }
