@@ -182,7 +182,10 @@ mod tests {
     fn a_page_knows_whether_another_follows() {
         let page = |rows: u32, limit| Page::of((0..rows).collect(), limit, ToString::to_string);
         assert_eq!((page(2, 2).items.len(), page(2, 2).next), (2, None));
-        assert_eq!((page(3, 2).items.len(), page(3, 2).next), (2, Some("1".to_owned())));
+        assert_eq!(
+            (page(3, 2).items.len(), page(3, 2).next),
+            (2, Some("1".to_owned()))
+        );
         assert_eq!(page(0, 2).next, None);
         assert_eq!(page(PAGE_MAX, PAGE_MAX).next, Some("499".to_owned()));
         assert_eq!(Page::<u32>::fetch(PAGE_MAX), PAGE_MAX);

@@ -7,9 +7,12 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use domain::{
     effect::{Effect, Target, Token},
+    names::Place,
     observation::Observation,
 };
-use engine::ports::{Provider, ProviderError};
+use engine::ports::{ErrorKind, Provider, ProviderError};
+
+use crate::operations::logs::{Text, Wanted};
 
 /// One of the providers.
 #[derive(Debug, Clone)]
@@ -41,6 +44,27 @@ impl Providers {
     /// A provider that this binary does not know by name.
     pub fn other(provider: impl Provider + 'static) -> Self {
         Self::Other(OtherProvider(Arc::new(provider)))
+    }
+
+    /// Where users reach a service, if the provider knows.
+    #[must_use]
+    pub fn url(&self, _place: &Place) -> Option<String> {
+        match self {
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Logs of the instances at a place.
+    ///
+    /// # Errors
+    /// When the provider keeps none, or does not answer.
+    pub async fn logs(&self, _place: &Place, _wanted: Wanted) -> Result<Text, ProviderError> {
+        match self {
+            Self::Other(_) => Err(ProviderError {
+                kind: ErrorKind::Missing,
+                message: "it keeps no logs".to_owned(),
+            }),
+        }
     }
 }
 

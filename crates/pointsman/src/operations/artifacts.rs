@@ -145,7 +145,9 @@ impl Artifacts {
                 .persist(path)
                 .map_err(|error| disk("keeping an artifact")(error.error))?;
             let folder = fs::File::open(kept).map_err(disk("syncing the artifact store"))?;
-            folder.sync_all().map_err(disk("syncing the artifact store"))
+            folder
+                .sync_all()
+                .map_err(disk("syncing the artifact store"))
         })
         .await
     }
@@ -159,13 +161,11 @@ impl Artifacts {
             doing: "waiting to check an artifact",
         })?;
         let (path, digest) = (self.path(digest), digest.clone());
-        blocking("checking an artifact", move || {
-            match hash_file(&path) {
-                Ok(found) if found == digest => Ok(Artifact::Intact),
-                Ok(_) => Ok(Artifact::Changed),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Artifact::Missing),
-                Err(error) => Err(disk("reading an artifact")(error)),
-            }
+        blocking("checking an artifact", move || match hash_file(&path) {
+            Ok(found) if found == digest => Ok(Artifact::Intact),
+            Ok(_) => Ok(Artifact::Changed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Artifact::Missing),
+            Err(error) => Err(disk("reading an artifact")(error)),
         })
         .await
     }

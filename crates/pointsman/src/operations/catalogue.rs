@@ -50,7 +50,12 @@ impl Operations {
             format!("{}.delete", manifests::noun(kind)),
             manifests::subject(kind, name),
         );
-        let audit = self.audit(actor, &action, &subject, json!({ "version": entry.version }));
+        let audit = self.audit(
+            actor,
+            &action,
+            &subject,
+            json!({ "version": entry.version }),
+        );
         let change = Change::Delete {
             kind,
             name: name.to_owned(),

@@ -241,7 +241,12 @@ impl Operations {
             "stable": deployment.stable.as_ref().map(|stable| &stable.version),
             "strategy": deployment.strategy,
         });
-        let audit = self.audit(actor, "deployment.request", &subject(&deployment.id), detail);
+        let audit = self.audit(
+            actor,
+            "deployment.request",
+            &subject(&deployment.id),
+            detail,
+        );
         let event = event::of_request(deployment);
         self.store()
             .begin(&drafted.admitted, deployment, &event, audit)

@@ -49,7 +49,9 @@ pub enum Error {
     #[error(transparent)]
     Command(#[from] CommandRefused),
     /// There is no release to go back to.
-    #[error("there is no release before the live one of {place}, so there is nothing to go back to")]
+    #[error(
+        "there is no release before the live one of {place}, so there is nothing to go back to"
+    )]
     NothingBefore {
         /// Where.
         place: Place,
@@ -202,7 +204,25 @@ impl From<StoreError> for Error {
     }
 }
 
+/// Whether asking again may help, when the fault is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failing {
+    /// It may.
+    ForNow,
+    /// It does not.
+    ForGood,
+}
+
 impl Error {
+    /// Whether asking again may help, when the fault is ours.
+    #[must_use]
+    pub fn failing(&self) -> Failing {
+        match self {
+            Self::Store(StoreError::Database { .. }) => Failing::ForNow,
+            _ => Failing::ForGood,
+        }
+    }
+
     /// There is no such deployment.
     #[must_use]
     pub fn no_deployment(id: &DeploymentId) -> Self {

@@ -74,13 +74,10 @@ impl Manifest {
         match self {
             Self::Team(_) | Self::EnvironmentType(_) => Vec::new(),
             Self::Service(service) => {
-                let types = service.environment_types.iter().map(|name| {
-                    (
-                        "environment_types",
-                        Kind::EnvironmentType,
-                        name.to_string(),
-                    )
-                });
+                let types = service
+                    .environment_types
+                    .iter()
+                    .map(|name| ("environment_types", Kind::EnvironmentType, name.to_string()));
                 [("owner", Kind::Team, service.owner.to_string())]
                     .into_iter()
                     .chain(types)
@@ -145,7 +142,8 @@ fn kind_of(word_read: &str) -> Option<Kind> {
 /// Says which entries stand twice in a set, each once.
 fn twice(manifests: &[Manifest]) -> Vec<usize> {
     let mut seen = BTreeSet::new();
-    let repeated = |(_, manifest): &(usize, &Manifest)| !seen.insert((manifest.kind(), manifest.name()));
+    let repeated =
+        |(_, manifest): &(usize, &Manifest)| !seen.insert((manifest.kind(), manifest.name()));
     manifests
         .iter()
         .enumerate()

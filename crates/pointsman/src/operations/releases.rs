@@ -108,7 +108,12 @@ impl Operations {
         };
         self.release(service, version).await?;
         let detail = json!({ "reason": withdrawal.reason });
-        let audit = self.audit(actor, "release.withdraw", &subject(service, version), detail);
+        let audit = self.audit(
+            actor,
+            "release.withdraw",
+            &subject(service, version),
+            detail,
+        );
         Ok(self
             .store()
             .withdraw(service, version, &withdrawal, audit)

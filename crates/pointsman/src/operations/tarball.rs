@@ -72,7 +72,8 @@ impl Seen {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory => return Ok(()),
             EntryType::Symlink | EntryType::Link => {
-                let message = "is a link; pack with links followed (tar --dereference --hard-dereference)";
+                let message =
+                    "is a link; pack with links followed (tar --dereference --hard-dereference)";
                 return Err(fault(format!("{path:?} {message}")));
             }
             _ => {
@@ -143,7 +144,9 @@ fn safe_path<R: Read>(entry: &Entry<'_, R>) -> Result<String, Fault> {
 
 fn procfile<R: Read>(entry: &mut Entry<'_, R>) -> Result<String, Fault> {
     if entry.size() > PROCFILE_LEN_MAX {
-        return Err(fault(format!("has a Procfile larger than {PROCFILE_LEN_MAX} bytes")));
+        return Err(fault(format!(
+            "has a Procfile larger than {PROCFILE_LEN_MAX} bytes"
+        )));
     }
     let mut text = String::new();
     match entry.read_to_string(&mut text) {

@@ -230,7 +230,12 @@ impl Operations {
             .collect();
         let action = format!("{}.{verb}", noun(change.kind));
         let subject = subject(change.kind, &change.name);
-        self.audit(actor, &action, &subject, json!({ "differences": differences }))
+        self.audit(
+            actor,
+            &action,
+            &subject,
+            json!({ "differences": differences }),
+        )
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn service(fields: &Map<String, Value>) -> Result<Map<String, Value>,
         return Err(vec![Fault::of("apiVersion", message)]);
     }
     if text(&["kind"]) != Some("Component") {
-        let message = "of Backstage's kinds only Component is read; take the others out of this file";
+        let message =
+            "of Backstage's kinds only Component is read; take the others out of this file";
         return Err(vec![Fault::of("kind", message)]);
     }
     let mut service = Map::new();
@@ -37,8 +38,10 @@ pub(super) fn service(fields: &Map<String, Value>) -> Result<Map<String, Value>,
     if let Some(description) = text(&["metadata", "description"]) {
         service.insert("description".to_owned(), description.into());
     }
-    for (annotation, field) in [(ENVIRONMENT_TYPES, "environment_types"), (STRATEGIES, "strategies")]
-    {
+    for (annotation, field) in [
+        (ENVIRONMENT_TYPES, "environment_types"),
+        (STRATEGIES, "strategies"),
+    ] {
         if let Some(list) = text(&["metadata", "annotations", annotation]) {
             service.insert(field.to_owned(), words(list));
         }

@@ -77,7 +77,11 @@ mod tests {
 
     #[test]
     fn fields_are_compared_by_path() {
-        check(json!({"a": 1, "b": {"c": [1]}}), json!({"a": 1, "b": {"c": [1]}}), &[]);
+        check(
+            json!({"a": 1, "b": {"c": [1]}}),
+            json!({"a": 1, "b": {"c": [1]}}),
+            &[],
+        );
         check(
             json!({"a": 1, "b": {"c": [1], "d": "x"}}),
             json!({"a": 2, "b": {"c": [1, 2]}, "e": true}),

@@ -66,7 +66,10 @@ pub fn from_body(kind: Kind, name: &str, body: Value) -> Result<Manifest, Error>
     complete(kind, name, &mut fields);
     let manifest = typed(kind, fields).map_err(|faults| invalid("the body", faults))?;
     if manifest.name() != name {
-        let message = format!("the body describes {:?}, the path says {name:?}", manifest.name());
+        let message = format!(
+            "the body describes {:?}, the path says {name:?}",
+            manifest.name()
+        );
         return Err(invalid("the body", vec![Fault::of("name", message)]));
     }
     Ok(manifest)
@@ -170,7 +173,13 @@ fn text(value: &Value, key: &str) -> Option<String> {
 
 /// The name, as far as it can be told before the document is understood.
 fn name(value: &Value) -> Option<String> {
-    let pair = || Some(format!("{}.{}", text(value, "service")?, text(value, "environment")?));
+    let pair = || {
+        Some(format!(
+            "{}.{}",
+            text(value, "service")?,
+            text(value, "environment")?
+        ))
+    };
     let metadata = || text(value.get("metadata")?, "name");
     text(value, "name").or_else(pair).or_else(metadata)
 }
@@ -202,7 +211,10 @@ fn parse<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Vec<Fault
 }
 
 fn unreadable(format: &str, why: &str) -> Error {
-    invalid("the manifests", vec![Fault::of("", format!("this is not {format}: {why}"))])
+    invalid(
+        "the manifests",
+        vec![Fault::of("", format!("this is not {format}: {why}"))],
+    )
 }
 
 pub(super) fn invalid(what: &'static str, faults: Vec<Fault>) -> Error {

@@ -24,22 +24,28 @@ const PATH_LEN_MAX: usize = 1024;
 /// Every rule that `manifest` breaks.
 pub(super) fn faults(manifest: &Manifest) -> Vec<Fault> {
     match manifest {
-        Manifest::Team(team) => [text("description", &team.description), text("contact", &team.contact)]
-            .into_iter()
-            .flatten()
-            .collect(),
+        Manifest::Team(team) => [
+            text("description", &team.description),
+            text("contact", &team.contact),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         Manifest::Service(service) => {
             let none = service.strategies.is_empty().then(|| {
-                Fault::of("strategies", "allow at least one strategy, or leave the field out")
+                Fault::of(
+                    "strategies",
+                    "allow at least one strategy, or leave the field out",
+                )
             });
             text("description", &service.description)
                 .into_iter()
                 .chain(none)
                 .collect()
         }
-        Manifest::EnvironmentType(kind) => text("description", &kind.description)
-            .into_iter()
-            .collect(),
+        Manifest::EnvironmentType(kind) => {
+            text("description", &kind.description).into_iter().collect()
+        }
         Manifest::Environment(environment) => {
             let limit = environment
                 .capacity_limit
@@ -54,8 +60,12 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<Fault> {
 }
 
 fn server_group(group: &ServerGroup) -> Vec<Fault> {
-    let slices = (group.slices != 1)
-        .then(|| Fault::of("slices", "must be 1; two slices come with blue/green deployments"));
+    let slices = (group.slices != 1).then(|| {
+        Fault::of(
+            "slices",
+            "must be 1; two slices come with blue/green deployments",
+        )
+    });
     between("size", group.size, 1, INSTANCES_MAX)
         .into_iter()
         .chain(scaling(group))
@@ -76,7 +86,10 @@ fn scaling(group: &ServerGroup) -> Option<Fault> {
     }
     let fits = (bounds.min..=bounds.max).contains(&group.size);
     (!fits).then(|| {
-        let message = format!("must be within autoscaling, {} to {}", bounds.min, bounds.max);
+        let message = format!(
+            "must be within autoscaling, {} to {}",
+            bounds.min, bounds.max
+        );
         Fault::of("size", message)
     })
 }
@@ -85,16 +98,17 @@ fn size_limit(group: &ServerGroup) -> Option<Fault> {
     let limit = group.size_limit?;
     let least = group.autoscaling.map_or(0, |b| b.max).max(group.size);
     (limit < least).then(|| {
-        let message = format!("must be at least {least}: as many instances as there can be without a deployment");
+        let message = format!(
+            "must be at least {least}: as many instances as there can be without a deployment"
+        );
         Fault::of("size_limit", message)
     })
 }
 
 fn zones(zones: &[String]) -> Option<Fault> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_name = |zone: &String| {
-        !zone.is_empty() && zone.len() <= ZONE_LEN_MAX && zone.chars().all(allowed)
-    };
+    let is_name =
+        |zone: &String| !zone.is_empty() && zone.len() <= ZONE_LEN_MAX && zone.chars().all(allowed);
     let distinct: BTreeSet<&String> = zones.iter().collect();
     let message = if zones.is_empty() || zones.len() > ZONES_MAX {
         format!("name 1 to {ZONES_MAX} zones")
@@ -120,7 +134,12 @@ fn health(check: &HealthCheck) -> Vec<Fault> {
         ("health.interval_ms", check.interval_ms, 10, 300_000),
         ("health.timeout_ms", check.timeout_ms, 10, 60_000),
         ("health.healthy_threshold", check.healthy_threshold, 1, 100),
-        ("health.unhealthy_threshold", check.unhealthy_threshold, 1, 100),
+        (
+            "health.unhealthy_threshold",
+            check.unhealthy_threshold,
+            1,
+            100,
+        ),
     ];
     let numbers = numbers
         .into_iter()
@@ -177,7 +196,10 @@ fn between(field: &str, value: u32, low: u32, high: u32) -> Option<Fault> {
 fn text(field: &str, value: &str) -> Option<Fault> {
     let message = if value.chars().count() > TEXT_LEN_MAX {
         format!("at most {TEXT_LEN_MAX} characters")
-    } else if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    } else if value
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
         "holds control characters".to_owned()
     } else {
         return None;

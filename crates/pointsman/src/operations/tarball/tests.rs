@@ -59,7 +59,11 @@ fn good_tarballs_are_accepted() {
             (PLAIN, "./Procfile", b"release: x\nweb: ./server"),
             (EntryType::Directory, "bin/", b""),
             (PLAIN, "bin/server", &[7; 4000]),
-            (PLAIN, "..data", b"two dots at the start of a name are no parent"),
+            (
+                PLAIN,
+                "..data",
+                b"two dots at the start of a name are no parent",
+            ),
         ]),
         "",
     );
@@ -75,22 +79,43 @@ fn whatever_could_leave_the_folder_is_refused() {
     check(&with(EntryType::Directory, ".."), "contains `..`");
     check(&with(EntryType::Symlink, "link"), "is a link");
     check(&with(EntryType::Link, "link"), "is a link");
-    check(&with(EntryType::Char, "null"), "neither a file nor a folder");
-    check(&with(EntryType::Block, "disk"), "neither a file nor a folder");
-    check(&with(EntryType::Fifo, "pipe"), "neither a file nor a folder");
+    check(
+        &with(EntryType::Char, "null"),
+        "neither a file nor a folder",
+    );
+    check(
+        &with(EntryType::Block, "disk"),
+        "neither a file nor a folder",
+    );
+    check(
+        &with(EntryType::Fifo, "pipe"),
+        "neither a file nor a folder",
+    );
     check(&with(PLAIN, "a\nb"), "control characters");
 }
 
 #[test]
 fn confusing_tarballs_are_refused() {
     let web = (PLAIN, "Procfile", WEB);
-    check(&tarball(&[web, (PLAIN, "a", b"1"), (PLAIN, "./a", b"2")]), "twice");
-    check(&tarball(&[web, (PLAIN, "a", b"1"), (PLAIN, "a/b", b"2")]), "lies in something");
+    check(
+        &tarball(&[web, (PLAIN, "a", b"1"), (PLAIN, "./a", b"2")]),
+        "twice",
+    );
+    check(
+        &tarball(&[web, (PLAIN, "a", b"1"), (PLAIN, "a/b", b"2")]),
+        "lies in something",
+    );
     check(&tarball(&[(PLAIN, "server", b"")]), "no Procfile");
     check(&tarball(&[(PLAIN, "sub/Procfile", WEB)]), "no Procfile");
-    check(&tarball(&[(PLAIN, "Procfile", b"worker: x\nweb:  \n")]), "without a line `web: COMMAND`");
+    check(
+        &tarball(&[(PLAIN, "Procfile", b"worker: x\nweb:  \n")]),
+        "without a line `web: COMMAND`",
+    );
     check(&tarball(&[(PLAIN, "Procfile", &[0xff, 0xfe])]), "not UTF-8");
-    check(&tarball(&[(PLAIN, "Procfile", &vec![b'#'; 70_000])]), "Procfile larger than");
+    check(
+        &tarball(&[(PLAIN, "Procfile", &vec![b'#'; 70_000])]),
+        "Procfile larger than",
+    );
     check(&gzip(b""), "no Procfile");
 }
 
@@ -111,10 +136,16 @@ fn what_is_no_tarball_is_refused() {
 #[test]
 fn bombs_are_refused() {
     check(
-        &tarball(&[(PLAIN, "Procfile", WEB), (PLAIN, "zeros", &vec![0; 2 * 1024 * 1024])]),
+        &tarball(&[
+            (PLAIN, "Procfile", WEB),
+            (PLAIN, "zeros", &vec![0; 2 * 1024 * 1024]),
+        ]),
         "too large after decompression",
     );
-    let trailing = [Builder::new(Vec::new()).into_inner().unwrap(), vec![0; 2 * 1024 * 1024]];
+    let trailing = [
+        Builder::new(Vec::new()).into_inner().unwrap(),
+        vec![0; 2 * 1024 * 1024],
+    ];
     check(&gzip(&trailing.concat()), "too large after decompression");
 }
 
