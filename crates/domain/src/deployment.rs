@@ -342,7 +342,7 @@ impl Deployment {
         let before = self.clone();
         self.waiting = None;
         match decision {
-            Decision::Record(baseline) => self.record(baseline.clone()),
+            Decision::Record(baseline) => self.record(baseline.clone(), now),
             Decision::Apply(effect) => {
                 self.effects_spent += 1;
                 self.last_effect = Some((effect.clone(), now));
@@ -404,8 +404,9 @@ impl Deployment {
         Ok(self)
     }
 
-    /// Keeps the baseline, and plans anew where the world moved since the plan was shown.
-    fn record(&mut self, baseline: Baseline) {
+    /// Keeps the baseline, plans anew where the world moved since the plan was shown, and begins: the
+    /// time that passed before anybody could look counts against no deadline.
+    fn record(&mut self, baseline: Baseline, now: UnixMs) {
         self.baseline = Some(baseline);
         self.plan = plan::plan(
             &self.strategy,
@@ -414,6 +415,7 @@ impl Deployment {
             self.stable.as_ref(),
         );
         self.progress.steps.clone_from(&self.plan.steps);
+        self.progress.since = now;
     }
 
     fn enter(&mut self, at: usize, now: UnixMs) {

@@ -2,6 +2,11 @@
 //!
 //! Invariant: a story asks only what holds on both databases.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story that cannot go on has failed, and the line says where"
+)]
+
 mod audit;
 mod begin;
 mod catalogue;
