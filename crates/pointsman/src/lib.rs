@@ -8,8 +8,15 @@
 //! Invariant: `api` and `cli` never name `store` or `providers`; `tests/rooms.rs` holds us to it.
 
 pub mod access;
+#[expect(
+    unused_qualifications,
+    reason = "the macros of utoipa write paths out in full"
+)]
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod journal;
 pub mod operations;
 pub mod providers;
+pub mod server;
+pub mod telemetry;
