@@ -1,0 +1,194 @@
+//! The few lines that show a running deployment at a glance.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::time::human_ms;
+
+use super::{
+    style::Style,
+    wire::{Deployment, Instance, Status},
+};
+
+/// Most instances that are drawn as dots, per version.
+const DOTS_MAX: usize = 40;
+
+/// What is known of a running deployment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The deployment, as last seen.
+    pub deployment: Deployment,
+    /// What runs, as last seen.
+    pub status: Status,
+}
+
+impl Snapshot {
+    /// The lines: instances by version, the step, and what it waits for.
+    #[must_use]
+    pub fn lines(&self, elapsed: Duration, style: Style) -> Vec<String> {
+        let mut lines = self.versions(style);
+        lines.push(self.step(elapsed, style));
+        let waiting = self.deployment.waiting.as_deref().map(|w| self.plain(w));
+        if let Some(waiting) = waiting.filter(|_| !self.deployment.is_finished()) {
+            lines.push(format!("  {} {waiting}", style.dim("waits ")));
+        }
+        lines
+    }
+
+    /// A text with versions in place of launch ids, which only programs need.
+    #[must_use]
+    pub fn plain(&self, text: &str) -> String {
+        let mut names: BTreeMap<&str, &str> = self
+            .instances()
+            .iter()
+            .map(|instance| (instance.launch.as_str(), instance.version.as_str()))
+            .collect();
+        names.insert(&self.deployment.launch, &self.deployment.version);
+        names.remove("");
+        names.iter().fold(text.to_owned(), |text, (id, version)| {
+            text.replace(id, version)
+        })
+    }
+
+    fn instances(&self) -> &[Instance] {
+        let seen = self.status.observation.as_ref();
+        seen.map_or(&[], |seen| seen.instances.as_slice())
+    }
+
+    /// One line per version: the old one first.
+    fn versions(&self, style: Style) -> Vec<String> {
+        let mut by_version: BTreeMap<(bool, &str), Vec<&Instance>> = BTreeMap::new();
+        for instance in self.instances() {
+            let is_new = instance.version == self.deployment.version;
+            let version = instance.version.as_str();
+            by_version
+                .entry((is_new, version))
+                .or_default()
+                .push(instance);
+        }
+        let width = by_version
+            .keys()
+            .map(|(_, version)| version.len())
+            .max()
+            .unwrap_or(0);
+        by_version
+            .into_iter()
+            .map(|((_, version), instances)| {
+                format!("  {version:width$}  {}", of_version(instances, style))
+            })
+            .collect()
+    }
+
+    fn step(&self, elapsed: Duration, style: Style) -> String {
+        let Deployment { plan, step, .. } = &self.deployment;
+        let back = match self.deployment.status.as_str() {
+            "rolling_back" => style.yellow("rolling back: "),
+            "paused" => style.yellow("paused: "),
+            _ => String::new(),
+        };
+        let text = plan
+            .get(*step)
+            .map_or("restore the baseline", |text| without_number(text));
+        let count = format!(
+            "step {} of {}",
+            (step + 1).min(plan.len().max(1)),
+            plan.len()
+        );
+        let elapsed = human_ms(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / 100 * 100);
+        format!(
+            "  {} {back}{}  {}",
+            style.dim("does  "),
+            self.plain(text),
+            style.dim(&format!("{count}, {elapsed}"))
+        )
+    }
+}
+
+/// `1. fill blue` is numbered already in the plan; the line has its own counting.
+fn without_number(text: &str) -> &str {
+    text.split_once(". ")
+        .filter(|(number, _)| number.parse::<u32>().is_ok())
+        .map_or(text, |(_, rest)| rest)
+}
+
+/// Dots and counts by state.
+fn of_version(mut instances: Vec<&Instance>, style: Style) -> String {
+    const STATES: [(&str, &str, &str); 5] = [
+        ("healthy", "●", "healthy"),
+        ("pending", "○", "starting"),
+        ("unhealthy", "✕", "unhealthy"),
+        ("draining", "◌", "finishing their last requests"),
+        ("terminating", "◌", "stopping"),
+    ];
+    instances.sort_by(|a, b| a.id.cmp(&b.id));
+    let (mut dots, mut counts) = (String::new(), Vec::new());
+    for (state, dot, word) in STATES {
+        let count = instances
+            .iter()
+            .filter(|instance| instance.state == state)
+            .count();
+        if count == 0 {
+            continue;
+        }
+        let run = dot.repeat(count.min(DOTS_MAX));
+        dots.push_str(&match state {
+            "healthy" => style.green(&run),
+            "unhealthy" => style.red(&run),
+            "pending" => style.yellow(&run),
+            _ => style.dim(&run),
+        });
+        counts.push(format!("{count} {word}"));
+    }
+    let pad = " ".repeat(8_usize.saturating_sub(instances.len()));
+    format!("{dots}{pad}  {}", style.dim(&counts.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::cli::wire::Observation;
+
+    #[test]
+    fn a_running_deployment_is_four_lines() {
+        let instance = |id: &str, version: &str, state: &str| Instance {
+            id: id.to_owned(),
+            version: version.to_owned(),
+            launch: format!("launch-{version}"),
+            state: state.to_owned(),
+            ..Instance::default()
+        };
+        let mut instances: Vec<_> = (0..4)
+            .map(|n| instance(&format!("a{n}"), "1.9.0", "healthy"))
+            .collect();
+        instances.push(instance("b1", "1.10.0", "healthy"));
+        instances.extend((2..5).map(|n| instance(&format!("b{n}"), "1.10.0", "pending")));
+        let snapshot = Snapshot {
+            deployment: Deployment {
+                version: "1.10.0".into(),
+                launch: "launch-1.10.0".into(),
+                status: "running".into(),
+                plan: vec![
+                    "1. fill blue: 4 healthy of launch-1.10.0".into(),
+                    "2. bake".into(),
+                ],
+                waiting: Some("1 of 4 instances of launch-1.10.0 are healthy".into()),
+                ..Deployment::default()
+            },
+            status: Status {
+                observation: Some(Observation { instances }),
+                ..Status::default()
+            },
+        };
+        expect![[r#"
+              1.9.0   ●●●●      4 healthy
+              1.10.0  ●○○○      1 healthy, 3 starting
+              does   fill blue: 4 healthy of 1.10.0  step 1 of 2, 1.2 s
+              waits  1 of 4 instances of 1.10.0 are healthy"#]]
+        .assert_eq(
+            &snapshot
+                .lines(Duration::from_millis(1234), Style::PLAIN)
+                .join("\n"),
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! Pointsman.
+pub mod cli;
+pub mod demo;
