@@ -81,6 +81,14 @@ impl Client {
         url
     }
 
+    /// Whether the server answers, and can use its store.
+    pub async fn is_answering(&self) -> bool {
+        let mut url = self.connection.base.clone();
+        url.set_path("/health");
+        let request = self.http.get(url).timeout(CONNECT_MAX);
+        matches!(request.send().await, Ok(response) if response.status().is_success())
+    }
+
     /// A request with the token, to be completed and given to [`Self::send`].
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.http.request(method, url);

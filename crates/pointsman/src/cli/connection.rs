@@ -18,7 +18,7 @@ use super::failure::{Exit, Failure};
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7080";
 
 /// Options that every command takes.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ConnectionArgs {
     /// Address of the server [default: what the data folder says, else http://127.0.0.1:7080]
     #[arg(long, global = true, value_name = "URL", env = "POINTSMAN_SERVER")]
@@ -78,8 +78,15 @@ impl Connection {
     /// When the address is none, a named token file cannot be read, or the token would travel
     /// unprotected.
     pub fn find(args: &ConnectionArgs) -> Result<Self, Failure> {
-        let data = data_folder();
-        let here = address_in(&data).unwrap_or_else(|| format!("http://{DEFAULT_ADDRESS}"));
+        Self::find_in(&data_folder(), args)
+    }
+
+    /// Finds server and token, with another data folder than the usual one.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_in(data: &Path, args: &ConnectionArgs) -> Result<Self, Failure> {
+        let here = address_in(data).unwrap_or_else(|| format!("http://{DEFAULT_ADDRESS}"));
         let base = parse(args.server.as_deref().unwrap_or(&here))?;
         let is_here = parse(&here).is_ok_and(|here| here == base) || is_loopback(&base);
         let token = match (&args.token_file, env::var("POINTSMAN_TOKEN")) {

@@ -180,15 +180,14 @@ mod tests {
                 ..Status::default()
             },
         };
+        // The first line keeps the indentation of the others from being taken for the source's.
+        let lines = snapshot.lines(Duration::from_millis(1234), Style::PLAIN);
         expect![[r#"
+            picture:
               1.9.0   ●●●●      4 healthy
               1.10.0  ●○○○      1 healthy, 3 starting
               does   fill blue: 4 healthy of 1.10.0  step 1 of 2, 1.2 s
               waits  1 of 4 instances of 1.10.0 are healthy"#]]
-        .assert_eq(
-            &snapshot
-                .lines(Duration::from_millis(1234), Style::PLAIN)
-                .join("\n"),
-        );
+        .assert_eq(&format!("picture:\n{}", lines.join("\n")));
     }
 }

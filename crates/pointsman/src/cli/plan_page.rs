@@ -213,6 +213,7 @@ mod tests {
             point_of_no_return: Some(2),
         };
         expect![[r#"
+            plan:
               #  step                                                takes   way back
               1  fill blue: 4 healthy of 1.1.0, beside 4 others      2.3 s      2.5 s
               2  bake blue: 4 of 1.1.0 stay healthy for 5 s            5 s      2.5 s
@@ -228,6 +229,6 @@ mod tests {
               goes    a1, a2, a3, a4
               costs   8 instances at the peak, 0.011 instance-hours more than without, 8 calls
               takes   about 9.8 s"#]]
-        .assert_eq(&page(&preview, Style::PLAIN));
+        .assert_eq(&format!("plan:\n{}", page(&preview, Style::PLAIN)));
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{
     Context,
-    client::UPLOAD_MAX,
+    client::{Client, Reply, UPLOAD_MAX},
     failure::{Exit, Failure},
     output::{self, Format, ago, text_at},
     pack,
@@ -88,23 +88,7 @@ async fn create(
     version: &str,
     artifact: PathBuf,
 ) -> Result<Exit, Failure> {
-    let packed = tokio::task::spawn_blocking(move || pack::artifact(&artifact))
-        .await
-        .map_err(|error| {
-            Failure::usage("the artifact cannot be packed").because(error.to_string())
-        })??;
-    let client = context.client()?;
-    let body = Body::wrap_stream(ReaderStream::new(tokio::fs::File::from_std(packed.file)));
-    let request = client
-        .request(
-            Method::PUT,
-            client.url(&["services", service, "releases", version]),
-        )
-        .header(header::CONTENT_TYPE, "application/gzip")
-        .header(header::CONTENT_LENGTH, packed.len)
-        .timeout(UPLOAD_MAX)
-        .body(body);
-    let reply = client.reply(client.open(request).await?).await?;
+    let reply = upload(&context.client()?, service, version, artifact).await?;
     if context.format != Format::Table {
         output::value(context.format, &reply.body, output::yaml)?;
         return Ok(Exit::Ok);
@@ -115,11 +99,32 @@ async fn create(
     } else {
         "was there already, with the same content:"
     };
-    context.say(&format!(
-        "{how} {service} {version} ({digest}, {} KiB)",
-        packed.len.div_ceil(1024)
-    ));
+    context.say(&format!("{how} {service} {version} ({digest})"));
     Ok(Exit::Ok)
+}
+
+/// Packs and uploads a release.
+///
+/// # Errors
+/// When the artifact cannot be packed, the server cannot be reached, or says no.
+pub async fn upload(
+    client: &Client,
+    service: &str,
+    version: &str,
+    artifact: PathBuf,
+) -> Result<Reply, Failure> {
+    let packed = tokio::task::spawn_blocking(move || pack::artifact(&artifact))
+        .await
+        .map_err(|error| Failure::usage("the artifact cannot be packed").because(error))??;
+    let url = client.url(&["services", service, "releases", version]);
+    let body = Body::wrap_stream(ReaderStream::new(tokio::fs::File::from_std(packed.file)));
+    let request = client
+        .request(Method::PUT, url)
+        .header(header::CONTENT_TYPE, "application/gzip")
+        .header(header::CONTENT_LENGTH, packed.len)
+        .timeout(UPLOAD_MAX)
+        .body(body);
+    client.reply(client.open(request).await?).await
 }
 
 async fn get(context: &Context, service: &str, version: &str) -> Result<Exit, Failure> {
