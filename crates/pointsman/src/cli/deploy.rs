@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Instant};
 
 use clap::Args;
-use domain::time::human_ms;
+use domain::{plan::scale_up::ScaleUp, time::human_ms};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ use super::{
     screen::{Screen, Target},
     style::Style,
     watch::{self, Watching},
-    wire::{Deployment, Preview},
+    wire::{Deployment, Preview, Status},
 };
 
 /// What to deploy, and how.
@@ -130,6 +130,29 @@ impl WishArgs {
     }
 }
 
+impl WishArgs {
+    /// The deployment that is only planned, as far as a heading tells it.
+    async fn planned(&self, client: &Client) -> Result<Deployment, Failure> {
+        let place = ["environments", &self.environment, "services", &self.service];
+        let status: Status = client.get(client.url(&place)).await?;
+        let numbers = ScaleUp::default();
+        Ok(Deployment {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+            version: self.version.clone(),
+            stable_version: status.live.map(|live| live.version),
+            strategy: json!({
+                "kind": "scale-up",
+                "surge_percent": self.surge.map_or(numbers.surge_percent, |p| p.0),
+                "bake_seconds": self.bake.map_or(numbers.bake_seconds, |s| s.0),
+                "health_deadline_seconds":
+                    self.health_deadline.map_or(numbers.health_deadline_seconds, |s| s.0),
+            }),
+            ..Deployment::default()
+        })
+    }
+}
+
 /// Deploys, or only shows what would be done.
 ///
 /// # Errors
@@ -240,13 +263,8 @@ pub async fn plan(context: &Context, args: &WishArgs) -> Result<Exit, Failure> {
         output::value(context.format, &reply.body, output::yaml)?;
     } else if let Some(preview) = &answer.preview {
         let style = Style::stdout();
-        let deployment = answer.deployment.unwrap_or_else(|| Deployment {
-            service: args.service.clone(),
-            environment: args.environment.clone(),
-            version: args.version.clone(),
-            ..Deployment::default()
-        });
-        output::line(&plan_page::heading(&deployment, style))?;
+        let planned = args.planned(&client).await?;
+        output::line(&plan_page::heading(&planned, style))?;
         output::line(&format!("\n{}", plan_page::page(preview, style)))?;
     }
     if answer.objections.is_empty() {
@@ -281,7 +299,6 @@ pub struct Begun {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct DryRun {
-    deployment: Option<Deployment>,
     preview: Option<Preview>,
     objections: Vec<problem::Objection>,
 }

@@ -23,7 +23,7 @@ pub struct LogsArgs {
     #[arg(short, long, value_name = "ID")]
     instance: Option<String>,
     /// How many lines of what is there already, per instance
-    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     lines: u32,
     /// Go on with what is written from now on, until Ctrl-C
     #[arg(short, long)]

@@ -64,7 +64,7 @@ pub struct Counts {
     pub releases: BTreeMap<String, u64>,
     /// The first few reasons of failures.
     pub reasons: Vec<String>,
-    /// How long answers took.
+    /// How long answers took that were not asked to take their time.
     pub latency: Histogram,
 }
 
@@ -81,12 +81,15 @@ impl Counters {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, answer: Result<String, String>, took: Duration) {
+    /// Counts one answer; `took` is `None` when it was asked to take its time.
+    fn count(&self, answer: Result<String, String>, took: Option<Duration>) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut rest = self.rest();
         match answer {
             Ok(release) => {
-                rest.latency.add(took);
+                if let Some(took) = took {
+                    rest.latency.add(took);
+                }
                 *rest.releases.entry(release).or_default() += 1;
             }
             Err(reason) => {
@@ -169,11 +172,8 @@ impl User {
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
         for number in 1_u64.. {
             tick.tick().await;
-            let path = if number.is_multiple_of(SLOW_EVERY) {
-                "/slow?ms=400"
-            } else {
-                "/"
-            };
+            let slow = number.is_multiple_of(SLOW_EVERY);
+            let path = if slow { "/slow?ms=400" } else { "/" };
             let started = Instant::now();
             let answer = timeout(ANSWER_MAX, self.ask(path))
                 .await
@@ -181,7 +181,8 @@ impl User {
             if answer.is_err() {
                 self.connection = None;
             }
-            self.counters.count(answer, started.elapsed());
+            let took = (!slow).then(|| started.elapsed());
+            self.counters.count(answer, took);
         }
     }
 

@@ -199,8 +199,8 @@ fn summary(counts: &Counts, style: Style) -> String {
         let micros = counts.latency.quantile(percent)?.as_micros();
         Some(format!("{:.1} ms", micros as f64 / 1000.0))
     };
-    if let (Some(half), Some(most)) = (quantile(50), quantile(95)) {
-        text.push_str(&style.dim(&format!("; half within {half}, 95 % within {most}")));
+    if let (Some(half), Some(most)) = (quantile(50), quantile(99)) {
+        text.push_str(&style.dim(&format!("; half within {half}, 99 % within {most}")));
     }
     let answered: Vec<String> = counts
         .releases
