@@ -5,7 +5,7 @@
 //!
 //! Invariant: what was started is ended, however the demo ends, unless `--keep` was asked for.
 
-mod latency;
+pub mod latency;
 pub mod load;
 mod shelf;
 pub mod shop;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use reqwest::Url;
 use tokio::{
     net::TcpStream,
     task::JoinSet,
@@ -25,6 +26,7 @@ use tokio::{
 };
 
 use super::latency::Histogram;
+use crate::cli::failure::{Exit, Failure};
 
 /// Users at once; half of them keep their connections.
 const USERS: u32 = 60;
@@ -44,6 +46,28 @@ pub struct Target {
     pub address: SocketAddr,
     /// The name of the service there, for the `Host` header.
     pub host: String,
+}
+
+impl Target {
+    /// Where the router of this machine serves `url`. The name needs no resolver: it is this
+    /// machine.
+    ///
+    /// # Errors
+    /// When `url` is none.
+    pub fn of(url: &str) -> Result<Self, Failure> {
+        let parsed = Url::parse(url).ok();
+        let parts = parsed
+            .as_ref()
+            .and_then(|url| url.host_str().zip(url.port_or_known_default()));
+        let (host, port) = parts.ok_or_else(|| {
+            let what = format!("{url:?} is not the address of a service");
+            Failure::new(Exit::NotReached, what)
+        })?;
+        Ok(Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            host: format!("{host}:{port}"),
+        })
+    }
 }
 
 /// A load that runs until it is stopped or dropped.
@@ -246,4 +270,64 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Answers every request on one connection, each fifth with an error.
+    async fn converse(mut stream: TcpStream) {
+        let mut buffer = [0; 4096];
+        for number in 1_u32.. {
+            match stream.read(&mut buffer).await {
+                Ok(read) if read > 0 => {}
+                _ => return,
+            }
+            let status = if number.is_multiple_of(5) { 503 } else { 200 };
+            let answer =
+                format!("HTTP/1.1 {status} x\r\nx-release: 1\r\ncontent-length: 2\r\n\r\nok");
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_error_is_counted_and_nothing_is_retried() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream));
+            }
+        });
+        let host = "shop".to_owned();
+        let load = Load::start(&Target { address, host }, 2000);
+        let enough = async {
+            while load.counts().failed < 20 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), enough)
+            .await
+            .expect("failures");
+        let counts = load.stop().await;
+        // Only kept-alive connections come as far as a fifth request.
+        assert!(counts.reasons[0].starts_with("kept-alive connection: status 503"));
+        assert_eq!(counts.requests, counts.failed + counts.releases["1"]);
+        server.abort();
+    }
+
+    #[test]
+    fn the_router_is_found_without_a_resolver() {
+        let target = Target::of("http://storefront.staging.localhost:7081/").expect("a target");
+        assert_eq!(target.address.to_string(), "127.0.0.1:7081");
+        assert_eq!(target.host, "storefront.staging.localhost:7081");
+    }
 }

@@ -1,12 +1,8 @@
 //! The stage: each act is one deployment, shown from its plan to its end, under a steady load.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use domain::time::human_ms;
-use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,7 +13,7 @@ use super::{
 use crate::cli::{
     client::Client,
     deploy::{self, Begun},
-    failure::{Exit, Failure},
+    failure::Failure,
     plan_page,
     screen::Screen,
     style::Style,
@@ -130,7 +126,7 @@ impl Stage<'_> {
     async fn start_load(&self) -> Result<Load, Failure> {
         let status = self.status().await?;
         let url = status.url.unwrap_or_default();
-        Ok(Load::start(&target(&url)?, LOAD_PER_SECOND))
+        Ok(Load::start(&Target::of(&url)?, LOAD_PER_SECOND))
     }
 
     /// What runs of the demo's service.
@@ -153,27 +149,6 @@ fn wish(version: &str) -> Value {
             "bake_seconds": 5,
             "health_deadline_seconds": 10,
         },
-    })
-}
-
-/// Where the router of this machine serves `url`. The name needs no resolver: it is this machine.
-///
-/// # Errors
-/// When `url` is none.
-pub fn target(url: &str) -> Result<Target, Failure> {
-    let parsed = Url::parse(url).ok();
-    let parts = parsed
-        .as_ref()
-        .and_then(|url| url.host_str().zip(url.port_or_known_default()));
-    let (host, port) = parts.ok_or_else(|| {
-        Failure::new(
-            Exit::NotReached,
-            format!("{url:?} is not the address of a service"),
-        )
-    })?;
-    Ok(Target {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        host: format!("{host}:{port}"),
     })
 }
 
@@ -248,12 +223,5 @@ mod tests {
         ] {
             assert_eq!(thousands(number), text);
         }
-    }
-
-    #[test]
-    fn the_router_is_found_without_a_resolver() {
-        let target = target("http://storefront.staging.localhost:7081/").expect("a target");
-        assert_eq!(target.address.to_string(), "127.0.0.1:7081");
-        assert_eq!(target.host, "storefront.staging.localhost:7081");
     }
 }
