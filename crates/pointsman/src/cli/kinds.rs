@@ -62,7 +62,10 @@ impl Kind {
         manifest.insert("kind".to_owned(), self.word().into());
         if let Value::Object(fields) = value {
             let kept = fields.into_iter().filter(|(name, value)| {
-                let record = matches!(name.as_str(), "updated_at" | "updated_by" | "version");
+                let record = matches!(
+                    name.as_str(),
+                    "updated_at" | "updated_by" | "version" | "lock"
+                );
                 !record && name != "kind" && !value.is_null()
             });
             manifest.extend(kept);

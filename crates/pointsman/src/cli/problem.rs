@@ -40,11 +40,19 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
         .find(|text| !text.is_empty())
         .cloned()
         .unwrap_or_else(|| format!("the server at {address} answered {status}"));
+    // The sentence of a refusal repeats all objections, which are told one by one below.
+    let what = match problem.objections.len() {
+        0 => what,
+        1 => "this is refused".to_owned(),
+        many => format!("this is refused, for {many} reasons"),
+    };
     let mut failure = Failure::new(exit(status), what);
     for objection in problem.objections {
         failure = failure.reason(objection.message, objection.remedy);
     }
-    for FieldError { field, message } in problem.errors {
+    // A single fault is in the sentence already.
+    let several = problem.errors.len() > 1;
+    for FieldError { field, message } in problem.errors.into_iter().filter(|_| several) {
         let message = if field.is_empty() {
             message
         } else {
@@ -99,7 +107,7 @@ mod tests {
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(
             failure.text(Style::PLAIN),
-            "error: shop 1.1.0 may not go to staging\n  - staging is locked\n      next: ask alice"
+            "error: this is refused\n  - staging is locked\n      next: ask alice"
         );
     }
 

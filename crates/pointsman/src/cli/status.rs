@@ -12,8 +12,8 @@ use super::{
     wire::{Deployment, Instance, Status},
 };
 
-/// Most server groups that one status asks for.
-const GROUPS_MAX: usize = 1000;
+/// Most server groups that are looked through.
+const GROUPS_MAX: usize = 50_000;
 
 /// Of what.
 #[derive(Debug, Args)]
@@ -67,10 +67,9 @@ async fn services(client: &Client, environment: &str) -> Result<Vec<String>, Fai
     let _: Value = client
         .get(client.url(&["environments", environment]))
         .await?;
-    let mut url = client.url(&["server-groups"]);
-    url.query_pairs_mut()
-        .append_pair("environment", environment);
-    let groups = client.items(url, GROUPS_MAX).await?;
+    let groups = client
+        .items(client.url(&["server-groups"]), GROUPS_MAX)
+        .await?;
     Ok(groups
         .iter()
         .filter(|group| text_at(group, "environment") == environment)
