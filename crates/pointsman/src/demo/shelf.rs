@@ -11,6 +11,8 @@ use crate::cli::failure::Failure;
 
 /// The service that the demo deploys.
 pub const SERVICE: &str = "storefront";
+/// How many instances its server group has.
+pub const SIZE: usize = 4;
 /// Where.
 pub const ENVIRONMENT: &str = "staging";
 
@@ -103,7 +105,7 @@ mod tests {
             .filter(|entry| entry["kind"] == "ServerGroup");
         for group in groups {
             assert_eq!(group["variables"]["SHOP_SERVER"], "/bin/pointsman");
-            assert_eq!(group["size"], 4);
+            assert_eq!(group["size"], SIZE);
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let releases = releases(folder.path()).expect("written");
