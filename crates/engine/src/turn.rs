@@ -14,6 +14,10 @@ use domain::{
 
 use crate::ports::{Clock, ErrorKind, Journal, JournalError, Provider, ProviderError, Saved};
 
+/// A decision older than this is not acted upon, in milliseconds: the process was frozen, and somebody
+/// else may have taken over. Far below the lease, so that two engines never act on the same belief.
+pub const DECISION_AGE_MS_MAX: u64 = 15_000;
+
 /// What a turn needs of the world.
 #[derive(Debug)]
 pub struct World<P, J, C> {
@@ -48,7 +52,11 @@ pub async fn turn<P: Provider, J: Journal, C: Clock>(
     world: &World<P, J, C>,
     before: Deployment,
 ) -> Result<Turned, JournalError> {
+    let looked_at = world.clock.now();
     let decision = match observe_and_decide(world, &before).await {
+        Decision::Apply(_) if world.clock.now().since_ms(looked_at) > DECISION_AGE_MS_MAX => {
+            return Ok(Turned::Superseded);
+        }
         Decision::Apply(effect) => {
             match world
                 .provider

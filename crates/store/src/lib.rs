@@ -1,1 +1,146 @@
+//! The durable memory: catalogue, releases, deployments, locks, audit log, on SQLite or PostgreSQL.
+//!
+//! ```text
+//! operations --> Store --> catalogue  locks  releases  deployments  audit  idempotency
+//! engine ------> Journal --> journal ----------------------^
+//!                              `--> pool (Writer, snapshot) --> dialect --> SQLite | PostgreSQL
+//! ```
+//!
+//! Invariant: one SQL text for both databases; what truly differs is in `dialect.rs`.
+//! Invariant: a mutation and its audit event are one transaction.
+//! Invariant: nothing is kept that is larger than the limits named here and in the modules.
 
+#![warn(missing_docs)]
+
+pub mod audit;
+pub mod catalogue;
+pub mod deployments;
+mod dialect;
+mod error;
+pub mod idempotency;
+mod journal;
+pub mod locks;
+mod migrate;
+mod pool;
+mod query;
+pub mod releases;
+
+use std::path::Path;
+
+use sqlx::{AnyPool, any::AnyConnectOptions};
+
+use dialect::Dialect;
+use pool::Doing;
+
+pub use audit::Audit;
+pub use error::{Referrer, StoreError};
+
+/// Most rows that one call returns; larger limits are lowered to it.
+pub const PAGE_MAX: u32 = 500;
+
+/// The durable memory of one control plane. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writers: AnyPool,
+    readers: AnyPool,
+    dialect: Dialect,
+}
+
+impl Store {
+    /// Opens the database, and brings its schema up to date. Several replicas may do so at once.
+    ///
+    /// `url` is `sqlite:PATH`, `sqlite::memory:` (one connection, gone with the `Store`) or
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`. See [`sqlite_url`] for paths with odd characters.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], [`StoreError::TooNew`], [`StoreError::MigrationChanged`].
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let (dialect, options) = Dialect::of(url).map_err(|why| StoreError::Open {
+            url: "of the settings".to_owned(),
+            why,
+        })?;
+        let failed = |error: sqlx::Error| StoreError::Open {
+            url: without_password(&options),
+            why: error.to_string(),
+        };
+        let writers = dialect
+            .writers()
+            .connect_with(options.clone())
+            .await
+            .map_err(failed)?;
+        migrate::migrate(&writers, dialect).await?;
+        let readers = match dialect.readers() {
+            None => writers.clone(),
+            Some(readers) => readers
+                .connect_with(options.clone())
+                .await
+                .map_err(failed)?,
+        };
+        Ok(Self {
+            writers,
+            readers,
+            dialect,
+        })
+    }
+
+    /// Answers when the database does.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let query = "select seq from audit_tail where id = 1";
+        sqlx::query(query)
+            .fetch_one(&self.readers)
+            .await
+            .doing("answering")?;
+        Ok(())
+    }
+
+    /// Finishes what is under way and closes all connections.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+/// The URL of a SQLite database in a file, for any path.
+#[must_use]
+pub fn sqlite_url(path: &Path) -> String {
+    let mut url = "sqlite:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url
+}
+
+/// The URL as it may be shown: without password, and without parameters, which may hold one.
+fn without_password(options: &AnyConnectOptions) -> String {
+    let mut url = options.database_url.clone();
+    url.set_query(None);
+    if url.password().is_some() && url.set_password(Some("***")).is_err() {
+        return url.scheme().to_owned();
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_paths_become_urls() {
+        let url = sqlite_url(Path::new("/tmp/a b%?#/é.db"));
+        assert_eq!(url, "sqlite:/tmp/a%20b%25%3F%23/%C3%A9.db");
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let (_, options) = Dialect::of("postgres://ann:secret@db/x?password=secret").unwrap();
+        assert_eq!(without_password(&options), "postgres://ann:***@db/x");
+    }
+}

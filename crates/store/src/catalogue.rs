@@ -1,0 +1,227 @@
+//! The service catalogue: five kinds of entries in one table, and who refers to whom.
+
+mod change;
+mod referrers;
+
+use std::fmt;
+
+use domain::time::UnixMs;
+use serde_json::Value;
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+use crate::{
+    Store, StoreError,
+    pool::{Doing, page, parse},
+    query::Select,
+};
+
+/// Largest body of an entry, in bytes of JSON.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Most changes in one call.
+pub const CHANGES_MAX: usize = 10_000;
+/// Most references of one entry.
+pub const REFERENCES_MAX: usize = 1000;
+/// Most referrers that an error names.
+pub const REFERRERS_MAX: usize = 20;
+
+/// The kinds of catalogue entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A team.
+    Team,
+    /// A service.
+    Service,
+    /// An environment type.
+    EnvironmentType,
+    /// An environment.
+    Environment,
+    /// A server group; its name is `service.environment`.
+    ServerGroup,
+}
+
+impl Kind {
+    /// Every kind, such that what is referred to comes before what refers.
+    pub const ALL: [Self; 5] = [
+        Self::Team,
+        Self::EnvironmentType,
+        Self::Service,
+        Self::Environment,
+        Self::ServerGroup,
+    ];
+
+    /// The kind as it is stored, and as it stands in paths of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Team => "team",
+            Self::Service => "service",
+            Self::EnvironmentType => "environment-type",
+            Self::Environment => "environment",
+            Self::ServerGroup => "server-group",
+        }
+    }
+
+    fn of(text: &str) -> Result<Self, StoreError> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        kind.ok_or_else(|| StoreError::Corrupt {
+            what: "catalogue entry".to_owned(),
+            why: format!("{text:?} is no kind"),
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str().replace('-', " "))
+    }
+}
+
+/// One stored entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, unique within the kind.
+    pub name: String,
+    /// The JSON of the domain type.
+    pub body: Value,
+    /// Changes with every put, never comes back, not even after a delete.
+    pub version: i64,
+    /// When it was last put.
+    pub updated_at: UnixMs,
+    /// Who put it.
+    pub updated_by: String,
+}
+
+/// Which entries are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those that refer to this one: the services of a team, the server groups of an
+    /// environment.
+    pub refers_to: Option<(Kind, String)>,
+}
+
+/// One change of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Create or replace an entry.
+    Put {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// The JSON of the domain type.
+        body: Value,
+        /// What it refers to: must exist when all changes are made.
+        references: Vec<(Kind, String)>,
+        /// Server group: max(size, autoscaling.max). Else 0.
+        instances: u32,
+        /// Only if the stored version is this one; 0: only if there is none yet.
+        expected_version: Option<i64>,
+    },
+    /// Remove an entry that nobody refers to.
+    Delete {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Only if the stored version is this one.
+        expected_version: Option<i64>,
+    },
+}
+
+const READING: &str = "reading the catalogue";
+const ENTRY: &str = "select * from catalogue where kind = $1 and name = $2";
+const ENTRIES: &str = "select catalogue.* from catalogue where kind =";
+const REFERRERS: &str = "select catalogue.* from catalogue_references join catalogue
+    on catalogue.kind = from_kind and catalogue.name = from_name where from_kind =";
+
+impl Store {
+    /// The entries of a kind in the order of their names, after the name `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn entries(
+        &self,
+        kind: Kind,
+        filter: &Filter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut select = match &filter.refers_to {
+            None => {
+                let mut select = Select::new(ENTRIES);
+                select.bind(kind.as_str()).when("and name >", after);
+                select
+            }
+            Some((to_kind, to_name)) => {
+                let mut select = Select::new(REFERRERS);
+                select
+                    .bind(kind.as_str())
+                    .when("and to_kind =", Some(to_kind.as_str()))
+                    .when("and to_name =", Some(to_name.as_str()))
+                    .when("and from_name >", after);
+                select
+            }
+        };
+        select.push("order by name limit").bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        rows.iter().map(entry_of_row).collect()
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn entry(&self, kind: Kind, name: &str) -> Result<Option<Entry>, StoreError> {
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        entry_in(&mut connection, kind, name).await
+    }
+}
+
+pub(crate) async fn entry_in(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<Entry>, StoreError> {
+    let row = sqlx::query(ENTRY)
+        .bind(kind.as_str())
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    row.map(|row| entry_of_row(&row)).transpose()
+}
+
+/// Refuses what is about an entry that is not in the catalogue.
+pub(crate) async fn must_exist(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    name: &str,
+) -> Result<(), StoreError> {
+    match entry_in(connection, kind, name).await? {
+        Some(_) => Ok(()),
+        None => Err(unknown(kind, name)),
+    }
+}
+
+fn unknown(kind: Kind, name: &str) -> StoreError {
+    StoreError::Unknown {
+        what: format!("{kind} {name}"),
+    }
+}
+
+fn entry_of_row(row: &AnyRow) -> Result<Entry, StoreError> {
+    let kind: String = row.try_get("kind").doing(READING)?;
+    let name: String = row.try_get("name").doing(READING)?;
+    let body: &str = row.try_get("body").doing(READING)?;
+    Ok(Entry {
+        kind: Kind::of(&kind)?,
+        body: parse(|| format!("{kind} {name}"), body)?,
+        version: row.try_get("version").doing(READING)?,
+        updated_at: UnixMs(row.try_get("updated_at").doing(READING)?),
+        updated_by: row.try_get("updated_by").doing(READING)?,
+        name,
+    })
+}

@@ -1,0 +1,248 @@
+//! Deployments as operations see them: what governance looks at, how one begins, and reading them.
+//!
+//! Invariant: a deployment begins only for an `Admitted`, and the facts are looked at again in the
+//! transaction that begins it.
+
+mod begin;
+mod facts;
+pub(crate) mod record;
+
+use domain::{
+    deployment::Deployment,
+    event::{Event, What},
+    names::{DeploymentId, EnvironmentName, Place, ServiceName},
+    release::Launch,
+    time::UnixMs,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+use crate::{
+    PAGE_MAX, Store, StoreError,
+    pool::{Doing, page, parse},
+    query::Select,
+};
+
+/// Largest record of a deployment, in bytes of JSON.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Largest event, in bytes of JSON.
+pub const EVENT_BYTES_MAX: usize = 256 * 1024;
+
+/// What is live at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Which service, where.
+    pub place: Place,
+    /// What its instances were started from.
+    pub launch: Launch,
+    /// Since when.
+    pub since: UnixMs,
+    /// The deployment that made it live.
+    pub deployment: DeploymentId,
+    /// What was live before.
+    pub previous: Option<Launch>,
+}
+
+/// Which deployments are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this service.
+    pub service: Option<ServiceName>,
+    /// Only in this environment.
+    pub environment: Option<EnvironmentName>,
+    /// Only those that have not ended.
+    pub unfinished: bool,
+}
+
+/// Which live releases are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LiveFilter {
+    /// Only of this service.
+    pub service: Option<ServiceName>,
+    /// Only in this environment.
+    pub environment: Option<EnvironmentName>,
+}
+
+const READING: &str = "reading deployments";
+const LIVE: &str = "select * from live where environment = $1 and service = $2";
+const DEPLOYMENT: &str = "select id, record from deployments where id = $1";
+const EVENTS: &str =
+    "select seq, body from events where deployment = $1 and seq > $2 order by seq limit $3";
+
+impl Store {
+    /// What is live at a place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn live(&self, place: &Place) -> Result<Option<Live>, StoreError> {
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        live_in(&mut connection, place).await
+    }
+
+    /// What is live at many places, in the order of (environment, service), after `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn lives(
+        &self,
+        filter: &LiveFilter,
+        after: Option<&Place>,
+        limit: u32,
+    ) -> Result<Vec<Live>, StoreError> {
+        let mut select = Select::new("select * from live where environment >=");
+        select
+            .bind(after.map_or("", |place| place.environment.as_str()))
+            .when(
+                "and service =",
+                filter.service.as_ref().map(ServiceName::as_str),
+            )
+            .when(
+                "and environment =",
+                filter.environment.as_ref().map(EnvironmentName::as_str),
+            );
+        if let Some(after) = after {
+            select
+                .push("and (environment, service) > (")
+                .bind(after.environment.as_str())
+                .when(",", Some(after.service.as_str()))
+                .push(")");
+        }
+        select
+            .push("order by environment, service limit")
+            .bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        rows.iter().map(live_of_row).collect()
+    }
+
+    /// One deployment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<Option<Deployment>, StoreError> {
+        let row = sqlx::query(DEPLOYMENT)
+            .bind(id.0.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .doing(READING)?;
+        row.map(|row| deployment_of_row(&row)).transpose()
+    }
+
+    /// Deployments, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deployments(
+        &self,
+        filter: &Filter,
+        before: Option<&DeploymentId>,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, StoreError> {
+        let mut select = Select::new("select id, record from deployments where");
+        select
+            .push(match filter.unfinished {
+                true => "finished = 0",
+                false => "finished in (0, 1)",
+            })
+            .when(
+                "and service =",
+                filter.service.as_ref().map(ServiceName::as_str),
+            )
+            .when(
+                "and environment =",
+                filter.environment.as_ref().map(EnvironmentName::as_str),
+            )
+            .when("and id <", before.map(|id| id.0.as_str()))
+            .push("order by id desc limit")
+            .bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        rows.iter().map(deployment_of_row).collect()
+    }
+
+    /// The events of a deployment after the sequence number `after_seq` (they count from 1).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn events(
+        &self,
+        id: &DeploymentId,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Event)>, StoreError> {
+        let rows = sqlx::query(EVENTS)
+            .bind(id.0.as_str())
+            .bind(after_seq)
+            .bind(page(limit))
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
+        rows.iter()
+            .map(|row| {
+                let seq: i64 = row.try_get("seq").doing(READING)?;
+                let body: &str = row.try_get("body").doing(READING)?;
+                Ok((seq, parse(|| format!("event {seq} of {id}"), body)?))
+            })
+            .collect()
+    }
+
+    /// How long the first step (a fill) took in the last deployment there that succeeded, in
+    /// milliseconds; an estimate for the next one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_fill_ms(&self, place: &Place) -> Result<Option<u64>, StoreError> {
+        let Some(live) = self.live(place).await? else {
+            return Ok(None);
+        };
+        let events = self.events(&live.deployment, 0, PAGE_MAX).await?;
+        let entered = |step| {
+            let found = events
+                .iter()
+                .find(|(_, event)| event.what == What::StepStarted { step });
+            found.map(|(_, event)| event.at)
+        };
+        Ok(match (entered(0), entered(1)) {
+            (Some(from), Some(until)) => Some(until.since_ms(from)),
+            _ => None,
+        })
+    }
+}
+
+pub(crate) async fn live_in(
+    connection: &mut AnyConnection,
+    place: &Place,
+) -> Result<Option<Live>, StoreError> {
+    let row = sqlx::query(LIVE)
+        .bind(place.environment.as_str())
+        .bind(place.service.as_str())
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    row.map(|row| live_of_row(&row)).transpose()
+}
+
+fn live_of_row(row: &AnyRow) -> Result<Live, StoreError> {
+    let service: String = row.try_get("service").doing(READING)?;
+    let environment: String = row.try_get("environment").doing(READING)?;
+    let launch: &str = row.try_get("launch").doing(READING)?;
+    let previous: Option<String> = row.try_get("previous").doing(READING)?;
+    let what = || format!("live release of {service}.{environment}");
+    let corrupt = |why: String| StoreError::Corrupt { what: what(), why };
+    Ok(Live {
+        launch: parse(what, launch)?,
+        previous: previous.map(|text| parse(what, &text)).transpose()?,
+        place: Place {
+            service: service.parse().map_err(|e| corrupt(format!("{e}")))?,
+            environment: environment.parse().map_err(|e| corrupt(format!("{e}")))?,
+        },
+        since: UnixMs(row.try_get("since").doing(READING)?),
+        deployment: DeploymentId(row.try_get("deployment").doing(READING)?),
+    })
+}
+
+/// Reads `id` and `record`.
+pub(crate) fn deployment_of_row(row: &AnyRow) -> Result<Deployment, StoreError> {
+    let id: &str = row.try_get("id").doing(READING)?;
+    let record: &str = row.try_get("record").doing(READING)?;
+    parse(|| format!("deployment {id}"), record)
+}

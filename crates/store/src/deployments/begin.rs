@@ -1,0 +1,142 @@
+//! How a deployment begins, and what people may do to one that runs.
+//!
+//! Invariant: between the look that governance took and the transaction that begins the deployment
+//! the world may have moved; so governance looks once more, inside of it.
+
+use domain::{
+    deployment::Deployment,
+    event::Event,
+    governance::{Admitted, Artifact, Facts, admit},
+    plan::{Capacity, Strategy, scale_up},
+};
+use sqlx::AnyConnection;
+
+use super::{
+    facts::facts_in,
+    live_in,
+    record::{Written, surge},
+};
+use crate::{Audit, Store, StoreError};
+
+impl Store {
+    /// Begins a deployment. The facts are read again in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyRunning`]; [`StoreError::Refused`] when governance says no by now;
+    /// [`StoreError::Superseded`] when the server group, the release or what is live is another by
+    /// now; [`StoreError::Invalid`] when `deployment` is not what was admitted; or when the database
+    /// fails.
+    pub async fn begin(
+        &self,
+        admitted: &Admitted,
+        deployment: &Deployment,
+        event: &Event,
+        audit: Audit,
+    ) -> Result<(), StoreError> {
+        check_admitted(admitted, deployment)?;
+        let written = Written::of(deployment, std::slice::from_ref(event))?;
+        let mut writer = self.audited().await?;
+        look_again(writer.connection(), admitted, deployment).await?;
+        let surge = planned_surge(admitted, deployment);
+        match written.insert(writer.connection(), surge).await {
+            Err(error) if is_unique_violation(&error) => Err(StoreError::Superseded {
+                what: format!("deployment {}", deployment.id),
+            }),
+            Err(error) => Err(error),
+            Ok(()) => writer.commit(&[audit]).await,
+        }
+    }
+
+    /// Stores a deployment after a person's command, provided that the stored version is
+    /// `deployment.version - 1`.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] when the engine or somebody else was faster, or when it is not
+    /// there: read it again and give the command anew. [`StoreError::TooLarge`], or when the
+    /// database fails.
+    pub async fn command(
+        &self,
+        deployment: &Deployment,
+        events: &[Event],
+        audit: Audit,
+    ) -> Result<(), StoreError> {
+        let written = Written::of(deployment, events)?;
+        let mut writer = self.audited().await?;
+        if written.update(writer.connection()).await? {
+            return writer.commit(&[audit]).await;
+        }
+        Err(StoreError::Superseded {
+            what: format!("deployment {}", deployment.id),
+        })
+    }
+}
+
+/// What begins is what was admitted.
+fn check_admitted(admitted: &Admitted, deployment: &Deployment) -> Result<(), StoreError> {
+    let (wish, release) = (admitted.wish(), admitted.release());
+    let same = deployment.target.place == wish.place
+        && deployment.target.group == *admitted.group()
+        && deployment.strategy == wish.strategy
+        && deployment.launch.version == release.version
+        && deployment.launch.digest == release.digest
+        && deployment.version == 1
+        && deployment.ending.is_none();
+    if same {
+        return Ok(());
+    }
+    Err(StoreError::Invalid {
+        field: "deployment",
+        why: "is not the one that governance admitted".to_owned(),
+    })
+}
+
+/// Everything is still as it was when governance said yes.
+async fn look_again(
+    connection: &mut AnyConnection,
+    admitted: &Admitted,
+    deployment: &Deployment,
+) -> Result<(), StoreError> {
+    let place = &deployment.target.place;
+    let seen = facts_in(connection, admitted.wish()).await?;
+    if let Some(running) = seen.running {
+        return Err(StoreError::AlreadyRunning(running));
+    }
+    let facts = Facts {
+        artifact: Artifact::Intact,
+        current: admitted.current(),
+        ..seen
+    };
+    let now = admit(admitted.wish().clone(), facts).map_err(StoreError::Refused)?;
+    let live = live_in(connection, place).await?.map(|live| live.launch);
+    let what = if now.group() != admitted.group() {
+        format!("the server group {place}")
+    } else if now.release().digest != admitted.release().digest {
+        format!("release {}", now.release().version)
+    } else if live != deployment.stable {
+        format!("what is live in {place}")
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Superseded { what })
+}
+
+/// Instances beyond the group's own at the peak, by the same numbers that governance used.
+fn planned_surge(admitted: &Admitted, deployment: &Deployment) -> u32 {
+    let current = admitted.current();
+    if current == 0 {
+        return 0;
+    }
+    let Strategy::ScaleUp(options) = &deployment.strategy;
+    let capacity = Capacity::of(admitted.group(), current);
+    surge(scale_up::ceiling(options, capacity), deployment)
+}
+
+/// The id is taken, or somebody was faster in a way that no lock prevents.
+fn is_unique_violation(error: &StoreError) -> bool {
+    match error {
+        StoreError::Database { source, .. } => source
+            .as_database_error()
+            .is_some_and(|error| error.is_unique_violation()),
+        _ => false,
+    }
+}

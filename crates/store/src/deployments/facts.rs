@@ -1,0 +1,122 @@
+//! What governance looks at, in a few indexed questions at one moment.
+
+use domain::{
+    catalogue::{Environment, EnvironmentType, ServerGroup, Service},
+    governance::{Facts, Wish},
+    names::{DeploymentId, Place},
+};
+use serde::de::DeserializeOwned;
+use sqlx::{AnyConnection, Row};
+
+use super::live_in;
+use crate::{
+    Store, StoreError,
+    catalogue::{Kind, entry_in},
+    locks::lock_in,
+    pool::Doing,
+    releases::release_in,
+};
+
+const READING: &str = "reading what governance looks at";
+const RUNNING: &str =
+    "select id from deployments where finished = 0 and environment = $1 and service = $2";
+const INSTANCES: &str = "select cast(coalesce(sum(instances), 0) as bigint) as instances
+    from catalogue where environment = $1 and name <> $2";
+const SURGE: &str = "select cast(coalesce(sum(surge), 0) as bigint) as instances
+    from deployments where finished = 0 and environment = $1 and service <> $2";
+
+impl Store {
+    /// All that governance looks at, of one moment, except for `artifact` and `current`, which the
+    /// store does not know.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn facts(&self, wish: &Wish) -> Result<Facts, StoreError> {
+        let mut moment = self.snapshot().await?;
+        let facts = facts_in(&mut moment, wish).await?;
+        moment.commit().await.doing(READING)?;
+        Ok(facts)
+    }
+}
+
+pub(super) async fn facts_in(
+    connection: &mut AnyConnection,
+    wish: &Wish,
+) -> Result<Facts, StoreError> {
+    let place = &wish.place;
+    let environment: Option<Environment> =
+        body(connection, Kind::Environment, place.environment.as_str()).await?;
+    let environment_type: Option<EnvironmentType> = match &environment {
+        None => None,
+        Some(environment) => {
+            let name = environment.environment_type.as_str();
+            body(connection, Kind::EnvironmentType, name).await?
+        }
+    };
+    let service: Option<Service> = body(connection, Kind::Service, place.service.as_str()).await?;
+    let group: Option<ServerGroup> =
+        body(connection, Kind::ServerGroup, &place.to_string()).await?;
+    let live = live_in(connection, place).await?;
+    Ok(Facts {
+        service,
+        environment,
+        environment_type,
+        group,
+        release: release_in(connection, &place.service, &wish.version).await?,
+        lock: lock_in(connection, &place.environment).await?,
+        running: running(connection, place).await?,
+        live: live.map(|live| live.launch.version),
+        environment_instances: other_instances(connection, place).await?,
+        ..Facts::default()
+    })
+}
+
+/// A catalogue entry as its domain type.
+async fn body<T: DeserializeOwned>(
+    connection: &mut AnyConnection,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<T>, StoreError> {
+    let Some(entry) = entry_in(connection, kind, name).await? else {
+        return Ok(None);
+    };
+    let body = serde_json::from_value(entry.body);
+    body.map(Some).map_err(|error| StoreError::Corrupt {
+        what: format!("{kind} {name}"),
+        why: error.to_string(),
+    })
+}
+
+async fn running(
+    connection: &mut AnyConnection,
+    place: &Place,
+) -> Result<Option<DeploymentId>, StoreError> {
+    let row = sqlx::query(RUNNING)
+        .bind(place.environment.as_str())
+        .bind(place.service.as_str())
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    row.map(|row| row.try_get("id").map(DeploymentId).doing(READING))
+        .transpose()
+}
+
+/// Instances of all other groups of the environment, their running deployments' surge included.
+async fn other_instances(connection: &mut AnyConnection, place: &Place) -> Result<u32, StoreError> {
+    let environment = place.environment.as_str();
+    let mut sum = 0_u32;
+    for (question, other) in [
+        (INSTANCES, place.to_string()),
+        (SURGE, place.service.to_string()),
+    ] {
+        let row = sqlx::query(question)
+            .bind(environment)
+            .bind(other)
+            .fetch_one(&mut *connection)
+            .await
+            .doing(READING)?;
+        let instances: i64 = row.try_get("instances").doing(READING)?;
+        sum = sum.saturating_add(u32::try_from(instances).unwrap_or(u32::MAX));
+    }
+    Ok(sum)
+}

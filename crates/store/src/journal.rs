@@ -1,0 +1,188 @@
+//! The engine's journal: claims, leases, and saves that compare before they set.
+
+use domain::{
+    decide::Failure,
+    deployment::{Deployment, Ending},
+    event::Event,
+    names::DeploymentId,
+    time::UnixMs,
+};
+use engine::ports::{Journal, JournalError, Saved};
+use serde_json::json;
+use sqlx::any::AnyRow;
+
+use crate::{
+    Audit, Store, StoreError,
+    audit::TEXT_BYTES_MAX,
+    deployments::{
+        deployment_of_row,
+        record::{Written, outcome},
+    },
+    pool::{Doing, check_text, later, page},
+};
+
+const CLAIMING: &str = "claiming deployments";
+const LEASING: &str = "keeping a lease";
+const RENEW: &str = "update deployments set lease_until = $3, attended_at = $4
+    where id = $1 and lease_engine = $2 returning id, record";
+const RELEASE: &str = "update deployments set lease_engine = null, lease_until = 0
+    where id = $1 and lease_engine = $2";
+
+impl Journal for Store {
+    /// Which ones are taken goes by how long they were unattended; they come in the order of their
+    /// ids.
+    async fn claim(
+        &self,
+        engine: &str,
+        now: UnixMs,
+        lease_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, JournalError> {
+        let claimed = self.take(engine, now, lease_ms, limit).await;
+        claimed.map_err(journal_error)
+    }
+
+    /// A lease that ran out is still prolonged as long as nobody else claimed it.
+    async fn renew(
+        &self,
+        engine: &str,
+        id: &DeploymentId,
+        now: UnixMs,
+        lease_ms: u64,
+    ) -> Result<Option<Deployment>, JournalError> {
+        let renewed = self.prolong(engine, id, now, lease_ms).await;
+        renewed.map_err(journal_error)
+    }
+
+    async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
+        self.give_back(engine, id).await.map_err(journal_error)
+    }
+
+    async fn save(&self, deployment: &Deployment, events: &[Event]) -> Result<Saved, JournalError> {
+        let saved = self.store_turn(deployment, events).await;
+        match saved.map_err(journal_error)? {
+            true => Ok(Saved::Stored),
+            false => Ok(Saved::Superseded),
+        }
+    }
+}
+
+impl Store {
+    async fn take(
+        &self,
+        engine: &str,
+        now: UnixMs,
+        lease_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, StoreError> {
+        check_text("engine", engine, TEXT_BYTES_MAX)?;
+        let mut writer = self.write().await?;
+        let rows = sqlx::query(self.dialect.claim())
+            .bind(engine)
+            .bind(later(now, lease_ms))
+            .bind(now.0)
+            .bind(page(limit))
+            .fetch_all(writer.connection())
+            .await
+            .doing(CLAIMING)?;
+        writer.commit().await?;
+        let mut claimed: Vec<Deployment> = rows.iter().filter_map(readable).collect();
+        claimed.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(claimed)
+    }
+
+    async fn prolong(
+        &self,
+        engine: &str,
+        id: &DeploymentId,
+        now: UnixMs,
+        lease_ms: u64,
+    ) -> Result<Option<Deployment>, StoreError> {
+        let mut writer = self.write().await?;
+        let row = sqlx::query(RENEW)
+            .bind(id.0.as_str())
+            .bind(engine)
+            .bind(later(now, lease_ms))
+            .bind(now.0)
+            .fetch_optional(writer.connection())
+            .await
+            .doing(LEASING)?;
+        let deployment = row.map(|row| deployment_of_row(&row)).transpose()?;
+        writer.commit().await?;
+        Ok(deployment)
+    }
+
+    async fn give_back(&self, engine: &str, id: &DeploymentId) -> Result<(), StoreError> {
+        let mut writer = self.write().await?;
+        sqlx::query(RELEASE)
+            .bind(id.0.as_str())
+            .bind(engine)
+            .execute(writer.connection())
+            .await
+            .doing(LEASING)?;
+        writer.commit().await
+    }
+
+    /// Stores what a turn came to; `false`: somebody else was faster. An ending is in the audit log.
+    async fn store_turn(
+        &self,
+        deployment: &Deployment,
+        events: &[Event],
+    ) -> Result<bool, StoreError> {
+        let written = Written::of(deployment, events)?;
+        let Some(ending) = &deployment.ending else {
+            let mut writer = self.write().await?;
+            let stored = written.update(writer.connection()).await?;
+            if stored {
+                writer.commit().await?;
+            }
+            return Ok(stored);
+        };
+        let mut writer = self.audited().await?;
+        let stored = written.update(writer.connection()).await?;
+        if stored {
+            writer.commit(&[audit_of(deployment, ending)]).await?;
+        }
+        Ok(stored)
+    }
+}
+
+/// A record that cannot be read must not keep the engine from all the others.
+fn readable(row: &AnyRow) -> Option<Deployment> {
+    deployment_of_row(row)
+        .inspect_err(|error| tracing::error!(%error, "a deployment cannot go on"))
+        .ok()
+}
+
+/// The engine acts in nobody's name when a deployment ends.
+fn audit_of(deployment: &Deployment, ending: &Ending) -> Audit {
+    Audit {
+        actor: "pointsman".to_owned(),
+        action: "deployment.finish".to_owned(),
+        subject: format!("deployment/{}", deployment.id),
+        detail: json!({
+            "place": deployment.target.place.to_string(),
+            "version": deployment.launch.version,
+            "outcome": outcome(ending.outcome),
+            "failure": deployment.failure.as_ref().map(in_short),
+            "baseline_restored": ending.certificate.is_clean(),
+        }),
+        at: ending.at,
+    }
+}
+
+/// An ending must be storable, however much a provider had to say.
+fn in_short(failure: &Failure) -> String {
+    failure.to_string().chars().take(1000).collect()
+}
+
+/// The whole chain of causes in one sentence.
+fn journal_error(error: StoreError) -> JournalError {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        message = format!("{message}: {next}");
+        cause = next.source();
+    }
+    JournalError { message }
+}

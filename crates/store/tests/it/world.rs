@@ -1,0 +1,339 @@
+//! A database of one story, and the nouns that stories are made of.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use domain::{
+    catalogue::{
+        Environment, EnvironmentType, HealthCheck, ServerGroup, Service, StrategyKind, Team,
+    },
+    deployment::{Certificate, Deployment, Ending, Outcome, Request},
+    effect::Target,
+    event::{self, Event},
+    governance::{Admitted, Artifact, Facts, Wish, admit},
+    names::{DeploymentId, Place},
+    plan::{Strategy, scale_up::ScaleUp},
+    release::{Digest, Launch, LaunchId, Release},
+    time::UnixMs,
+};
+use serde_json::{Value, json};
+use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
+use store::{
+    Audit, Store, StoreError,
+    catalogue::{Change, Kind},
+};
+
+use crate::postgres;
+
+/// The moment of all stories.
+pub const NOW: UnixMs = UnixMs(1_700_000_000_000);
+
+static IDS: AtomicU32 = AtomicU32::new(1);
+
+/// One database.
+pub struct World {
+    pub store: Store,
+    pub url: String,
+    /// Removed when the story ends; `None` on PostgreSQL.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = store::sqlite_url(&folder.path().join("story of 100 %.db"));
+        Self::open(url, Some(folder)).await
+    }
+
+    pub async fn postgres() -> Self {
+        Self::open(postgres::fresh_database().await, None).await
+    }
+
+    async fn open(url: String, folder: Option<tempfile::TempDir>) -> Self {
+        Self {
+            store: Store::open(&url).await.expect("a fresh database opens"),
+            url,
+            _folder: folder,
+        }
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
+    /// A second control plane on the same database.
+    pub async fn second(&self) -> Store {
+        Store::open(&self.url).await.expect("it opens again")
+    }
+
+    /// Does to the database what the store would never do.
+    pub async fn tamper(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        let pool: AnyPool = AnyPoolOptions::new()
+            .max_connections(1)
+            .connect(&self.url)
+            .await?;
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&pool)
+            .await;
+        pool.close().await;
+        Ok(done?.rows_affected())
+    }
+
+    /// The catalogue of the stories: `cart` and `till` may go to `live` and `test`.
+    pub async fn with_catalogue(self) -> Self {
+        let (changes, apply) = (catalogue(), [audit("catalogue.apply")]);
+        let put = self.store.put_and_delete(&changes, &apply);
+        put.await.expect("the catalogue is good");
+        self
+    }
+
+    pub async fn release(&self, service: &str, version: &str) -> Release {
+        let release = release(service, version);
+        let created = self.store.create_release(&release, audit("release.create"));
+        created.await.expect("the release is good");
+        release
+    }
+
+    /// What governance says about a wish now, with an intact artifact and `current` instances.
+    pub async fn admit(&self, wish: &Wish, current: u32) -> Admitted {
+        let facts = Facts {
+            artifact: Artifact::Intact,
+            current,
+            ..self.store.facts(wish).await.expect("facts")
+        };
+        admit(wish.clone(), facts).expect("governance says yes")
+    }
+
+    /// A deployment that governance admits, not yet begun.
+    pub async fn planned(&self, wish: &Wish, current: u32) -> (Admitted, Deployment) {
+        let admitted = self.admit(wish, current).await;
+        let live = self.store.live(&wish.place).await.expect("live");
+        let deployment = deployment_of(&admitted, live.map(|live| live.launch));
+        (admitted, deployment)
+    }
+
+    pub async fn begin(&self, wish: &Wish, current: u32) -> Result<Deployment, StoreError> {
+        let (admitted, deployment) = self.planned(wish, current).await;
+        let event = event::of_request(&deployment);
+        let audit = audit("deployment.request");
+        self.store
+            .begin(&admitted, &deployment, &event, audit)
+            .await?;
+        Ok(deployment)
+    }
+
+    /// Counts rows, for what the store has no question for.
+    pub async fn audits(&self) -> i64 {
+        self.store.verify().await.expect("verify").checked
+    }
+}
+
+pub fn audit(action: &str) -> Audit {
+    Audit {
+        actor: "ann".to_owned(),
+        action: action.to_owned(),
+        subject: "story/1".to_owned(),
+        detail: json!({"why": "a story"}),
+        at: NOW,
+    }
+}
+
+pub fn place(service: &str, environment: &str) -> Place {
+    Place {
+        service: service.parse().expect("a name"),
+        environment: environment.parse().expect("a name"),
+    }
+}
+
+pub fn wish(service: &str, environment: &str, version: &str) -> Wish {
+    Wish {
+        place: place(service, environment),
+        version: version.parse().expect("a version"),
+        strategy: Strategy::ScaleUp(ScaleUp::default()),
+        force: false,
+    }
+}
+
+/// A digest that depends on the name.
+pub fn digest(of: &str) -> Digest {
+    let mut bytes = [0; 32];
+    for (index, byte) in of.bytes().enumerate() {
+        bytes[index % 32] ^= byte;
+    }
+    Digest::from_bytes(bytes)
+}
+
+pub fn release(service: &str, version: &str) -> Release {
+    Release {
+        service: service.parse().expect("a name"),
+        version: version.parse().expect("a version"),
+        digest: digest(&format!("{service}{version}")),
+        size_bytes: 1024,
+        created_at: NOW,
+        created_by: "ann".to_owned(),
+        withdrawn: None,
+    }
+}
+
+pub fn next_id() -> DeploymentId {
+    DeploymentId(format!("019a-{:08}", IDS.fetch_add(1, Ordering::Relaxed)))
+}
+
+pub fn deployment_of(admitted: &Admitted, stable: Option<Launch>) -> Deployment {
+    let id = next_id();
+    let release = admitted.release();
+    let request = Request {
+        target: Target {
+            place: admitted.wish().place.clone(),
+            group: admitted.group().clone(),
+        },
+        strategy: admitted.wish().strategy.clone(),
+        launch: Launch {
+            id: LaunchId(id.0.clone()),
+            version: release.version.clone(),
+            digest: release.digest.clone(),
+        },
+        stable,
+        requested_by: "ann".to_owned(),
+        requested_at: NOW,
+        id,
+    };
+    Deployment::new(request, admitted.current())
+}
+
+/// The record after another turn.
+pub fn turned(deployment: &Deployment) -> Deployment {
+    Deployment {
+        effects_spent: deployment.effects_spent + 1,
+        version: deployment.version + 1,
+        ..deployment.clone()
+    }
+}
+
+/// The record after its last turn.
+pub fn ended(deployment: &Deployment, outcome: Outcome) -> Deployment {
+    let certificate = Certificate { lines: Vec::new() };
+    let at = NOW.plus_ms(60_000);
+    Deployment {
+        ending: Some(Ending {
+            outcome,
+            at,
+            certificate,
+        }),
+        ..turned(deployment)
+    }
+}
+
+pub fn event(message: &str) -> Event {
+    Event {
+        at: NOW,
+        what: event::What::Requested,
+        message: message.to_owned(),
+    }
+}
+
+pub fn put(kind: Kind, name: &str, body: Value, references: &[(Kind, &str)]) -> Change {
+    Change::Put {
+        kind,
+        name: name.to_owned(),
+        body,
+        references: references
+            .iter()
+            .map(|(kind, name)| (*kind, (*name).to_owned()))
+            .collect(),
+        instances: 0,
+        expected_version: None,
+    }
+}
+
+pub fn delete(kind: Kind, name: &str) -> Change {
+    Change::Delete {
+        kind,
+        name: name.to_owned(),
+        expected_version: None,
+    }
+}
+
+pub fn team(name: &str) -> Change {
+    let team = Team {
+        name: name.parse().expect("a name"),
+        description: String::new(),
+        contact: String::new(),
+    };
+    put(Kind::Team, name, json!(team), &[])
+}
+
+pub fn environment_type(name: &str) -> Change {
+    let environment_type = EnvironmentType {
+        name: name.parse().expect("a name"),
+        description: String::new(),
+    };
+    put(Kind::EnvironmentType, name, json!(environment_type), &[])
+}
+
+pub fn service(name: &str, owner: &str, environment_type: &str) -> Change {
+    let service = Service {
+        name: name.parse().expect("a name"),
+        owner: owner.parse().expect("a name"),
+        description: String::new(),
+        environment_types: [environment_type.parse().expect("a name")].into(),
+        strategies: [StrategyKind::ScaleUp].into(),
+    };
+    let references = [
+        (Kind::Team, owner),
+        (Kind::EnvironmentType, environment_type),
+    ];
+    put(Kind::Service, name, json!(service), &references)
+}
+
+pub fn environment(name: &str, environment_type: &str) -> Change {
+    let environment = Environment {
+        name: name.parse().expect("a name"),
+        environment_type: environment_type.parse().expect("a name"),
+        description: String::new(),
+        capacity_limit: Some(40),
+    };
+    let references = [(Kind::EnvironmentType, environment_type)];
+    put(Kind::Environment, name, json!(environment), &references)
+}
+
+pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
+    let group = ServerGroup {
+        service: service.parse().expect("a name"),
+        environment: environment.parse().expect("a name"),
+        size,
+        autoscaling: None,
+        size_limit: None,
+        zones: vec!["a".to_owned()],
+        slices: 1,
+        health: HealthCheck::default(),
+        drain_seconds: 1,
+        variables: [].into(),
+    };
+    Change::Put {
+        kind: Kind::ServerGroup,
+        name: format!("{service}.{environment}"),
+        body: json!(group),
+        references: vec![
+            (Kind::Service, service.to_owned()),
+            (Kind::Environment, environment.to_owned()),
+        ],
+        instances: size,
+        expected_version: None,
+    }
+}
+
+/// In an order in which nothing that is referred to comes first.
+pub fn catalogue() -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (service_name, size) in [("cart", 4), ("till", 3)] {
+        for environment_name in ["live", "test"] {
+            changes.push(server_group(service_name, environment_name, size));
+        }
+        changes.push(service(service_name, "shop", "production"));
+    }
+    changes.push(environment("live", "production"));
+    changes.push(environment("test", "production"));
+    changes.push(environment_type("production"));
+    changes.push(team("shop"));
+    changes
+}
