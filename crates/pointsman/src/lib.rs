@@ -1,3 +1,17 @@
-//! Pointsman.
+//! The control plane as one binary: operations, API, wiring.
+//!
+//! ```text
+//! main --> cli --(public HTTP API)--> api --> operations --> domain, store, engine
+//!              `--> server: wires store, engine, provider and api together
+//! ```
+//!
+//! Invariant: `api` and `cli` never name `store` or `providers`; `tests/rooms.rs` holds us to it.
+
+pub mod access;
+pub mod api;
 pub mod cli;
+pub mod clock;
 pub mod demo;
+pub mod journal;
+pub mod operations;
+pub mod providers;

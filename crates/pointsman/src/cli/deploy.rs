@@ -166,7 +166,9 @@ pub async fn deploy(context: &Context, args: &DeployArgs) -> Result<Exit, Failur
     let mut screen = context.screen();
     let style = screen.style();
     screen.log(&plan_page::heading(&begun.deployment, style));
-    screen.log(&format!("\n{}\n", plan_page::page(&begun.preview, style)));
+    if let Some(preview) = &begun.preview {
+        screen.log(&format!("\n{}\n", plan_page::page(preview, style)));
+    }
     if args.no_wait {
         return begun_only(context, &begun);
     }
@@ -292,8 +294,8 @@ pub async fn begin(client: &Client, body: &Value) -> Result<Begun, Failure> {
 pub struct Begun {
     /// The deployment.
     pub deployment: Deployment,
-    /// What it is expected to do.
-    pub preview: Preview,
+    /// What it is expected to do; `None` for one that turns round.
+    pub preview: Option<Preview>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -34,7 +34,7 @@ impl Snapshot {
         lines
     }
 
-    /// A text with versions in place of launch ids, which only programs need.
+    /// A text with versions in place of launch ids, and lengths in place of points in time.
     #[must_use]
     pub fn plain(&self, text: &str) -> String {
         let mut names: BTreeMap<&str, &str> = self
@@ -100,6 +100,21 @@ impl Snapshot {
             self.plain(text),
             style.dim(&format!("{count}, {elapsed}"))
         )
+    }
+}
+
+/// A point in time as seen from now; any other word stays as it is.
+fn relative(word: &str) -> String {
+    let bare = word.trim_end_matches([';', ',', '.']);
+    let Ok(time) = bare.parse::<jiff::Timestamp>() else {
+        return word.to_owned();
+    };
+    let seconds = time.as_second() - jiff::Timestamp::now().as_second();
+    let length = human_ms(seconds.unsigned_abs() * 1000);
+    let rest = &word[bare.len()..];
+    match seconds {
+        0.. => format!("in {length}{rest}"),
+        _ => format!("{length} ago{rest}"),
     }
 }
 

@@ -113,8 +113,9 @@ impl Stage<'_> {
         let style = self.screen.style();
         let heading = plan_page::heading(&begun.deployment, style);
         self.screen.log(&format!("  {heading}\n"));
-        self.screen
-            .log(&format!("{}\n", plan_page::page(&begun.preview, style)));
+        if let Some(preview) = &begun.preview {
+            self.screen.log(&format!("{}\n", plan_page::page(preview, style)));
+        }
     }
 
     /// What the load counted so far.
