@@ -44,9 +44,10 @@ impl Snapshot {
             .collect();
         names.insert(&self.deployment.launch, &self.deployment.version);
         names.remove("");
-        names.iter().fold(text.to_owned(), |text, (id, version)| {
+        let text = names.iter().fold(text.to_owned(), |text, (id, version)| {
             text.replace(id, version)
-        })
+        });
+        from_now(&text, jiff::Timestamp::now())
     }
 
     fn instances(&self) -> &[Instance] {
@@ -103,19 +104,26 @@ impl Snapshot {
     }
 }
 
-/// A point in time as seen from now; any other word stays as it is.
-fn relative(word: &str) -> String {
-    let bare = word.trim_end_matches([';', ',', '.']);
-    let Ok(time) = bare.parse::<jiff::Timestamp>() else {
-        return word.to_owned();
-    };
-    let seconds = time.as_second() - jiff::Timestamp::now().as_second();
-    let length = human_ms(seconds.unsigned_abs() * 1000);
-    let rest = &word[bare.len()..];
-    match seconds {
-        0.. => format!("in {length}{rest}"),
-        _ => format!("{length} ago{rest}"),
+/// The text with points in time as seen from `now`: `gives up at 23:04` as `gives up in 8 s`.
+fn from_now(text: &str, now: jiff::Timestamp) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let bare = word.trim_end_matches([';', ',', '.']);
+        let Ok(time) = bare.parse::<jiff::Timestamp>() else {
+            words.push(word.to_owned());
+            continue;
+        };
+        let seconds = time.as_second() - now.as_second();
+        let length = human_ms(seconds.unsigned_abs() * 1000);
+        let before = words.pop_if(|before| matches!(before.as_str(), "at" | "until"));
+        let seen = match (before.as_deref(), seconds) {
+            (Some("until"), 0..) => format!("for {length} more"),
+            (_, 0..) => format!("in {length}"),
+            _ => format!("{length} ago"),
+        };
+        words.push(format!("{seen}{}", &word[bare.len()..]));
     }
+    words.join(" ")
 }
 
 /// `1. fill blue` is numbered already in the plan; the line has its own counting.
@@ -163,6 +171,22 @@ mod tests {
 
     use super::*;
     use crate::cli::wire::Observation;
+
+    #[test]
+    fn points_in_time_are_told_as_lengths() {
+        let now = "2026-11-22T23:04:00Z".parse().expect("a time");
+        let told = |text| from_now(text, now);
+        assert_eq!(
+            told("2 start; gives up at 2026-11-22T23:04:08Z"),
+            "2 start; gives up in 8 s"
+        );
+        assert_eq!(
+            told("is watched until 2026-11-22T23:05:00Z; all is well"),
+            "is watched for 1 min more; all is well"
+        );
+        assert_eq!(told("since 2026-11-22T23:03:59Z."), "since 1 s ago.");
+        assert_eq!(told("nothing at all"), "nothing at all");
+    }
 
     #[test]
     fn a_running_deployment_is_four_lines() {

@@ -114,7 +114,8 @@ impl Stage<'_> {
         let heading = plan_page::heading(&begun.deployment, style);
         self.screen.log(&format!("  {heading}\n"));
         if let Some(preview) = &begun.preview {
-            self.screen.log(&format!("{}\n", plan_page::page(preview, style)));
+            self.screen
+                .log(&format!("{}\n", plan_page::page(preview, style)));
         }
     }
 
