@@ -20,6 +20,7 @@ pub mod plan_page;
 mod problem;
 pub mod releases;
 pub mod screen;
+mod serve;
 mod sse;
 mod status;
 pub mod style;
@@ -111,6 +112,8 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Run the control plane
+    Server(serve::ServerArgs),
     /// See it all on this machine: a shop is deployed, patched, and saved from a broken release
     Demo(demo::DemoArgs),
     /// Print completions for a shell
@@ -197,6 +200,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Server(args) => serve::server(context, args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -8,10 +8,17 @@
 //! Invariant: `api` and `cli` never name `store` or `providers`; `tests/rooms.rs` holds us to it.
 
 pub mod access;
+#[expect(
+    unused_qualifications,
+    reason = "the macros of utoipa write paths out in full"
+)]
 pub mod api;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod demo;
 pub mod journal;
 pub mod operations;
 pub mod providers;
+pub mod server;
+pub mod telemetry;

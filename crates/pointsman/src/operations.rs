@@ -101,6 +101,12 @@ impl Operations {
         Self(Arc::new(parts))
     }
 
+    /// The engine, to be run by the server.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
     /// Answers when the store does.
     ///
     /// # Errors

@@ -12,7 +12,10 @@ use domain::{
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 
-use crate::operations::logs::{Text, Wanted};
+use crate::{
+    config::Config,
+    operations::logs::{Text, Wanted},
+};
 
 /// One of the providers.
 #[derive(Debug, Clone)]
@@ -44,6 +47,14 @@ impl Providers {
     /// A provider that this binary does not know by name.
     pub fn other(provider: impl Provider + 'static) -> Self {
         Self::Other(OtherProvider(Arc::new(provider)))
+    }
+
+    /// The provider that the configuration asks for.
+    ///
+    /// # Errors
+    /// When it cannot be reached or started.
+    pub async fn configured(_config: &Config) -> anyhow::Result<Self> {
+        anyhow::bail!("no provider is built into this binary yet")
     }
 
     /// Where users reach a service, if the provider knows.
