@@ -167,7 +167,10 @@ pub async fn deploy(context: &Context, args: &DeployArgs) -> Result<Exit, Failur
     let style = screen.style();
     screen.log(&plan_page::heading(&begun.deployment, style));
     if let Some(preview) = &begun.preview {
-        screen.log(&format!("\n{}\n", plan_page::page(preview, style)));
+        screen.log(&format!(
+            "\n{}\n",
+            plan_page::page(&begun.deployment, preview, style)
+        ));
     }
     if args.no_wait {
         return begun_only(context, &begun);
@@ -267,7 +270,7 @@ pub async fn plan(context: &Context, args: &WishArgs) -> Result<Exit, Failure> {
         let style = Style::stdout();
         let planned = args.planned(&client).await?;
         output::line(&plan_page::heading(&planned, style))?;
-        output::line(&format!("\n{}", plan_page::page(preview, style)))?;
+        output::line(&format!("\n{}", plan_page::page(&planned, preview, style)))?;
     }
     if answer.objections.is_empty() {
         return Ok(Exit::Ok);

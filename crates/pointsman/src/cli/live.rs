@@ -79,28 +79,21 @@ impl Snapshot {
             .collect()
     }
 
+    /// Which step, and since when all this goes on. What the step is, was told when it began.
     fn step(&self, elapsed: Duration, style: Style) -> String {
         let Deployment { plan, step, .. } = &self.deployment;
-        let back = match self.deployment.status.as_str() {
-            "rolling_back" => style.yellow("rolling back: "),
-            "paused" => style.yellow("paused: "),
+        let what = match plan.len() {
+            all if *step < all => format!("{} of {all}", step + 1),
+            _ => "the last: restore the baseline".to_owned(),
+        };
+        let how = match self.deployment.status.as_str() {
+            "rolling_back" => style.yellow(" on the way back"),
+            "paused" => style.yellow(", paused"),
             _ => String::new(),
         };
-        let text = plan
-            .get(*step)
-            .map_or("restore the baseline", |text| without_number(text));
-        let count = format!(
-            "step {} of {}",
-            (step + 1).min(plan.len().max(1)),
-            plan.len()
-        );
         let elapsed = human_ms(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / 100 * 100);
-        format!(
-            "  {} {back}{}  {}",
-            style.dim("does  "),
-            self.plain(text),
-            style.dim(&format!("{count}, {elapsed}"))
-        )
+        let elapsed = style.dim(&format!("  after {elapsed}"));
+        format!("  {} {what}{how}{elapsed}", style.dim("step  "))
     }
 }
 
@@ -124,13 +117,6 @@ fn from_now(text: &str, now: jiff::Timestamp) -> String {
         words.push(format!("{seen}{}", &word[bare.len()..]));
     }
     words.join(" ")
-}
-
-/// `1. fill blue` is numbered already in the plan; the line has its own counting.
-fn without_number(text: &str) -> &str {
-    text.split_once(". ")
-        .filter(|(number, _)| number.parse::<u32>().is_ok())
-        .map_or(text, |(_, rest)| rest)
 }
 
 /// Dots and counts by state.
@@ -225,7 +211,7 @@ mod tests {
             picture:
               1.9.0   ●●●●      4 healthy
               1.10.0  ●○○○      1 healthy, 3 starting
-              does   fill blue: 4 healthy of 1.10.0  step 1 of 2, 1.2 s
+              step   1 of 2  after 1.2 s
               waits  1 of 4 instances of 1.10.0 are healthy"#]]
         .assert_eq(&format!("picture:\n{}", lines.join("\n")));
     }

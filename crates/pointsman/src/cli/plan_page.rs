@@ -47,10 +47,10 @@ pub fn heading(deployment: &Deployment, style: Style) -> String {
     format!("{}  {}", style.bold(&deployment.title()), style.dim(&how))
 }
 
-/// The page below the heading.
+/// The page below the heading, for the plan of `deployment`.
 #[must_use]
-pub fn page(preview: &Preview, style: Style) -> String {
-    let mut lines = steps(preview, style);
+pub fn page(deployment: &Deployment, preview: &Preview, style: Style) -> String {
+    let mut lines = steps(deployment, preview, style);
     lines.push(String::new());
     lines.extend(curve(&preview.capacity, preview.expected_ms, style));
     lines.push(String::new());
@@ -76,31 +76,54 @@ pub fn page(preview: &Preview, style: Style) -> String {
     lines.join("\n")
 }
 
-fn steps(preview: &Preview, style: Style) -> Vec<String> {
-    let width = preview
+fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String> {
+    let texts: Vec<String> = preview
         .steps
         .iter()
-        .map(|step| step.text.chars().count())
-        .max();
+        .map(|step| with_versions(&step.text, deployment))
+        .collect();
+    let width = texts.iter().map(|text| text.chars().count()).max();
     let width = width.unwrap_or(0).max(4);
     let heading = format!("  #  {:width$}  {:>9}  {:>9}", "step", "takes", "way back");
     let mut lines = vec![style.dim(&heading)];
-    for (index, step) in preview.steps.iter().enumerate() {
-        let no_return = preview.point_of_no_return == Some(index);
-        let mark = if no_return {
-            style.yellow("  from here on, the way back starts instances again")
-        } else {
-            String::new()
+    for (index, (step, text)) in preview.steps.iter().zip(&texts).enumerate() {
+        let mark = match preview.point_of_no_return {
+            Some(at) if at == index => {
+                // From here on, the way back has to start instances again.
+                style.yellow("  point of no return")
+            }
+            _ => String::new(),
         };
         lines.push(format!(
-            "  {}  {:width$}  {:>9}  {:>9}{mark}",
+            "  {}  {text:width$}  {:>9}  {:>9}{mark}",
             index + 1,
-            step.text,
             human_ms(round(step.expected_ms)),
             human_ms(round(step.way_back_ms)),
         ));
     }
     lines
+}
+
+/// The text with versions in place of launch ids (`1.1.0-7a334c26`), which only programs need.
+#[must_use]
+pub fn with_versions(text: &str, deployment: &Deployment) -> String {
+    let versions = [
+        Some(&deployment.version),
+        deployment.stable_version.as_ref(),
+    ];
+    let word = |word: &str| {
+        let known = versions.into_iter().flatten().find(|version| {
+            let rest = word.strip_prefix(version.as_str());
+            let id = rest.and_then(|rest| rest.strip_prefix('-'));
+            let id = id.map(|id| id.trim_end_matches([',', ';', ')']));
+            id.is_some_and(|id| id.len() == 8 && id.chars().all(|c| c.is_ascii_hexdigit()))
+        });
+        known.map_or(word.to_owned(), |version| {
+            format!("{version}{}", &word[version.len() + 9..])
+        })
+    };
+    let words: Vec<String> = text.split(' ').map(word).collect();
+    words.join(" ")
 }
 
 /// The capacity curve: one row per so many instances, one column per so much time, between what
@@ -192,6 +215,11 @@ mod tests {
 
     #[test]
     fn a_plan_is_one_calm_page() {
+        let deployment = Deployment {
+            version: "1.1.0".into(),
+            stable_version: Some("1.0.0".into()),
+            ..Deployment::default()
+        };
         let step = |text: &str, expected_ms, way_back_ms| PreviewStep {
             text: text.to_owned(),
             expected_ms,
@@ -200,7 +228,11 @@ mod tests {
         let point = |at_ms, instances| CapacityPoint { at_ms, instances };
         let preview = Preview {
             steps: vec![
-                step("fill blue: 4 healthy of 1.1.0, beside 4 others", 2250, 2500),
+                step(
+                    "fill blue: 4 healthy of 1.1.0-7a334c26, beside 4 others",
+                    2250,
+                    2500,
+                ),
                 step("bake blue: 4 of 1.1.0 stay healthy for 5 s", 5000, 2500),
                 step("retire blue: none of 1.0.0 left, 4 stay", 2500, 4750),
             ],
@@ -217,7 +249,7 @@ mod tests {
               #  step                                                takes   way back
               1  fill blue: 4 healthy of 1.1.0, beside 4 others      2.3 s      2.5 s
               2  bake blue: 4 of 1.1.0 stay healthy for 5 s            5 s      2.5 s
-              3  retire blue: none of 1.0.0 left, 4 stay             2.5 s      4.8 s  from here on, the way back starts instances again
+              3  retire blue: none of 1.0.0 left, 4 stay             2.5 s      4.8 s  point of no return
 
                   8 ┤      ████████████████████████████████████████
                   6 ┤      ████████████████████████████████████████
@@ -229,6 +261,6 @@ mod tests {
               goes    a1, a2, a3, a4
               costs   8 instances at the peak, 0.011 instance-hours more than without, 8 calls
               takes   about 9.8 s"#]]
-        .assert_eq(&format!("plan:\n{}", page(&preview, Style::PLAIN)));
+        .assert_eq(&format!("plan:\n{}", page(&deployment, &preview, Style::PLAIN)));
     }
 }

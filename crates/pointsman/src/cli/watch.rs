@@ -124,7 +124,10 @@ fn told(update: &Update, snapshot: &Snapshot, screen: &Screen) -> Option<String>
 /// In a terminal, what it waits for and what it asks for is in the picture; only turns are lines.
 fn event_line(event: &Event, snapshot: &Snapshot, screen: &Screen) -> Option<String> {
     let style = screen.style();
-    let quiet = matches!(event.event.as_str(), "waiting" | "applied" | "recorded");
+    let quiet = matches!(
+        event.event.as_str(),
+        "requested" | "recorded" | "applied" | "waiting"
+    );
     if quiet && screen.is_live() {
         return None;
     }

@@ -114,8 +114,8 @@ impl Stage<'_> {
         let heading = plan_page::heading(&begun.deployment, style);
         self.screen.log(&format!("  {heading}\n"));
         if let Some(preview) = &begun.preview {
-            self.screen
-                .log(&format!("{}\n", plan_page::page(preview, style)));
+            let page = plan_page::page(&begun.deployment, preview, style);
+            self.screen.log(&format!("{page}\n"));
         }
     }
 
