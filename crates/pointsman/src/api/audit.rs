@@ -103,6 +103,7 @@ impl From<Verification> for VerificationView {
 /// Audit events, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_audit_events",
     path = "/api/v1/audit-events",
     tag = "audit",
     params(AuditQuery),
@@ -127,6 +128,7 @@ pub(super) async fn list(
 /// Checks the chain of hashes of the whole audit log.
 #[utoipa::path(
     get,
+    operation_id = "verify_audit_events",
     path = "/api/v1/audit-events/verification",
     tag = "audit",
     responses((status = 200, body = VerificationView, description = "What was found."))

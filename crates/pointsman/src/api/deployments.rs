@@ -125,6 +125,7 @@ pub struct DeploymentsQuery {
 /// Begins a deployment, or rehearses one with `dry_run`.
 #[utoipa::path(
     post,
+    operation_id = "create_deployment",
     path = "/api/v1/deployments",
     tag = "deployments",
     request_body = DeployRequest,
@@ -162,6 +163,7 @@ pub(super) async fn request(
 /// Deployments, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_deployments",
     path = "/api/v1/deployments",
     tag = "deployments",
     params(DeploymentsQuery),
@@ -189,6 +191,7 @@ pub(super) async fn list(
 /// One deployment.
 #[utoipa::path(
     get,
+    operation_id = "get_deployment",
     path = "/api/v1/deployments/{id}",
     tag = "deployments",
     params(DeploymentPath),
@@ -208,6 +211,7 @@ pub(super) async fn read(
 /// Holds a deployment where it is.
 #[utoipa::path(
     post,
+    operation_id = "pause_deployment",
     path = "/api/v1/deployments/{id}/pause",
     tag = "deployments",
     params(DeploymentPath),
@@ -227,6 +231,7 @@ pub(super) async fn pause(
 /// Lets a paused deployment go on.
 #[utoipa::path(
     post,
+    operation_id = "resume_deployment",
     path = "/api/v1/deployments/{id}/resume",
     tag = "deployments",
     params(DeploymentPath),
@@ -246,6 +251,7 @@ pub(super) async fn resume(
 /// Gives users the release back that was live before; the deployment ends as aborted.
 #[utoipa::path(
     post,
+    operation_id = "abort_deployment",
     path = "/api/v1/deployments/{id}/abort",
     tag = "deployments",
     params(DeploymentPath),
@@ -267,6 +273,7 @@ pub(super) async fn abort(
 /// Gives users the release back that was live before; the deployment ends as rolled back.
 #[utoipa::path(
     post,
+    operation_id = "roll_back_deployment",
     path = "/api/v1/deployments/{id}/roll-back",
     tag = "deployments",
     params(DeploymentPath),

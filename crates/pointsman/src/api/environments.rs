@@ -79,6 +79,7 @@ impl From<Lock> for LockView {
 /// Locks an environment: nothing can be deployed there until it is unlocked.
 #[utoipa::path(
     put,
+    operation_id = "lock_environment",
     path = "/api/v1/environments/{name}/lock",
     tag = "environments",
     params(EnvironmentPath),
@@ -104,6 +105,7 @@ pub(super) async fn lock(
 /// Unlocks an environment.
 #[utoipa::path(
     delete,
+    operation_id = "unlock_environment",
     path = "/api/v1/environments/{name}/lock",
     tag = "environments",
     params(EnvironmentPath),
@@ -210,6 +212,7 @@ pub struct InstanceView {
 /// What is going on at a place: what is live, what runs, what the provider sees.
 #[utoipa::path(
     get,
+    operation_id = "get_status",
     path = "/api/v1/environments/{environment}/services/{service}",
     tag = "environments",
     params(PlacePath),
@@ -230,6 +233,7 @@ pub(super) async fn status(
 /// before the live one is deployed.
 #[utoipa::path(
     post,
+    operation_id = "roll_back_place",
     path = "/api/v1/environments/{environment}/services/{service}/roll-back",
     tag = "environments",
     params(PlacePath),
@@ -282,6 +286,7 @@ impl Default for LogsQuery {
 /// What the instances at a place wrote, as text.
 #[utoipa::path(
     get,
+    operation_id = "get_logs",
     path = "/api/v1/environments/{environment}/services/{service}/logs",
     tag = "environments",
     params(PlacePath, LogsQuery),

@@ -80,6 +80,7 @@ impl From<Numbered> for EventView {
 /// on from `Last-Event-ID` and ends with the deployment.
 #[utoipa::path(
     get,
+    operation_id = "list_deployment_events",
     path = "/api/v1/deployments/{id}/events",
     tag = "deployments",
     params(

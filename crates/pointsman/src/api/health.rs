@@ -18,6 +18,7 @@ pub struct Health {
 /// Answers when the server and its store do. Needs no token.
 #[utoipa::path(
     get,
+    operation_id = "get_health",
     path = "/health",
     tag = "server",
     security(()),

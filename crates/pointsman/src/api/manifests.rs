@@ -64,6 +64,7 @@ pub struct DifferenceView {
 /// Makes the catalogue what the manifests say: all or nothing.
 #[utoipa::path(
     post,
+    operation_id = "apply_manifests",
     path = "/api/v1/manifests",
     tag = "catalogue",
     params(ManifestsQuery),

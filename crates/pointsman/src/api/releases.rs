@@ -97,6 +97,7 @@ impl From<Release> for ReleaseView {
 /// The releases of a service, newest first.
 #[utoipa::path(
     get,
+    operation_id = "list_releases",
     path = "/api/v1/services/{service}/releases",
     tag = "releases",
     params(ServicePath, Paging),
@@ -119,6 +120,7 @@ pub(super) async fn list(
 /// One release.
 #[utoipa::path(
     get,
+    operation_id = "get_release",
     path = "/api/v1/services/{service}/releases/{version}",
     tag = "releases",
     params(ReleasePath),
@@ -138,6 +140,7 @@ pub(super) async fn read(
 /// Uploads the artifact of a release: a gzipped tarball with a Procfile at its root.
 #[utoipa::path(
     put,
+    operation_id = "create_release",
     path = "/api/v1/services/{service}/releases/{version}",
     tag = "releases",
     params(ReleasePath),
@@ -172,6 +175,7 @@ pub(super) async fn upload(
 /// Takes a release out of use: it cannot be deployed any more.
 #[utoipa::path(
     post,
+    operation_id = "withdraw_release",
     path = "/api/v1/services/{service}/releases/{version}/withdraw",
     tag = "releases",
     params(ReleasePath),
