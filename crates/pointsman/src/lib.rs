@@ -13,8 +13,10 @@ pub mod access;
     reason = "the macros of utoipa write paths out in full"
 )]
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod journal;
 pub mod operations;
 pub mod providers;
