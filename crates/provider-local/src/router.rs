@@ -17,6 +17,7 @@ mod body;
 mod client;
 mod exchange;
 mod forward;
+mod framing;
 mod host;
 mod request_head;
 mod table;

@@ -84,8 +84,15 @@ create unique index deployments_one_at_a_time on deployments (environment, servi
     where finished = 0;
 -- Which unfinished deployments were looked at the longest ago?
 create index deployments_unattended on deployments (attended_at, id) where finished = 0;
--- The newest: of all unfinished ones, of a place, of a service, of an environment.
-create index deployments_unfinished on deployments (id) where finished = 0;
+-- The newest of those that run: of all, of a service, of an environment. `finished` leads although
+-- it is always 0 here: SQLite goes by the number of columns that match, and would otherwise look
+-- for what runs now among all that ever ran.
+create index deployments_unfinished on deployments (finished, id) where finished = 0;
+create index deployments_unfinished_of_service on deployments (finished, service, id)
+    where finished = 0;
+create index deployments_unfinished_of_environment on deployments (finished, environment, id)
+    where finished = 0;
+-- The newest: of a place, of a service, of an environment.
 create index deployments_of_place on deployments (service, environment, id);
 create index deployments_of_service on deployments (service, id);
 create index deployments_of_environment on deployments (environment, id);

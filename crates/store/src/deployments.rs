@@ -63,6 +63,8 @@ pub struct LiveFilter {
 }
 
 const READING: &str = "reading deployments";
+/// Ids are hexadecimal digits and hyphens.
+const AFTER_EVERY_ID: &str = "~";
 const LIVE: &str = "select * from live where environment = $1 and service = $2";
 const DEPLOYMENT: &str = "select id, record from deployments where id = $1";
 const EVENTS: &str =
@@ -137,11 +139,13 @@ impl Store {
         before: Option<&DeploymentId>,
         limit: u32,
     ) -> Result<Vec<Deployment>, StoreError> {
-        let mut select = Select::new("select id, record from deployments where");
+        let mut select = Select::new("select id, record from deployments where id <");
         select
-            .push(match filter.unfinished {
-                true => "finished = 0",
-                false => "finished in (0, 1)",
+            .bind(before.map_or(AFTER_EVERY_ID, |id| id.0.as_str()))
+            .push(if filter.unfinished {
+                "and finished = 0"
+            } else {
+                ""
             })
             .when(
                 "and service =",
@@ -151,7 +155,6 @@ impl Store {
                 "and environment =",
                 filter.environment.as_ref().map(EnvironmentName::as_str),
             )
-            .when("and id <", before.map(|id| id.0.as_str()))
             .push("order by id desc limit")
             .bind(page(limit));
         let mut connection = self.readers.acquire().await.doing(READING)?;

@@ -25,9 +25,9 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a caller waits for a connection, and with SQLite for its turn to write.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// WAL lets readers go on while somebody writes; FULL survives a power cut after each commit.
-const SQLITE_WRITER: &str = "pragma journal_mode = wal; pragma synchronous = full;
-    pragma foreign_keys = on; pragma busy_timeout = 10000; pragma journal_size_limit = 67108864;";
+/// WAL lets readers go on while somebody writes. How much a power cut may take is said with each
+/// transaction.
+const SQLITE_WRITER: &str = "pragma journal_mode = wal; pragma foreign_keys = on; pragma busy_timeout = 10000; pragma journal_size_limit = 67108864;";
 const SQLITE_READER: &str =
     "pragma query_only = on; pragma foreign_keys = on; pragma busy_timeout = 10000;";
 /// A replica that hangs in a transaction must not hold the others up for ever.
@@ -40,11 +40,13 @@ const CLAIM_SQLITE: &str = "update deployments
     where id in (select id from deployments where finished = 0 and lease_until <= $3
                  order by attended_at, id limit $4)
     returning id, record";
-/// Without `skip locked` two claimers would wait for each other's rows, in any order.
-const CLAIM_POSTGRES: &str = "update deployments
-    set lease_engine = $1, lease_until = $2, attended_at = $3
-    where id in (select id from deployments where finished = 0 and lease_until <= $3
-                 order by attended_at, id limit $4 for update skip locked)
+/// Without `skip locked` two claimers would wait for each other's rows, in any order. Materialised,
+/// so that the rows are chosen once, whatever the planner likes.
+const CLAIM_POSTGRES: &str = "with unattended as materialized
+        (select id from deployments where finished = 0 and lease_until <= $3
+         order by attended_at, id limit $4 for update skip locked)
+    update deployments set lease_engine = $1, lease_until = $2, attended_at = $3
+    where id in (select id from unattended)
     returning id, record";
 
 const APPEND_ONLY_SQLITE: &str = "
@@ -113,8 +115,19 @@ impl Dialect {
     /// followed by a write could otherwise fail half-way with "database is locked".
     pub(crate) fn begin_write(self) -> &'static str {
         match self {
-            Self::Sqlite { .. } => "begin immediate",
+            Self::Sqlite { .. } => "pragma synchronous = full; begin immediate",
             Self::Postgres => "begin isolation level read committed",
+        }
+    }
+
+    /// Begins a transaction that only touches leases. It does not wait for the disk: a lease that a
+    /// power cut takes away is claimed anew, and there is one such write per turn.
+    pub(crate) fn begin_lease(self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "pragma synchronous = normal; begin immediate",
+            Self::Postgres => {
+                "begin isolation level read committed; set local synchronous_commit = off"
+            }
         }
     }
 

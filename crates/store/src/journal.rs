@@ -76,7 +76,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Deployment>, StoreError> {
         check_text("engine", engine, TEXT_BYTES_MAX)?;
-        let mut writer = self.write().await?;
+        let mut writer = self.lease().await?;
         let rows = sqlx::query(self.dialect.claim())
             .bind(engine)
             .bind(later(now, lease_ms))
@@ -98,7 +98,7 @@ impl Store {
         now: UnixMs,
         lease_ms: u64,
     ) -> Result<Option<Deployment>, StoreError> {
-        let mut writer = self.write().await?;
+        let mut writer = self.lease().await?;
         let row = sqlx::query(RENEW)
             .bind(id.0.as_str())
             .bind(engine)
@@ -113,7 +113,7 @@ impl Store {
     }
 
     async fn give_back(&self, engine: &str, id: &DeploymentId) -> Result<(), StoreError> {
-        let mut writer = self.write().await?;
+        let mut writer = self.lease().await?;
         sqlx::query(RELEASE)
             .bind(id.0.as_str())
             .bind(engine)

@@ -49,7 +49,7 @@ async fn apply(
     dialect: Dialect,
     migrations: &[Migration],
 ) -> Result<(), StoreError> {
-    let mut writer = Writer::begin(pool, dialect).await?;
+    let mut writer = Writer::begin(pool, dialect.begin_write()).await?;
     writer.serialise(dialect).await?;
     let connection = writer.connection();
     sqlx::raw_sql(CREATE)

@@ -22,7 +22,12 @@ pub(crate) struct Audited {
 impl Store {
     /// Begins a transaction that writes what is no person's doing.
     pub(crate) async fn write(&self) -> Result<Writer, StoreError> {
-        Writer::begin(&self.writers, self.dialect).await
+        Writer::begin(&self.writers, self.dialect.begin_write()).await
+    }
+
+    /// Begins a transaction that only touches leases, and does not wait for the disk.
+    pub(crate) async fn lease(&self) -> Result<Writer, StoreError> {
+        Writer::begin(&self.writers, self.dialect.begin_lease()).await
     }
 
     /// Begins a transaction that writes what is in the audit log.
@@ -42,9 +47,9 @@ impl Store {
 }
 
 impl Writer {
-    pub(crate) async fn begin(pool: &AnyPool, dialect: Dialect) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(pool: &AnyPool, begin: &'static str) -> Result<Self, StoreError> {
         let transaction = pool
-            .begin_with(dialect.begin_write())
+            .begin_with(begin)
             .await
             .doing("waiting for its turn to write")?;
         Ok(Self { transaction })
@@ -157,4 +162,32 @@ pub(crate) fn page(limit: u32) -> i64 {
 /// A time as the database keeps it, `ms` later than `now`.
 pub(crate) fn later(now: UnixMs, ms: u64) -> i64 {
     now.plus_ms(ms).0
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+
+    async fn synchronous(mut writer: Writer) -> i64 {
+        let row = sqlx::query("pragma synchronous")
+            .fetch_one(writer.connection())
+            .await
+            .unwrap();
+        row.get(0)
+    }
+
+    #[tokio::test]
+    async fn only_leases_do_not_wait_for_the_disk() {
+        const NORMAL: i64 = 1;
+        const FULL: i64 = 2;
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(synchronous(store.write().await.unwrap()).await, FULL);
+            assert_eq!(synchronous(store.lease().await.unwrap()).await, NORMAL);
+            let audited = store.audited().await.unwrap();
+            assert_eq!(synchronous(audited.writer).await, FULL);
+        }
+    }
 }

@@ -112,28 +112,30 @@ impl Client {
         });
         if http2 {
             let connection = http2_builder(&limits).serve_connection(io, service);
-            self.watch(connection, conn::http2::Connection::graceful_shutdown)
+            let stop = conn::http2::Connection::graceful_shutdown;
+            self.watch(connection, Patience::new(limits, true), stop)
                 .await;
         } else {
             let connection = http1_builder(&limits)
                 .serve_connection(io, service)
                 .with_upgrades();
-            self.watch(
-                connection,
-                conn::http1::UpgradeableConnection::graceful_shutdown,
-            )
-            .await;
+            let stop = conn::http1::UpgradeableConnection::graceful_shutdown;
+            self.watch(connection, Patience::new(limits, false), stop)
+                .await;
         }
     }
 
     /// Drives `connection` until it ends, is idle for too long, or the worker closes.
-    async fn watch<C, E>(self: Arc<Self>, connection: C, stop: fn(Pin<&mut C>))
-    where
+    async fn watch<C, E>(
+        self: Arc<Self>,
+        connection: C,
+        mut patience: Patience,
+        stop: fn(Pin<&mut C>),
+    ) where
         C: Future<Output = Result<(), E>>,
         E: std::fmt::Display,
     {
         let worker = Arc::clone(&self.worker);
-        let mut patience = Patience::new(worker.limits());
         let mut closing = pin!(worker.closing());
         let mut tick = pin!(sleep(patience.step));
         let mut connection = pin!(connection);
@@ -155,8 +157,15 @@ impl Client {
                 return Poll::Ready(());
             }
             while tick.is_elapsed() {
-                if patience.is_over(&self) {
-                    return Poll::Ready(());
+                match patience.tick(&self) {
+                    Verdict::Wait => {}
+                    // The peer is told, if its protocol can say so. It has until the next tick.
+                    Verdict::Idle if !stopped => {
+                        stopped = true;
+                        stop(connection.as_mut());
+                        cx.waker().wake_by_ref();
+                    }
+                    Verdict::Idle | Verdict::Slow => return Poll::Ready(()),
                 }
                 tick.as_mut().reset(Instant::now() + patience.step);
                 ready!(tick.as_mut().poll(cx));
@@ -204,12 +213,25 @@ fn http2_builder(limits: &Limits) -> conn::http2::Builder<TokioExecutor> {
     builder
 }
 
+/// What a tick found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All is well.
+    Wait,
+    /// There was no request for too long.
+    Idle,
+    /// The head of a request takes too long.
+    Slow,
+}
+
 /// How long a connection may do nothing, in ticks.
 #[derive(Debug)]
 struct Patience {
     step: Duration,
     header: u32,
     idle: u32,
+    /// HTTP/2 peers say things between requests, such as answers to pings.
+    http2: bool,
     /// Requests that had ended at the last tick.
     served: u64,
     /// Ticks without a request in flight and without one that ended.
@@ -220,7 +242,7 @@ struct Patience {
 
 impl Patience {
     /// Ticks half as long as the header timeout: it is kept with a tolerance of one tick.
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, http2: bool) -> Self {
         let step = (limits.header_timeout / 2).max(Duration::from_millis(1));
         let idle = limits.idle_timeout.as_nanos().div_ceil(step.as_nanos());
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
@@ -228,25 +250,32 @@ impl Patience {
             step,
             header: 2,
             idle,
+            http2,
             served: 0,
             waited: 0,
             begun: 0,
         }
     }
 
-    /// One tick later: the connection has been waited for long enough.
-    fn is_over(&mut self, client: &Client) -> bool {
+    /// One tick later.
+    fn tick(&mut self, client: &Client) -> Verdict {
         let served = client.served.load(Ordering::Relaxed);
         let moved = std::mem::replace(&mut self.served, served) != served;
         if moved || client.busy.load(Ordering::Relaxed) > 0 {
             (self.waited, self.begun) = (0, 0);
-            return false;
+            return Verdict::Wait;
         }
         self.waited += 1;
         // The first head is waited for from the beginning.
-        let begun = served == 0 || client.begun.load(Ordering::Relaxed);
+        let begun = served == 0 || (!self.http2 && client.begun.load(Ordering::Relaxed));
         self.begun = if begun { self.begun + 1 } else { 0 };
-        self.waited >= self.idle || self.begun >= self.header
+        if self.begun >= self.header {
+            Verdict::Slow
+        } else if self.waited >= self.idle {
+            Verdict::Idle
+        } else {
+            Verdict::Wait
+        }
     }
 }
 

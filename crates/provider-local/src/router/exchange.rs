@@ -26,9 +26,10 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
 use super::{
+    framing::{Framing, Piece},
     table::Lease,
     upstream::{Pool, READ_LEN_MIN, Upstream},
-    wire::{self, Framing, Head, Piece, WireFault},
+    wire::{self, Head, WireFault},
 };
 
 /// Largest read of an answer, in bytes.
@@ -160,7 +161,7 @@ impl Exchange {
             self.be_patient(timeout);
             interims += 1;
             if interims > INTERIM_MAX {
-                return Err(Fault::Silent);
+                return Err(WireFault("it has more than 16 interim answers").into());
             }
         }
     }

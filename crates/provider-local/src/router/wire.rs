@@ -1,4 +1,4 @@
-//! How an instance's answer is read from bytes (RFC 9112): head, framing, chunks, trailers.
+//! How the head of an instance's answer is read from bytes (RFC 9112, sections 4 to 6).
 //!
 //! Pure: it works on a buffer and asks for more. Built on `httparse`.
 //!
@@ -8,20 +8,20 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::framing::{Chunk, Framing};
 
 /// Longest head or block of trailers that is accepted from an instance, in bytes.
 pub(super) const HEAD_LEN_MAX: usize = u16::MAX as usize;
 /// Most header fields in it.
-const HEADERS_MAX: usize = 128;
-/// Longest line with the size of a chunk, in bytes, extensions included.
-const CHUNK_LINE_LEN_MAX: usize = 256;
+pub(super) const HEADERS_MAX: usize = 128;
 
 /// What is wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct WireFault(&'static str);
+pub struct WireFault(pub(super) &'static str);
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -34,43 +34,6 @@ pub(super) struct Head {
     pub(super) keep_alive: bool,
     /// It names `websocket` in `Upgrade`.
     pub(super) websocket: bool,
-}
-
-/// How the end of an answer's body is found, and how far we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// This many bytes are missing.
-    Length(u64),
-    /// Chunks.
-    Chunked(Chunk),
-    /// It ends when the instance closes the connection.
-    UntilClose,
-}
-
-/// Where in a chunked body we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunk {
-    /// Before the line with a size.
-    Size,
-    /// This many bytes of the chunk are missing.
-    Data(u64),
-    /// Before the line end that follows a chunk.
-    DataEnd,
-    /// Before the trailers.
-    Trailers,
-    /// After the end.
-    Ended,
-}
-
-/// The next piece of a body.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    Data(Bytes),
-    Trailers(HeaderMap),
-    /// The body is complete.
-    End,
-    /// The buffer holds too little.
-    More,
 }
 
 /// Where the name and the value of a field lie in the head: start and end of each. Small, because
@@ -224,10 +187,12 @@ impl Gathered {
         {
             self.headers.remove(name);
         }
-        let no_body = to_head
-            || status.is_informational()
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
+        // These never have a body, so they must not tell its length (RFC 9110, section 8.6).
+        let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT;
+        if bodiless {
+            self.headers.remove(header::CONTENT_LENGTH);
+        }
+        let no_body = bodiless || to_head || status == StatusCode::NOT_MODIFIED;
         let framing = match self.length {
             _ if no_body => Framing::Length(0),
             _ if self.chunked => Framing::Chunked(Chunk::Size),
@@ -254,126 +219,6 @@ fn parse_length(text: &[u8]) -> Option<u64> {
     digits
         .then(|| str::from_utf8(text).ok()?.parse().ok())
         .flatten()
-}
-
-impl Framing {
-    /// Nothing more belongs to the answer.
-    pub(super) fn has_ended(self) -> bool {
-        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Ended))
-    }
-
-    /// How many bytes of body are missing, when that is known.
-    pub(super) fn missing(self) -> Option<u64> {
-        match self {
-            Self::Length(missing) => Some(missing),
-            Self::Chunked(_) | Self::UntilClose => None,
-        }
-    }
-
-    /// Takes the next piece from the front of `input`.
-    pub(super) fn take_piece(&mut self, input: &mut BytesMut) -> Result<Piece, WireFault> {
-        match self {
-            Self::Length(0) => Ok(Piece::End),
-            Self::Length(missing) => Ok(take_data(input, missing)),
-            Self::Chunked(chunk) => chunk.take_piece(input),
-            Self::UntilClose if input.is_empty() => Ok(Piece::More),
-            Self::UntilClose => Ok(Piece::Data(input.split().freeze())),
-        }
-    }
-}
-
-/// Takes as much of `missing` bytes as `input` holds.
-fn take_data(input: &mut BytesMut, missing: &mut u64) -> Piece {
-    if input.is_empty() {
-        return Piece::More;
-    }
-    let len = input
-        .len()
-        .min(usize::try_from(*missing).unwrap_or(usize::MAX));
-    *missing -= len as u64;
-    Piece::Data(input.split_to(len).freeze())
-}
-
-impl Chunk {
-    fn take_piece(&mut self, input: &mut BytesMut) -> Result<Piece, WireFault> {
-        loop {
-            match self {
-                Self::Size => match take_size(input)? {
-                    None => return Ok(Piece::More),
-                    Some(0) => *self = Self::Trailers,
-                    Some(size) => *self = Self::Data(size),
-                },
-                Self::Data(0) => *self = Self::DataEnd,
-                Self::Data(missing) => return Ok(take_data(input, missing)),
-                Self::DataEnd => match input.get(..2) {
-                    None => return Ok(Piece::More),
-                    Some(b"\r\n") => {
-                        input.advance(2);
-                        *self = Self::Size;
-                    }
-                    Some(_) => return Err(WireFault("a chunk is longer than its size")),
-                },
-                Self::Trailers => {
-                    let Some(trailers) = take_trailers(input)? else {
-                        return Ok(Piece::More);
-                    };
-                    *self = Self::Ended;
-                    if !trailers.is_empty() {
-                        return Ok(Piece::Trailers(trailers));
-                    }
-                }
-                Self::Ended => return Ok(Piece::End),
-            }
-        }
-    }
-}
-
-/// Takes a line with the size of a chunk.
-fn take_size(input: &mut BytesMut) -> Result<Option<u64>, WireFault> {
-    const FAULT: WireFault = WireFault("the size of a chunk is not a hexadecimal number");
-    let line = &input[..input.len().min(CHUNK_LINE_LEN_MAX)];
-    let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
-        return if line.len() < CHUNK_LINE_LEN_MAX {
-            Ok(None)
-        } else {
-            Err(FAULT)
-        };
-    };
-    let digits = line[..end]
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default();
-    let digits = digits.trim_ascii_end();
-    if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(FAULT);
-    }
-    let digits = str::from_utf8(digits).map_err(|_| FAULT)?;
-    let size = u64::from_str_radix(digits, 16).map_err(|_| FAULT)?;
-    input.advance(end + 2);
-    Ok(Some(size))
-}
-
-/// Takes the trailers and the empty line after them.
-fn take_trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, WireFault> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let (len, fields) = match httparse::parse_headers(input, &mut fields) {
-        Ok(httparse::Status::Complete(done)) => done,
-        Ok(httparse::Status::Partial) if input.len() < HEAD_LEN_MAX => return Ok(None),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(WireFault("its trailers are faulty")),
-    };
-    let mut trailers = HeaderMap::new();
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_bytes(field.value);
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(WireFault("its trailers are faulty"));
-        };
-        if is_trailer(&name) {
-            trailers.append(name, value);
-        }
-    }
-    input.advance(len);
-    Ok(Some(trailers))
 }
 
 /// Fields that frame or route a message mean nothing at its end (RFC 9110, section 6.5.1).
@@ -518,54 +363,5 @@ mod tests {
             "a: b\r\n".repeat(HEADERS_MAX + 1)
         );
         assert!(head_of(&many).is_err());
-    }
-
-    /// Feeds `text` in steps of `step` bytes; gives the data and the trailers.
-    fn chunks(text: &str, step: usize) -> Result<Option<(String, HeaderMap)>, WireFault> {
-        let (mut input, mut framing) = (BytesMut::new(), Framing::Chunked(Chunk::Size));
-        let (mut data, mut trailers) = (String::new(), HeaderMap::new());
-        let mut source = text.as_bytes().chunks(step);
-        loop {
-            match framing.take_piece(&mut input)? {
-                Piece::Data(bytes) => data.push_str(&String::from_utf8_lossy(&bytes)),
-                Piece::Trailers(map) => trailers = map,
-                Piece::End => return Ok(Some((data, trailers))),
-                Piece::More => match source.next() {
-                    Some(bytes) => input.extend_from_slice(bytes),
-                    None => return Ok(None),
-                },
-            }
-        }
-    }
-
-    #[test]
-    fn chunks_are_read_however_they_are_cut() {
-        let text = "5;ext=1\r\nhello\r\n1 \r\n!\r\n00\r\nx-sum: 6\r\ncontent-length: 9\r\n\r\n";
-        for step in 1..=text.len() {
-            let (data, trailers) = chunks(text, step).expect("good").expect("complete");
-            assert_eq!(data, "hello!");
-            assert_eq!(trailers.len(), 1, "fields that frame are dropped");
-            assert_eq!(trailers["x-sum"], "6");
-        }
-        assert!(chunks(&text[..text.len() - 1], 9).expect("good").is_none());
-    }
-
-    #[test]
-    fn faulty_chunks_are_refused() {
-        for text in [
-            "\r\n",
-            "x\r\n",
-            "-1\r\n",
-            "0x5\r\n",
-            "5\r\nhello!\r\n",
-            "5\nhello\r\n0\r\n\r\n",
-            "1000000000000000\r\n",
-            &"1".repeat(300),
-            "0\r\nbad name: 1\r\n\r\n",
-        ] {
-            let read = chunks(text, 400);
-            assert!(!matches!(read, Ok(Some(_))), "{text:?} gave {read:?}");
-        }
-        assert!(chunks(&"1".repeat(300), 400).is_err(), "a line has a limit");
     }
 }

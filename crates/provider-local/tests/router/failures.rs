@@ -11,7 +11,7 @@ use std::{
 use domain::observation::Slice;
 use provider_local::router::{Limits, Table};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::support::{
     HOST, Instance, Wire, ask, get, nobody, router, router_with, status, table, until,
@@ -271,5 +271,68 @@ async fn a_closed_idle_connection_is_noticed() {
         // The end reaches the router's kernel before the answer to a later connection does.
         assert_eq!(get(&router, "/").await.0, 200);
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A connection on which anything is left over is not used again: the next user would get it.
+#[tokio::test]
+async fn a_connection_with_something_left_over_is_not_reused() {
+    for (request, answer) in [
+        (
+            "GET / HTTP/1.1\r\n",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        ),
+        (
+            "GET / HTTP/1.1\r\n",
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        ),
+        (
+            "GET / HTTP/1.1\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok\
+             HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        ),
+        (
+            "HEAD / HTTP/1.1\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        ),
+        (
+            "GET / HTTP/1.1\r\n",
+            "HTTP/1.1 204 No Content\r\ncontent-length: 4\r\n\r\nevil",
+        ),
+        // An answer before the request was read.
+        (
+            "POST / HTTP/1.1\r\ncontent-length: 100\r\n",
+            "HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno",
+        ),
+    ] {
+        let (said, mut heads) = mpsc::unbounded_channel();
+        let instance = Instance::scripted("instance-a", move |number, mut wire| {
+            let said = said.clone();
+            async move {
+                while !wire.head().await.is_empty() {
+                    said.send(number).expect("the test waits");
+                    let good = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood";
+                    wire.say(if number == 0 { answer } else { good }).await;
+                }
+            }
+        })
+        .await;
+        let router = router(&[&instance.backend]);
+        let mut first = Wire::to(&router).await;
+        first.say(&format!("{request}host: {HOST}\r\n\r\n")).await;
+        assert!(status(&first.head().await) < 500, "{answer:?}");
+        assert_eq!(heads.recv().await, Some(0));
+        for _ in 0..12 {
+            assert_eq!(
+                get(&router, "/").await,
+                (200, "good".to_owned()),
+                "{answer:?}"
+            );
+            assert_ne!(
+                heads.recv().await,
+                Some(0),
+                "{answer:?}: the connection was used again"
+            );
+        }
     }
 }

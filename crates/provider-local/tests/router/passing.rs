@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use provider_local::router::Limits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -12,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{HOST, Instance, LONG, Wire, ask, router, status, until};
+use crate::support::{HOST, Instance, LONG, Wire, ask, router, router_with, status, until};
 
 /// An instance that answers with the head it got.
 async fn echo_head() -> Instance {
@@ -372,6 +373,42 @@ async fn http_2_passes_without_tls() {
         assert!(seen.ends_with(&format!("\r\n\r\nbody-{number}")), "{seen}");
     }
     until("nothing is in flight", || instance.backend.in_flight() == 0).await;
+}
+
+/// What an HTTP/2 peer says between requests is not the beginning of a slow header.
+#[tokio::test]
+async fn http_2_may_be_idle_for_longer_than_a_header_may_take() {
+    let instance = Instance::named("instance-a", Duration::ZERO).await;
+    let limits = Limits {
+        header_timeout: Duration::from_millis(100),
+        idle_timeout: Duration::from_millis(1500),
+        ..Limits::default()
+    };
+    let router = router_with(limits, &[&instance.backend]);
+    let stream = TcpStream::connect(router.local_addr())
+        .await
+        .expect("the router accepts");
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_millis(50));
+    builder.keep_alive_while_idle(true);
+    let handshake = builder.handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    for _ in 0..2 {
+        let request = http::Request::get(format!("http://{HOST}/")).body(Full::<Bytes>::default());
+        let answer = sender
+            .send_request(request.expect("good"))
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    let end = timeout(LONG, connection)
+        .await
+        .expect("the idle connection ends");
+    end.expect("no panic").expect("it ends in good order");
 }
 
 /// Sends zeros until nothing moves for a while; gives how many bytes went.

@@ -221,7 +221,7 @@ async fn a_place_in_use_cannot_be_deleted(world: World) {
     };
     assert_eq!(
         who_needs(Kind::ServerGroup, "cart.live").await,
-        [running.clone()]
+        std::slice::from_ref(&running)
     );
     assert!(
         who_needs(Kind::Environment, "live")
@@ -237,7 +237,7 @@ async fn a_place_in_use_cannot_be_deleted(world: World) {
     };
     assert_eq!(
         who_needs(Kind::ServerGroup, "cart.live").await,
-        [live.clone()]
+        std::slice::from_ref(&live)
     );
     assert!(who_needs(Kind::Environment, "live").await.contains(&live));
     assert!(who_needs(Kind::Service, "cart").await.contains(&live));
