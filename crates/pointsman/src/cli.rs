@@ -114,6 +114,8 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// Run the control plane
     Server(serve::ServerArgs),
+    /// Run the one-machine cloud, which a server starts by itself; or end it
+    Local(serve::LocalArgs),
     /// See it all on this machine: a shop is deployed, patched, and saved from a broken release
     Demo(demo::DemoArgs),
     /// Print completions for a shell
@@ -200,7 +202,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
-        Command::Server(args) => serve::server(context, args).await,
+        Command::Server(args) => serve::server(args).await,
+        Command::Local(args) => serve::local(context, args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Completions { shell } => {
             clap_complete::generate(

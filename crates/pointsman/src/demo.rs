@@ -106,9 +106,12 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
         );
     }
     let Played { records, as_said } = played?;
-    if context.format != Format::Table {
-        let result = json!({ "deployments": records });
-        output::value(context.format, &result, output::yaml)?;
+    let result = json!({ "deployments": records });
+    match context.format {
+        Format::Table => {}
+        // On one line, so that it can also be read as the last line of a log.
+        Format::Json => output::line(&result.to_string())?,
+        Format::Yaml => output::line(output::yaml(&result).trim_end())?,
     }
     Ok(if as_said { Exit::Ok } else { Exit::NotReached })
 }
@@ -152,7 +155,11 @@ async fn play(world: &mut World, screen: &mut Screen, stays: bool) -> Result<Pla
     let mut records = Vec::new();
     for (index, act) in ACTS.iter().enumerate() {
         let record = stage.play(index + 1, act).await?;
+        let as_said = record.outcome == act.outcome;
         records.push(record);
+        if !as_said {
+            break;
+        }
     }
     let status = stage.status().await?;
     let played = Played {

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod journal;
+pub mod local;
 pub mod operations;
 pub mod providers;
 pub mod server;

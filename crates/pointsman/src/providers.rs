@@ -3,6 +3,8 @@
 //! Invariant: a provider is chosen here and nowhere else; nothing above this file asks which one
 //! it is.
 
+mod local;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use domain::{
@@ -20,6 +22,8 @@ use crate::{
 /// One of the providers.
 #[derive(Debug, Clone)]
 pub enum Providers {
+    /// The one-machine cloud.
+    Local(local::Local),
     /// Any other provider: the simulated one, in tests and benchmarks.
     Other(OtherProvider),
 }
@@ -27,6 +31,7 @@ pub enum Providers {
 impl Provider for Providers {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
         match self {
+            Self::Local(local) => local.observe(target).await,
             Self::Other(other) => other.0.observe_boxed(target).await,
         }
     }
@@ -38,6 +43,7 @@ impl Provider for Providers {
         token: &Token,
     ) -> Result<(), ProviderError> {
         match self {
+            Self::Local(local) => local.apply(target, effect, token).await,
             Self::Other(other) => other.0.apply_boxed(target, effect, token).await,
         }
     }
@@ -53,14 +59,18 @@ impl Providers {
     ///
     /// # Errors
     /// When it cannot be reached or started.
-    pub async fn configured(_config: &Config) -> anyhow::Result<Self> {
-        anyhow::bail!("no provider is built into this binary yet")
+    pub async fn configured(config: &Config) -> anyhow::Result<Self> {
+        let state = config.local_state.clone();
+        let state = state.unwrap_or_else(|| config.data.join("local"));
+        let artifacts = config.data.join("artifacts").join("sha256");
+        Ok(Self::Local(local::Local::start(state, artifacts).await?))
     }
 
     /// Where users reach a service, if the provider knows.
     #[must_use]
-    pub fn url(&self, _place: &Place) -> Option<String> {
+    pub fn url(&self, place: &Place) -> Option<String> {
         match self {
+            Self::Local(local) => Some(local.url(place)),
             Self::Other(_) => None,
         }
     }
@@ -69,8 +79,9 @@ impl Providers {
     ///
     /// # Errors
     /// When the provider keeps none, or does not answer.
-    pub async fn logs(&self, _place: &Place, _wanted: Wanted) -> Result<Text, ProviderError> {
+    pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, ProviderError> {
         match self {
+            Self::Local(local) => local.logs(place, wanted).await,
             Self::Other(_) => Err(ProviderError {
                 kind: ErrorKind::Missing,
                 message: "it keeps no logs".to_owned(),

@@ -1,4 +1,4 @@
-//! `server`: what the command line says about the processes that stay.
+//! `server` and `local`: what the command line says about the processes that stay.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Config, LogFormat},
-    server,
+    local, server,
 };
 
 /// What a server is told.
@@ -54,21 +54,68 @@ enum Log {
     Json,
 }
 
+impl From<Log> for LogFormat {
+    fn from(log: Log) -> Self {
+        match log {
+            Log::Text => Self::Text,
+            Log::Json => Self::Json,
+        }
+    }
+}
+
+/// What a one-machine cloud is told.
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    /// Folder with everything that it keeps [default: `local` in the data folder]
+    #[arg(long, value_name = "FOLDER", env = "POINTSMAN_LOCAL_STATE")]
+    state_dir: Option<PathBuf>,
+    /// Port of the router [default: the one of the last run, else 8080, else any free one]
+    #[arg(long, value_name = "PORT")]
+    router_port: Option<u16>,
+    /// End the one that runs, once its instances have finished their last requests
+    #[arg(long)]
+    stop: bool,
+    /// With --stop: the instances go on, and the next start takes them up again
+    #[arg(long, requires = "stop")]
+    leave_instances: bool,
+    /// How the log is written, to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    log: Log,
+}
+
+/// Runs the one-machine cloud until it is told to end, or ends it.
+///
+/// # Errors
+/// When it cannot start, or none runs that could be ended.
+pub async fn local(context: &Context, args: LocalArgs) -> Result<Exit, Failure> {
+    let state = args
+        .state_dir
+        .unwrap_or_else(|| data_folder().join("local"));
+    if args.stop {
+        local::stop(&state, args.leave_instances)
+            .await
+            .map_err(|error| failure("the one-machine cloud cannot be ended", &error))?;
+        context.say("stopped");
+        return Ok(Exit::Ok);
+    }
+    local::run(state, args.router_port, args.log.into())
+        .await
+        .map_err(|error| failure("the one-machine cloud cannot run", &error))?;
+    Ok(Exit::Ok)
+}
+
 /// Runs the control plane until it is asked to end.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn server(_context: &Context, args: ServerArgs) -> Result<Exit, Failure> {
+pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
     let data = args.data.unwrap_or_else(data_folder);
     let config = Config {
         listen: args.listen,
         allow_remote: args.allow_remote,
         database: args.database,
         local_state: args.local_state,
-        log: match args.log {
-            Log::Text => LogFormat::Text,
-            Log::Json => LogFormat::Json,
-        },
+        log: args.log.into(),
         ..Config::new(data)
     };
     server::run(config)

@@ -27,6 +27,8 @@ use crate::cli::{
 const START_MAX: Duration = Duration::from_secs(30);
 /// How long a process may take to end by itself, before it is ended by force.
 const STOP_MAX: Duration = Duration::from_secs(15);
+/// How long instances may take to finish their last requests.
+const CLOUD_STOP_MAX: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -228,5 +230,17 @@ fn is_ours(pid: Pid, folder: &Path) -> bool {
 
 /// Ends the one-machine cloud of `folder`, with all its instances.
 async fn stop_cloud(folder: &Path) {
-    let _ = cloud(folder);
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let stopping = Command::new(program)
+        .args(["local", "--stop", "--state-dir"])
+        .arg(cloud(folder))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .status();
+    // An error means that none runs: it was never started.
+    let _ = tokio::time::timeout(CLOUD_STOP_MAX, stopping).await;
 }
