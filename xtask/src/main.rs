@@ -1,1 +1,145 @@
-fn main() {}
+//! Chores of this repository. `cargo xtask` alone lists them; nothing but cargo is needed to start,
+//! and a chore installs what it needs.
+
+mod bench;
+mod packages;
+mod tests;
+
+use std::process::{Command, ExitCode};
+
+/// A chore: its name, what it does, and how.
+type Chore = (
+    &'static str,
+    &'static str,
+    fn(&[String]) -> Result<(), String>,
+);
+
+const CHORES: &[Chore] = &[
+    (
+        "dev",
+        "run the example shop on this machine and leave it running",
+        dev,
+    ),
+    (
+        "check",
+        "format, lints and the arrows between rooms; for every commit",
+        check,
+    ),
+    ("test", "every test, with all its set-up", tests::all),
+    (
+        "sim",
+        "[SEED | FROM..TO] replay one simulated story, or play 10,000",
+        sim,
+    ),
+    (
+        "openapi",
+        "write api/openapi.json anew from the handlers",
+        openapi,
+    ),
+    (
+        "docs",
+        "build the reference of all crates, warnings denied",
+        docs,
+    ),
+    (
+        "bench",
+        "[router|deployment|scale] measure against peers and floors",
+        bench::run,
+    ),
+    ("ci", "what .ci/run calls: the same as test", tests::all),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chore = arguments
+        .first()
+        .and_then(|name| CHORES.iter().find(|chore| chore.0 == *name));
+    let Some((name, _, run)) = chore else {
+        for (name, what, _) in CHORES {
+            println!("cargo xtask {name:<8} {what}");
+        }
+        return ExitCode::from(if arguments.is_empty() { 0 } else { 2 });
+    };
+    match run(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("cargo xtask {name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dev(_: &[String]) -> Result<(), String> {
+    cargo(&["run", "--release", "--", "demo", "--keep"])
+}
+
+fn check(_: &[String]) -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    cargo(&[
+        "test",
+        "--quiet",
+        "--package",
+        "pointsman",
+        "--test",
+        "rooms",
+    ])
+}
+
+fn sim(arguments: &[String]) -> Result<(), String> {
+    let build = [
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "engine",
+        "--features",
+        "testing",
+    ];
+    let seeds = arguments.first().map_or("0..10000", String::as_str);
+    cargo(&[&build[..], &["--example", "sim", "--", seeds]].concat())
+}
+
+fn openapi(_: &[String]) -> Result<(), String> {
+    let test = ["test", "--package", "pointsman", "--test", "it", "openapi"];
+    run(Command::new(env!("CARGO"))
+        .args(test)
+        .env("UPDATE_OPENAPI", "1"))
+}
+
+fn docs(_: &[String]) -> Result<(), String> {
+    let doc = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    run(Command::new(env!("CARGO"))
+        .args(doc)
+        .env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Runs cargo with these arguments.
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    run(Command::new(env!("CARGO")).args(arguments))
+}
+
+/// Runs a command to its end; a failure names it.
+fn run(command: &mut Command) -> Result<(), String> {
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?} ended with {status}"))
+    }
+}

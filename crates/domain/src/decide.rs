@@ -32,6 +32,9 @@ use crate::{
     time::{UnixMs, human_ms},
 };
 
+/// The same request is made again after this, if its effect is not seen, in milliseconds.
+pub const ASK_AGAIN_MS: u64 = 2000;
+
 /// What one turn does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -114,6 +117,12 @@ pub enum Waiting {
     Confirming {
         /// How old, in milliseconds.
         stale_ms_max: u64,
+    },
+    /// The provider accepted a request, and does not show its effect yet.
+    #[error("the provider was asked ({effect}) and does not show it yet")]
+    Accepted {
+        /// For what.
+        effect: String,
     },
     /// Sizes are being brought back.
     #[error("the group returns to its size: {present} instances are there, {wanted} stay")]
@@ -310,7 +319,7 @@ pub fn decide(deployment: &Deployment, seen: &Observation, now: UnixMs) -> Decis
         ),
         None => restore::decide(&look),
     };
-    within_budget(deployment, decision)
+    within_budget(deployment, not_again(deployment, seen, now, decision))
 }
 
 /// What follows when the provider failed to answer, or refused.
@@ -335,6 +344,26 @@ fn before_the_first_change(deployment: &Deployment, seen: &Observation) -> Decis
     }
 }
 
+/// The same request is not made again before its effect could have been seen.
+fn not_again(
+    deployment: &Deployment,
+    seen: &Observation,
+    now: UnixMs,
+    decision: Decision,
+) -> Decision {
+    let patience_ms = seen.stale_ms_max.max(ASK_AGAIN_MS);
+    match (decision, &deployment.last_effect) {
+        (Decision::Apply(effect), Some((last, at)))
+            if effect == *last && now.since_ms(*at) <= patience_ms =>
+        {
+            Decision::Wait(Waiting::Accepted {
+                effect: effect.to_string(),
+            })
+        }
+        (decision, _) => decision,
+    }
+}
+
 /// Turns an effect too many into a failure, going forward; the way back has no budget, because
 /// giving up on it would leave the group enlarged.
 fn within_budget(deployment: &Deployment, decision: Decision) -> Decision {
@@ -348,3 +377,6 @@ fn within_budget(deployment: &Deployment, decision: Decision) -> Decision {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

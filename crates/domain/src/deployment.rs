@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     decide::{Decision, Failure, Waiting},
-    effect::{Target, Token},
+    effect::{Effect, Target, Token},
     names::DeploymentId,
     observation::{InstanceId, Observation, Sizes, Slice, Weights},
     plan::{self, Capacity, Plan, Step, Strategy, scale_up},
@@ -49,6 +49,9 @@ pub struct Deployment {
     pub failure: Option<Failure>,
     /// Effects asked for so far in this course.
     pub effects_spent: u32,
+    /// The last effect that the provider accepted, and when: it is not asked for again before it
+    /// could have been seen.
+    pub last_effect: Option<(Effect, UnixMs)>,
     /// How it ended.
     pub ending: Option<Ending>,
     /// Grows by one with each change of this record; the journal compares it before it saves.
@@ -271,6 +274,7 @@ impl Deployment {
             waiting: None,
             failure: None,
             effects_spent: 0,
+            last_effect: None,
             ending: None,
             version: 1,
         }
@@ -338,8 +342,12 @@ impl Deployment {
         let before = self.clone();
         self.waiting = None;
         match decision {
-            Decision::Record(baseline) => self.record(baseline.clone()),
-            Decision::Apply(_) => self.effects_spent += 1,
+            Decision::Record(baseline) => self.record(baseline.clone(), now),
+            Decision::Apply(effect) => {
+                self.effects_spent += 1;
+                self.last_effect = Some((effect.clone(), now));
+                self.progress.holds_since = None;
+            }
             Decision::Hold { since, waiting } => {
                 self.progress.holds_since = Some(*since);
                 self.waiting = Some(waiting.clone());
@@ -396,8 +404,9 @@ impl Deployment {
         Ok(self)
     }
 
-    /// Keeps the baseline, and plans anew where the world moved since the plan was shown.
-    fn record(&mut self, baseline: Baseline) {
+    /// Keeps the baseline, plans anew where the world moved since the plan was shown, and begins: the
+    /// time that passed before anybody could look counts against no deadline.
+    fn record(&mut self, baseline: Baseline, now: UnixMs) {
         self.baseline = Some(baseline);
         self.plan = plan::plan(
             &self.strategy,
@@ -406,12 +415,14 @@ impl Deployment {
             self.stable.as_ref(),
         );
         self.progress.steps.clone_from(&self.plan.steps);
+        self.progress.since = now;
     }
 
     fn enter(&mut self, at: usize, now: UnixMs) {
         self.progress.at = at;
         self.progress.since = now;
         self.progress.holds_since = None;
+        self.last_effect = None;
     }
 
     /// A step failed. Going forward this turns round; on the way back there is nothing left to turn
@@ -436,19 +447,16 @@ impl Deployment {
     /// Goes back to stable from wherever it is. A deployment that has changed nothing yet has
     /// nothing to take back: its way back is empty.
     fn turn_round(&mut self, failure: Failure, now: UnixMs) {
-        let back = match &self.baseline {
-            None => Plan::default(),
-            Some(baseline) => {
-                let stable = self
-                    .stable
-                    .as_ref()
-                    .map(|stable| (stable, self.stable_count(baseline)));
-                plan::roll_back(baseline.slice, stable, &self.launch)
-            }
-        };
+        let back = self
+            .baseline
+            .as_ref()
+            .map_or_else(Plan::default, |baseline| {
+                plan::roll_back(baseline, self.stable.as_ref(), &self.launch)
+            });
         self.failure = Some(failure);
         self.paused = None;
         self.effects_spent = 0;
+        self.last_effect = None;
         self.progress = Progress {
             course: Course::RollingBack,
             steps: back.steps,
@@ -456,11 +464,6 @@ impl Deployment {
             since: now,
             holds_since: None,
         };
-    }
-
-    /// How many instances stable gets back: as many as it had.
-    fn stable_count(&self, baseline: &Baseline) -> u32 {
-        baseline.sizes.desired
     }
 
     fn finish(&mut self, certificate: Certificate, now: UnixMs) {

@@ -146,6 +146,7 @@ impl std::fmt::Display for Effect {
                 write!(f, "{slice}: resume rebalancing between zones")
             }
             Self::Replace { slice, instance } => write!(f, "{slice}: replace instance {instance}"),
+            Self::SetWeights { weights } if weights.is_empty() => f.write_str("users: none"),
             Self::SetWeights { weights } => {
                 let parts: Vec<String> = weights
                     .iter()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{ServerGroup, StrategyKind},
+    deployment::Baseline,
     observation::{Slice, Weights},
     release::{Launch, LaunchId},
 };
@@ -172,9 +173,14 @@ fn first(capacity: Capacity, launch: &Launch) -> Vec<Step> {
 
 /// The plan that gives users `stable` back and takes `failed` away: the same for every strategy.
 ///
-/// `stable` carries the launch and how many instances it had before the deployment began.
+/// `baseline` says how many instances stable had before the deployment began, and how users were
+/// split. Without a stable nobody was served, so users are taken away before the instances are.
 #[must_use]
-pub fn roll_back(slice: Slice, stable: Option<(&Launch, u32)>, failed: &Launch) -> Plan {
+pub fn roll_back(baseline: &Baseline, stable: Option<&Launch>, failed: &Launch) -> Plan {
+    let slice = baseline.slice;
+    let shift = Step::Shift {
+        weights: baseline.weights.clone(),
+    };
     let retire = |leaving| Step::Retire {
         slice,
         launch: failed.id.clone(),
@@ -182,19 +188,20 @@ pub fn roll_back(slice: Slice, stable: Option<(&Launch, u32)>, failed: &Launch) 
         leaving,
     };
     let steps = match stable {
-        None => vec![retire(0)],
-        Some((stable, count)) => vec![
-            Step::Fill {
-                slice,
-                launch: stable.id.clone(),
-                count,
-                beside: 0,
-            },
-            Step::Shift {
-                weights: Weights::from([(slice, 100)]),
-            },
-            retire(count),
-        ],
+        None => vec![shift, retire(0)],
+        Some(stable) => {
+            let (launch, count) = (stable.id.clone(), baseline.sizes.desired);
+            vec![
+                Step::Fill {
+                    slice,
+                    launch,
+                    count,
+                    beside: 0,
+                },
+                shift,
+                retire(count),
+            ]
+        }
     };
     Plan { steps }
 }
@@ -221,6 +228,7 @@ impl fmt::Display for Step {
                     "fill {slice}: {count} healthy of {launch}, beside {beside} others"
                 )
             }
+            Self::Shift { weights } if weights.is_empty() => f.write_str("shift users: none"),
             Self::Shift { weights } => {
                 let parts: Vec<String> = weights
                     .iter()

@@ -36,8 +36,12 @@ pub fn human_ms(ms: u64) -> String {
     }
 }
 
+/// RFC 3339 in UTC, to the second: `2026-11-22T23:04:10Z`.
 impl fmt::Display for UnixMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
+        match jiff::Timestamp::from_millisecond(self.0 - self.0.rem_euclid(1000)) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{} ms after 1970", self.0),
+        }
     }
 }

@@ -1,1 +1,18 @@
+//! The one-machine cloud: groups of real processes behind a real router, on this machine.
+//!
+//! - [`client`] is the engine's provider: two verbs over a Unix socket.
+//! - [`daemon`] is the process on the other side; it outlives the control plane.
+//! - [`group`] is what it decides, as pure functions.
+//! - [`router`] carries the users.
+//!
+//! Invariant: the daemon knows groups, sizes and launches; of deployments it knows only the token of
+//! the last request.
 
+pub mod artifact;
+pub mod client;
+pub mod daemon;
+pub mod group;
+pub mod logs;
+mod process;
+pub mod router;
+pub mod wire;

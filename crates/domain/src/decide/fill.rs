@@ -14,7 +14,7 @@ pub(super) struct Fill<'a> {
 }
 
 pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
-    if let Some(effect) = prepare(look, fill.launch) {
+    if let Some(effect) = prepare(look, fill.launch).or_else(|| stop_scale_in(look, fill)) {
         return Decision::Apply(effect);
     }
     let wanted = wanted(look, fill);
@@ -59,6 +59,23 @@ fn prepare(look: &Look<'_>, launch: &LaunchId) -> Option<Effect> {
     (!look.slice.rebalancing_suspended).then_some(Effect::SetRebalancing {
         slice,
         suspended: true,
+    })
+}
+
+/// A group that scales itself must not scale in while it is doubled; scaling out it may.
+fn stop_scale_in(look: &Look<'_>, fill: &Fill<'_>) -> Option<Effect> {
+    let min = fill.count + fill.beside;
+    let now = look.slice.sizes;
+    let open = look.autoscaled() && look.going_forward() && now.min < min;
+    let desired = now.desired.max(min);
+    let sizes = Sizes {
+        min,
+        desired,
+        max: now.max.max(desired),
+    };
+    open.then_some(Effect::SetSizes {
+        slice: look.baseline.slice,
+        sizes,
     })
 }
 

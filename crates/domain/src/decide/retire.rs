@@ -86,7 +86,8 @@ fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Opt
             .filter(|i| stay.contains(&i.id) && i.state == InstanceState::Healthy),
     );
     let now = look.slice.sizes;
-    if healthy_stay < desired && there > retire.keep {
+    let somebody_goes = there > retire.keep || count(look.slice.present()) > desired;
+    if healthy_stay < desired && somebody_goes {
         return Some(refill(look, retire, there, healthy_stay));
     }
     if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
@@ -100,20 +101,23 @@ fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Opt
     (sizes != now).then_some(Decision::Apply(Effect::SetSizes { slice, sizes }))
 }
 
-/// Those that stay: `keep` of the retired launch and the rest of the wanted one, before any other.
+/// Those that stay: the healthy before all others, of the wanted launch before any other, and at most
+/// `keep` of the retired one.
 fn staying(look: &Look<'_>, retire: &Retire<'_>, desired: u32) -> BTreeSet<InstanceId> {
-    let mut stay = survivors::pick(look.slice.present_of(retire.launch), retire.keep);
-    let room = |stay: &BTreeSet<InstanceId>| desired.saturating_sub(count(stay.iter()));
-    if let Some(wanted) = look.deployment.wanted() {
-        let wanted = survivors::pick(look.slice.present_of(&wanted.id), room(&stay));
-        stay.extend(wanted);
+    let wanted = look.deployment.wanted().map(|launch| &launch.id);
+    let old = survivors::pick(look.slice.present_of(retire.launch), retire.keep);
+    let mut stay = BTreeSet::new();
+    for healthy in [true, false] {
+        for is_wanted in [true, false] {
+            let room = desired.saturating_sub(count(stay.iter()));
+            let more = look.slice.present().filter(|i| {
+                (i.state == InstanceState::Healthy) == healthy
+                    && (Some(&i.launch) == wanted) == is_wanted
+                    && (i.launch != *retire.launch || old.contains(&i.id))
+            });
+            stay.extend(survivors::pick(more, room));
+        }
     }
-    let others = look
-        .slice
-        .present_others(retire.launch)
-        .filter(|i| !stay.contains(&i.id) && i.state == InstanceState::Healthy);
-    let others = survivors::pick(others, room(&stay));
-    stay.extend(others);
     stay
 }
 
@@ -141,7 +145,7 @@ fn refill(look: &Look<'_>, retire: &Retire<'_>, there: u32, healthy: u32) -> Dec
         .clone();
     let within_ms = look.deployment.strategy.health_deadline_ms();
     let wanted = retire.leaving;
-    if look.waited_ms() > RETIRE_DEADLINE_MS + within_ms && look.going_forward() {
+    if look.waited_ms() > RETIRE_DEADLINE_MS + within_ms {
         return Decision::Fail(Failure::Unhealthy {
             launch,
             healthy,

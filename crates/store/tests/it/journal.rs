@@ -7,7 +7,10 @@ use domain::{
     names::DeploymentId,
     time::UnixMs,
 };
-use engine::ports::{Journal, Saved};
+use engine::{
+    ports::{Journal, Saved},
+    testing::contract::journal_contract,
+};
 
 use crate::{
     stories,
@@ -15,6 +18,7 @@ use crate::{
 };
 
 stories!(
+    the_contract_of_the_engine_is_kept,
     a_lease_is_held_by_one_engine,
     an_expired_lease_can_be_claimed,
     a_lease_that_was_lost_is_not_prolonged,
@@ -52,6 +56,12 @@ fn ids(deployments: &[Deployment]) -> Vec<DeploymentId> {
 async fn claim(world: &World, engine: &str, now: UnixMs, limit: u32) -> Vec<DeploymentId> {
     let claimed = world.store.claim(engine, now, LEASE_MS, limit).await;
     ids(&claimed.unwrap())
+}
+
+async fn the_contract_of_the_engine_is_kept(world: World) {
+    let world = world.with_catalogue().await;
+    let deployment = running(&world, 1).await.remove(0);
+    journal_contract(&world.store, &deployment).await;
 }
 
 async fn a_lease_is_held_by_one_engine(world: World) {

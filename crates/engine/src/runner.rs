@@ -1,0 +1,260 @@
+//! Drives all unfinished deployments: claims them, and takes turns with each until it ends.
+//!
+//! Invariants:
+//! - a wake-up carries no data, it only says "look now"; losing one costs a little time, nothing else;
+//! - a deployment is driven only while its lease is held, and a lease outlives every request that a
+//!   turn can have under way (`lease_ms` is far above the providers' request timeouts);
+//! - what a poll costs does not grow with history: one observation, and a save only for a change.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use domain::{
+    deployment::Deployment, effect::Target, names::DeploymentId, observation::Observation,
+};
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    ports::{Clock, Journal, JournalError, Provider, ProviderError},
+    turn::{Turned, World, turn},
+};
+
+/// How the runner goes about its work.
+#[derive(Debug, Clone)]
+pub struct RunnerConfig {
+    /// Name of this engine, unique among all that share the journal.
+    pub engine: String,
+    /// How long a claim lasts, in milliseconds.
+    pub lease_ms: u64,
+    /// How often a lease is prolonged, and with it the record read again, in milliseconds.
+    pub renew_ms: u64,
+    /// Time between two looks at a deployment that waits, in milliseconds.
+    pub poll_ms: u64,
+    /// Longest time between two looks while the provider is in trouble, in milliseconds.
+    pub backoff_ms_max: u64,
+    /// Time between two looks for new deployments, in milliseconds.
+    pub idle_ms: u64,
+    /// Most deployments driven at once; others wait for a free place.
+    pub concurrent_max: u32,
+}
+
+impl RunnerConfig {
+    /// Settings for an engine of this name.
+    #[must_use]
+    pub fn named(engine: impl Into<String>) -> Self {
+        Self {
+            engine: engine.into(),
+            lease_ms: 60_000,
+            renew_ms: 2000,
+            poll_ms: 100,
+            backoff_ms_max: 30_000,
+            idle_ms: 1000,
+            concurrent_max: 500,
+        }
+    }
+}
+
+/// The running engine.
+#[derive(Debug)]
+pub struct Runner<P, J, C> {
+    world: Arc<World<P, J, C>>,
+    config: Arc<RunnerConfig>,
+    wake: Arc<watch::Sender<u64>>,
+}
+
+/// Lets others wake the engine.
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<watch::Sender<u64>>);
+
+impl Waker {
+    /// Says that something may have changed. Carries no data.
+    pub fn wake(&self) {
+        self.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+impl<P, J, C> Clone for Runner<P, J, C> {
+    fn clone(&self) -> Self {
+        Self {
+            world: Arc::clone(&self.world),
+            config: Arc::clone(&self.config),
+            wake: Arc::clone(&self.wake),
+        }
+    }
+}
+
+impl<P, J, C> Runner<P, J, C>
+where
+    P: Provider + 'static,
+    J: Journal + 'static,
+    C: Clock + 'static,
+{
+    /// An engine over this world. Nothing happens before [`Runner::run`].
+    #[must_use]
+    pub fn new(provider: P, journal: J, clock: C, config: RunnerConfig) -> Self {
+        Self {
+            world: Arc::new(World {
+                provider,
+                journal,
+                clock,
+            }),
+            config: Arc::new(config),
+            wake: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// A handle that wakes this engine.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.wake))
+    }
+
+    /// Looks at a server group, for those who only want to show it.
+    ///
+    /// # Errors
+    /// When the provider cannot answer.
+    pub async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        self.world.provider.observe(target).await
+    }
+
+    /// Drives deployments until `shutdown` is ready; then finishes the turns under way and gives the
+    /// leases back, so that another engine can go on at once.
+    pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
+        let (stop, stopped) = watch::channel(false);
+        let mut drivers = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let mut woken = self.wake.subscribe();
+            self.claim(&mut drivers, &stopped).await;
+            tokio::select! {
+                () = &mut shutdown => break,
+                _ = woken.changed() => {}
+                Some(_) = drivers.join_next() => {}
+                () = tokio::time::sleep(Duration::from_millis(self.config.idle_ms)) => {}
+            }
+        }
+        let _ = stop.send(true);
+        while drivers.join_next().await.is_some() {}
+    }
+
+    /// Claims as many deployments as there are free places, and starts to drive them.
+    async fn claim(&self, drivers: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+        while drivers.try_join_next().is_some() {}
+        let driven = u32::try_from(drivers.len()).unwrap_or(u32::MAX);
+        let free = self.config.concurrent_max.saturating_sub(driven);
+        if free == 0 {
+            return;
+        }
+        let RunnerConfig {
+            engine, lease_ms, ..
+        } = &*self.config;
+        let now = self.world.clock.now();
+        match self.world.journal.claim(engine, now, *lease_ms, free).await {
+            Ok(claimed) => {
+                for deployment in claimed {
+                    let (runner, stopped) = (self.clone(), stopped.clone());
+                    drivers.spawn(async move { runner.drive(deployment, stopped).await });
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot claim deployments; trying again"),
+        }
+    }
+
+    /// Takes turns with one deployment until it ends, the lease is lost, or the engine stops.
+    async fn drive(self, deployment: Deployment, mut stopped: watch::Receiver<bool>) {
+        let id = deployment.id.clone();
+        let mut drive = Drive {
+            deployment,
+            backoff_ms: self.config.poll_ms,
+        };
+        let mut renewed_at = self.world.clock.now();
+        let mut woken = self.wake.subscribe();
+        while !*stopped.borrow() {
+            let pause = match self.step(&mut drive).await {
+                Ok(Pace::End) => return,
+                Ok(pace) => pace,
+                Err(error) => {
+                    tracing::error!(deployment.id = %id, %error, "a turn was lost; trying again");
+                    Pace::ReadAgain(Duration::from_millis(self.config.idle_ms))
+                }
+            };
+            let mut read_again = matches!(pause, Pace::ReadAgain(_));
+            if let Pace::Wait(time) | Pace::ReadAgain(time) = pause {
+                tokio::select! {
+                    () = tokio::time::sleep(time) => {}
+                    _ = woken.changed() => read_again = true,
+                    _ = stopped.changed() => break,
+                }
+            }
+            let now = self.world.clock.now();
+            if read_again || now.since_ms(renewed_at) > self.config.renew_ms {
+                match self.renew(&id).await {
+                    Ok(Some(deployment)) => (drive.deployment, renewed_at) = (deployment, now),
+                    Ok(None) => return,
+                    Err(error) if now.since_ms(renewed_at) > self.config.lease_ms / 2 => {
+                        tracing::error!(deployment.id = %id, %error, "the lease may be lost; leaving");
+                        return;
+                    }
+                    Err(error) => tracing::warn!(deployment.id = %id, %error, "cannot renew yet"),
+                }
+            }
+        }
+        if let Err(error) = self.world.journal.release(&self.config.engine, &id).await {
+            tracing::warn!(deployment.id = %id, %error, "cannot give the lease back; it will expire");
+        }
+    }
+
+    /// One turn, and what to do after it.
+    async fn step(&self, drive: &mut Drive) -> Result<Pace, JournalError> {
+        let poll = Duration::from_millis(self.config.poll_ms);
+        let turned = turn(&self.world, drive.deployment.clone()).await?;
+        if !matches!(turned, Turned::Troubled(_)) {
+            drive.backoff_ms = self.config.poll_ms;
+        }
+        Ok(match turned {
+            Turned::Moved(deployment) => {
+                drive.deployment = deployment;
+                Pace::GoOn
+            }
+            Turned::Waits(deployment) => {
+                drive.deployment = deployment;
+                Pace::Wait(poll)
+            }
+            Turned::Troubled(deployment) => {
+                drive.deployment = deployment;
+                let pause = Duration::from_millis(drive.backoff_ms);
+                drive.backoff_ms = (drive.backoff_ms * 2).min(self.config.backoff_ms_max);
+                Pace::Wait(pause)
+            }
+            Turned::Ended(_) => Pace::End,
+            Turned::Superseded => Pace::ReadAgain(poll),
+        })
+    }
+
+    async fn renew(&self, id: &DeploymentId) -> Result<Option<Deployment>, JournalError> {
+        let RunnerConfig {
+            engine, lease_ms, ..
+        } = &*self.config;
+        self.world
+            .journal
+            .renew(engine, id, self.world.clock.now(), *lease_ms)
+            .await
+    }
+}
+
+/// One deployment being driven.
+struct Drive {
+    deployment: Deployment,
+    backoff_ms: u64,
+}
+
+/// What follows a turn.
+enum Pace {
+    /// The next turn, at once.
+    GoOn,
+    /// The next turn, after a while or a wake-up.
+    Wait(Duration),
+    /// As `Wait`, and the record must be read again first.
+    ReadAgain(Duration),
+    /// Nothing; it ended.
+    End,
+}

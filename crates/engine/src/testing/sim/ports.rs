@@ -1,0 +1,406 @@
+//! The engine's ports in the simulation: each call takes a moment, and may go wrong.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::{Future, pending},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use domain::{
+    deployment::Deployment,
+    effect::{Effect, Target, Token},
+    event::Event,
+    names::DeploymentId,
+    observation::Observation,
+    time::UnixMs,
+};
+use fastrand::Rng;
+
+use super::{TICK_MS, story::Story};
+use crate::{
+    ports::{Clock, ErrorKind, Journal, JournalError, Provider, ProviderError, Saved},
+    testing::{
+        cloud::Cloud,
+        faults::{Faults, happens},
+        journal::MemoryJournal,
+    },
+};
+
+/// Longest delay of a request under way, in milliseconds. Far below lease and decision age.
+pub const DELAY_MS_MAX: u64 = 3000;
+
+/// All that engines, person and checker share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The journal, without faults: for person and checker.
+    pub journal: MemoryJournal,
+    world: Mutex<SimWorld>,
+}
+
+/// The world behind the ports.
+#[derive(Debug)]
+pub struct SimWorld {
+    /// The server group.
+    pub cloud: Cloud,
+    /// Virtual time.
+    pub now: UnixMs,
+    /// How old an observation may be, in milliseconds.
+    pub stale_ms: u64,
+    /// Requests that AWS would have refused: the engine must never make one.
+    pub refused: Vec<String>,
+    /// Weights that were asked for a slice without a healthy instance.
+    pub unserved: Vec<String>,
+    /// The largest Desired that an engine asked for since the checker looked.
+    pub asked_max: u32,
+    faults: Faults,
+    history: VecDeque<Observation>,
+    fence: Option<Token>,
+    fenced: bool,
+    crashed: BTreeSet<usize>,
+    calls: u64,
+    rng: Rng,
+}
+
+impl Shared {
+    /// The world at the beginning of a story.
+    #[must_use]
+    pub fn new(story: &Story, rng: Rng) -> Self {
+        let world = SimWorld {
+            cloud: story.cloud(),
+            now: UnixMs(0),
+            stale_ms: story.stale_ms,
+            refused: Vec::new(),
+            unserved: Vec::new(),
+            asked_max: 0,
+            faults: story.faults,
+            history: VecDeque::new(),
+            fence: None,
+            fenced: story.fenced,
+            crashed: BTreeSet::new(),
+            calls: 0,
+            rng,
+        };
+        Self {
+            journal: MemoryJournal::default(),
+            world: Mutex::new(world),
+        }
+    }
+
+    /// Works on the world.
+    pub fn with<T>(&self, work: impl FnOnce(&mut SimWorld) -> T) -> T {
+        work(&mut self.world())
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.world().now.since_ms(UnixMs(0))
+    }
+    pub(super) fn calls(&self) -> u64 {
+        self.world().calls
+    }
+    pub(super) fn set_faults(&self, faults: Faults) {
+        self.world().faults = faults;
+    }
+    pub(super) fn take_crash(&self, engine: usize) -> bool {
+        self.world().crashed.remove(&engine)
+    }
+
+    /// One tick later: the cloud lives on, things get lost, and a snapshot is kept for stale looks.
+    pub(super) fn advance(&self, rng: &mut Rng) {
+        let mut world = self.world();
+        world.now = world.now.plus_ms(TICK_MS);
+        let now = world.now;
+        world.cloud.tick(now);
+        let faults = world.faults;
+        let members = world.cloud.group.members.len();
+        if members > 0 && happens(rng, faults.instance_lost) {
+            world.cloud.lose(rng.usize(..members), now);
+        } else if members > 0 && happens(rng, faults.instance_ill) {
+            world.cloud.sicken(rng.usize(..members), now);
+        }
+        if happens(rng, faults.autoscale) {
+            world.cloud.autoscale(rng.i64(-2..=2));
+        }
+        if world.stale_ms > 0 {
+            let look = world.cloud.look(now);
+            world.history.push_front(look);
+            let keep = usize::try_from(world.stale_ms / TICK_MS).unwrap_or(1);
+            world.history.truncate(keep);
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, SimWorld> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What happens to one port call.
+enum Fate {
+    Fine,
+    DiesBefore,
+    DiesAfter,
+    Lost,
+    ReplyLost,
+    Throttled,
+    Denied,
+}
+
+impl SimWorld {
+    fn provider_fate(&mut self) -> Fate {
+        self.calls += 1;
+        let (faults, rng) = (self.faults, &mut self.rng);
+        if happens(rng, faults.crash) {
+            return if rng.bool() {
+                Fate::DiesBefore
+            } else {
+                Fate::DiesAfter
+            };
+        }
+        let fates = [
+            (faults.lost_request, Fate::Lost),
+            (faults.lost_reply, Fate::ReplyLost),
+            (faults.throttled, Fate::Throttled),
+            (faults.denied, Fate::Denied),
+        ];
+        fates
+            .into_iter()
+            .find(|(chance, _)| happens(rng, *chance))
+            .map_or(Fate::Fine, |(_, f)| f)
+    }
+
+    fn journal_fate(&mut self) -> Fate {
+        self.calls += 1;
+        let (faults, rng) = (self.faults, &mut self.rng);
+        if happens(rng, faults.crash) {
+            return if rng.bool() {
+                Fate::DiesBefore
+            } else {
+                Fate::DiesAfter
+            };
+        }
+        if happens(rng, faults.journal) {
+            return if rng.bool() {
+                Fate::Lost
+            } else {
+                Fate::ReplyLost
+            };
+        }
+        Fate::Fine
+    }
+
+    fn observe(&mut self) -> Observation {
+        let mut seen = self.cloud.look(self.now);
+        if !self.history.is_empty() {
+            seen = self.history[self.rng.usize(..self.history.len())].clone();
+        }
+        seen.stale_ms_max = self.stale_ms;
+        seen
+    }
+
+    fn apply(&mut self, effect: &Effect, token: &Token) -> Result<(), ProviderError> {
+        if self.fenced && self.fence.as_ref().is_some_and(|last| token < last) {
+            return Err(ProviderError::new(
+                ErrorKind::Superseded,
+                "a newer token was accepted",
+            ));
+        }
+        self.fence = Some(token.clone());
+        if let Effect::SetSizes { sizes, .. } = effect {
+            self.asked_max = self.asked_max.max(sizes.desired);
+        }
+        let now = self.now;
+        if let Effect::SetWeights { weights } = effect
+            && weights.values().any(|weight| *weight > 0)
+            && self.cloud.healthy() == 0
+            && self.cloud.losses.is_empty()
+        {
+            self.unserved
+                .push("users are sent to a slice without a healthy instance".to_owned());
+        }
+        self.cloud.apply(effect, now).map_err(|message| {
+            self.refused.push(message.clone());
+            ProviderError::new(ErrorKind::Invalid, message)
+        })
+    }
+}
+
+/// One port call of `engine`: a moment passes, then its fate decides.
+async fn call<T>(
+    shared: &Shared,
+    engine: usize,
+    fate: impl FnOnce(&mut SimWorld) -> Fate,
+    work: impl FnOnce(&mut SimWorld) -> T,
+) -> Result<T, (ErrorKind, &'static str)> {
+    Moment(false).await;
+    let fate = shared.with(fate);
+    let result = match fate {
+        Fate::Fine => return Ok(shared.with(work)),
+        Fate::Lost => return Err((ErrorKind::Unavailable, "the request was lost")),
+        Fate::Throttled => return Err((ErrorKind::Throttled, "asked too often")),
+        Fate::Denied => return Err((ErrorKind::Denied, "access denied")),
+        Fate::ReplyLost => {
+            shared.with(work);
+            return Err((ErrorKind::Unavailable, "the reply was lost"));
+        }
+        Fate::DiesBefore => None,
+        Fate::DiesAfter => Some(shared.with(work)),
+    };
+    drop(result);
+    shared.with(|world| world.crashed.insert(engine));
+    pending().await
+}
+
+/// Waits until `ms` of virtual time have passed.
+pub(super) async fn pause(shared: &Arc<Shared>, ms: u64) {
+    let until = shared.now_ms() + ms;
+    while shared.now_ms() < until {
+        Moment(false).await;
+    }
+}
+
+/// Pending once: lets others go first.
+struct Moment(bool);
+
+impl Future for Moment {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.0 {
+            return Poll::Ready(());
+        }
+        self.0 = true;
+        Poll::Pending
+    }
+}
+
+/// The cloud, as one engine reaches it.
+#[derive(Debug)]
+pub struct SimProvider {
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: usize,
+}
+
+impl Provider for SimProvider {
+    async fn observe(&self, _target: &Target) -> Result<Observation, ProviderError> {
+        let seen = call(
+            &self.shared,
+            self.engine,
+            SimWorld::provider_fate,
+            SimWorld::observe,
+        )
+        .await;
+        let frozen = self.shared.with(|world| {
+            let chance = world.faults.freeze;
+            happens(&mut world.rng, chance)
+        });
+        if frozen {
+            pause(&self.shared, super::LEASE_MS * 2).await;
+        }
+        seen.map_err(|(kind, message)| ProviderError::new(kind, message))
+    }
+
+    async fn apply(
+        &self,
+        _target: &Target,
+        effect: &Effect,
+        token: &Token,
+    ) -> Result<(), ProviderError> {
+        let delay = self.shared.with(|world| {
+            let slow = world.faults.lost_reply > 0 && world.rng.u32(0..4) == 0;
+            if slow {
+                world.rng.u64(0..DELAY_MS_MAX)
+            } else {
+                0
+            }
+        });
+        pause(&self.shared, delay).await;
+        call(
+            &self.shared,
+            self.engine,
+            SimWorld::provider_fate,
+            |world| world.apply(effect, token),
+        )
+        .await
+        .map_err(|(kind, message)| ProviderError::new(kind, message))?
+    }
+}
+
+/// The journal, as one engine reaches it.
+#[derive(Debug)]
+pub struct SimJournal {
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: usize,
+}
+
+impl SimJournal {
+    /// A call to the journal that may fail before or after it took effect.
+    async fn call<T>(
+        &self,
+        work: impl Future<Output = Result<T, JournalError>>,
+    ) -> Result<T, JournalError> {
+        let fail = |message: &str| JournalError {
+            message: message.to_owned(),
+        };
+        Moment(false).await;
+        match self.shared.with(SimWorld::journal_fate) {
+            Fate::Fine => work.await,
+            Fate::DiesBefore => self.die().await,
+            Fate::DiesAfter => {
+                drop(work.await);
+                self.die().await
+            }
+            Fate::ReplyLost => {
+                drop(work.await);
+                Err(fail("the journal's reply was lost"))
+            }
+            Fate::Lost | Fate::Throttled | Fate::Denied => Err(fail("the journal did not answer")),
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.shared.with(|world| world.crashed.insert(self.engine));
+        pending().await
+    }
+}
+
+impl Journal for SimJournal {
+    async fn claim(
+        &self,
+        engine: &str,
+        now: UnixMs,
+        lease_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, JournalError> {
+        self.call(self.shared.journal.claim(engine, now, lease_ms, limit))
+            .await
+    }
+    async fn renew(
+        &self,
+        engine: &str,
+        id: &DeploymentId,
+        now: UnixMs,
+        lease_ms: u64,
+    ) -> Result<Option<Deployment>, JournalError> {
+        self.call(self.shared.journal.renew(engine, id, now, lease_ms))
+            .await
+    }
+    async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
+        self.call(self.shared.journal.release(engine, id)).await
+    }
+    async fn save(&self, deployment: &Deployment, events: &[Event]) -> Result<Saved, JournalError> {
+        self.call(self.shared.journal.save(deployment, events))
+            .await
+    }
+}
+
+/// The virtual clock.
+#[derive(Debug)]
+pub struct SimClock {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> UnixMs {
+        self.shared.with(|world| world.now)
+    }
+}

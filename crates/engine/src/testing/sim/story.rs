@@ -1,0 +1,299 @@
+//! What a simulated story is about: the group, the release, the person, and what goes wrong.
+
+use std::collections::VecDeque;
+
+use domain::{
+    catalogue::{Bounds, HealthCheck, ServerGroup},
+    deployment::{Command, Deployment, Request},
+    effect::Target,
+    names::{DeploymentId, Place},
+    observation::{Sizes, Slice},
+    plan::{Strategy, scale_up::ScaleUp},
+    release::{Digest, Launch, LaunchId},
+    time::UnixMs,
+};
+use fastrand::Rng;
+
+use crate::testing::{
+    cloud::{Behaviour, Cloud, Lags, TerminationPolicy},
+    faults::Faults,
+};
+
+/// One story.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The deployment as it was requested.
+    pub deployment: Deployment,
+    /// How the new release behaves.
+    pub new_release: Behaviour,
+    /// Whether stable is healthy when the story begins.
+    pub stable_is_good: bool,
+    /// The group before the first change.
+    pub sizes: Sizes,
+    /// Zone of each instance that is there at the beginning.
+    pub start_zones: Vec<usize>,
+    /// Which of them somebody protected.
+    pub protected: Vec<bool>,
+    /// Somebody suspended rebalancing already.
+    pub rebalancing_suspended: bool,
+    /// Number of zones.
+    pub zones: u32,
+    /// How fast the cloud is.
+    pub lags: Lags,
+    /// How the cloud picks its victims.
+    pub policy: TerminationPolicy,
+    /// How old observations may be, in milliseconds.
+    pub stale_ms: u64,
+    /// The provider remembers tokens.
+    pub fenced: bool,
+    /// How many engines share the journal.
+    pub engines: usize,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// When it stops going wrong, in milliseconds.
+    pub faults_end_ms: u64,
+    /// What the person does, and when.
+    pub commands: VecDeque<(UnixMs, Command)>,
+    /// Nothing goes wrong and nobody interferes: the outcome follows from the releases alone.
+    pub calm: bool,
+    /// Seeds the cloud.
+    pub cloud_seed: u64,
+}
+
+/// A launch of version `version`; `id` sorts as launch-template versions do.
+#[must_use]
+pub fn launch(id: &str, version: &str) -> Launch {
+    Launch {
+        id: LaunchId(id.to_owned()),
+        version: version
+            .parse()
+            .expect("the versions of stories are versions"),
+        digest: Digest::from_bytes([1; 32]),
+    }
+}
+
+impl Story {
+    /// Draws a story.
+    #[must_use]
+    pub fn draw(rng: &mut Rng) -> Self {
+        let first = rng.u32(0..10) == 0;
+        let asked = rng.u32(1..=7);
+        let current = match (first, rng.u32(0..5)) {
+            (true, _) => 0,
+            (false, 0) => rng.u32(1..=7),
+            (false, _) => asked,
+        };
+        let autoscaling = (rng.u32(0..5) == 0).then(|| Bounds {
+            min: 1,
+            max: asked.max(current) + 3,
+        });
+        let scales = autoscaling.is_some();
+        let group = group(rng, asked, current, autoscaling);
+        let sizes = start_sizes(rng, current, autoscaling);
+        let zones = rng.u32(1..=4);
+        let calm = rng.u32(0..5) == 0;
+        let faults_end_ms = rng.u64(30_000..400_000);
+        Self {
+            deployment: deployment(rng, group, current),
+            new_release: match rng.u32(0..10) {
+                0..=5 => Behaviour::Good,
+                6 | 7 => Behaviour::Broken,
+                _ => Behaviour::Fades(rng.u64(500..20_000)),
+            },
+            stable_is_good: rng.u32(0..12) != 0,
+            sizes,
+            start_zones: (0..current).map(|_| rng.usize(..zones as usize)).collect(),
+            protected: (0..current).map(|_| rng.u32(0..8) == 0).collect(),
+            rebalancing_suspended: rng.u32(0..6) == 0,
+            zones,
+            lags: lags(rng),
+            policy: *rng
+                .choice(&[
+                    TerminationPolicy::OldestInstance,
+                    TerminationPolicy::NewestInstance,
+                    TerminationPolicy::OldestLaunch,
+                    TerminationPolicy::Random,
+                ])
+                .unwrap_or(&TerminationPolicy::Random),
+            stale_ms: if rng.u32(0..3) == 0 {
+                rng.u64(1..=6) * 500
+            } else {
+                0
+            },
+            fenced: rng.bool(),
+            engines: if rng.bool() { 1 } else { 2 },
+            faults: if calm {
+                Faults::NONE
+            } else {
+                Faults::draw(rng, scales)
+            },
+            faults_end_ms,
+            commands: if calm {
+                VecDeque::new()
+            } else {
+                commands(rng, faults_end_ms)
+            },
+            calm,
+            cloud_seed: rng.u64(..),
+        }
+    }
+
+    /// The cloud as it is when the story begins.
+    #[must_use]
+    pub fn cloud(&self) -> Cloud {
+        let rng = Rng::with_seed(self.cloud_seed);
+        let mut cloud = Cloud::new(self.zones, self.lags, self.policy, rng);
+        cloud
+            .behaviours
+            .insert(self.deployment.launch.id.clone(), self.new_release);
+        cloud.group.sizes = self.sizes;
+        cloud.group.rebalancing_suspended = self.rebalancing_suspended;
+        let Some(stable) = &self.deployment.stable else {
+            return cloud;
+        };
+        cloud.group.launches = Some(stable.clone());
+        cloud.group.weights.insert(Slice::Blue, 100);
+        for (zone, protected) in self.start_zones.iter().zip(&self.protected) {
+            cloud.found(stable, *zone, *protected);
+        }
+        if !self.stable_is_good {
+            cloud
+                .behaviours
+                .insert(stable.id.clone(), Behaviour::Broken);
+            for index in 0..self.start_zones.len() {
+                cloud.sicken(index, UnixMs(0));
+            }
+        }
+        cloud.losses.clear();
+        cloud
+    }
+
+    /// What the person does now, if anything.
+    pub fn next_command(&mut self, now: UnixMs) -> Option<Command> {
+        let due = self.commands.front().is_some_and(|(at, _)| *at <= now);
+        due.then(|| self.commands.pop_front())
+            .flatten()
+            .map(|(_, command)| command)
+    }
+
+    /// The story in a line.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let group = &self.deployment.target.group;
+        format!(
+            "{} -> {} instances{}, {} zones, {:?}, new release {:?}, stable good: {}, {} engines, stale {} ms, faults until {} s, {} commands",
+            self.sizes.desired,
+            group.size,
+            if group.autoscaling.is_some() {
+                " (autoscaling)"
+            } else {
+                ""
+            },
+            self.zones,
+            self.policy,
+            self.new_release,
+            self.stable_is_good,
+            self.engines,
+            self.stale_ms,
+            if self.calm {
+                0
+            } else {
+                self.faults_end_ms / 1000
+            },
+            self.commands.len(),
+        )
+    }
+}
+
+fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -> ServerGroup {
+    let room = rng.u32(1..=7);
+    ServerGroup {
+        service: "cart".parse().expect("a name"),
+        environment: "live".parse().expect("a name"),
+        size: asked,
+        autoscaling,
+        size_limit: (rng.u32(0..5) == 0).then(|| asked.max(current) + room),
+        zones: vec!["zone-0".to_owned()],
+        slices: 1,
+        health: HealthCheck::default(),
+        drain_seconds: 5,
+        variables: [].into(),
+    }
+}
+
+/// Usually Min = Desired; Max often leaves room, as people set it.
+fn start_sizes(rng: &mut Rng, current: u32, autoscaling: Option<Bounds>) -> Sizes {
+    match autoscaling {
+        Some(bounds) if current > 0 => Sizes {
+            min: bounds.min,
+            desired: current,
+            max: bounds.max,
+        },
+        _ => Sizes {
+            min: if rng.u32(0..4) == 0 {
+                current.min(1)
+            } else {
+                current
+            },
+            desired: current,
+            max: if current > 0 && rng.bool() {
+                current * 2
+            } else {
+                current
+            },
+        },
+    }
+}
+
+fn deployment(rng: &mut Rng, group: ServerGroup, current: u32) -> Deployment {
+    let options = ScaleUp {
+        surge_percent: *rng.choice(&[100, 100, 100, 50, 25, 1]).unwrap_or(&100),
+        bake_seconds: *rng.choice(&[0, 5, 20]).unwrap_or(&5),
+        health_deadline_seconds: 120,
+    };
+    let place = Place {
+        service: group.service.clone(),
+        environment: group.environment.clone(),
+    };
+    let request = Request {
+        id: DeploymentId("d1".to_owned()),
+        target: Target { place, group },
+        strategy: Strategy::ScaleUp(options),
+        // After a roll-back the new launch has the *older* version but the higher number, as a
+        // launch template has; sorting the other way round is what fools `OldestLaunch`.
+        launch: if rng.bool() {
+            launch("lt-2", "2.0.0")
+        } else {
+            launch("lt-0", "0.9.0")
+        },
+        stable: (current > 0).then(|| launch("lt-1", "1.0.0")),
+        requested_by: "sim".to_owned(),
+        requested_at: UnixMs(0),
+    };
+    Deployment::new(request, current)
+}
+
+fn lags(rng: &mut Rng) -> Lags {
+    Lags {
+        boot: rng.u64(1000..20_000),
+        boot_spread: rng.u64(0..20_000),
+        react: rng.u64(0..3000),
+        stop: rng.u64(500..8000),
+        replace: rng.u64(500..8000),
+        weights: rng.u64(0..5000),
+    }
+}
+
+fn commands(rng: &mut Rng, until_ms: u64) -> VecDeque<(UnixMs, Command)> {
+    let reason = "because".to_owned();
+    let early = rng.u64(0..=until_ms);
+    let late = rng.u64(early..=until_ms);
+    let (early, late) = (UnixMs(0).plus_ms(early), UnixMs(0).plus_ms(late));
+    match rng.u32(0..8) {
+        0 => [(early, Command::Abort { reason })].into(),
+        1 => [(early, Command::RollBack { reason })].into(),
+        2 => [(early, Command::Pause), (late, Command::Resume)].into(),
+        3 => [(early, Command::Pause), (late, Command::Abort { reason })].into(),
+        _ => VecDeque::new(),
+    }
+}

@@ -1,0 +1,174 @@
+//! The REST API: translates HTTP into operations and back, and describes itself.
+//!
+//! Invariant: no rule lives here. A handler reads the request, calls one operation, and writes the
+//! answer; it never names the store or a provider.
+//! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs the token; a test walks
+//! the API's own description to make sure.
+
+mod audit;
+mod catalogue;
+mod deployments;
+mod environments;
+mod events;
+mod extract;
+mod health;
+mod idempotency;
+mod layers;
+mod manifests;
+mod problem;
+mod releases;
+mod streams;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{StatusCode, Uri},
+    middleware::{from_fn, from_fn_with_state},
+};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{access::Token, operations::Operations};
+use problem::{Problem, ProblemDocument};
+
+/// Largest ordinary body, in bytes.
+const BODY_LEN_MAX: usize = 1024 * 1024;
+/// Event and log streams that are open at once.
+const STREAMS_MAX: usize = 256;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    operations: Operations,
+    token: Arc<Token>,
+    streams: streams::Streams,
+    underway: idempotency::Underway,
+}
+
+impl App {
+    /// The API over `operations`, for those who show `token`. Streams end with `stopping`.
+    #[must_use]
+    pub fn new(operations: Operations, token: Token, stopping: CancellationToken) -> Self {
+        Self {
+            operations,
+            token: Arc::new(token),
+            streams: streams::Streams::new(STREAMS_MAX, stopping),
+            underway: idempotency::Underway::default(),
+        }
+    }
+}
+
+/// What the API says about itself.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Pointsman",
+        description = "Sets which release of a service the users reach. Every answer that is no success is a problem document (RFC 9457) with a stable `code`.",
+    ),
+    components(schemas(ProblemDocument)),
+    security(("token" = [])),
+    modifiers(&TokenScheme),
+)]
+struct Description;
+
+struct TokenScheme;
+
+impl Modify for TokenScheme {
+    fn modify(&self, document: &mut Document) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", scheme);
+    }
+}
+
+/// The description of the API, as `api/openapi.json` keeps it.
+#[must_use]
+pub fn description() -> Document {
+    let mut document = open().merge(usual()).merge(large()).merge(slow());
+    document.to_openapi()
+}
+
+/// The whole API.
+pub fn router(app: App) -> Router {
+    let document = description();
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
+    let with_token = Router::from(usual().layer(from_fn(layers::in_time)))
+        .merge(Router::from(large()).layer(from_fn(layers::in_time)))
+        .merge(Router::from(slow()))
+        .route_layer(from_fn_with_state(app.clone(), idempotency::remember))
+        .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
+    Router::from(open())
+        .merge(with_token)
+        .with_state(app)
+        .merge(docs)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn(layers::request_id))
+}
+
+/// Needs no token.
+fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi()).routes(routes!(health::health))
+}
+
+/// Small bodies, quick answers.
+fn usual() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(catalogue::routes())
+        .routes(routes!(environments::lock, environments::unlock))
+        .routes(routes!(releases::list))
+        .routes(routes!(releases::withdraw))
+        .routes(routes!(deployments::request, deployments::list))
+        .routes(routes!(deployments::read))
+        .routes(routes!(deployments::pause))
+        .routes(routes!(deployments::resume))
+        .routes(routes!(deployments::abort))
+        .routes(routes!(deployments::roll_back))
+        .routes(routes!(events::events))
+        .routes(routes!(environments::status))
+        .routes(routes!(environments::roll_back))
+        .routes(routes!(environments::logs))
+        .routes(routes!(audit::list))
+        .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+}
+
+/// Large bodies.
+fn large() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(manifests::apply))
+        .layer(DefaultBodyLimit::max(manifests::BODY_LEN_MAX))
+}
+
+/// Takes its time: has its own limits of size and silence, or reads a whole log.
+fn slow() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(releases::read, releases::upload))
+        .routes(routes!(audit::verify))
+        .layer(DefaultBodyLimit::disable())
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let detail = format!("there is nothing at {path}");
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
+        .remedy("`/docs` shows all that the API offers")
+}
+
+async fn no_such_method() -> Problem {
+    let detail = "there is something here, but it does not take this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        .remedy("`/docs` shows all that the API offers")
+}

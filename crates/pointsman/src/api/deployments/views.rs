@@ -1,0 +1,299 @@
+//! What deployments and their previews look like in answers.
+
+use domain::{
+    deployment::{Certificate, Deployment},
+    plan::preview::{CapacityPoint, Preview, PreviewStep},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::wire::{time, word};
+
+/// One attempt to make a release the live one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Deployment)]
+pub struct DeploymentView {
+    /// Its id; ids sort by time.
+    pub id: String,
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The release that shall become live.
+    pub version: String,
+    /// What its instances are counted by.
+    pub launch: String,
+    /// The release that was live when it began; null for a first deployment.
+    pub stable_version: Option<String>,
+    /// How.
+    #[schema(value_type = StrategyBody)]
+    pub strategy: domain::plan::Strategy,
+    /// `running`, `paused`, `rolling_back`, `succeeded`, `rolled_back`, `aborted` or `failed`.
+    pub status: String,
+    /// `forward` or `rolling_back`.
+    pub course: String,
+    /// The steps of the present course, as texts.
+    pub plan: Vec<String>,
+    /// The same steps, for programs.
+    pub steps: Vec<StepView>,
+    /// Index of the current step; equal to their number while the baseline is being restored, and
+    /// at the end.
+    pub step: usize,
+    /// What it waits for.
+    pub waiting: Option<String>,
+    /// Why it does not go forward any more.
+    pub failure: Option<String>,
+    /// Who paused it, and since when.
+    pub paused: Option<PauseView>,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When, RFC 3339.
+    pub requested_at: String,
+    /// When it ended, RFC 3339.
+    pub finished_at: Option<String>,
+    /// What it left behind, compared with what was intended.
+    pub certificate: Option<CertificateView>,
+    /// Grows with each change; also the ETag.
+    pub version_number: u64,
+}
+
+/// How a release becomes the live one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Strategy)]
+pub struct StrategyBody {
+    /// `scale-up`: double the group, keep the new half.
+    pub kind: String,
+    /// How many instances more than asked may run at once, in percent of asked (1 to 100).
+    #[schema(required = false, default = 100, minimum = 1, maximum = 100)]
+    pub surge_percent: u32,
+    /// How long new instances must stay healthy before old ones go, in seconds.
+    #[schema(required = false, default = 10, maximum = 86_400)]
+    pub bake_seconds: u32,
+    /// How long new instances may take to become healthy, in seconds.
+    #[schema(required = false, default = 300, minimum = 1, maximum = 86_400)]
+    pub health_deadline_seconds: u32,
+}
+
+/// One condition to reach.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
+pub struct StepView {
+    /// The condition, as a text.
+    pub text: String,
+    /// `reached`, `current` or `ahead`.
+    pub state: String,
+    /// The condition with its numbers; `step` says which kind it is.
+    #[schema(value_type = Object)]
+    pub condition: domain::plan::Step,
+}
+
+/// A person's hold on a deployment.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pause)]
+pub struct PauseView {
+    /// Who.
+    pub by: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+}
+
+/// What a deployment left behind, compared with what was intended.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Certificate)]
+pub struct CertificateView {
+    /// All is as intended.
+    pub clean: bool,
+    /// One line per field.
+    pub lines: Vec<CertificateLineView>,
+}
+
+/// One field of a certificate.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CertificateLine)]
+pub struct CertificateLineView {
+    /// Which field.
+    pub field: String,
+    /// Before the deployment.
+    pub before: String,
+    /// Meant to be now.
+    pub intended: String,
+    /// Seen now.
+    pub seen: String,
+}
+
+/// What a deployment is expected to do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Preview)]
+pub struct PreviewView {
+    /// The steps, with what each one costs.
+    pub steps: Vec<PreviewStepView>,
+    /// Ids of the instances that go.
+    pub retires: Vec<String>,
+    /// How many instances run from when on.
+    pub capacity: Vec<CapacityPointView>,
+    /// Most instances at once.
+    pub peak_instances: u32,
+    /// Instance-milliseconds above what runs now or shall run, whichever is more.
+    pub extra_instance_ms: u64,
+    /// Requests to the provider that change something.
+    pub calls: u32,
+    /// The whole deployment, in milliseconds.
+    pub expected_ms: u64,
+    /// Index of the first step after which the way back has to start instances again.
+    pub point_of_no_return: Option<usize>,
+}
+
+/// One step, with what it costs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreviewStep)]
+pub struct PreviewStepView {
+    /// The condition.
+    pub text: String,
+    /// How long it is expected to take, in milliseconds.
+    pub expected_ms: u64,
+    /// How long the way back takes from the end of this step, in milliseconds.
+    pub way_back_ms: u64,
+}
+
+/// A point of the capacity curve.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CapacityPoint)]
+pub struct CapacityPointView {
+    /// Milliseconds after the start.
+    pub at_ms: u64,
+    /// Instances from then on.
+    pub instances: u32,
+}
+
+impl From<Deployment> for DeploymentView {
+    fn from(deployment: Deployment) -> Self {
+        let (status, course) = (status(&deployment), word(&deployment.progress.course));
+        let at = deployment.progress.at;
+        let numbered =
+            |(index, step): (usize, &domain::plan::Step)| format!("{}. {step}", index + 1);
+        let place = deployment.target.place;
+        Self {
+            id: deployment.id.to_string(),
+            service: place.service.to_string(),
+            environment: place.environment.to_string(),
+            version: deployment.launch.version.to_string(),
+            launch: deployment.launch.id.to_string(),
+            stable_version: deployment.stable.map(|stable| stable.version.to_string()),
+            strategy: deployment.strategy,
+            status,
+            course,
+            plan: deployment
+                .progress
+                .steps
+                .iter()
+                .enumerate()
+                .map(numbered)
+                .collect(),
+            steps: steps(deployment.progress.steps, at),
+            step: at,
+            waiting: deployment.waiting.map(|waiting| waiting.to_string()),
+            failure: deployment.failure.map(|failure| failure.to_string()),
+            paused: deployment.paused.map(|pause| PauseView {
+                by: pause.by,
+                since: time(pause.since),
+            }),
+            requested_by: deployment.requested_by,
+            requested_at: time(deployment.requested_at),
+            finished_at: deployment.ending.as_ref().map(|ending| time(ending.at)),
+            certificate: deployment.ending.map(|ending| ending.certificate.into()),
+            version_number: deployment.version,
+        }
+    }
+}
+
+fn status(deployment: &Deployment) -> String {
+    use domain::deployment::Course;
+    match (
+        &deployment.ending,
+        &deployment.paused,
+        deployment.progress.course,
+    ) {
+        (Some(ending), _, _) => word(&ending.outcome),
+        (None, Some(_), _) => "paused".to_owned(),
+        (None, None, Course::RollingBack) => "rolling_back".to_owned(),
+        (None, None, Course::Forward) => "running".to_owned(),
+    }
+}
+
+fn steps(steps: Vec<domain::plan::Step>, at: usize) -> Vec<StepView> {
+    let state = |index: usize| match index.cmp(&at) {
+        std::cmp::Ordering::Less => "reached",
+        std::cmp::Ordering::Equal => "current",
+        std::cmp::Ordering::Greater => "ahead",
+    };
+    steps
+        .into_iter()
+        .enumerate()
+        .map(|(index, condition)| StepView {
+            text: condition.to_string(),
+            state: state(index).to_owned(),
+            condition,
+        })
+        .collect()
+}
+
+impl From<Certificate> for CertificateView {
+    fn from(certificate: Certificate) -> Self {
+        let clean = certificate.is_clean();
+        let lines = certificate
+            .lines
+            .into_iter()
+            .map(|line| CertificateLineView {
+                field: line.field,
+                before: line.before,
+                intended: line.intended,
+                seen: line.seen,
+            });
+        Self {
+            clean,
+            lines: lines.collect(),
+        }
+    }
+}
+
+impl From<Preview> for PreviewView {
+    fn from(preview: Preview) -> Self {
+        Self {
+            steps: preview
+                .steps
+                .into_iter()
+                .map(PreviewStepView::from)
+                .collect(),
+            retires: preview.retires.iter().map(ToString::to_string).collect(),
+            capacity: preview
+                .capacity
+                .into_iter()
+                .map(CapacityPointView::from)
+                .collect(),
+            peak_instances: preview.peak_instances,
+            extra_instance_ms: preview.extra_instance_ms,
+            calls: preview.calls,
+            expected_ms: preview.expected_ms,
+            point_of_no_return: preview.point_of_no_return,
+        }
+    }
+}
+
+impl From<PreviewStep> for PreviewStepView {
+    fn from(step: PreviewStep) -> Self {
+        Self {
+            text: step.text,
+            expected_ms: step.expected_ms,
+            way_back_ms: step.way_back_ms,
+        }
+    }
+}
+
+impl From<CapacityPoint> for CapacityPointView {
+    fn from(point: CapacityPoint) -> Self {
+        Self {
+            at_ms: point.at_ms,
+            instances: point.instances,
+        }
+    }
+}

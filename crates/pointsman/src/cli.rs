@@ -1,0 +1,229 @@
+//! The command line: arguments in, requests to the public API out, results for people or programs.
+//!
+//! Invariant: a command talks to a server only through the public HTTP API.
+
+mod audit;
+mod catalogue;
+pub mod client;
+pub mod connection;
+pub mod deploy;
+mod deployments;
+pub mod failure;
+mod follow;
+mod kinds;
+pub mod live;
+mod logs;
+mod manifests;
+pub mod output;
+pub mod pack;
+pub mod plan_page;
+mod problem;
+pub mod releases;
+pub mod screen;
+mod serve;
+mod sse;
+mod status;
+pub mod style;
+pub mod watch;
+pub mod wire;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::{
+    catalogue::{EntryCommand, EnvironmentCommand},
+    client::Client,
+    connection::{Connection, ConnectionArgs},
+    deployments::{DeploymentCommand, ReasonArgs, TargetArgs, Turn},
+    failure::{EXIT_CODES, Exit, Failure},
+    kinds::Kind,
+    output::Format,
+    screen::{Screen, Target},
+    style::Style,
+};
+use crate::demo;
+
+/// Sets the points: which release of a service its users reach.
+///
+/// Start with `pointsman demo`: it plays everything on this machine, and ends what it started.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// How results are written
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Everything that can be typed.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Deploy a release, and watch until it is live
+    Deploy(deploy::DeployArgs),
+    /// Show what a deployment would do, and every objection against it
+    Plan(deploy::WishArgs),
+    /// Show what runs, and what is being done
+    Status(status::StatusArgs),
+    /// Watch a deployment until it ends
+    Watch(TargetArgs),
+    /// Hold a deployment where it is
+    Pause(TargetArgs),
+    /// Let a held deployment go on
+    Resume(TargetArgs),
+    /// Give up a deployment: what was live before is brought back
+    Abort(ReasonArgs),
+    /// Go back to what was live before, during a deployment or after it
+    Rollback(ReasonArgs),
+    /// Show what the instances of a service wrote
+    Logs(logs::LogsArgs),
+    /// Make the catalogue what manifests say, all or nothing
+    Apply(manifests::FilesArgs),
+    /// Show what `apply` would change; exit code 1 when something differs
+    Diff(manifests::FilesArgs),
+    /// Show one entry of the catalogue, as a manifest
+    Get(manifests::EntryArgs),
+    /// Delete one entry of the catalogue; refused while something refers to it
+    Delete(manifests::EntryArgs),
+    /// Teams, the owners of services
+    #[command(subcommand)]
+    Team(EntryCommand),
+    /// Services, what can be deployed
+    #[command(subcommand)]
+    Service(EntryCommand),
+    /// Environment types, such as staging and production
+    #[command(subcommand)]
+    EnvironmentType(EntryCommand),
+    /// Environments, where services run
+    #[command(subcommand)]
+    Environment(EnvironmentCommand),
+    /// Server groups, the capacity of a service in an environment
+    #[command(subcommand)]
+    ServerGroup(EntryCommand),
+    /// Releases, the immutable versions of a service
+    #[command(subcommand)]
+    Release(releases::ReleaseCommand),
+    /// Deployments, past and present
+    #[command(subcommand)]
+    Deployment(DeploymentCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Run the control plane
+    Server(serve::ServerArgs),
+    /// Run the one-machine cloud, which a server starts by itself; or end it
+    Local(serve::LocalArgs),
+    /// See it all on this machine: a shop is deployed, patched, and saved from a broken release
+    Demo(demo::DemoArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Serve a release of the example shop (`examples/shop/README.md`)
+    #[command(hide = true)]
+    ShopServer,
+}
+
+/// What every command needs to know.
+#[derive(Debug)]
+pub struct Context {
+    connection: ConnectionArgs,
+    /// How results are written.
+    pub format: Format,
+}
+
+impl Context {
+    /// A client of the server that the arguments name.
+    ///
+    /// # Errors
+    /// When the address is none, or the token cannot be read.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(Connection::find(&self.connection)?)
+    }
+
+    /// A place for progress: standard output belongs to programs when they asked for it.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        Screen::new(match self.format {
+            Format::Table => Target::Stdout,
+            Format::Json | Format::Yaml => Target::Stderr,
+        })
+    }
+
+    /// Tells people that it is done; programs read the exit code.
+    pub fn say(&self, text: &str) {
+        if self.format == Format::Table {
+            self.screen().log(text);
+        }
+    }
+}
+
+/// Runs the command that `cli` says.
+pub async fn run(cli: Cli) -> ExitCode {
+    let context = Context {
+        connection: cli.connection,
+        format: cli.output,
+    };
+    match dispatch(&context, cli.command).await {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(failure) => {
+            eprintln!("{}", failure.text(Style::stderr()));
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Deploy(args) => deploy::deploy(context, &args).await,
+        Command::Plan(args) => deploy::plan(context, &args).await,
+        Command::Status(args) => status::run(context, &args).await,
+        Command::Watch(args) => deployments::watch(context, &args).await,
+        Command::Pause(args) => deployments::pause(context, &args).await,
+        Command::Resume(args) => deployments::resume(context, &args).await,
+        Command::Abort(args) => deployments::turn(context, &args, Turn::Abort).await,
+        Command::Rollback(args) => deployments::turn(context, &args, Turn::RollBack).await,
+        Command::Logs(args) => logs::run(context, &args).await,
+        Command::Apply(args) => manifests::apply(context, &args).await,
+        Command::Diff(args) => manifests::diff(context, &args).await,
+        Command::Get(args) => manifests::get(context, &args).await,
+        Command::Delete(args) => manifests::delete(context, &args).await,
+        Command::Team(command) => catalogue::run(context, Kind::Team, command).await,
+        Command::Service(command) => catalogue::run(context, Kind::Service, command).await,
+        Command::EnvironmentType(command) => {
+            catalogue::run(context, Kind::EnvironmentType, command).await
+        }
+        Command::Environment(command) => catalogue::environment(context, command).await,
+        Command::ServerGroup(command) => catalogue::run(context, Kind::ServerGroup, command).await,
+        Command::Release(command) => releases::run(context, command).await,
+        Command::Deployment(command) => deployments::run(context, command).await,
+        Command::Audit(command) => audit::run(context, command).await,
+        Command::Server(args) => serve::server(args).await,
+        Command::Local(args) => serve::local(context, args).await,
+        Command::Demo(args) => demo::run(context, &args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "pointsman",
+                &mut std::io::stdout(),
+            );
+            Ok(Exit::Ok)
+        }
+        Command::ShopServer => Ok(demo::shop::run()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,95 @@
+//! `audit list|verify`: who did what, when and why, and whether anybody changed the record.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{
+    Context,
+    failure::{Exit, Failure},
+    output::{self, ago, text_at},
+};
+
+/// What can be asked about the audit log.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// List audit events, newest first
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Check the chain of hashes from the first event to the last
+    Verify,
+}
+
+/// Answers it.
+///
+/// # Errors
+/// When the log was changed, or the server cannot be reached.
+pub async fn run(context: &Context, command: AuditCommand) -> Result<Exit, Failure> {
+    match command {
+        AuditCommand::List { limit } => list(context, limit as usize).await,
+        AuditCommand::Verify => verify(context).await,
+    }
+}
+
+async fn list(context: &Context, limit: usize) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let items = client.items(client.url(&["audit-events"]), limit).await?;
+    output::value(context.format, &Value::Array(items), |items| {
+        let events = items.as_array().map_or(&[][..], Vec::as_slice);
+        let rows: Vec<_> = events.iter().map(row).collect();
+        output::table(
+            &["SEQ", "WHEN", "WHO", "ACTION", "SUBJECT", "DETAIL"],
+            &rows,
+        )
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn row(event: &Value) -> Vec<String> {
+    let text = |key| text_at(event, key);
+    let detail = event.get("detail").filter(|detail| !detail.is_null());
+    vec![
+        text("seq"),
+        ago(&text("at")),
+        text("actor"),
+        text("action"),
+        text("subject"),
+        detail.map_or(String::new(), short),
+    ]
+}
+
+/// The detail in at most 60 characters; `--output json` has all of it.
+fn short(detail: &Value) -> String {
+    let text = detail.to_string();
+    match text.char_indices().nth(60) {
+        None => text,
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
+}
+
+async fn verify(context: &Context) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let url = client.url(&["audit-events", "verification"]);
+    let verification: Value = client.get(url).await?;
+    let checked = text_at(&verification, "checked");
+    output::value(context.format, &verification, |_| {
+        format!("checked {checked} audit events")
+    })?;
+    match verification
+        .get("first_broken")
+        .filter(|seq| !seq.is_null())
+    {
+        None => {
+            context.say("nobody changed the audit log");
+            Ok(Exit::Ok)
+        }
+        Some(seq) => Err(Failure::new(
+            Exit::NotReached,
+            format!("the audit log was changed at event {seq}, or just before it"),
+        )
+        .because("its hash does not follow from its content and the event before it")
+        .next("compare with a backup of the database; everything before that event is as written")),
+    }
+}

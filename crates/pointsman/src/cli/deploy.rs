@@ -1,0 +1,374 @@
+//! `deploy` and `plan`.
+
+use std::{str::FromStr, time::Instant};
+
+use clap::Args;
+use domain::{plan::scale_up::ScaleUp, time::human_ms};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Context,
+    client::Client,
+    failure::{Exit, Failure},
+    output::{self, Format},
+    plan_page, problem,
+    screen::{Screen, Target},
+    style::Style,
+    watch::{self, Watching},
+    wire::{Deployment, Preview, Status},
+};
+
+/// What to deploy, and how.
+#[derive(Debug, Args)]
+pub struct WishArgs {
+    /// The service
+    pub service: String,
+    /// The release that shall become live
+    pub version: String,
+    /// Where
+    #[arg(short, long, value_name = "ENV")]
+    pub environment: String,
+    /// How many instances more than asked may run at once, such as 50% [default: 100%]
+    #[arg(long, value_name = "PERCENT")]
+    pub surge: Option<Percent>,
+    /// How long new instances must stay healthy before old ones go, such as 10s [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub bake: Option<Seconds>,
+    /// How long new instances may take to become healthy, such as 2m [default: 5m]
+    #[arg(long, value_name = "TIME")]
+    pub health_deadline: Option<Seconds>,
+    /// Also when this release is live already: replaces its instances by fresh ones
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// The arguments of `deploy`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    #[command(flatten)]
+    wish: WishArgs,
+    /// Only show the plan and every objection
+    #[arg(long)]
+    dry_run: bool,
+    /// Watch until it ends (the default)
+    #[arg(long, overrides_with = "no_wait")]
+    wait: bool,
+    /// Return as soon as it has begun
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// A number of percent, written `50` or `50%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percent(pub u32);
+
+/// A length of time in whole seconds, written `90`, `90s`, `2m` or `1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(pub u32);
+
+impl FromStr for Percent {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        let number = number
+            .parse()
+            .ok()
+            .filter(|number| (1..=100).contains(number));
+        number
+            .map(Self)
+            .ok_or_else(|| "write a percentage from 1% to 100%".to_owned())
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match &text[digits.len()..] {
+            "" | "s" => Some(1),
+            "m" | "min" => Some(60),
+            "h" => Some(3600),
+            _ => None,
+        };
+        let number: Option<u32> = digits.trim().parse().ok();
+        unit.zip(number)
+            .and_then(|(unit, number)| number.checked_mul(unit))
+            .map(Self)
+            .ok_or_else(|| "write a time like 30s, 2m or 1h".to_owned())
+    }
+}
+
+impl WishArgs {
+    fn body(&self, dry_run: bool) -> Value {
+        let mut strategy = Map::new();
+        let numbers = [
+            ("surge_percent", self.surge.map(|percent| percent.0)),
+            ("bake_seconds", self.bake.map(|seconds| seconds.0)),
+            (
+                "health_deadline_seconds",
+                self.health_deadline.map(|seconds| seconds.0),
+            ),
+        ];
+        for (name, number) in numbers {
+            if let Some(number) = number {
+                strategy.insert(name.to_owned(), number.into());
+            }
+        }
+        let mut body = json!({
+            "service": self.service,
+            "environment": self.environment,
+            "version": self.version,
+            "force": self.force,
+            "dry_run": dry_run,
+        });
+        if !strategy.is_empty() {
+            strategy.insert("kind".to_owned(), "scale-up".into());
+            body["strategy"] = Value::Object(strategy);
+        }
+        body
+    }
+}
+
+impl WishArgs {
+    /// The deployment that is only planned, as far as a heading tells it.
+    async fn planned(&self, client: &Client) -> Result<Deployment, Failure> {
+        let place = ["environments", &self.environment, "services", &self.service];
+        let status: Status = client.get(client.url(&place)).await?;
+        let numbers = ScaleUp::default();
+        Ok(Deployment {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+            version: self.version.clone(),
+            stable_version: status.live.map(|live| live.version),
+            strategy: json!({
+                "kind": "scale-up",
+                "surge_percent": self.surge.map_or(numbers.surge_percent, |p| p.0),
+                "bake_seconds": self.bake.map_or(numbers.bake_seconds, |s| s.0),
+                "health_deadline_seconds":
+                    self.health_deadline.map_or(numbers.health_deadline_seconds, |s| s.0),
+            }),
+            ..Deployment::default()
+        })
+    }
+}
+
+/// Deploys, or only shows what would be done.
+///
+/// # Errors
+/// When governance says no, or the server cannot be reached.
+pub async fn deploy(context: &Context, args: &DeployArgs) -> Result<Exit, Failure> {
+    if args.dry_run {
+        return plan(context, &args.wish).await;
+    }
+    let client = context.client()?;
+    let begun = begin(&client, &args.wish.body(false)).await?;
+    let mut screen = context.screen();
+    let style = screen.style();
+    screen.log(&plan_page::heading(&begun.deployment, style));
+    if let Some(preview) = &begun.preview {
+        screen.log(&format!(
+            "\n{}\n",
+            plan_page::page(&begun.deployment, preview, style)
+        ));
+    }
+    if args.no_wait {
+        return begun_only(context, &begun);
+    }
+    finish(context, &client, begun.deployment).await
+}
+
+/// Watches `deployment` to its end, prints the outcome, and turns it into an exit code.
+///
+/// # Errors
+/// When the server says no, or is away for too long.
+pub async fn finish(
+    context: &Context,
+    client: &Client,
+    deployment: Deployment,
+) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let id = deployment.id.clone();
+    let mut screen = context.screen();
+    let watching = Watching {
+        client,
+        screen: &mut screen,
+        more: &Vec::new,
+    };
+    let ended = watch::watch(watching, deployment).await?;
+    let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    screen.log(&outcome(&ended, elapsed, screen.style()));
+    if context.format != Format::Table {
+        let value: Value = client.get(client.url(&["deployments", &id])).await?;
+        output::value(context.format, &value, output::yaml)?;
+    }
+    Ok(if ended.succeeded() {
+        Exit::Ok
+    } else {
+        Exit::NotReached
+    })
+}
+
+/// How it ended, in one line, or more when something is left behind.
+#[must_use]
+pub fn outcome(ended: &Deployment, elapsed_ms: u64, style: Style) -> String {
+    let time = human_ms(elapsed_ms / 100 * 100);
+    let stable = ended.stable_version.as_deref().unwrap_or("nothing");
+    let mut text = match ended.status.as_str() {
+        "succeeded" => format!(
+            "{} {} is live, after {time}",
+            style.green("✔"),
+            ended.version
+        ),
+        "failed" => format!(
+            "{} failed after {time}; look at `pointsman status`",
+            style.red("✘")
+        ),
+        "aborted" => format!(
+            "{} aborted: {stable} is live, after {time}",
+            style.yellow("↩")
+        ),
+        _ => format!(
+            "{} rolled back: {stable} is live, after {time}",
+            style.yellow("↩")
+        ),
+    };
+    if let Some(failure) = &ended.failure {
+        text.push_str(&format!("\n  {} {failure}", style.dim("why:")));
+    }
+    let dirty = ended
+        .certificate
+        .iter()
+        .filter(|certificate| !certificate.clean);
+    for line in dirty.flat_map(|certificate| &certificate.lines) {
+        if line.intended != line.seen {
+            text.push_str(&format!(
+                "\n  {} {} should be {} and is {}",
+                style.red("left behind:"),
+                line.field,
+                line.intended,
+                line.seen
+            ));
+        }
+    }
+    text
+}
+
+/// Shows the plan, and every objection.
+///
+/// # Errors
+/// When governance says no, or the server cannot be reached.
+pub async fn plan(context: &Context, args: &WishArgs) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let reply = client
+        .post(client.url(&["deployments"]), &args.body(true))
+        .await?;
+    let answer: DryRun = client.read(reply.body.clone())?;
+    if context.format != Format::Table {
+        output::value(context.format, &reply.body, output::yaml)?;
+    } else if let Some(preview) = &answer.preview {
+        let style = Style::stdout();
+        let planned = args.planned(&client).await?;
+        output::line(&plan_page::heading(&planned, style))?;
+        output::line(&format!("\n{}", plan_page::page(&planned, preview, style)))?;
+    }
+    if answer.objections.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let what = format!(
+        "{} {} may not be deployed to {}",
+        args.service, args.version, args.environment
+    );
+    Err(problem::refused(what, answer.objections))
+}
+
+/// Starts a deployment.
+///
+/// # Errors
+/// When governance says no, or the server cannot be reached.
+pub async fn begin(client: &Client, body: &Value) -> Result<Begun, Failure> {
+    let reply = client.post(client.url(&["deployments"]), body).await?;
+    client.read(reply.body)
+}
+
+/// The answer to a started deployment.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Begun {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// What it is expected to do; `None` for one that turns round.
+    pub preview: Option<Preview>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DryRun {
+    preview: Option<Preview>,
+    objections: Vec<problem::Objection>,
+}
+
+fn begun_only(context: &Context, begun: &Begun) -> Result<Exit, Failure> {
+    let id = &begun.deployment.id;
+    if context.format == Format::Table {
+        output::line(id)?;
+        Screen::new(Target::Stderr).log(&format!("watch it with `pointsman watch {id}`"));
+    } else {
+        output::value(context.format, &json!({ "id": id }), output::yaml)?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_percentages_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("2m", 120),
+            ("2min", 120),
+            ("1h", 3600),
+        ] {
+            assert_eq!(text.parse(), Ok(Seconds(seconds)), "{text}");
+        }
+        for text in ["", "s", "2d", "-1s", "1.5m", "99999999999", "2000000h"] {
+            assert!(text.parse::<Seconds>().is_err(), "{text}");
+        }
+        assert_eq!("50%".parse(), Ok(Percent(50)));
+        assert_eq!("100".parse(), Ok(Percent(100)));
+        for text in ["0%", "101%", "half", ""] {
+            assert!(text.parse::<Percent>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_behind_is_told() {
+        let mut ended = Deployment {
+            status: "rolled_back".into(),
+            stable_version: Some("1.0.0".into()),
+            failure: Some("only 0 of 4 became healthy".into()),
+            ..Deployment::default()
+        };
+        let text = outcome(&ended, 12_340, Style::PLAIN);
+        assert_eq!(
+            text,
+            "↩ rolled back: 1.0.0 is live, after 12 s\n  why: only 0 of 4 became healthy"
+        );
+        ended.certificate = Some(super::super::wire::Certificate {
+            clean: false,
+            lines: vec![super::super::wire::CertificateLine {
+                field: "max".into(),
+                intended: "4".into(),
+                seen: "8".into(),
+            }],
+        });
+        let text = outcome(&ended, 0, Style::PLAIN);
+        assert!(
+            text.ends_with("left behind: max should be 4 and is 8"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! `logs`: what the instances of a service wrote.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use futures_util::StreamExt;
+use reqwest::Method;
+
+use super::{
+    Context,
+    failure::{Exit, Failure},
+};
+
+/// Of what.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The service
+    service: String,
+    /// The environment
+    #[arg(short, long, value_name = "ENV")]
+    environment: String,
+    /// Only of this instance
+    #[arg(short, long, value_name = "ID")]
+    instance: Option<String>,
+    /// How many lines of what is there already, per instance
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    lines: u32,
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+}
+
+/// Prints logs as they come.
+///
+/// # Errors
+/// When there are none, or the server cannot be reached.
+pub async fn run(context: &Context, args: &LogsArgs) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let mut url = client.url(&[
+        "environments",
+        &args.environment,
+        "services",
+        &args.service,
+        "logs",
+    ]);
+    {
+        let mut query = url.query_pairs_mut();
+        query.append_pair("lines", &args.lines.to_string());
+        if args.follow {
+            query.append_pair("follow", "true");
+        }
+        if let Some(instance) = &args.instance {
+            query.append_pair("instance", instance);
+        }
+    }
+    let response = client.open(client.request(Method::GET, url)).await?;
+    let mut pieces = response.bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
+            Failure::new(Exit::Unreachable, "the stream of logs broke off")
+                .because(error)
+                .next("ask again")
+        })?;
+        let mut out = io::stdout().lock();
+        if out.write_all(&piece).and_then(|()| out.flush()).is_err() {
+            // The reader of our output went away, as `head` does.
+            return Ok(Exit::Ok);
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,266 @@
+//! The plan as people see it before the click: steps, instances that go, capacity, time, way back.
+
+use domain::time::human_ms;
+
+use super::{
+    style::Style,
+    wire::{CapacityPoint, Deployment, Preview},
+};
+
+/// Columns of the capacity curve.
+const CURVE_COLUMNS: usize = 40;
+/// Columns before and after it, for what runs before and after.
+const CURVE_MARGIN: usize = 6;
+/// Most rows of the capacity curve.
+const CURVE_ROWS: u32 = 4;
+/// Most ids that are listed.
+const IDS_MAX: usize = 24;
+
+/// The heading: what goes where, and how.
+#[must_use]
+pub fn heading(deployment: &Deployment, style: Style) -> String {
+    let number = |key: &str| {
+        deployment
+            .strategy
+            .get(key)
+            .and_then(serde_json::Value::as_u64)
+    };
+    let mut numbers = Vec::new();
+    if let Some(percent) = number("surge_percent") {
+        numbers.push(format!("surge {percent} %"));
+    }
+    if let Some(seconds) = number("bake_seconds") {
+        numbers.push(format!("bake {}", human_ms(seconds * 1000)));
+    }
+    if let Some(seconds) = number("health_deadline_seconds") {
+        numbers.push(format!("health deadline {}", human_ms(seconds * 1000)));
+    }
+    let kind = deployment
+        .strategy
+        .get("kind")
+        .and_then(serde_json::Value::as_str);
+    let how = match (kind, numbers.is_empty()) {
+        (None, _) => String::new(),
+        (Some(kind), true) => format!("by {kind}"),
+        (Some(kind), false) => format!("by {kind}: {}", numbers.join(", ")),
+    };
+    format!("{}  {}", style.bold(&deployment.title()), style.dim(&how))
+}
+
+/// The page below the heading, for the plan of `deployment`.
+#[must_use]
+pub fn page(deployment: &Deployment, preview: &Preview, style: Style) -> String {
+    let mut lines = steps(deployment, preview, style);
+    lines.push(String::new());
+    lines.extend(curve(&preview.capacity, preview.expected_ms, style));
+    lines.push(String::new());
+    if !preview.retires.is_empty() {
+        lines.push(format!(
+            "  {}  {}",
+            style.dim("goes  "),
+            ids(&preview.retires)
+        ));
+    }
+    lines.push(format!(
+        "  {}  {} instances at the peak, {} instance-hours more than without, {} calls",
+        style.dim("costs "),
+        preview.peak_instances,
+        hours(preview.extra_instance_ms),
+        preview.calls
+    ));
+    lines.push(format!(
+        "  {}  about {}",
+        style.dim("takes "),
+        human_ms(round(preview.expected_ms))
+    ));
+    lines.join("\n")
+}
+
+fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String> {
+    let texts: Vec<String> = preview
+        .steps
+        .iter()
+        .map(|step| with_versions(&step.text, deployment))
+        .collect();
+    let width = texts.iter().map(|text| text.chars().count()).max();
+    let width = width.unwrap_or(0).max(4);
+    let heading = format!("  #  {:width$}  {:>9}  {:>9}", "step", "takes", "way back");
+    let mut lines = vec![style.dim(&heading)];
+    for (index, (step, text)) in preview.steps.iter().zip(&texts).enumerate() {
+        let mark = match preview.point_of_no_return {
+            Some(at) if at == index => {
+                // From here on, the way back has to start instances again.
+                style.yellow("  point of no return")
+            }
+            _ => String::new(),
+        };
+        lines.push(format!(
+            "  {}  {text:width$}  {:>9}  {:>9}{mark}",
+            index + 1,
+            human_ms(round(step.expected_ms)),
+            human_ms(round(step.way_back_ms)),
+        ));
+    }
+    lines
+}
+
+/// The text with versions in place of launch ids (`1.1.0-7a334c26`), which only programs need.
+#[must_use]
+pub fn with_versions(text: &str, deployment: &Deployment) -> String {
+    let versions = [
+        Some(&deployment.version),
+        deployment.stable_version.as_ref(),
+    ];
+    let word = |word: &str| {
+        let known = versions.into_iter().flatten().find(|version| {
+            let rest = word.strip_prefix(version.as_str());
+            let id = rest.and_then(|rest| rest.strip_prefix('-'));
+            let id = id.map(|id| id.trim_end_matches([',', ';', ')']));
+            id.is_some_and(|id| id.len() == 8 && id.chars().all(|c| c.is_ascii_hexdigit()))
+        });
+        known.map_or(word.to_owned(), |version| {
+            format!("{version}{}", &word[version.len() + 9..])
+        })
+    };
+    let words: Vec<String> = text.split(' ').map(word).collect();
+    words.join(" ")
+}
+
+/// The capacity curve: one row per so many instances, one column per so much time, between what
+/// runs before and what runs after.
+fn curve(points: &[CapacityPoint], expected_ms: u64, style: Style) -> Vec<String> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return Vec::new();
+    };
+    let end = last.at_ms.max(expected_ms).max(1);
+    let peak = points.iter().map(|p| p.instances).max().unwrap_or(0).max(1);
+    let mut columns = vec![first.instances; CURVE_MARGIN];
+    columns.extend((0..CURVE_COLUMNS).map(|column| instances_at(points, column, end)));
+    columns.extend([last.instances; CURVE_MARGIN]);
+    let rows = CURVE_ROWS.min(peak);
+    let mut lines = Vec::new();
+    for row in (1..=rows).rev() {
+        let (below, level) = (peak * (row - 1) / rows, peak * row / rows);
+        let bar: String = columns.iter().map(|n| block(*n, below, level)).collect();
+        let bar = style.cyan(bar.trim_end());
+        lines.push(format!("  {level:>5} {}{bar}", style.dim("┤")));
+    }
+    let margin = "─".repeat(CURVE_MARGIN - 1);
+    let axis = format!(
+        "  {:>5} └{margin}┬{}┬{margin}",
+        0,
+        "─".repeat(CURVE_COLUMNS)
+    );
+    lines.push(style.dim(&axis));
+    let times = format!(
+        "{:>left$}{:>right$}",
+        "0 s",
+        human_ms(round(end)),
+        left = 10 + CURVE_MARGIN,
+        right = CURVE_COLUMNS + 2
+    );
+    lines.push(style.dim(&times));
+    lines
+}
+
+/// How many instances run in the middle of `column`.
+fn instances_at(points: &[CapacityPoint], column: usize, end_ms: u64) -> u32 {
+    let now = end_ms * (2 * column as u64 + 1) / (2 * CURVE_COLUMNS as u64);
+    points
+        .iter()
+        .rfind(|point| point.at_ms <= now)
+        .map_or(0, |point| point.instances)
+}
+
+/// The part of a row between `below` and `level` that `instances` fill, in eighths.
+fn block(instances: u32, below: u32, level: u32) -> char {
+    const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let height = (level - below).max(1);
+    let filled = instances.saturating_sub(below).min(height);
+    EIGHTHS[(filled * 8 / height) as usize]
+}
+
+fn ids(ids: &[String]) -> String {
+    let shown: Vec<&str> = ids.iter().take(IDS_MAX).map(String::as_str).collect();
+    match ids.len().saturating_sub(IDS_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn hours(instance_ms: u64) -> String {
+    let hours = instance_ms as f64 / 3_600_000.0;
+    if hours < 0.1 {
+        format!("{hours:.3}")
+    } else {
+        format!("{hours:.1}")
+    }
+}
+
+/// An estimate, without digits that pretend to be known.
+fn round(ms: u64) -> u64 {
+    if ms < 10_000 {
+        ms.div_ceil(100) * 100
+    } else {
+        ms.div_ceil(1000) * 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::cli::wire::PreviewStep;
+
+    #[test]
+    fn a_plan_is_one_calm_page() {
+        let deployment = Deployment {
+            version: "1.1.0".into(),
+            stable_version: Some("1.0.0".into()),
+            ..Deployment::default()
+        };
+        let step = |text: &str, expected_ms, way_back_ms| PreviewStep {
+            text: text.to_owned(),
+            expected_ms,
+            way_back_ms,
+        };
+        let point = |at_ms, instances| CapacityPoint { at_ms, instances };
+        let preview = Preview {
+            steps: vec![
+                step(
+                    "fill blue: 4 healthy of 1.1.0-7a334c26, beside 4 others",
+                    2250,
+                    2500,
+                ),
+                step("bake blue: 4 of 1.1.0 stay healthy for 5 s", 5000, 2500),
+                step("retire blue: none of 1.0.0 left, 4 stay", 2500, 4750),
+            ],
+            retires: ["a1", "a2", "a3", "a4"].map(str::to_owned).to_vec(),
+            capacity: vec![point(0, 4), point(0, 8), point(9750, 4)],
+            peak_instances: 8,
+            extra_instance_ms: 39_000,
+            calls: 8,
+            expected_ms: 9750,
+            point_of_no_return: Some(2),
+        };
+        expect![[r#"
+            plan:
+              #  step                                                takes   way back
+              1  fill blue: 4 healthy of 1.1.0, beside 4 others      2.3 s      2.5 s
+              2  bake blue: 4 of 1.1.0 stay healthy for 5 s            5 s      2.5 s
+              3  retire blue: none of 1.0.0 left, 4 stay             2.5 s      4.8 s  point of no return
+
+                  8 ┤      ████████████████████████████████████████
+                  6 ┤      ████████████████████████████████████████
+                  4 ┤████████████████████████████████████████████████████
+                  2 ┤████████████████████████████████████████████████████
+                  0 └─────┬────────────────────────────────────────┬─────
+                         0 s                                     9.8 s
+
+              goes    a1, a2, a3, a4
+              costs   8 instances at the peak, 0.011 instance-hours more than without, 8 calls
+              takes   about 9.8 s"#]]
+        .assert_eq(&format!("plan:\n{}", page(&deployment, &preview, Style::PLAIN)));
+    }
+}

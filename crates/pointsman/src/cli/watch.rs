@@ -1,0 +1,142 @@
+//! Watches a deployment until it ends: every event as a line, and in a terminal a live picture.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    client::Client,
+    failure::{Exit, Failure},
+    follow::{self, Update},
+    live::Snapshot,
+    screen::Screen,
+    wire::{Deployment, Event, Status},
+};
+
+/// Between two pictures.
+const DRAW: Duration = Duration::from_millis(100);
+/// Between two looks at what runs.
+const LOOK: Duration = Duration::from_millis(300);
+/// How long one look may take.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// How to watch.
+pub struct Watching<'a> {
+    /// Whom to ask.
+    pub client: &'a Client,
+    /// Where to draw.
+    pub screen: &'a mut Screen,
+    /// More lines for the picture, such as counters of requests.
+    pub more: &'a dyn Fn() -> Vec<String>,
+}
+
+/// Watches `deployment` until it ends, and gives its last state.
+///
+/// # Errors
+/// When the server says no, or is away for too long.
+pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Deployment, Failure> {
+    let Watching {
+        client,
+        screen,
+        more,
+    } = watching;
+    let started = Instant::now();
+    let mut updates = follow::follow(client.clone(), deployment.id.clone());
+    let (looks, looker) = look(client.clone(), deployment);
+    let mut tick = interval(DRAW);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let ended = loop {
+        tokio::select! {
+            update = updates.recv() => match update {
+                Some(Update::Ended(deployment)) => break Ok(*deployment),
+                Some(Update::Failed(failure)) => break Err(failure),
+                Some(update) => {
+                    let line = told(&update, &looks.borrow(), screen);
+                    if let Some(line) = line { screen.log(&line); }
+                }
+                None => break Err(Failure::new(Exit::NotReached, "the watching ended")),
+            },
+            _ = tick.tick(), if screen.is_live() => {
+                let mut lines = looks.borrow().lines(started.elapsed(), screen.style());
+                lines.extend(more());
+                screen.draw(&lines);
+            }
+        }
+    };
+    looker.abort();
+    screen.clear();
+    ended
+}
+
+/// Looks again and again at the deployment and at what runs, until aborted.
+fn look(
+    client: Client,
+    deployment: Deployment,
+) -> (watch::Receiver<Snapshot>, tokio::task::JoinHandle<()>) {
+    let first = Snapshot {
+        deployment,
+        status: Status::default(),
+    };
+    let (sender, receiver) = watch::channel(first.clone());
+    let looker = tokio::spawn(async move {
+        let mut snapshot = first;
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            // What cannot be read now is shown as it was; the event stream tells about outages.
+            if let Ok(Ok(newer)) = timeout(LOOK_MAX, refresh(&client, &snapshot)).await {
+                snapshot = newer;
+                sender.send_replace(snapshot.clone());
+            }
+        }
+    });
+    (receiver, looker)
+}
+
+async fn refresh(client: &Client, old: &Snapshot) -> Result<Snapshot, Failure> {
+    let Deployment {
+        id,
+        service,
+        environment,
+        ..
+    } = &old.deployment;
+    let deployment: Deployment = client.get(client.url(&["deployments", id])).await?;
+    let url = client.url(&["environments", environment, "services", service]);
+    let status: Status = client.get(url).await?;
+    Ok(Snapshot { deployment, status })
+}
+
+/// An update as a line that stays.
+fn told(update: &Update, snapshot: &Snapshot, screen: &Screen) -> Option<String> {
+    let style = screen.style();
+    match update {
+        Update::Event(event) => event_line(event, snapshot, screen),
+        Update::Lost => Some(style.yellow("  the server does not answer; looking for it again")),
+        Update::Back => Some(style.dim("  the server answers again")),
+        Update::Ended(_) | Update::Failed(_) => None,
+    }
+}
+
+/// In a terminal, what it waits for and what it asks for is in the picture; only turns are lines.
+fn event_line(event: &Event, snapshot: &Snapshot, screen: &Screen) -> Option<String> {
+    let style = screen.style();
+    let quiet = matches!(
+        event.event.as_str(),
+        "requested" | "recorded" | "applied" | "waiting"
+    );
+    if quiet && screen.is_live() {
+        return None;
+    }
+    let text = snapshot.plain(&event.message);
+    Some(match event.event.as_str() {
+        "step_started" => format!("  {} {text}", style.cyan("→")),
+        "rolling_back" => format!("  {} {}", style.yellow("↩"), style.yellow(&text)),
+        "finished" => format!("  {} {text}", style.bold("■")),
+        "commanded" => format!("  {} {text}", style.yellow("!")),
+        _ => format!("  {} {}", style.dim("·"), style.dim(&text)),
+    })
+}

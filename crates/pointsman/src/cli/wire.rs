@@ -1,0 +1,241 @@
+//! What is read of the API's answers.
+//!
+//! Invariant: unknown fields are ignored and missing ones are empty, so that a newer or older server
+//! can still be watched and steered.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// One attempt to make a release the live one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Deployment {
+    /// Its id.
+    pub id: String,
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The release that shall become live.
+    pub version: String,
+    /// The launch that its instances are counted by.
+    pub launch: String,
+    /// What was live before.
+    pub stable_version: Option<String>,
+    /// How, with numbers.
+    pub strategy: Value,
+    /// `running`, `paused`, `rolling_back`, `succeeded`, `rolled_back`, `aborted` or `failed`.
+    pub status: String,
+    /// The steps of the present course, as texts.
+    pub plan: Vec<String>,
+    /// Index of the current step; equal to their number while the baseline is being restored.
+    pub step: usize,
+    /// What it waits for.
+    pub waiting: Option<String>,
+    /// Why it does not go forward any more.
+    pub failure: Option<String>,
+    /// Who asked for it.
+    #[serde(deserialize_with = "text")]
+    pub requested_by: String,
+    /// When.
+    #[serde(deserialize_with = "text")]
+    pub requested_at: String,
+    /// When it ended.
+    #[serde(deserialize_with = "optional_text")]
+    pub finished_at: Option<String>,
+    /// What was restored.
+    pub certificate: Option<Certificate>,
+}
+
+/// What a deployment left behind, compared with what was intended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// All as intended.
+    pub clean: bool,
+    /// One line per field.
+    pub lines: Vec<CertificateLine>,
+}
+
+/// One field of a certificate.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CertificateLine {
+    /// Which field.
+    pub field: String,
+    /// What it was meant to be.
+    pub intended: String,
+    /// What it is.
+    pub seen: String,
+}
+
+impl Deployment {
+    /// It ended, well or not.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        !matches!(
+            self.status.as_str(),
+            "" | "running" | "paused" | "rolling_back"
+        )
+    }
+
+    /// The new release is live.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.status == "succeeded"
+    }
+
+    /// `storefront 1.0.0 -> 1.1.0 in staging`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let from = self
+            .stable_version
+            .as_ref()
+            .map_or(String::new(), |v| format!("{v} -> "));
+        format!(
+            "{} {from}{} in {}",
+            self.service, self.version, self.environment
+        )
+    }
+}
+
+/// What runs of a service in an environment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The live release.
+    pub live: Option<Live>,
+    /// The deployment that runs there now.
+    pub deployment: Option<Deployment>,
+    /// A person's hold on the environment.
+    pub lock: Option<Value>,
+    /// What the provider sees.
+    pub observation: Option<Observation>,
+    /// Where users find it.
+    pub url: Option<String>,
+}
+
+/// The live release.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Live {
+    /// Its version.
+    pub version: String,
+    /// Since when.
+    #[serde(deserialize_with = "text")]
+    pub since: String,
+}
+
+/// What the provider sees.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Observation {
+    /// Every instance that the provider lists.
+    pub instances: Vec<Instance>,
+}
+
+/// One running copy.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// The version that it runs.
+    pub version: String,
+    /// What it was started from.
+    pub launch: String,
+    /// Its zone.
+    pub zone: String,
+    /// `pending`, `healthy`, `unhealthy`, `draining` or `terminating`.
+    pub state: String,
+    /// When it was started.
+    #[serde(deserialize_with = "text")]
+    pub started_at: String,
+}
+
+/// What a deployment is expected to do.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Preview {
+    /// The steps.
+    pub steps: Vec<PreviewStep>,
+    /// Ids of the instances that go.
+    pub retires: Vec<String>,
+    /// How many instances run from when on.
+    pub capacity: Vec<CapacityPoint>,
+    /// Most instances at once.
+    pub peak_instances: u32,
+    /// Instance-milliseconds above what runs anyway.
+    pub extra_instance_ms: u64,
+    /// Requests to the provider that change something.
+    pub calls: u32,
+    /// The whole deployment, in milliseconds.
+    pub expected_ms: u64,
+    /// Index of the first step after which the way back has to start instances again.
+    pub point_of_no_return: Option<usize>,
+}
+
+/// One step, with what it costs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PreviewStep {
+    /// The condition.
+    pub text: String,
+    /// Expected, in milliseconds.
+    pub expected_ms: u64,
+    /// From the end of this step until stable serves users in full again, in milliseconds.
+    pub way_back_ms: u64,
+}
+
+/// A point of the capacity curve.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct CapacityPoint {
+    /// Milliseconds after the start.
+    pub at_ms: u64,
+    /// Instances from then on.
+    pub instances: u32,
+}
+
+/// One thing that happened to a deployment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// When.
+    #[serde(deserialize_with = "text")]
+    pub at: String,
+    /// What, in one word.
+    pub event: String,
+    /// The same as a sentence.
+    pub message: String,
+}
+
+/// A text, or a number as text.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(optional_text(deserializer)?.unwrap_or_default())
+}
+
+fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_empty_and_what_is_new_is_ignored() {
+        let text = r#"{"id":"1","status":"rolling_back","requested_at":1700000000000,"new":{}}"#;
+        let deployment: Deployment = serde_json::from_str(text).expect("a deployment");
+        assert_eq!(deployment.requested_at, "1700000000000");
+        assert!(!deployment.is_finished());
+    }
+}

@@ -1,0 +1,57 @@
+//! What a server is told when it starts.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use crate::operations::artifacts::Limits;
+
+/// Where a server listens unless it was told otherwise.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
+
+/// What a server is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder with everything that it keeps; made when it is not there.
+    pub data: PathBuf,
+    /// Where it listens; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Listening on an address that others can reach is meant.
+    pub allow_remote: bool,
+    /// The database; `pointsman.db` in the data folder when it is `None`.
+    pub database: Option<String>,
+    /// The folder of the one-machine cloud; its usual one when it is `None`.
+    pub local_state: Option<PathBuf>,
+    /// How large artifacts may be.
+    pub limits: Limits,
+    /// How the log is written.
+    pub log: LogFormat,
+}
+
+/// How the log is written, to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Config {
+    /// The usual settings with this data folder.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: DEFAULT_LISTEN,
+            allow_remote: false,
+            database: None,
+            local_state: None,
+            limits: Limits::default(),
+            log: LogFormat::default(),
+        }
+    }
+}

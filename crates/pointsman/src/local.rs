@@ -1,0 +1,58 @@
+//! The process `pointsman local`: the one-machine cloud, run or ended from the command line.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use provider_local::{
+    client::LocalCloud,
+    daemon::{self, DaemonConfig},
+};
+
+use crate::telemetry;
+
+/// How long instances may take to finish their last requests when everything is stopped.
+const STOP_MAX: Duration = Duration::from_secs(120);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs the one-machine cloud until it is told to end.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(
+    state: PathBuf,
+    router_port: Option<u16>,
+    log: crate::config::LogFormat,
+) -> anyhow::Result<()> {
+    telemetry::start(log);
+    Ok(daemon::run(DaemonConfig { state, router_port }).await?)
+}
+
+/// Ends the one-machine cloud of a state folder, and waits until it has ended. Its instances go on
+/// when they are left; the next start adopts them.
+///
+/// # Errors
+/// When none runs there, or it does not end in time.
+pub async fn stop(state: &Path, leave_instances: bool) -> anyhow::Result<()> {
+    let cloud = LocalCloud::new(state, PathBuf::new());
+    let status = cloud.status().await.with_context(|| {
+        format!(
+            "no one-machine cloud runs with the state in {}",
+            state.display()
+        )
+    })?;
+    cloud.shut_down(!leave_instances).await?;
+    let process = PathBuf::from(format!("/proc/{}", status.pid));
+    let ended = async {
+        while process.exists() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+        bail!("process {} has not ended within {STOP_MAX:?}", status.pid);
+    }
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! Deployments: asking for one, rehearsing one, commanding one, reading them.
+//!
+//! ```text
+//! wish --> facts (store, artifact hashed again, a look at the group) --> admit --> objections: all
+//!                                                                          `--> Deployment::new
+//!                                                                   store.begin --> engine wakes
+//! ```
+
+use std::time::Duration;
+
+use domain::{
+    deployment::{Command, Deployment, Request},
+    effect::Target,
+    event,
+    governance::{self, Admitted, Artifact, Facts, Objection, Wish},
+    names::{DeploymentId, EnvironmentName, Place, ServiceName},
+    observation::{Observation, Slice},
+    plan::preview::{Estimates, Preview, preview},
+    release::{Launch, LaunchId},
+};
+use serde_json::json;
+use store::{StoreError, deployments::Filter};
+use uuid::Uuid;
+
+use super::{Actor, Error, Operations, Page, environments::checked_reason};
+
+mod roll_back;
+
+pub use roll_back::RolledBack;
+
+/// How often a request is tried anew when the facts changed meanwhile.
+const TRIES: u32 = 5;
+/// How often a command is tried anew when the engine saved a turn meanwhile. A person must not lose
+/// against a busy engine; it saves a few turns in a row at most, then it waits.
+const COMMAND_TRIES: u32 = 100;
+/// Between two tries of a command.
+const COMMAND_PAUSE: Duration = Duration::from_millis(10);
+
+/// A deployment that began, and what it is expected to do.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// What it is expected to do.
+    pub preview: Preview,
+}
+
+/// What would become of a wish.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    /// What the deployment would do; `None` when governance says no.
+    pub preview: Option<Preview>,
+    /// Every reason why governance says no.
+    pub objections: Vec<Objection>,
+}
+
+/// Which deployments are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// Only of this service.
+    pub service: Option<ServiceName>,
+    /// Only in this environment.
+    pub environment: Option<EnvironmentName>,
+    /// Only those that have not ended.
+    pub unfinished: bool,
+}
+
+/// A deployment as it would begin, with what was seen of its group.
+struct Drafted {
+    admitted: Admitted,
+    deployment: Deployment,
+    seen: Observation,
+}
+
+impl Operations {
+    /// Begins a deployment, if governance allows it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with every objection; [`Error::Provider`] when the group cannot be seen.
+    pub async fn request(&self, actor: &Actor, wish: Wish) -> Result<Begun, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let drafted = self.draft(actor, wish.clone()).await?;
+            let drafted = drafted.map_err(Error::Refused)?;
+            match self.begin(actor, &drafted).await {
+                Err(StoreError::Superseded { .. }) if tries < TRIES => {}
+                Err(StoreError::AlreadyRunning(running)) => {
+                    let place = wish.place;
+                    return Err(Error::Refused(vec![Objection::AlreadyRunning {
+                        place,
+                        running,
+                    }]));
+                }
+                Err(error) => return Err(error.into()),
+                Ok(()) => return self.begun(drafted).await,
+            }
+        }
+    }
+
+    /// Says what would become of a wish; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Provider`] when the group cannot be seen.
+    pub async fn rehearse(&self, actor: &Actor, wish: Wish) -> Result<Rehearsal, Error> {
+        Ok(match self.draft(actor, wish).await? {
+            Ok(drafted) => Rehearsal {
+                preview: Some(self.preview(&drafted.deployment, &drafted.seen).await?),
+                objections: Vec::new(),
+            },
+            Err(objections) => Rehearsal {
+                preview: None,
+                objections,
+            },
+        })
+    }
+
+    /// Gives a command to a deployment that runs.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it makes no sense now; [`Error::Unknown`] deployment.
+    pub async fn command(
+        &self,
+        actor: &Actor,
+        id: &DeploymentId,
+        command: Command,
+    ) -> Result<Deployment, Error> {
+        let command = checked(command)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let now = self.now();
+            let before = self.deployment(id).await?;
+            let after = before.command(command.clone(), actor.name(), now)?;
+            let events = event::of_command(&command, actor.name(), &after, now);
+            let action = format!("deployment.{}", word(&command));
+            let detail = json!({
+                "reason": reason(&command),
+                "place": after.target.place.to_string(),
+                "version": after.launch.version,
+            });
+            let audit = self.audit(actor, &action, &subject(id), detail);
+            match self.store().command(&after, &events, audit).await {
+                Err(StoreError::Superseded { .. }) if tries < COMMAND_TRIES => {
+                    tokio::time::sleep(COMMAND_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    self.changes().tell(id);
+                    self.waker().wake();
+                    return Ok(after);
+                }
+            }
+        }
+    }
+
+    /// One deployment.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when there is none.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Error> {
+        let deployment = self.store().deployment(id).await?;
+        deployment.ok_or_else(|| Error::no_deployment(id))
+    }
+
+    /// Deployments, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn deployments(
+        &self,
+        listed: &Listed,
+        before: Option<&DeploymentId>,
+        limit: u32,
+    ) -> Result<Page<Deployment>, Error> {
+        let filter = Filter {
+            service: listed.service.clone(),
+            environment: listed.environment.clone(),
+            unfinished: listed.unfinished,
+        };
+        let fetch = Page::<Deployment>::fetch(limit);
+        let deployments = self.store().deployments(&filter, before, fetch).await?;
+        Ok(Page::of(deployments, limit, |deployment| {
+            deployment.id.to_string()
+        }))
+    }
+
+    /// Looks at everything that the rules look at, and makes the deployment that they allow.
+    async fn draft(
+        &self,
+        actor: &Actor,
+        wish: Wish,
+    ) -> Result<Result<Drafted, Vec<Objection>>, Error> {
+        let mut facts = self.store().facts(&wish).await?;
+        facts.artifact = self.artifact(&facts).await?;
+        let seen = match &facts.group {
+            Some(group) => self.observe(&target(&wish.place, group)).await?,
+            None => Observation::default(),
+        };
+        facts.current = seen.slice(Slice::Blue).sizes.desired;
+        let stable = self.store().live(&wish.place).await?;
+        Ok(governance::admit(wish, facts).map(|admitted| {
+            let stable = stable.map(|live| live.launch);
+            let deployment = self.deployment_of(actor, &admitted, stable);
+            Drafted {
+                admitted,
+                deployment,
+                seen,
+            }
+        }))
+    }
+
+    async fn artifact(&self, facts: &Facts) -> Result<Artifact, Error> {
+        match &facts.release {
+            Some(release) => self.artifacts().check(&release.digest).await,
+            None => Ok(Artifact::Missing),
+        }
+    }
+
+    fn deployment_of(
+        &self,
+        actor: &Actor,
+        admitted: &Admitted,
+        stable: Option<Launch>,
+    ) -> Deployment {
+        let (wish, release) = (admitted.wish(), admitted.release());
+        let id = DeploymentId(Uuid::now_v7().to_string());
+        let launch = Launch {
+            id: launch_id(&id, release.version.as_str()),
+            version: release.version.clone(),
+            digest: release.digest.clone(),
+        };
+        let request = Request {
+            id,
+            target: target(&wish.place, admitted.group()),
+            strategy: wish.strategy.clone(),
+            launch,
+            stable,
+            requested_by: actor.name().to_owned(),
+            requested_at: self.now(),
+        };
+        Deployment::new(request, admitted.current())
+    }
+
+    async fn begin(&self, actor: &Actor, drafted: &Drafted) -> Result<(), StoreError> {
+        let deployment = &drafted.deployment;
+        let detail = json!({
+            "place": deployment.target.place.to_string(),
+            "version": deployment.launch.version,
+            "stable": deployment.stable.as_ref().map(|stable| &stable.version),
+            "strategy": deployment.strategy,
+        });
+        let audit = self.audit(
+            actor,
+            "deployment.request",
+            &subject(&deployment.id),
+            detail,
+        );
+        let event = event::of_request(deployment);
+        self.store()
+            .begin(&drafted.admitted, deployment, &event, audit)
+            .await
+    }
+
+    async fn begun(&self, drafted: Drafted) -> Result<Begun, Error> {
+        self.changes().tell(&drafted.deployment.id);
+        self.waker().wake();
+        let preview = self.preview(&drafted.deployment, &drafted.seen).await?;
+        Ok(Begun {
+            deployment: drafted.deployment,
+            preview,
+        })
+    }
+
+    async fn preview(&self, deployment: &Deployment, seen: &Observation) -> Result<Preview, Error> {
+        let mut estimates = Estimates::from_settings(&deployment.target.group);
+        let measured = self.store().last_fill_ms(&deployment.target.place).await?;
+        estimates.boot_ms = measured.unwrap_or(estimates.boot_ms);
+        Ok(preview(deployment, seen, estimates))
+    }
+}
+
+fn target(place: &Place, group: &domain::catalogue::ServerGroup) -> Target {
+    Target {
+        place: place.clone(),
+        group: group.clone(),
+    }
+}
+
+/// Short enough to read, and unique: the version, and the random end of the deployment's id.
+fn launch_id(id: &DeploymentId, version: &str) -> LaunchId {
+    let digits: Vec<char> = id.0.chars().filter(char::is_ascii_hexdigit).collect();
+    let end: String = digits[digits.len().saturating_sub(8)..].iter().collect();
+    LaunchId(format!("{version}-{end}"))
+}
+
+fn checked(command: Command) -> Result<Command, Error> {
+    Ok(match command {
+        Command::Abort { reason } => Command::Abort {
+            reason: checked_reason(&reason)?,
+        },
+        Command::RollBack { reason } => Command::RollBack {
+            reason: checked_reason(&reason)?,
+        },
+        command => command,
+    })
+}
+
+fn reason(command: &Command) -> Option<&str> {
+    match command {
+        Command::Abort { reason } | Command::RollBack { reason } => Some(reason),
+        Command::Pause | Command::Resume => None,
+    }
+}
+
+fn word(command: &Command) -> &'static str {
+    match command {
+        Command::Pause => "pause",
+        Command::Resume => "resume",
+        Command::Abort { .. } => "abort",
+        Command::RollBack { .. } => "roll_back",
+    }
+}
+
+fn subject(id: &DeploymentId) -> String {
+    format!("deployment/{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_id_is_the_version_and_the_end_of_the_deployment() {
+        let id = DeploymentId("01937f2e-7b5c-7d31-9c55-2f8a6e4b1c0d".to_owned());
+        assert_eq!(launch_id(&id, "1.4.0").0, "1.4.0-6e4b1c0d");
+    }
+}

@@ -1,0 +1,135 @@
+//! Rolling back a place: a deployment that runs there turns round; otherwise the release before the
+//! live one is deployed.
+
+use domain::{
+    deployment::{Command, Deployment, Outcome},
+    governance::Wish,
+    names::{Place, Version},
+    plan::{Strategy, preview::Preview, scale_up::ScaleUp},
+};
+use store::{
+    catalogue::Kind,
+    deployments::{Filter, Live},
+};
+
+use crate::operations::{Actor, Error, Operations, catalogue::unknown};
+
+/// So many deployments of the place are looked through for the release before the live one.
+const HISTORY_MAX: u32 = 200;
+
+/// What came of rolling back a place.
+#[derive(Debug, Clone)]
+pub struct RolledBack {
+    /// The deployment that turns round, or the new one.
+    pub deployment: Deployment,
+    /// What the new one is expected to do; `None` for one that turns round.
+    pub preview: Option<Preview>,
+}
+
+impl Operations {
+    /// Rolls back whatever was deployed last to `place`.
+    ///
+    /// # Errors
+    /// [`Error::NothingBefore`] the live release; and those of [`Operations::command`] and
+    /// [`Operations::request`].
+    pub async fn roll_back(
+        &self,
+        actor: &Actor,
+        place: &Place,
+        reason: &str,
+    ) -> Result<RolledBack, Error> {
+        self.known(place).await?;
+        if let Some(running) = self.running(place).await? {
+            let reason = reason.to_owned();
+            let command = Command::RollBack { reason };
+            match self.command(actor, &running.id, command).await {
+                // It ended between the two looks: go on as if it had never been seen.
+                Err(Error::Command(domain::deployment::CommandRefused::Finished)) => {}
+                other => {
+                    return Ok(RolledBack {
+                        deployment: other?,
+                        preview: None,
+                    });
+                }
+            }
+        }
+        let wish = Wish {
+            place: place.clone(),
+            version: self.version_before(place).await?,
+            // Users may be suffering, and this release has proven itself: no bake.
+            strategy: Strategy::ScaleUp(ScaleUp {
+                bake_seconds: 0,
+                ..ScaleUp::default()
+            }),
+            force: false,
+        };
+        let begun = self.request(actor, wish).await?;
+        Ok(RolledBack {
+            deployment: begun.deployment,
+            preview: Some(begun.preview),
+        })
+    }
+
+    /// The service and the environment are in the catalogue.
+    pub(in crate::operations) async fn known(&self, place: &Place) -> Result<(), Error> {
+        let (service, environment) = (place.service.as_str(), place.environment.as_str());
+        for (kind, name) in [(Kind::Service, service), (Kind::Environment, environment)] {
+            if self.store().entry(kind, name).await?.is_none() {
+                return Err(unknown(kind, name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The deployment that runs at a place.
+    pub(in crate::operations) async fn running(
+        &self,
+        place: &Place,
+    ) -> Result<Option<Deployment>, Error> {
+        let mut running = self.store().deployments(&at(place, true), None, 1).await?;
+        Ok(running.pop())
+    }
+
+    /// The version that was live before the live one: another version, also when the live one was
+    /// deployed anew with `force`.
+    async fn version_before(&self, place: &Place) -> Result<Version, Error> {
+        let nothing = || Error::NothingBefore {
+            place: place.clone(),
+        };
+        let Some(Live {
+            launch, previous, ..
+        }) = self.store().live(place).await?
+        else {
+            return Err(nothing());
+        };
+        let other = |version: &Version| *version != launch.version;
+        if let Some(previous) = previous.map(|p| p.version).filter(other) {
+            return Ok(previous);
+        }
+        let history = self
+            .store()
+            .deployments(&at(place, false), None, HISTORY_MAX)
+            .await?;
+        history
+            .into_iter()
+            .filter(succeeded)
+            .map(|deployment| deployment.launch.version)
+            .find(other)
+            .ok_or_else(nothing)
+    }
+}
+
+fn at(place: &Place, unfinished: bool) -> Filter {
+    Filter {
+        service: Some(place.service.clone()),
+        environment: Some(place.environment.clone()),
+        unfinished,
+    }
+}
+
+fn succeeded(deployment: &Deployment) -> bool {
+    deployment
+        .ending
+        .as_ref()
+        .is_some_and(|ending| ending.outcome == Outcome::Succeeded)
+}

@@ -1,0 +1,43 @@
+//! Logs of instances, as the provider keeps them.
+
+use std::io;
+
+use bytes::Bytes;
+use domain::{names::Place, observation::InstanceId};
+use futures_util::stream::BoxStream;
+
+use super::{Error, Operations, error::Fault};
+
+/// Most lines from the past.
+pub const LINES_MAX: u32 = 100_000;
+
+/// Which lines of which instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only of this instance.
+    pub instance: Option<InstanceId>,
+    /// So many lines from the past.
+    pub lines: u32,
+    /// Go on with what comes.
+    pub follow: bool,
+}
+
+/// Text as it comes; lines are whole.
+pub type Text = BoxStream<'static, io::Result<Bytes>>;
+
+impl Operations {
+    /// Logs of the instances at a place.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] place; [`Error::Provider`] when it has no logs, or does not answer.
+    pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, Error> {
+        self.known(place).await?;
+        if wanted.lines > LINES_MAX {
+            return Err(Error::Invalid {
+                what: "the query",
+                faults: vec![Fault::of("lines", format!("at most {LINES_MAX}"))],
+            });
+        }
+        Ok(self.providers().logs(place, wanted).await?)
+    }
+}

@@ -1,0 +1,128 @@
+//! The providers that this binary knows, behind the engine's two verbs.
+//!
+//! Invariant: a provider is chosen here and nowhere else; nothing above this file asks which one
+//! it is.
+
+mod local;
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use domain::{
+    effect::{Effect, Target, Token},
+    names::Place,
+    observation::Observation,
+};
+use engine::ports::{ErrorKind, Provider, ProviderError};
+
+use crate::{
+    config::Config,
+    operations::logs::{Text, Wanted},
+};
+
+/// One of the providers.
+#[derive(Debug, Clone)]
+pub enum Providers {
+    /// The one-machine cloud.
+    Local(local::Local),
+    /// Any other provider: the simulated one, in tests and benchmarks.
+    Other(OtherProvider),
+}
+
+impl Provider for Providers {
+    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        match self {
+            Self::Local(local) => local.observe(target).await,
+            Self::Other(other) => other.0.observe_boxed(target).await,
+        }
+    }
+
+    async fn apply(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        token: &Token,
+    ) -> Result<(), ProviderError> {
+        match self {
+            Self::Local(local) => local.apply(target, effect, token).await,
+            Self::Other(other) => other.0.apply_boxed(target, effect, token).await,
+        }
+    }
+}
+
+impl Providers {
+    /// A provider that this binary does not know by name.
+    pub fn other(provider: impl Provider + 'static) -> Self {
+        Self::Other(OtherProvider(Arc::new(provider)))
+    }
+
+    /// The provider that the configuration asks for.
+    ///
+    /// # Errors
+    /// When it cannot be reached or started.
+    pub async fn configured(config: &Config) -> anyhow::Result<Self> {
+        let state = config.local_state.clone();
+        let state = state.unwrap_or_else(|| config.data.join("local"));
+        let artifacts = config.data.join("artifacts").join("sha256");
+        Ok(Self::Local(local::Local::start(state, artifacts).await?))
+    }
+
+    /// Where users reach a service, if the provider knows.
+    #[must_use]
+    pub fn url(&self, place: &Place) -> Option<String> {
+        match self {
+            Self::Local(local) => Some(local.url(place)),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Logs of the instances at a place.
+    ///
+    /// # Errors
+    /// When the provider keeps none, or does not answer.
+    pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, ProviderError> {
+        match self {
+            Self::Local(local) => local.logs(place, wanted).await,
+            Self::Other(_) => Err(ProviderError {
+                kind: ErrorKind::Missing,
+                message: "it keeps no logs".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A provider that is known only by its two verbs.
+#[derive(Clone)]
+pub struct OtherProvider(Arc<dyn BoxedProvider>);
+
+impl fmt::Debug for OtherProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OtherProvider(..)")
+    }
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'a>>;
+
+/// [`Provider`] with boxed futures, so that it can be kept behind a pointer.
+trait BoxedProvider: Send + Sync {
+    fn observe_boxed<'a>(&'a self, target: &'a Target) -> Boxed<'a, Observation>;
+    fn apply_boxed<'a>(
+        &'a self,
+        target: &'a Target,
+        effect: &'a Effect,
+        token: &'a Token,
+    ) -> Boxed<'a, ()>;
+}
+
+impl<P: Provider> BoxedProvider for P {
+    fn observe_boxed<'a>(&'a self, target: &'a Target) -> Boxed<'a, Observation> {
+        Box::pin(self.observe(target))
+    }
+    fn apply_boxed<'a>(
+        &'a self,
+        target: &'a Target,
+        effect: &'a Effect,
+        token: &'a Token,
+    ) -> Boxed<'a, ()> {
+        Box::pin(self.apply(target, effect, token))
+    }
+}

@@ -1,0 +1,214 @@
+//! Wires store, engine, provider and API together, and takes them down in order.
+//!
+//! ```text
+//! data folder -- lock, token, artifacts, store --> engine --> API --> listener --> server.json
+//! ```
+//!
+//! Invariant: `server.json` is written when requests are answered, and taken away before they are
+//! not.
+
+mod data;
+mod listener;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use engine::runner::RunnerConfig;
+use serde_json::json;
+use store::Store;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    access::Token,
+    api::{self, App},
+    clock::SystemClock,
+    config::Config,
+    journal::{Changes, TellingJournal},
+    operations::{Engine, Operations, Parts, artifacts::Artifacts},
+    providers::Providers,
+    telemetry,
+};
+use data::DataFolder;
+
+/// How long stopping may take.
+const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// A server that answers requests.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stopping: CancellationToken,
+    engine: JoinHandle<()>,
+    listener: JoinHandle<()>,
+    store: Store,
+    note: PathBuf,
+    _data: DataFolder,
+}
+
+/// Runs a server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start; each error says what to do.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    telemetry::start(config.log);
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let providers = Providers::configured(&config).await?;
+    let server = Server::start(&config, providers).await?;
+    eprintln!(
+        "pointsman server listens on {}, and keeps its data in {}",
+        server.url(),
+        config.data.display()
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+impl Server {
+    /// Starts a server over `providers`.
+    ///
+    /// # Errors
+    /// When the data folder, the database or the address cannot be used.
+    pub async fn start(config: &Config, providers: Providers) -> anyhow::Result<Self> {
+        refuse_remote(config)?;
+        let data = DataFolder::open(&config.data)?;
+        let token = Token::load_or_create(&data.token())?;
+        let artifacts = Artifacts::open(&data.artifacts(), config.limits)
+            .context("the artifact store cannot be opened")?;
+        let store = open_store(config, &data).await?;
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}; is a server running already? Choose another address with --listen",
+                config.listen
+            )
+        })?;
+        let address = listener
+            .local_addr()
+            .context("the listener has no address")?;
+        let stopping = CancellationToken::new();
+        let operations = assemble(&store, artifacts, providers);
+        let engine = drive(&operations, &stopping);
+        let app = App::new(operations, token, stopping.clone());
+        let listener = listener::serve(listener, api::router(app), stopping.clone());
+        let note = data.note();
+        let server = Self {
+            address,
+            stopping,
+            engine,
+            listener: tokio::spawn(listener),
+            store,
+            note,
+            _data: data,
+        };
+        server
+            .write_note()
+            .context("server.json cannot be written")?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How it is reached from this machine.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            match address {
+                SocketAddr::V4(_) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+                SocketAddr::V6(_) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            }
+        }
+        format!("http://{address}")
+    }
+
+    /// Takes no new requests, ends streams, finishes what is under way, and gives leases back.
+    pub async fn stop(self) {
+        // The note of another server that took over meanwhile would be gone too; the lock of the
+        // data folder makes sure that there is none.
+        let _ = fs::remove_file(&self.note);
+        self.stopping.cancel();
+        let all = async {
+            let _ = self.listener.await;
+            let _ = self.engine.await;
+            self.store.close().await;
+        };
+        if tokio::time::timeout(STOP_MAX, all).await.is_err() {
+            tracing::warn!("stopping took too long; leases that are left will expire");
+        }
+    }
+
+    /// Lets the command line find this server.
+    fn write_note(&self) -> std::io::Result<()> {
+        let note = json!({
+            "address": self.url(),
+            "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        let draft = self.note.with_extension("new");
+        fs::write(&draft, format!("{note:#}\n"))?;
+        fs::rename(draft, &self.note)
+    }
+}
+
+/// Whoever has the token may do everything, and plain HTTP shows the token on the way.
+fn refuse_remote(config: &Config) -> anyhow::Result<()> {
+    if !config.listen.ip().is_loopback() && !config.allow_remote {
+        bail!(
+            "{} can be reached from other machines, and plain HTTP would show the token on the way; listen on 127.0.0.1, or add --allow-remote when a proxy with TLS or a private network protects it",
+            config.listen
+        );
+    }
+    Ok(())
+}
+
+async fn open_store(config: &Config, data: &DataFolder) -> anyhow::Result<Store> {
+    let url = match &config.database {
+        Some(url) => url.clone(),
+        None => store::sqlite_url(&data.database()?),
+    };
+    Ok(Store::open(&url).await?)
+}
+
+fn assemble(store: &Store, artifacts: Artifacts, providers: Providers) -> Operations {
+    let changes = Changes::default();
+    let journal = TellingJournal {
+        store: store.clone(),
+        changes: changes.clone(),
+    };
+    let id = Uuid::now_v7().simple();
+    let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
+    let engine = Engine::new(providers.clone(), journal, SystemClock, settings);
+    Operations::new(Parts {
+        store: store.clone(),
+        artifacts,
+        engine,
+        providers,
+        changes,
+    })
+}
+
+fn drive(operations: &Operations, stopping: &CancellationToken) -> JoinHandle<()> {
+    let engine = operations.engine().clone();
+    let stopped = stopping.clone().cancelled_owned();
+    tokio::spawn(async move { engine.run(stopped).await })
+}

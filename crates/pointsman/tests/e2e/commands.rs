@@ -1,0 +1,294 @@
+//! Every command that `--help` lists is run as it is written, and its results are looked at.
+
+use std::{collections::BTreeSet, fs};
+
+use clap::{Command, CommandFactory};
+use pointsman::cli::Cli;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    time::timeout,
+};
+
+use crate::world::{PLACE, WAIT_MAX, World, group, shop};
+
+/// Commands that other tests run, or that run for ever.
+const ELSEWHERE: [&str; 9] = [
+    "server",
+    "local",
+    "demo",
+    "pause",
+    "resume",
+    "abort",
+    "rollback",
+    "watch",
+    "shop-server",
+];
+
+/// The paths of all commands, such as `release create`.
+fn paths(command: &Command, before: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for sub in command.get_subcommands() {
+        let path = format!("{before}{}", sub.get_name());
+        if sub.has_subcommands() {
+            found.extend(paths(sub, &format!("{path} ")));
+        } else {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+/// Runs commands and remembers which.
+struct Tour {
+    world: World,
+    run: BTreeSet<String>,
+    all: BTreeSet<String>,
+}
+
+impl Tour {
+    fn remember(&mut self, args: &[&str]) {
+        let one = args[0].to_owned();
+        let two = args[..args.len().min(2)].join(" ");
+        let known = if self.all.contains(&two) { two } else { one };
+        self.run.insert(known);
+    }
+
+    /// Runs a command in each output format.
+    async fn shows(&mut self, args: &[&str], expected: &str) {
+        self.remember(args);
+        let table = self.world.ok(args).await;
+        assert!(
+            table.contains(expected),
+            "{args:?} should tell {expected:?}: {table}"
+        );
+        self.world.json(args).await;
+        let yaml = self.world.ok(&[args, &["-o", "yaml"]].concat()).await;
+        let read: Result<serde_json::Value, _> = serde_saphyr::from_str(&yaml);
+        assert!(read.is_ok(), "{args:?}: {yaml}");
+    }
+
+    async fn does(&mut self, args: &[&str], expected: &str) {
+        self.remember(args);
+        let ran = self.world.cli(args).await;
+        assert_eq!(ran.code, 0, "{args:?}: {ran:#?}");
+        assert!(
+            ran.stdout.contains(expected),
+            "{args:?} should tell {expected:?}: {ran:#?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_does_what_its_help_says() {
+    let command = Cli::command();
+    let all: BTreeSet<String> = paths(&command, "")
+        .into_iter()
+        .filter(|path| !ELSEWHERE.contains(&path.as_str()))
+        .collect();
+    let mut tour = Tour {
+        world: World::empty().await,
+        run: BTreeSet::new(),
+        all: all.clone(),
+    };
+    catalogue(&mut tour).await;
+    releases(&mut tour).await;
+    deployments(&mut tour).await;
+    endings(&mut tour).await;
+    let missing: Vec<_> = all.difference(&tour.run).collect();
+    assert!(
+        missing.is_empty(),
+        "commands that no test runs: {missing:?}"
+    );
+}
+
+async fn catalogue(tour: &mut Tour) {
+    let folder = shop("");
+    tour.world.fails(&["diff", "-f", &folder], 1).await;
+    tour.does(&["apply", "-f", &folder], "Service storefront created")
+        .await;
+    tour.does(&["diff", "-f", &folder], "nothing differs").await;
+    tour.world.apply(&group("storefront", "staging")).await;
+    tour.world.fails(&["diff", "-f", &folder], 1).await;
+    tour.shows(&["team", "list"], "shop@example.com").await;
+    tour.shows(&["team", "get", "shop"], "kind: Team").await;
+    tour.shows(&["service", "list"], "storefront").await;
+    tour.shows(&["service", "get", "cart"], "kind: Service")
+        .await;
+    tour.shows(&["environment-type", "list"], "production")
+        .await;
+    tour.shows(
+        &["environment-type", "get", "staging"],
+        "kind: EnvironmentType",
+    )
+    .await;
+    tour.shows(&["environment", "list"], "staging").await;
+    tour.shows(&["environment", "get", "staging"], "capacity_limit: 24")
+        .await;
+    tour.shows(&["server-group", "list"], "/health").await;
+    tour.shows(
+        &["server-group", "get", "cart.staging"],
+        "kind: ServerGroup",
+    )
+    .await;
+    // What `get` prints can be applied again, and changes nothing.
+    tour.shows(&["get", "server-group", "cart.staging"], "size: 4")
+        .await;
+    let manifest = tour
+        .world
+        .ok(&["get", "server-group", "cart.staging"])
+        .await;
+    let file = tour.world.folder().join("again.yaml");
+    fs::write(&file, manifest).expect("written");
+    tour.does(
+        &["diff", "-f", file.to_str().expect("text")],
+        "nothing differs",
+    )
+    .await;
+    tour.world.fails(&["delete", "team", "shop"], 3).await;
+    tour.does(&["delete", "server-group", "cart.staging"], "deleted")
+        .await;
+    tour.world
+        .fails(&["get", "server-group", "cart.staging"], 1)
+        .await;
+    tour.world.fails(&["apply", "-f", "/nothing/here"], 2).await;
+    tour.does(
+        &["environment", "lock", "staging", "-r", "dinner"],
+        "locked",
+    )
+    .await;
+    tour.shows(&["environment", "list"], "staging").await;
+    tour.does(&["environment", "unlock", "staging"], "unlocked")
+        .await;
+}
+
+async fn releases(tour: &mut Tour) {
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        let folder = shop(&format!("releases/storefront/{version}"));
+        let args = [
+            "release",
+            "create",
+            "storefront",
+            version,
+            "--artifact",
+            &folder,
+        ];
+        tour.does(&args, "created").await;
+        tour.does(&args, "was there already").await;
+    }
+    let other = shop("releases/storefront/1.1.0");
+    let args = [
+        "release",
+        "create",
+        "storefront",
+        "1.0.0",
+        "--artifact",
+        &other,
+    ];
+    tour.world.fails(&args, 3).await;
+    tour.shows(&["release", "list", "storefront"], "1.1.0")
+        .await;
+    tour.shows(&["release", "get", "storefront", "1.0.0"], "digest")
+        .await;
+    tour.does(
+        &["release", "withdraw", "storefront", "1.2.0", "-r", "broken"],
+        "withdrew",
+    )
+    .await;
+    tour.shows(&["release", "list", "storefront"], "broken")
+        .await;
+}
+
+async fn deployments(tour: &mut Tour) {
+    let staging = ["-e", "staging"];
+    tour.shows(
+        &[&["plan", "storefront", "1.0.0"], &staging[..]].concat(),
+        "instances at the peak",
+    )
+    .await;
+    let deploy = ["deploy", "storefront", "1.0.0", "-e", "staging"];
+    tour.does(&[&deploy[..], &["--dry-run"]].concat(), "way back")
+        .await;
+    tour.does(&deploy, "1.0.0 is live").await;
+    tour.shows(&[&["status"], &PLACE[..]].concat(), "1.0.0")
+        .await;
+    tour.shows(&["status", "-e", "staging"], "4 of 4").await;
+    tour.shows(&["deployment", "list"], "succeeded").await;
+    let list = tour
+        .world
+        .json(&["deployment", "list", "--service", "storefront"])
+        .await;
+    let id = list[0]["id"].as_str().expect("an id").to_owned();
+    tour.shows(&["deployment", "get", &id], "succeeded").await;
+    tour.does(&["watch", &id], "1.0.0 is live").await;
+    tour.does(
+        &[&["logs"], &PLACE[..]].concat(),
+        "storefront 1.0.0 listens on",
+    )
+    .await;
+    follows_logs(&tour.world).await;
+    tour.shows(&["audit", "list"], "deployment").await;
+    tour.shows(&["audit", "verify"], "checked").await;
+    let shells = ["bash", "zsh", "fish"];
+    for shell in shells {
+        tour.does(&["completions", shell], "pointsman").await;
+    }
+}
+
+/// `logs --follow` prints what is there, and stays.
+async fn follows_logs(world: &World) {
+    let mut following = world.start(&[&["logs", "--follow"], &PLACE[..]].concat());
+    let stdout = following.stdout.take().expect("piped");
+    let mut lines = BufReader::new(stdout).lines();
+    let line = timeout(WAIT_MAX, lines.next_line()).await.expect("in time");
+    assert!(
+        line.expect("readable")
+            .is_some_and(|line| line.contains("listens on"))
+    );
+    assert!(following.try_wait().expect("known").is_none(), "it ended");
+}
+
+/// Errors say what happened, why and what to type next, with the documented exit codes.
+async fn endings(tour: &mut Tour) {
+    let world = &tour.world;
+    world.fails(&["deploy", "storefront"], 2).await;
+    world
+        .fails(
+            &[
+                "deploy",
+                "storefront",
+                "1.1.0",
+                "-e",
+                "staging",
+                "--surge",
+                "0%",
+            ],
+            2,
+        )
+        .await;
+    world.fails(&["service", "get", "Not-A-Name"], 1).await;
+    let away = world
+        .fails(&["--server", "http://127.0.0.1:9", "service", "list"], 4)
+        .await;
+    assert!(away.contains("pointsman server"), "{away}");
+    let wrong = world.folder().join("wrong-token");
+    fs::write(&wrong, "wrong").expect("written");
+    let wrong = wrong.to_str().expect("text");
+    let refused = world
+        .fails(&["--token-file", wrong, "service", "list"], 5)
+        .await;
+    assert!(refused.contains("token"), "{refused}");
+    let far = world
+        .fails(
+            &[
+                "--server",
+                "http://192.0.2.1",
+                "--token-file",
+                wrong,
+                "team",
+                "list",
+            ],
+            2,
+        )
+        .await;
+    assert!(far.contains("https"), "{far}");
+}

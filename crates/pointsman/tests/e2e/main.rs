@@ -1,0 +1,10 @@
+//! End-to-end tests: the real binary, real processes, a real router, and a load that counts every
+//! failed request.
+//!
+//! Invariant: a test waits for conditions, with a bound, and ends only what it started.
+
+mod commands;
+mod crashes;
+mod deployments;
+mod steering;
+mod world;

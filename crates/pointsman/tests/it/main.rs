@@ -1,0 +1,18 @@
+//! The API from outside: a real server on a real socket with SQLite, over a simulated fleet.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
+mod access;
+mod audit;
+mod bad_input;
+mod catalogue;
+mod deployments;
+mod description;
+mod events;
+mod idempotency;
+mod lists;
+mod manifests;
+mod places;
+mod releases;
+mod server;
+mod support;

@@ -1,0 +1,77 @@
+//! The daemon, and a service for it to run, for the tests of this crate.
+//!
+//! `cloud local --state-dir DIR [--router-port N]` is the daemon; `cloud serve` is the service: it
+//! answers with its version and id, `/slow` after a second, and `/health` with 500 when BROKEN is set.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
+
+use provider_local::daemon::{DaemonConfig, run};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).is_some_and(|verb| verb == "serve") {
+        return serve();
+    }
+    let after = |name: &str| {
+        let at = arguments.iter().position(|a| a == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let state = PathBuf::from(after("--state-dir").expect("--state-dir DIR is needed"));
+    let router_port = after("--router-port").map(|port| port.parse().expect("a port"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let result = runtime
+        .expect("a runtime")
+        .block_on(run(DaemonConfig { state, router_port }));
+    if let Err(error) = result {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn serve() {
+    let port = std::env::var("PORT").expect("PORT is set");
+    println!("listening on {port}");
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || answer_all(&stream));
+    }
+}
+
+fn answer_all(stream: &TcpStream) {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let body = format!("{} {}\n", variable("POINTSMAN_VERSION"), std::process::id());
+    let mut lines = BufReader::new(stream).lines();
+    let mut path = None;
+    while let Some(Ok(line)) = lines.next() {
+        if path.is_none() {
+            path = line.split(' ').nth(1).map(str::to_owned);
+        }
+        if !line.is_empty() {
+            continue;
+        }
+        let path = path.take().unwrap_or_default();
+        if path == "/slow" {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let broken = path == "/health" && !variable("BROKEN").is_empty();
+        let status = if broken { "500 Broken" } else { "200 OK" };
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        if (&mut &*stream)
+            .write_all((head + &body).as_bytes())
+            .is_err()
+        {
+            return;
+        }
+    }
+}

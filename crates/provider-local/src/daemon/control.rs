@@ -1,0 +1,263 @@
+//! The control socket: what the control plane may ask. JSON over HTTP on a Unix socket that only its
+//! owner can use.
+
+use std::{convert::Infallible, fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use domain::{observation::InstanceId, release::Digest};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::{
+    net::{UnixListener, UnixStream, unix::SocketAddr},
+    task::JoinHandle,
+};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::{Daemon, SOCKET, Stop, now};
+use crate::{
+    artifact::ArtifactError,
+    group::{Group, Refusal},
+    logs,
+    wire::{ApplyRequest, LogsQuery, ObserveRequest, Problem, ShutdownRequest, Status},
+};
+
+/// Between two looks at a log that is followed.
+const FOLLOW: Duration = Duration::from_millis(200);
+/// Most lines of the past that a request for logs gets.
+const LINES_MAX: usize = 10_000;
+/// Largest request other than an artifact, in bytes.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+type Shared = State<Arc<Daemon>>;
+
+/// Listens, and answers until the returned task is ended.
+pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
+    let path = daemon.folder.join(SOCKET);
+    // Left by a run that was killed; the lock says that nobody uses it.
+    if path.exists() {
+        fs::remove_file(&path)?;
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    let routes = Router::new()
+        .route("/v1/observe", post(observe))
+        .route("/v1/apply", post(apply))
+        .route(
+            "/v1/artifacts/{digest}",
+            put(store_artifact).get(has_artifact),
+        )
+        .route("/v1/logs", get(read_logs))
+        .route("/v1/status", get(status))
+        .route("/v1/shutdown", post(shutdown))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Arc::clone(daemon));
+    let owner = rustix::process::getuid().as_raw();
+    let serving = axum::serve(OwnerOnly { listener, owner }, routes);
+    Ok(tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the control socket does not work any more");
+        }
+    }))
+}
+
+/// Accepts connections of the owner (and of root) only, whatever the file's mode says.
+struct OwnerOnly {
+    listener: UnixListener,
+    owner: u32,
+}
+
+impl axum::serve::Listener for OwnerOnly {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, address)) => match stream.peer_cred() {
+                    Ok(peer) if peer.uid() == self.owner || peer.uid() == 0 => {
+                        return (stream, address);
+                    }
+                    _ => tracing::warn!("somebody else tried to use the control socket"),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept; trying again");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> Response {
+    let world = daemon.world();
+    let group = world.saved.groups.get(&request.place.to_string());
+    let seen = group.map(|group| group.look(now())).unwrap_or_default();
+    Json(seen).into_response()
+}
+
+async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Response {
+    let ApplyRequest {
+        target,
+        effect,
+        token,
+    } = request;
+    let applied = daemon.change(|world| {
+        let name = target.place.to_string();
+        let group = world
+            .saved
+            .groups
+            .entry(name)
+            .or_insert_with(|| Group::new(target.place.clone(), target.group.clone()));
+        let replaced = group.apply(&target.group, &effect, &token)?;
+        if let Some(id) = replaced {
+            world.drain(&id);
+        }
+        Ok(())
+    });
+    match applied {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal @ Refusal::Superseded { .. }) => problem(StatusCode::CONFLICT, &refusal),
+        Err(refusal @ Refusal::Invalid(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &refusal),
+    }
+}
+
+async fn has_artifact(State(daemon): Shared, Path(digest): Path<Digest>) -> StatusCode {
+    if daemon.artifacts.has(&digest) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}
+
+async fn store_artifact(State(daemon): Shared, Path(digest): Path<Digest>, body: Body) -> Response {
+    let artifacts = daemon.artifacts.clone();
+    let content = body.into_data_stream().map_err(io::Error::other);
+    let mut content = SyncIoBridge::new(Box::pin(StreamReader::new(content)));
+    let stored = tokio::task::spawn_blocking(move || artifacts.store(&digest, &mut content)).await;
+    match stored {
+        Ok(Ok(())) => StatusCode::CREATED.into_response(),
+        Ok(Err(error @ (ArtifactError::Digest { .. } | ArtifactError::Refused(_)))) => {
+            problem(StatusCode::UNPROCESSABLE_ENTITY, &error)
+        }
+        Ok(Err(error @ ArtifactError::Io(_))) => problem(StatusCode::INSUFFICIENT_STORAGE, &error),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+async fn status(State(daemon): Shared) -> Json<Status> {
+    let router_port = daemon.world().saved.router_port;
+    let instances = daemon.world().live.len();
+    Json(Status {
+        pid: std::process::id(),
+        router_port,
+        instances,
+    })
+}
+
+async fn shutdown(State(daemon): Shared, Json(request): Json<ShutdownRequest>) -> StatusCode {
+    let stop = if request.stop_instances {
+        Stop::Everything
+    } else {
+        Stop::Daemon
+    };
+    daemon.stop.send_replace(stop);
+    StatusCode::ACCEPTED
+}
+
+/// The logs of a place: the last lines of each instance, then what is new, for as long as somebody
+/// reads. Each line begins with the id of its instance.
+async fn read_logs(State(daemon): Shared, Query(query): Query<LogsQuery>) -> Response {
+    let place = query.place.to_string();
+    if !daemon.world().saved.groups.contains_key(&place) {
+        let text = format!("nothing was ever deployed to {place} on this machine");
+        return problem(StatusCode::NOT_FOUND, &text);
+    }
+    let followed = Followed {
+        daemon,
+        place,
+        query,
+        readers: Vec::new(),
+    };
+    let follow = followed.query.follow;
+    let chunks = stream::unfold((followed, true), |(mut followed, first)| async move {
+        if !first {
+            tokio::time::sleep(FOLLOW).await;
+        }
+        let chunk = followed.read();
+        Some((Ok::<Bytes, Infallible>(chunk), (followed, false)))
+    });
+    let chunks = chunks.take(if follow { usize::MAX } else { 1 });
+    Body::from_stream(chunks.filter(|chunk| {
+        let empty = chunk.as_ref().is_ok_and(Bytes::is_empty);
+        async move { !empty }
+    }))
+    .into_response()
+}
+
+/// The logs of a place that somebody reads.
+struct Followed {
+    daemon: Arc<Daemon>,
+    place: String,
+    query: LogsQuery,
+    readers: Vec<(InstanceId, logs::Reader)>,
+}
+
+impl Followed {
+    fn read(&mut self) -> Bytes {
+        self.find_new();
+        let mut out = Vec::new();
+        for (id, reader) in &mut self.readers {
+            // A log that is gone has no new lines.
+            let lines = reader.read().unwrap_or_default();
+            for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                out.extend_from_slice(format!("{id} | ").as_bytes());
+                out.extend_from_slice(line);
+            }
+        }
+        out.into()
+    }
+
+    /// Instances that appeared since the last look.
+    fn find_new(&mut self) {
+        let world = self.daemon.world();
+        let members = world
+            .saved
+            .members()
+            .filter(|(place, ..)| **place == self.place);
+        let wanted = |id: &InstanceId| self.query.instance.as_ref().is_none_or(|only| only == id);
+        let ids: Vec<InstanceId> = members
+            .map(|(_, _, member)| member.id.clone())
+            .filter(wanted)
+            .collect();
+        drop(world);
+        // One that is gone by now can still be asked for by name.
+        let named = self.query.instance.clone().filter(|id| !ids.contains(id));
+        for id in ids.into_iter().chain(named) {
+            if self.readers.iter().all(|(known, _)| *known != id) {
+                let lines = self.query.lines.min(LINES_MAX);
+                let path = logs::file(&self.daemon.logs_folder(), &self.place, &id);
+                self.readers.push((id, logs::Reader::tail(path, lines)));
+            }
+        }
+    }
+}
+
+fn problem(status: StatusCode, message: &dyn std::fmt::Display) -> Response {
+    (
+        status,
+        Json(Problem {
+            message: message.to_string(),
+        }),
+    )
+        .into_response()
+}

@@ -1,0 +1,373 @@
+//! The life of one instance, from its start to its last request: one task each.
+//!
+//! Invariant: only this task starts, checks and ends its process; others ask it by [`Live::stop`].
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use domain::{
+    catalogue::{HealthCheck, ServerGroup},
+    observation::{InstanceId, InstanceState, Slice},
+};
+use rustix::process::Signal;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Daemon, Live, World,
+    health::{self, Verdict},
+};
+use crate::{
+    group::Member,
+    logs,
+    process::{self, Process, Start},
+    router::Backend,
+};
+
+/// An instance that is not healthy after this is replaced.
+const BOOT_MAX: Duration = Duration::from_secs(120);
+/// A healthy instance that ends sooner than this after its start died early.
+const EARLY: Duration = Duration::from_secs(10);
+/// Between two looks at an instance that does not listen yet.
+const BOOT_POLL: Duration = Duration::from_millis(25);
+/// Between two looks at the requests in flight of a draining instance.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+/// From the polite signal to the other one.
+const TERM_TO_KILL: Duration = Duration::from_secs(10);
+
+/// How the task of an instance ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It was stopped, or died after a long life.
+    Stopped,
+    /// It died young, or could not be started.
+    Early,
+}
+
+/// One instance, as its task knows it.
+struct Instance {
+    daemon: Arc<Daemon>,
+    place: String,
+    slice: Slice,
+    member: Member,
+    settings: ServerGroup,
+    stop: Arc<Notify>,
+    backend: Arc<Backend>,
+}
+
+/// Gives a member of the world its task.
+pub(super) fn spawn(
+    daemon: &Arc<Daemon>,
+    world: &mut World,
+    (place, slice): (&str, Slice),
+    id: InstanceId,
+) {
+    let Some(settings) = world
+        .saved
+        .groups
+        .get(place)
+        .map(|group| group.settings.clone())
+    else {
+        return;
+    };
+    let Some(member) = world.saved.member(&id).cloned() else {
+        return;
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, member.port));
+    let (backend, stop) = (Backend::new(id.clone(), address), Arc::new(Notify::new()));
+    world.live.insert(
+        id,
+        Live {
+            backend: Arc::clone(&backend),
+            stop: Arc::clone(&stop),
+        },
+    );
+    let (daemon, place) = (Arc::clone(daemon), place.to_owned());
+    let instance = Instance {
+        daemon,
+        place,
+        slice,
+        member,
+        settings,
+        stop,
+        backend,
+    };
+    tokio::spawn(instance.live());
+}
+
+/// Takes up what an earlier run left: processes that are still there get their task again and serve
+/// at once; members without a process are started anew by the supervisor.
+pub(super) fn adopt_all(daemon: &Arc<Daemon>) {
+    let marked = process::marked();
+    let mut world = daemon.world();
+    let ids: Vec<(String, Slice, InstanceId)> = world
+        .saved
+        .members()
+        .map(|(place, slice, member)| (place.clone(), slice, member.id.clone()))
+        .collect();
+    for (place, slice, id) in ids {
+        let Some(member) = world.saved.member(&id) else {
+            continue;
+        };
+        let found = member
+            .process
+            .or_else(|| marked.get(&mark(&daemon.folder, &id)).copied());
+        member.process = found.filter(|process| Process::adopt(*process).is_ok());
+        if member.process.is_some() {
+            spawn(daemon, &mut world, (&place, slice), id);
+        } else if let Some(slot) = world.saved.slot(&place, slice) {
+            tracing::warn!(instance.id = %id, "its process is gone");
+            slot.members.retain(|member| member.id != id);
+        }
+    }
+    daemon.settle(&world);
+}
+
+/// What an instance carries in its environment: unique on the machine, not only in one folder.
+fn mark(folder: &std::path::Path, id: &InstanceId) -> String {
+    format!("{}@{}", id, folder.display())
+}
+
+impl Instance {
+    /// Start (or adopt), watch, drain, stop, forget.
+    async fn live(self) {
+        let ending = match self.process().await {
+            Ok(mut process) => self.watch_and_stop(&mut process).await,
+            Err(error) => {
+                tracing::warn!(instance.id = %self.member.id, %error, "cannot start");
+                logs::note(&self.log(), &format!("pointsman: cannot start: {error}"));
+                Ending::Early
+            }
+        };
+        self.backend.start_draining();
+        self.daemon
+            .forget(&self.place, self.slice, &self.member.id, ending);
+    }
+
+    /// The process: the recorded one, or a new one that is recorded as soon as it runs.
+    async fn process(&self) -> io::Result<Process> {
+        if let Some(id) = self.member.process {
+            return Process::adopt(id);
+        }
+        let (artifacts, digest) = (self.daemon.artifacts.clone(), self.member.digest.clone());
+        let folder = tokio::task::spawn_blocking(move || artifacts.unpacked(&digest))
+            .await
+            .map_err(io::Error::other)?
+            .map_err(io::Error::other)?;
+        let command = process::web_command(&folder)?;
+        let process = Process::start(&Start {
+            command: &command,
+            folder: &folder,
+            log: &self.log(),
+            variables: self.variables(),
+        })?;
+        let id = process.id;
+        self.update(|member| member.process = Some(id));
+        Ok(process)
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        let place = &self.settings;
+        let ours = [
+            ("PORT", self.member.port.to_string()),
+            ("POINTSMAN_SERVICE", place.service.to_string()),
+            ("POINTSMAN_ENVIRONMENT", place.environment.to_string()),
+            ("POINTSMAN_VERSION", self.member.version.to_string()),
+            ("POINTSMAN_ZONE", self.member.zone.clone()),
+            (process::MARK, mark(&self.daemon.folder, &self.member.id)),
+        ];
+        let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
+        self.settings
+            .variables
+            .clone()
+            .into_iter()
+            .chain(ours)
+            .collect()
+    }
+
+    /// Checks its health until it ends, falls ill or is told to stop; then stops it for sure.
+    async fn watch_and_stop(&self, process: &mut Process) -> Ending {
+        let born = Instant::now();
+        let told = self.member.state == InstanceState::Draining
+            || self.member.state == InstanceState::Terminating;
+        let mut end = if told { End::Told } else { End::Died };
+        if !told {
+            tokio::select! {
+                () = process.ended() => {}
+                why = self.check_health() => end = why,
+                () = self.stop.notified() => end = End::Told,
+            }
+        }
+        let young = born.elapsed() < EARLY && self.member.process.is_none();
+        if end == End::Died {
+            self.backend.start_draining();
+            process.sweep();
+            return if young {
+                Ending::Early
+            } else {
+                Ending::Stopped
+            };
+        }
+        self.drain().await;
+        self.terminate(process).await;
+        if end == End::NeverHealthy {
+            Ending::Early
+        } else {
+            Ending::Stopped
+        }
+    }
+
+    /// Checks health for ever, and returns only when the instance has to go.
+    async fn check_health(&self) -> End {
+        let check = &self.settings.health;
+        let interval = Duration::from_millis(u64::from(check.interval_ms.max(10)));
+        let mut health = Health::new(self.member.state == InstanceState::Healthy);
+        let born = Instant::now();
+        loop {
+            let verdict = health::check(self.member.port, check).await;
+            match health.see(verdict, check) {
+                Change::None => {}
+                Change::Healthy => self.became(InstanceState::Healthy),
+                Change::Unhealthy => {
+                    self.became(InstanceState::Unhealthy);
+                    return End::Told;
+                }
+            }
+            if !health.was_healthy && born.elapsed() > BOOT_MAX {
+                self.became(InstanceState::Unhealthy);
+                return End::NeverHealthy;
+            }
+            let booting = !health.was_healthy && verdict == Verdict::Refused;
+            tokio::time::sleep(if booting { BOOT_POLL } else { interval }).await;
+        }
+    }
+
+    fn became(&self, state: InstanceState) {
+        let (slice, place) = (self.slice, self.place.clone());
+        self.daemon.change(|world| {
+            let Some(member) = world.saved.member(&self.member.id) else {
+                return;
+            };
+            if !member.state.is_present() {
+                return;
+            }
+            member.state = state;
+            if state == InstanceState::Healthy
+                && let Some(slot) = world.saved.slot(&place, slice)
+            {
+                (slot.early_deaths, slot.start_after) = (0, domain::time::UnixMs(0));
+            }
+        });
+    }
+
+    /// Waits for the requests in flight, for as long as the group allows.
+    async fn drain(&self) {
+        self.backend.start_draining();
+        self.update(|member| member.state = InstanceState::Draining);
+        let deadline = Duration::from_secs(u64::from(self.settings.drain_seconds));
+        let until = Instant::now() + deadline;
+        while self.backend.in_flight() > 0 && Instant::now() < until {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+
+    /// Asks it to end; ends it.
+    async fn terminate(&self, process: &mut Process) {
+        self.update(|member| member.state = InstanceState::Terminating);
+        process.signal(Signal::TERM);
+        if tokio::time::timeout(TERM_TO_KILL, process.ended())
+            .await
+            .is_err()
+        {
+            process.signal(Signal::KILL);
+            process.ended().await;
+        }
+        process.sweep();
+    }
+
+    fn update(&self, update: impl FnOnce(&mut Member)) {
+        self.daemon
+            .change(|world| world.saved.member(&self.member.id).map(update));
+    }
+
+    fn log(&self) -> std::path::PathBuf {
+        logs::file(&self.daemon.logs_folder(), &self.place, &self.member.id)
+    }
+}
+
+/// Why the watch over an instance ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Died,
+    Told,
+    NeverHealthy,
+}
+
+/// Counts passes and failures in a row.
+struct Health {
+    was_healthy: bool,
+    passes: u32,
+    failures: u32,
+}
+
+/// What a check changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    Healthy,
+    Unhealthy,
+}
+
+impl Health {
+    fn new(was_healthy: bool) -> Self {
+        Self {
+            was_healthy,
+            passes: 0,
+            failures: 0,
+        }
+    }
+
+    fn see(&mut self, verdict: Verdict, check: &HealthCheck) -> Change {
+        if verdict == Verdict::Pass {
+            (self.passes, self.failures) = (self.passes.saturating_add(1), 0);
+            if !self.was_healthy && self.passes >= check.healthy_threshold.max(1) {
+                self.was_healthy = true;
+                return Change::Healthy;
+            }
+        } else {
+            (self.passes, self.failures) = (0, self.failures.saturating_add(1));
+            if self.was_healthy && self.failures >= check.unhealthy_threshold.max(1) {
+                return Change::Unhealthy;
+            }
+        }
+        Change::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
+        use Verdict::{Fail, Pass, Refused};
+        let check = HealthCheck {
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+            ..HealthCheck::default()
+        };
+        let mut health = Health::new(false);
+        let verdicts = [
+            Refused, Pass, Fail, Pass, Pass, Fail, Fail, Pass, Fail, Fail, Fail,
+        ];
+        let changes = verdicts.map(|verdict| health.see(verdict, &check));
+        let mut expected = [Change::None; 11];
+        expected[4] = Change::Healthy;
+        expected[10] = Change::Unhealthy;
+        assert_eq!(changes, expected);
+    }
+}

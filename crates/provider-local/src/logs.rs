@@ -1,0 +1,181 @@
+//! The output of instances: one file each, bounded, readable while it is written.
+//!
+//! Instances write straight into their file, so that nothing is lost while the daemon is away; a file
+//! that grew too large is copied aside and emptied under the instance's feet.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use domain::observation::InstanceId;
+
+/// A file is put aside when it is larger, in bytes.
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Files put aside and kept, for each instance.
+const KEPT: u32 = 2;
+/// Files kept in the folder of one server group, instances that are gone included.
+const FILES_MAX: usize = 60;
+/// Between two looks at the sizes.
+const LOOK: Duration = Duration::from_secs(2);
+/// Most that is read of the end of a file to find its last lines, in bytes.
+const TAIL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The file of one instance.
+#[must_use]
+pub fn file(logs: &Path, place: &str, id: &InstanceId) -> PathBuf {
+    logs.join(place).join(format!("{id}.log"))
+}
+
+/// Adds a line of our own to the log of an instance.
+pub fn note(path: &Path, text: &str) {
+    let write = || -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        writeln!(file, "{text}")
+    };
+    if let Err(error) = write() {
+        tracing::warn!(path = %path.display(), %error, "cannot write to a log");
+    }
+}
+
+/// Keeps every log small, for as long as it is polled.
+pub async fn rotate_for_ever(logs: PathBuf) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let logs = logs.clone();
+        let rotated = tokio::task::spawn_blocking(move || rotate_all(&logs)).await;
+        if let Ok(Err(error)) = rotated {
+            tracing::warn!(%error, "cannot rotate logs");
+        }
+    }
+}
+
+fn rotate_all(logs: &Path) -> io::Result<()> {
+    for place in fs::read_dir(logs)?.flatten() {
+        let mut files = Vec::new();
+        for file in fs::read_dir(place.path())?.flatten() {
+            let data = file.metadata()?;
+            if file.path().extension().is_some_and(|end| end == "log")
+                && data.len() > FILE_BYTES_MAX
+            {
+                rotate(&file.path())?;
+            }
+            files.push((data.modified()?, file.path()));
+        }
+        files.sort();
+        let surplus = files.len().saturating_sub(FILES_MAX);
+        for (_, path) in files.into_iter().take(surplus) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `x.log.1` becomes `x.log.2`, and so on; `x.log` is copied to `x.log.1` and emptied.
+fn rotate(path: &Path) -> io::Result<()> {
+    let aside = |n: u32| PathBuf::from(format!("{}.{n}", path.display()));
+    for n in (1..KEPT).rev() {
+        if aside(n).exists() {
+            fs::rename(aside(n), aside(n + 1))?;
+        }
+    }
+    fs::copy(path, aside(1))?;
+    OpenOptions::new().write(true).open(path)?.set_len(0)
+}
+
+/// Reads on in a log from where it stopped last time.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    offset: u64,
+}
+
+impl Reader {
+    /// Begins `lines` lines before the end.
+    #[must_use]
+    pub fn tail(path: PathBuf, lines: usize) -> Self {
+        let offset = tail_offset(&path, lines).unwrap_or(0);
+        Self { path, offset }
+    }
+
+    /// Whole lines that are new, at most a megabyte at a time. A file that was emptied meanwhile is
+    /// read from its beginning.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        if file.metadata()?.len() < self.offset {
+            self.offset = 0;
+        }
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
+        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            None if bytes.len() as u64 == TAIL_BYTES_MAX => bytes.len(),
+            None => 0,
+        };
+        bytes.truncate(whole);
+        self.offset += whole as u64;
+        Ok(bytes)
+    }
+}
+
+fn tail_offset(path: &Path, lines: usize) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(TAIL_BYTES_MAX);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
+    let ends = bytes
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'\n');
+    let start = ends.map(|(at, _)| at + 1).nth(lines).unwrap_or(0);
+    Ok(from + start as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_come_first_and_then_what_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("i-1.log");
+        fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let mut reader = Reader::tail(path.clone(), 2);
+        assert_eq!(reader.read().unwrap(), b"two\nthree\n");
+        assert_eq!(reader.read().unwrap(), b"");
+        note(&path, "four");
+        assert_eq!(reader.read().unwrap(), b"four\n");
+    }
+
+    #[test]
+    fn a_large_log_is_put_aside_and_the_reader_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("cart.live");
+        fs::create_dir(&place).unwrap();
+        let path = place.join("i-1.log");
+        let line = "x".repeat(1023) + "\n";
+        fs::write(&path, line.repeat(5 * 1024)).unwrap();
+        let mut reader = Reader::tail(path.clone(), 1);
+        assert_eq!(reader.read().unwrap().len(), 1024);
+        rotate_all(folder.path()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(
+            fs::metadata(place.join("i-1.log.1")).unwrap().len(),
+            5 * 1024 * 1024
+        );
+        note(&path, "after");
+        assert_eq!(reader.read().unwrap(), b"after\n");
+    }
+}

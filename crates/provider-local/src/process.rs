@@ -1,0 +1,251 @@
+//! Real processes: started in a group of their own, recognised after a restart, ended for sure.
+//!
+//! Invariant: a signal goes only to a process whose number *and* start time are the recorded ones;
+//! and, the moment after it ended, to what is left of its group.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use tokio::{
+    io::unix::AsyncFd,
+    process::{Child, Command},
+};
+
+use crate::group::ProcessId;
+
+/// Tells our instances from other processes, in their environment.
+pub const MARK: &str = "POINTSMAN_INSTANCE";
+
+/// What of our own environment instances inherit; everything else they get is said by name.
+const INHERITED: &[&str] = &[
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME",
+];
+
+/// How to start an instance.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The command of the `Procfile`.
+    pub command: &'a str,
+    /// The unpacked release.
+    pub folder: &'a Path,
+    /// Where its output goes.
+    pub log: &'a Path,
+    /// Its environment, beside what is inherited.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A running process, ours or adopted.
+#[derive(Debug)]
+pub struct Process {
+    /// Which.
+    pub id: ProcessId,
+    handle: Handle,
+}
+
+#[derive(Debug)]
+enum Handle {
+    Child(Box<Child>),
+    Adopted(AsyncFd<OwnedFd>),
+}
+
+impl Process {
+    /// Starts an instance: its own process group, no input, output appended to its log.
+    ///
+    /// # Errors
+    /// When the log cannot be opened or the shell cannot be started.
+    pub fn start(start: &Start<'_>) -> io::Result<Self> {
+        let log = open_log(start.log)?;
+        let inherited = INHERITED
+            .iter()
+            .filter_map(|key| Some((*key, std::env::var_os(key)?)));
+        let child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(format!("exec {}", start.command))
+            .current_dir(start.folder)
+            .env_clear()
+            .envs(inherited)
+            .envs(&start.variables)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
+        // A child that ended already is a zombie until it is waited for: its number is still its own.
+        let started_ticks = started_ticks(pid)?;
+        let handle = Handle::Child(Box::new(child));
+        Ok(Self {
+            id: ProcessId { pid, started_ticks },
+            handle,
+        })
+    }
+
+    /// Takes a process up again that was started by an earlier run of this program.
+    ///
+    /// # Errors
+    /// When it is gone, or its number belongs to another process now.
+    pub fn adopt(id: ProcessId) -> io::Result<Self> {
+        let pid = number(id)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        // Looked at after the descriptor is open: it cannot become another process any more.
+        if started_ticks(id.pid)? != id.started_ticks {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "another process has its number",
+            ));
+        }
+        #[expect(
+            deprecated,
+            reason = "an OwnedFd stays open for as long as it is registered"
+        )]
+        let pidfd = AsyncFd::new(pidfd)?;
+        Ok(Self {
+            id,
+            handle: Handle::Adopted(pidfd),
+        })
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) {
+        match &mut self.handle {
+            Handle::Child(child) => drop(child.wait().await),
+            Handle::Adopted(pidfd) => drop(pidfd.readable().await),
+        }
+    }
+
+    /// Sends a signal to its process group, if it is still the same process.
+    pub fn signal(&self, signal: Signal) {
+        let same = started_ticks(self.id.pid).is_ok_and(|ticks| ticks == self.id.started_ticks);
+        if let (true, Ok(pid)) = (same, number(self.id)) {
+            // The group may be gone by now; then there is nothing left to end.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+
+impl Process {
+    /// Ends the children that it left behind. To be called right after it ended: a group keeps its
+    /// number for as long as it has members, so nobody else can have it yet.
+    pub fn sweep(&self) {
+        if let Ok(group) = number(self.id) {
+            // Usually there is nobody left.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+fn number(id: ProcessId) -> io::Result<Pid> {
+    Pid::from_raw(id.pid).ok_or_else(|| io::Error::other("0 is no process"))
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// When a process was started, in clock ticks after boot: `/proc/PID/stat`, field 22. The second
+/// field may hold spaces and brackets, so counting begins after the last bracket.
+fn started_ticks(pid: i32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
+    after_name
+        .and_then(|rest| rest.split_whitespace().nth(19))
+        .and_then(|ticks| ticks.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat has another form than expected")))
+}
+
+/// Finds processes by the mark in their environment: those that were started by an earlier run which
+/// died before it could write their numbers down. Keys are the marks.
+#[must_use]
+pub fn marked() -> BTreeMap<String, ProcessId> {
+    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+    folders
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let environ = fs::read(entry.path().join("environ")).ok()?;
+            let prefix = format!("{MARK}=");
+            let mark = environ
+                .split(|byte| *byte == 0)
+                .find_map(|line| line.strip_prefix(prefix.as_bytes()))?;
+            let mark = String::from_utf8(mark.to_vec()).ok()?;
+            Some((
+                mark,
+                ProcessId {
+                    pid,
+                    started_ticks: started_ticks(pid).ok()?,
+                },
+            ))
+        })
+        .fold(
+            BTreeMap::new(),
+            |mut oldest: BTreeMap<String, ProcessId>, (mark, id)| {
+                // An instance may have children of its own: the oldest is the one that we started.
+                let kept = oldest.entry(mark).or_insert(id);
+                if (id.started_ticks, id.pid) < (kept.started_ticks, kept.pid) {
+                    *kept = id;
+                }
+                oldest
+            },
+        )
+}
+
+/// The command of the `web` line of a release's `Procfile`.
+///
+/// # Errors
+/// When there is no `Procfile`, or no such line in it: says so for people.
+pub fn web_command(folder: &Path) -> io::Result<String> {
+    let path: PathBuf = folder.join("Procfile");
+    let text = fs::read_to_string(&path).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("the release has no Procfile: {error}"),
+        )
+    })?;
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("web:"));
+    let command = line
+        .map(|command| command.trim().to_owned())
+        .filter(|c| !c.is_empty());
+    command
+        .ok_or_else(|| io::Error::other("the Procfile of the release has no line `web: COMMAND`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_adopted_only_with_its_own_start_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let variables = BTreeMap::from([(MARK.to_owned(), "i-test".to_owned())]);
+        let start = Start {
+            command: "sleep 60",
+            folder: folder.path(),
+            log: &log,
+            variables,
+        };
+        let mut process = Process::start(&start).unwrap();
+        let wrong = ProcessId {
+            started_ticks: process.id.started_ticks + 1,
+            ..process.id
+        };
+        assert!(Process::adopt(wrong).is_err());
+        assert_eq!(marked().get("i-test"), Some(&process.id));
+        let adopted = Process::adopt(process.id).unwrap();
+        adopted.signal(Signal::KILL);
+        process.ended().await;
+        assert!(Process::adopt(process.id).is_err());
+    }
+}

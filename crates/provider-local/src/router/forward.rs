@@ -1,0 +1,252 @@
+//! One request from a user: find its route, choose an instance, pass it on, pass the answer back.
+//!
+//! A request is sent again only when that is safe: nothing of it was sent (the connection could not
+//! be made), or it is a GET, HEAD or OPTIONS without body and the instance had closed an idle
+//! connection just when we used it (RFC 9112, section 9.3.1); then once, on a fresh connection.
+//!
+//! Invariant: at most [`TRIED_MAX`] instances are tried, and none twice after it refused.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    answer::Refusal,
+    body::RouterBody,
+    client::{Busy, Client},
+    exchange::{Exchange, Fault, Outgoing, Sending},
+    host::{Key, host_of},
+    request_head::{self, Wording},
+    table::{Backend, Lease, Pick},
+    tunnel::Tunnel,
+    upstream::Upstream,
+    wire::Head,
+};
+
+/// How many instances are tried for one request.
+const TRIED_MAX: usize = 3;
+/// While every instance drains, a newer table is on its way: how long it is waited for, and how
+/// often it is looked for.
+const TABLE_WAIT: Duration = Duration::from_secs(1);
+const TABLE_LOOK: Duration = Duration::from_millis(2);
+/// A request that must not be repeated takes only a connection that was idle for less than this.
+/// The shortest usual keep-alive time of servers is 2 s (gunicorn).
+const UNREPEATABLE_IDLE_MAX: Duration = Duration::from_secs(1);
+
+/// Answers one request. Never fails: what goes wrong becomes an answer.
+pub(super) async fn answer(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<RouterBody>, Infallible> {
+    let busy = Busy::new(&client);
+    let response = forward(&client, request)
+        .await
+        .unwrap_or_else(Refusal::into_response);
+    Ok(response.map(|body| body.busy(busy)))
+}
+
+async fn forward(
+    client: &Arc<Client>,
+    mut request: Request<Incoming>,
+) -> Result<Response<RouterBody>, Refusal> {
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::NotImplemented("CONNECT"));
+    }
+    let upgrade = request
+        .extensions_mut()
+        .remove::<hyper::upgrade::OnUpgrade>();
+    let (head, body) = request.into_parts();
+    let host = host_of(&head).map_err(Refusal::BadRequest)?;
+    let outgoing = request_head::outgoing(&head, &body);
+    let has_body = !matches!(outgoing, Outgoing::Nothing | Outgoing::Length(0));
+    let upgrade = upgrade.filter(|_| !has_body && request_head::asks_for_websocket(&head));
+    let wording = Wording {
+        host,
+        peer: &client.peer,
+        outgoing,
+        websocket: upgrade.is_some(),
+        expects_continue: has_body && request_head::expects_continue(&head),
+    };
+    let attempt = Attempt {
+        client,
+        head: &head,
+        wording,
+        body: has_body.then_some(body),
+    };
+    let (answer, exchange) = attempt.run().await?;
+    respond(client, answer, exchange, upgrade)
+}
+
+/// A request and all that is needed to send it.
+struct Attempt<'a> {
+    client: &'a Arc<Client>,
+    head: &'a request::Parts,
+    wording: Wording<'a>,
+    body: Option<Incoming>,
+}
+
+impl Attempt<'_> {
+    /// Sends the request until an instance answers.
+    async fn run(mut self) -> Result<(Head, Exchange), Refusal> {
+        let worker = &self.client.worker;
+        let limits = worker.limits();
+        let (mut lease, mut upstream) = self.reach().await?;
+        let repeatable = self.body.is_none()
+            && matches!(
+                self.head.method,
+                Method::GET | Method::HEAD | Method::OPTIONS
+            );
+        request_head::write(&mut upstream.output, self.head, &self.wording);
+        loop {
+            let sending = Sending {
+                body: self.body.take(),
+                outgoing: self.wording.outgoing,
+                expects_continue: self.wording.expects_continue,
+                to_head: self.head.method == Method::HEAD,
+            };
+            let mut exchange = Exchange::new(upstream, lease, Arc::clone(&worker.pool), sending);
+            let fault = match exchange.head(limits.first_byte_timeout).await {
+                Ok(head) => return Ok((head, exchange)),
+                Err(fault) => fault,
+            };
+            if !(repeatable && exchange.was_reused() && matches!(fault, Fault::Unanswered)) {
+                return Err(refusal(&fault, exchange.into_retry().0.backend()));
+            }
+            let output;
+            (lease, output) = exchange.into_retry();
+            (lease, upstream) = self.reach_afresh(lease).await?;
+            upstream.output = output;
+        }
+    }
+
+    /// An instance and a connection to it, idle or new.
+    async fn reach(&self) -> Result<(Lease, Box<Upstream>), Refusal> {
+        let worker = &self.client.worker;
+        let limits = worker.limits();
+        let age_max = match (self.body.is_none(), &self.head.method) {
+            (true, &Method::GET | &Method::HEAD | &Method::OPTIONS) => limits.upstream_idle_timeout,
+            _ => UNREPEATABLE_IDLE_MAX.min(limits.upstream_idle_timeout),
+        };
+        let lease = self.choose(&[], None).await?;
+        match worker.pool.take(lease.backend(), age_max) {
+            Some(upstream) => Ok((lease, upstream)),
+            None => self.reach_afresh(lease).await,
+        }
+    }
+
+    /// A new connection to the instance of `lease`, or to another one when it cannot be had.
+    async fn reach_afresh(&self, mut lease: Lease) -> Result<(Lease, Box<Upstream>), Refusal> {
+        let limits = self.client.worker.limits();
+        let mut tried = Vec::new();
+        loop {
+            let backend = Arc::clone(lease.backend());
+            let error = match Upstream::connect(&backend, limits.connect_timeout).await {
+                Ok(upstream) => return Ok((lease, upstream)),
+                Err(error) => error,
+            };
+            tracing::debug!(instance.id = %backend.id(), "could not connect to an instance: {error}");
+            drop(lease);
+            let refusal = unreachable(&backend, &error);
+            tried.push(backend);
+            if tried.len() == TRIED_MAX {
+                return Err(refusal);
+            }
+            lease = self.choose(&tried, Some(refusal)).await?;
+        }
+    }
+
+    /// Chooses an instance that was not `tried` and counts the request in. When there is none the
+    /// answer is `otherwise`, or that there is no healthy instance.
+    async fn choose(
+        &self,
+        tried: &[Arc<Backend>],
+        otherwise: Option<Refusal>,
+    ) -> Result<Lease, Refusal> {
+        let (worker, host) = (&self.client.worker, self.wording.host);
+        let unknown = || Refusal::UnknownHost(host.to_owned());
+        let key = Key::of(host).ok_or_else(unknown)?;
+        let mut until = None;
+        loop {
+            {
+                // Always the newest table: the one before may list only instances that drain.
+                let published = worker.table();
+                let route = published
+                    .table
+                    .hosts
+                    .get(key.as_str())
+                    .ok_or_else(unknown)?;
+                match route.pick(worker.random(), worker.turn(), tried) {
+                    Pick::Backend(backend) => {
+                        if let Some(lease) = backend.lease() {
+                            return Ok(lease);
+                        }
+                    }
+                    Pick::Draining => {}
+                    Pick::Nobody => {
+                        return Err(
+                            otherwise.unwrap_or_else(|| Refusal::NoInstance(host.to_owned()))
+                        );
+                    }
+                }
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + TABLE_WAIT);
+            if Instant::now() >= until {
+                return Err(otherwise.unwrap_or_else(|| Refusal::NoInstance(host.to_owned())));
+            }
+            sleep(TABLE_LOOK).await;
+        }
+    }
+}
+
+/// Why no connection could be made.
+fn unreachable(backend: &Backend, error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Refusal::GatewayTimeout(format!(
+            "instance {} did not accept a connection in time",
+            backend.id()
+        )),
+        kind => Refusal::BadGateway(format!(
+            "could not connect to instance {}: {kind}",
+            backend.id()
+        )),
+    }
+}
+
+/// What the user is told when an exchange broke off.
+fn refusal(fault: &Fault, backend: &Backend) -> Refusal {
+    let why = format!("instance {}: {fault}", backend.id());
+    match fault {
+        Fault::Silent => Refusal::GatewayTimeout(why),
+        Fault::Stalled => Refusal::RequestTimeout,
+        Fault::Broken(_) | Fault::WrongLength => Refusal::BadRequest("its body broke off"),
+        Fault::Unanswered | Fault::Truncated | Fault::Faulty(_) => Refusal::BadGateway(why),
+    }
+}
+
+/// Passes an instance's answer on.
+fn respond(
+    client: &Arc<Client>,
+    head: Head,
+    exchange: Exchange,
+    upgrade: Option<hyper::upgrade::OnUpgrade>,
+) -> Result<Response<RouterBody>, Refusal> {
+    let mut response = Response::new(RouterBody::empty());
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        *response.body_mut() = RouterBody::from_instance(exchange.into_answer());
+        return Ok(response);
+    }
+    let Some(upgrade) = upgrade.filter(|_| head.websocket) else {
+        return Err(Refusal::BadGateway(
+            "it switched to a protocol nobody asked for".to_owned(),
+        ));
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    Tunnel::new(Busy::new(client), exchange).spawn(upgrade);
+    Ok(response)
+}

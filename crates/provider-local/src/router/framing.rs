@@ -1,0 +1,250 @@
+//! Where the body of an instance's answer ends: by length, by chunks, by the end of the connection
+//! (RFC 9112, sections 6 and 7).
+//!
+//! Pure: it works on a buffer and asks for more.
+//!
+//! Invariant: a chunk whose size is in doubt ends the answer with a fault, never with a guess.
+//! Invariant: no line and no block of trailers makes the buffer grow beyond its limit.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::wire::{HEAD_LEN_MAX, HEADERS_MAX, WireFault, is_trailer};
+
+/// Longest line with the size of a chunk, in bytes, extensions included.
+const CHUNK_LINE_LEN_MAX: usize = 256;
+
+/// How the end of an answer's body is found, and how far we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// This many bytes are missing.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunk),
+    /// It ends when the instance closes the connection.
+    UntilClose,
+}
+
+/// Where in a chunked body we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// Before the line with a size.
+    Size,
+    /// This many bytes of the chunk are missing.
+    Data(u64),
+    /// Before the line end that follows a chunk.
+    DataEnd,
+    /// Before the trailers.
+    Trailers,
+    /// After the end.
+    Ended,
+}
+
+/// The next piece of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    /// The body is complete.
+    End,
+    /// The buffer holds too little.
+    More,
+}
+
+impl Framing {
+    /// Nothing more belongs to the answer.
+    pub(super) fn has_ended(self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Ended))
+    }
+
+    /// How many bytes of body are missing, when that is known.
+    pub(super) fn missing(self) -> Option<u64> {
+        match self {
+            Self::Length(missing) => Some(missing),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Takes the next piece from the front of `input`.
+    pub(super) fn take_piece(&mut self, input: &mut BytesMut) -> Result<Piece, WireFault> {
+        match self {
+            Self::Length(0) => Ok(Piece::End),
+            Self::Length(missing) => Ok(take_data(input, missing)),
+            Self::Chunked(chunk) => chunk.take_piece(input),
+            Self::UntilClose if input.is_empty() => Ok(Piece::More),
+            Self::UntilClose => Ok(Piece::Data(input.split().freeze())),
+        }
+    }
+}
+
+/// Takes as much of `missing` bytes as `input` holds.
+fn take_data(input: &mut BytesMut, missing: &mut u64) -> Piece {
+    if input.is_empty() {
+        return Piece::More;
+    }
+    let len = input
+        .len()
+        .min(usize::try_from(*missing).unwrap_or(usize::MAX));
+    *missing -= len as u64;
+    Piece::Data(input.split_to(len).freeze())
+}
+
+impl Chunk {
+    fn take_piece(&mut self, input: &mut BytesMut) -> Result<Piece, WireFault> {
+        loop {
+            match self {
+                Self::Size => match take_size(input)? {
+                    None => return Ok(Piece::More),
+                    Some(0) => *self = Self::Trailers,
+                    Some(size) => *self = Self::Data(size),
+                },
+                Self::Data(0) => *self = Self::DataEnd,
+                Self::Data(missing) => return Ok(take_data(input, missing)),
+                Self::DataEnd => match input.get(..2) {
+                    None => return Ok(Piece::More),
+                    Some(b"\r\n") => {
+                        input.advance(2);
+                        *self = Self::Size;
+                    }
+                    Some(_) => return Err(WireFault("a chunk is longer than its size")),
+                },
+                Self::Trailers => {
+                    let Some(trailers) = take_trailers(input)? else {
+                        return Ok(Piece::More);
+                    };
+                    *self = Self::Ended;
+                    if !trailers.is_empty() {
+                        return Ok(Piece::Trailers(trailers));
+                    }
+                }
+                Self::Ended => return Ok(Piece::End),
+            }
+        }
+    }
+}
+
+/// Takes a line with the size of a chunk.
+fn take_size(input: &mut BytesMut) -> Result<Option<u64>, WireFault> {
+    const FAULT: WireFault = WireFault("the size of a chunk is not a hexadecimal number");
+    let line = &input[..input.len().min(CHUNK_LINE_LEN_MAX)];
+    let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
+        return if line.len() < CHUNK_LINE_LEN_MAX {
+            Ok(None)
+        } else {
+            Err(FAULT)
+        };
+    };
+    let digits = line[..end]
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    let digits = digits.trim_ascii_end();
+    if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(FAULT);
+    }
+    let digits = str::from_utf8(digits).map_err(|_| FAULT)?;
+    let size = u64::from_str_radix(digits, 16).map_err(|_| FAULT)?;
+    input.advance(end + 2);
+    Ok(Some(size))
+}
+
+/// Takes the trailers and the empty line after them.
+fn take_trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, WireFault> {
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let (len, fields) = match httparse::parse_headers(input, &mut fields) {
+        Ok(httparse::Status::Complete(done)) => done,
+        Ok(httparse::Status::Partial) if input.len() < HEAD_LEN_MAX => return Ok(None),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(WireFault("its trailers are faulty")),
+    };
+    let mut trailers = HeaderMap::new();
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_bytes(field.value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(WireFault("its trailers are faulty"));
+        };
+        if is_trailer(&name) {
+            trailers.append(name, value);
+        }
+    }
+    input.advance(len);
+    Ok(Some(trailers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::wire::take_head, *};
+
+    /// Feeds `text` in steps of `step` bytes; gives the data and the trailers.
+    fn chunks(text: &str, step: usize) -> Result<Option<(String, HeaderMap)>, WireFault> {
+        let (mut input, mut framing) = (BytesMut::new(), Framing::Chunked(Chunk::Size));
+        let (mut data, mut trailers) = (String::new(), HeaderMap::new());
+        let mut source = text.as_bytes().chunks(step);
+        loop {
+            match framing.take_piece(&mut input)? {
+                Piece::Data(bytes) => data.push_str(&String::from_utf8_lossy(&bytes)),
+                Piece::Trailers(map) => trailers = map,
+                Piece::End => return Ok(Some((data, trailers))),
+                Piece::More => match source.next() {
+                    Some(bytes) => input.extend_from_slice(bytes),
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_are_read_however_they_are_cut() {
+        let text = "5;ext=1\r\nhello\r\n1 \r\n!\r\n00\r\nx-sum: 6\r\ncontent-length: 9\r\n\r\n";
+        for step in 1..=text.len() {
+            let (data, trailers) = chunks(text, step).expect("good").expect("complete");
+            assert_eq!(data, "hello!");
+            assert_eq!(trailers.len(), 1, "fields that frame are dropped");
+            assert_eq!(trailers["x-sum"], "6");
+        }
+        assert!(chunks(&text[..text.len() - 1], 9).expect("good").is_none());
+    }
+
+    #[test]
+    fn faulty_chunks_are_refused() {
+        for text in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "0x5\r\n",
+            "5\r\nhello!\r\n",
+            "5\nhello\r\n0\r\n\r\n",
+            "1000000000000000\r\n",
+            &"1".repeat(300),
+            "0\r\nbad name: 1\r\n\r\n",
+        ] {
+            let read = chunks(text, 400);
+            assert!(!matches!(read, Ok(Some(_))), "{text:?} gave {read:?}");
+        }
+        assert!(chunks(&"1".repeat(300), 400).is_err(), "a line has a limit");
+    }
+
+    /// Whatever a byte of an answer is turned into, reading it neither panics nor goes on for ever.
+    #[test]
+    fn no_byte_brings_the_reader_down() {
+        let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx:\r\nconnection: a, b\r\n\r\n\
+                    5;e\r\nhello\r\nb\r\nhello world\r\n0\r\nx-sum: 6\r\n\r\n";
+        for at in 0..text.len() {
+            for byte in [
+                0, b'\t', b'\n', b'\r', b' ', b',', b'0', b':', b';', b'f', 127, 255,
+            ] {
+                let mut input = BytesMut::from(text);
+                input[at] = byte;
+                let Ok(Some(mut head)) = take_head(&mut input, false) else {
+                    continue;
+                };
+                let most = input.len() + 3;
+                let pieces = std::iter::repeat_with(|| head.framing.take_piece(&mut input));
+                let read = pieces
+                    .take(most)
+                    .take_while(|piece| matches!(piece, Ok(Piece::Data(_) | Piece::Trailers(_))));
+                assert!(read.count() < most, "byte {at} as {byte}");
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Connections to instances, and the idle ones that wait for the next request.
+//!
+//! Nothing polls an idle connection: the kernel's news reach tokio's reactor, and [`Pool::take`]
+//! looks there, without a system call, before it hands a connection out.
+//!
+//! Invariant: an idle connection holds no request, no unread byte and no large buffer.
+//! Invariant: every pool is bounded in number and in time.
+
+use std::{
+    collections::HashMap,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::{
+    io::AsyncWrite,
+    net::TcpStream,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::table::Backend;
+
+/// Idle connections per instance and thread.
+const IDLE_PER_BACKEND_MAX: usize = 64;
+/// Idle connections per thread.
+const IDLE_MAX: usize = 1024;
+/// An idle connection keeps no buffer that is larger than this, in bytes.
+const IDLE_BUFFER_MAX: usize = 16 * 1024;
+/// The first read of an answer asks for this many bytes.
+pub(super) const READ_LEN_MIN: usize = 8 * 1024;
+
+/// A connection to an instance, with the buffers of the request that uses it.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) stream: TcpStream,
+    /// Bytes read and not yet understood.
+    pub(super) input: BytesMut,
+    /// Bytes to be sent before `data`: the request's head or the frame of a chunk.
+    pub(super) output: Vec<u8>,
+    /// How much of `output` is sent.
+    pub(super) sent: usize,
+    /// A piece of the request's body to be sent after `output`.
+    pub(super) data: Bytes,
+    /// What is to be sent after `data`: the line end of a chunk.
+    pub(super) tail: &'static [u8],
+    /// How long we wait for the instance. Kept, because to reset a timer is cheaper than to make one.
+    pub(super) patience: Pin<Box<Sleep>>,
+    /// How much the next read asks for, in bytes.
+    pub(super) read_len: usize,
+    /// It has served a request before.
+    pub(super) reused: bool,
+    /// When its last request began. Idle time counts from here: one look at the clock less per
+    /// request, and what errs, errs to the safe side.
+    pub(super) used_at: Instant,
+}
+
+impl Upstream {
+    /// Connects to `backend`.
+    ///
+    /// # Errors
+    /// What the kernel says, or `TimedOut` after `timeout`.
+    pub(super) async fn connect(backend: &Backend, timeout: Duration) -> io::Result<Box<Self>> {
+        let stream = tokio::time::timeout(timeout, TcpStream::connect(backend.address())).await??;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(Self {
+            stream,
+            input: BytesMut::new(),
+            output: Vec::with_capacity(1024),
+            sent: 0,
+            data: Bytes::new(),
+            tail: b"",
+            patience: Box::pin(sleep(timeout)),
+            read_len: READ_LEN_MIN,
+            reused: false,
+            used_at: Instant::now(),
+        }))
+    }
+
+    /// Neither closed by the instance nor spoken on while idle.
+    fn is_silent(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.stream.poll_read_ready(&mut context).is_pending() || {
+            // The reactor's mark may be a leftover of the last read; only a read tells.
+            let read = self.stream.try_read(&mut [0]);
+            read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        }
+    }
+
+    /// Nothing of a request waits to be sent.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.sent == self.output.len() && self.data.is_empty() && self.tail.is_empty()
+    }
+
+    /// Writes once what waits to be sent: output, data, tail.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let output = &self.output[self.sent..];
+        let stream = Pin::new(&mut self.stream);
+        if self.data.is_empty() && self.tail.is_empty() {
+            // The usual case, a request without body: cheaper than a vector of one.
+            return stream.poll_write(cx, output);
+        }
+        let parts = [
+            IoSlice::new(output),
+            IoSlice::new(&self.data),
+            IoSlice::new(self.tail),
+        ];
+        stream.poll_write_vectored(cx, &parts)
+    }
+
+    /// Takes note that `len` bytes of output, data and tail went out, in this order.
+    pub(super) fn advance(&mut self, len: usize) {
+        let of_output = len.min(self.output.len() - self.sent);
+        self.sent += of_output;
+        let of_data = (len - of_output).min(self.data.len());
+        self.data.advance(of_data);
+        self.tail = &self.tail[len - of_output - of_data..];
+    }
+
+    /// Forgets the last request.
+    fn rest(&mut self) {
+        self.output.clear();
+        self.sent = 0;
+        self.data = Bytes::new();
+        self.tail = b"";
+        self.reused = true;
+        self.read_len = READ_LEN_MIN;
+        if self.input.capacity() > IDLE_BUFFER_MAX {
+            self.input = BytesMut::new();
+        }
+        if self.output.capacity() > IDLE_BUFFER_MAX {
+            self.output = Vec::new();
+        }
+    }
+}
+
+/// The idle connections of one thread, by instance.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    idle: Mutex<Idle>,
+}
+
+/// An instance and the idle connections to it, the one used last at the end.
+type IdleOf = (Arc<Backend>, Vec<Box<Upstream>>);
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// Keyed by the address of the `Backend`, which stays alive as long as the entry.
+    backends: HashMap<usize, IdleOf>,
+    count: usize,
+}
+
+fn key(backend: &Arc<Backend>) -> usize {
+    Arc::as_ptr(backend) as usize
+}
+
+impl Pool {
+    /// The connection that was used last, if it is still good and was idle for less than `age_max`.
+    pub(super) fn take(&self, backend: &Arc<Backend>, age_max: Duration) -> Option<Box<Upstream>> {
+        let mut idle = self.lock();
+        let idle = &mut *idle;
+        let (_, connections) = idle.backends.get_mut(&key(backend))?;
+        let now = Instant::now();
+        while let Some(mut connection) = connections.pop() {
+            idle.count -= 1;
+            if connection.is_silent() && connection.used_at + age_max > now {
+                connection.used_at = now;
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later, unless its instance drains or there are enough.
+    pub(super) fn put(&self, backend: &Arc<Backend>, mut connection: Box<Upstream>) {
+        if backend.is_draining() {
+            return;
+        }
+        connection.rest();
+        let mut idle = self.lock();
+        let idle = &mut *idle;
+        let entry = idle.backends.entry(key(backend));
+        let (_, connections) = entry.or_insert_with(|| (Arc::clone(backend), Vec::new()));
+        if connections.len() < IDLE_PER_BACKEND_MAX && idle.count < IDLE_MAX {
+            connections.push(connection);
+            idle.count += 1;
+        }
+    }
+
+    /// Closes connections that were idle for `age_max`, that the instance closed, and those of
+    /// instances that drain or that the table of `generation` does not list.
+    pub(super) fn sweep(&self, generation: u64, age_max: Duration) {
+        let mut idle = self.lock();
+        let idle = &mut *idle;
+        for (backend, connections) in idle.backends.values_mut() {
+            if !backend.keeps_idle(generation) {
+                connections.clear();
+            }
+            connections.retain(|idle| idle.is_silent() && idle.used_at.elapsed() < age_max);
+        }
+        idle.backends
+            .retain(|_, (_, connections)| !connections.is_empty());
+        idle.count = idle
+            .backends
+            .values()
+            .map(|(_, connections)| connections.len())
+            .sum();
+    }
+
+    /// A panic elsewhere leaves the pool whole: no step of it is half done.
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

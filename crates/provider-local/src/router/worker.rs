@@ -1,0 +1,190 @@
+//! One thread of the router: its listener, its connections, its idle connections to instances.
+//!
+//! Invariant: nothing that happens per request is shared between threads, but the table (read) and
+//! the count of each instance.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore, futures::Notified, mpsc},
+    time::{sleep, timeout},
+};
+
+use super::{Limits, client::Client, table::Table, upstream::Pool};
+
+/// How often idle connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// Rest after `accept` failed, such as for want of file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// A table and its number; a later one has a higher number.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    pub(super) generation: u64,
+    pub(super) table: Table,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) published: ArcSwap<Published>,
+    pub(super) limits: Limits,
+    pub(super) connections: Arc<Semaphore>,
+}
+
+/// One thread's state.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Arc<Pool>,
+    random: AtomicU64,
+    turn: AtomicUsize,
+    is_closing: AtomicBool,
+    closing: Notify,
+    /// A new table was published.
+    swept: Notify,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            pool: Arc::default(),
+            random: AtomicU64::new(seed),
+            turn: AtomicUsize::new(0),
+            is_closing: AtomicBool::new(false),
+            closing: Notify::new(),
+            swept: Notify::new(),
+        })
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.shared.limits
+    }
+
+    /// The newest table.
+    pub(super) fn table(&self) -> Guard<Arc<Published>> {
+        self.shared.published.load()
+    }
+
+    /// The next pseudo-random number (SplitMix64, Steele et al. 2014). Good for shares, not for
+    /// secrets.
+    pub(super) fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = self.random.load(Ordering::Relaxed).wrapping_add(STEP);
+        self.random.store(state, Ordering::Relaxed);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Counts up, so that equals take turns.
+    pub(super) fn turn(&self) -> usize {
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
+        turn
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Ready once the thread closes.
+    pub(super) fn closing(&self) -> Notified<'_> {
+        self.closing.notified()
+    }
+
+    /// Ends the thread's work: no new connection, idle ones closed, requests in flight finished.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.closing.notify_waiters();
+    }
+
+    /// Has the idle connections of instances that are gone closed soon.
+    pub(super) fn table_changed(&self) {
+        self.swept.notify_one();
+    }
+
+    /// Accepts and serves until the thread closes, then for at most `deadline()` more.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        deadline: impl Fn() -> Duration,
+    ) {
+        let sweeper = tokio::spawn(Arc::clone(&self).sweep());
+        let (alive, mut all_gone) = mpsc::channel(1);
+        self.accept(&listener, &alive).await;
+        drop((listener, alive));
+        if timeout(deadline(), all_gone.recv()).await.is_err() {
+            tracing::warn!("the router stops with requests in flight: the deadline has passed");
+        }
+        sweeper.abort();
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            let _ = timeout(SWEEP_EVERY, self.swept.notified()).await;
+            let generation = self.table().generation;
+            self.pool
+                .sweep(generation, self.limits().upstream_idle_timeout);
+        }
+    }
+
+    /// Accepts until the thread closes, and then what the kernel has already queued.
+    async fn accept(self: &Arc<Self>, listener: &TcpListener, alive: &mpsc::Sender<()>) {
+        loop {
+            let permit = Arc::clone(&self.shared.connections).acquire_owned();
+            let permit = tokio::select! {
+                biased;
+                () = self.until_closing() => break,
+                permit = permit => permit.expect("the semaphore is never closed"),
+            };
+            let accepted = tokio::select! {
+                biased;
+                () = self.until_closing() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.spawn(stream, peer, permit, alive),
+                Err(error) => {
+                    tracing::warn!("the router could not accept a connection: {error}");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        while let Ok(permit) = Arc::clone(&self.shared.connections).try_acquire_owned() {
+            match timeout(Duration::ZERO, listener.accept()).await {
+                Ok(Ok((stream, peer))) => self.spawn(stream, peer, permit, alive),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+    }
+
+    async fn until_closing(&self) {
+        let closing = self.closing();
+        if !self.is_closing() {
+            closing.await;
+        }
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: tokio::sync::OwnedSemaphorePermit,
+        alive: &mpsc::Sender<()>,
+    ) {
+        let peer = peer.ip().to_canonical().to_string();
+        let client = Client::new(Arc::clone(self), peer, permit, alive.clone());
+        tokio::spawn(client.serve(stream));
+    }
+}

@@ -1,0 +1,305 @@
+//! A daemon in a temporary folder, with releases to run, and everything stopped in the end.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use domain::{
+    catalogue::ServerGroup,
+    effect::{Effect, Target, Token},
+    names::{DeploymentId, Place},
+    observation::{Sizes, Slice, SliceSeen, Weights},
+    release::{Digest, Launch, LaunchId},
+};
+use engine::{
+    ports::{Provider, ProviderError},
+    testing::contract::ProviderStage,
+};
+use flate2::{Compression, write::GzEncoder};
+use provider_local::client::{Launcher, LocalCloud};
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+pub struct Stage {
+    pub cloud: LocalCloud,
+    folder: tempfile::TempDir,
+    daemon: Child,
+    version: AtomicU64,
+    launches: BTreeMap<&'static str, Launch>,
+}
+
+impl Stage {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = folder.path().join("artifacts");
+        std::fs::create_dir(&artifacts).unwrap();
+        let state = folder.path().join("state");
+        let launches = [("1.0.0", ""), ("2.0.0", ""), ("3.0.0", "BROKEN=1 ")]
+            .map(|(version, broken)| (version, release(&artifacts, version, broken)));
+        let daemon = spawn_daemon(&state);
+        let mut stage = Self {
+            cloud: LocalCloud::new(&state, artifacts),
+            folder,
+            daemon,
+            version: AtomicU64::new(1000),
+            launches: launches.into(),
+        };
+        stage.wait_for_daemon().await;
+        stage
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub fn kill_daemon(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+
+    pub async fn start_daemon(&mut self) {
+        self.daemon = spawn_daemon(&self.state());
+        self.wait_for_daemon().await;
+    }
+
+    async fn wait_for_daemon(&mut self) {
+        for _ in 0..1000 {
+            if self.cloud.status().await.is_ok() {
+                return;
+            }
+            assert!(
+                self.daemon.try_wait().unwrap().is_none(),
+                "the daemon ended"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the daemon does not answer");
+    }
+
+    /// Starts a second daemon with the same folder, and returns what it says before it ends.
+    pub fn run_daemon_to_its_end(&self) -> String {
+        let output = daemon_command(&self.state())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    pub fn launcher(&self) -> Launcher {
+        Launcher {
+            program: example(),
+            state: self.state(),
+            router_port: Some(0),
+        }
+    }
+
+    pub fn place(&self) -> Place {
+        self.target().place
+    }
+
+    pub fn launch_one(&self) -> Launch {
+        self.launches["1.0.0"].clone()
+    }
+
+    pub fn broken_launch(&self) -> Launch {
+        self.launches["3.0.0"].clone()
+    }
+
+    pub async fn try_apply(&self, effect: Effect) -> Result<(), ProviderError> {
+        let version = self.version.fetch_add(1, Ordering::Relaxed);
+        let token = Token {
+            deployment: DeploymentId("test".to_owned()),
+            version,
+        };
+        self.cloud.apply(&self.target(), &effect, &token).await
+    }
+
+    pub async fn apply(&self, effect: Effect) {
+        self.try_apply(effect).await.unwrap();
+    }
+
+    pub async fn sizes(&self, desired: u32) {
+        let sizes = Sizes {
+            min: desired,
+            desired,
+            max: desired,
+        };
+        self.apply(Effect::SetSizes {
+            slice: Slice::Blue,
+            sizes,
+        })
+        .await;
+    }
+
+    /// Brings up so many instances of 1.0.0 and sends users to them.
+    pub async fn serve_one_zero(&self, many: u32) {
+        let launch = Some(self.launch_one());
+        self.apply(Effect::SetLaunch {
+            slice: Slice::Blue,
+            launch,
+        })
+        .await;
+        self.sizes(many).await;
+        self.apply(Effect::SetWeights {
+            weights: Weights::from([(Slice::Blue, 100)]),
+        })
+        .await;
+        self.until("all are healthy", |slice| slice.healthy() == many)
+            .await;
+    }
+
+    pub async fn look(&self) -> SliceSeen {
+        self.cloud
+            .observe(&self.target())
+            .await
+            .unwrap()
+            .slice(Slice::Blue)
+    }
+
+    pub async fn until(&self, what: &str, right: impl Fn(&SliceSeen) -> bool) {
+        for _ in 0..1000 {
+            if right(&self.look().await) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{what}: not seen in time: {:#?}", self.look().await);
+    }
+
+    /// The processes of all instances, as the state file names them.
+    pub async fn pids(&self) -> Vec<i32> {
+        let state = tokio::fs::read(self.state().join("state.json"))
+            .await
+            .unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
+        let pid = |member: &serde_json::Value| member["process"]["pid"].as_i64();
+        let members = members.as_array().into_iter().flatten();
+        members
+            .filter_map(pid)
+            .map(|pid| i32::try_from(pid).unwrap())
+            .collect()
+    }
+
+    /// One request through the router on a connection of its own.
+    pub async fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let port = self.cloud.status().await.unwrap().router_port;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: cart.live.localhost:{port}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Ok((status.unwrap_or(0), answer))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.daemon.kill().ok();
+        self.daemon.wait().ok();
+        let state = std::fs::read(self.state().join("state.json")).unwrap_or_default();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
+        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
+        for member in members.as_array().into_iter().flatten() {
+            let pid = member["process"]["pid"]
+                .as_i64()
+                .and_then(|pid| i32::try_from(pid).ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            }
+        }
+    }
+}
+
+impl ProviderStage for Stage {
+    fn target(&self) -> Target {
+        let group: ServerGroup = serde_json::from_str(
+            r#"{"service":"cart","environment":"live","size":2,"zones":["a","b"],"drain_seconds":3,
+                "health":{"interval_ms":50,"timeout_ms":1000,"healthy_threshold":2}}"#,
+        )
+        .unwrap();
+        Target {
+            place: group.place(),
+            group,
+        }
+    }
+    fn launches(&self) -> [Launch; 2] {
+        [
+            self.launches["1.0.0"].clone(),
+            self.launches["2.0.0"].clone(),
+        ]
+    }
+    async fn moment(&self) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fn patience(&self) -> u32 {
+        1000
+    }
+}
+
+/// Whether all of these processes run.
+pub fn pids_alive(pids: &[i32]) -> bool {
+    pids.iter().all(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    })
+}
+
+/// The example program that is both daemon and service; `cargo test` builds it beside the tests.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/cloud")
+}
+
+fn daemon_command(state: &Path) -> Command {
+    let mut command = Command::new(example());
+    command
+        .args(["local", "--router-port", "0", "--state-dir"])
+        .arg(state);
+    command
+}
+
+fn spawn_daemon(state: &Path) -> Child {
+    daemon_command(state).spawn().unwrap()
+}
+
+/// Packs a release that runs the example, and puts it where the client looks.
+fn release(artifacts: &Path, version: &str, broken: &str) -> Launch {
+    let procfile = format!(
+        "# {version}\nweb: env {broken}{} serve\n",
+        example().display()
+    );
+    let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(procfile.len() as u64);
+    header.set_mode(0o644);
+    builder
+        .append_data(&mut header, "Procfile", procfile.as_bytes())
+        .unwrap();
+    let packed = builder.into_inner().unwrap().finish().unwrap();
+    let digest = Digest::from_bytes(Sha256::digest(&packed).into());
+    std::fs::write(artifacts.join(digest.as_str()), packed).unwrap();
+    let id = LaunchId(format!("launch-{version}"));
+    Launch {
+        id,
+        version: version.parse().unwrap(),
+        digest,
+    }
+}

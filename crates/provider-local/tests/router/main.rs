@@ -1,0 +1,7 @@
+//! The router against real sockets: what passes, what is refused, and that nothing is lost.
+
+mod drain;
+mod failures;
+mod limits;
+mod passing;
+mod support;

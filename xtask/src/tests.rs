@@ -1,0 +1,73 @@
+//! `cargo xtask test`: every test, with all its set-up, and one line at the end that counts them.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use crate::{check, packages};
+
+/// Debian packages that the tests start themselves.
+const NEEDED: &[&str] = &["postgresql"];
+
+/// What the test runs counted.
+#[derive(Default)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs all tests. In CI, format and lints come first.
+pub fn all(arguments: &[String]) -> Result<(), String> {
+    packages::ensure(NEEDED)?;
+    if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        check(&[])?;
+    }
+    let mut count = Count::default();
+    let all = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+    let result = test(&[&all[..], &strs(arguments)].concat(), &mut count);
+    println!("\n{} passed, {} failed", count.passed, count.failed);
+    result
+}
+
+fn strs(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// Runs one `cargo test`, shows its output, and adds up its result lines.
+fn test(arguments: &[&str], count: &mut Count) -> Result<(), String> {
+    let mut child = Command::new(env!("CARGO"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    let output = child.stdout.take().ok_or("cargo has no output")?;
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        println!("{line}");
+        count.add(&line);
+    }
+    let status = child
+        .wait()
+        .map_err(|error| format!("cargo cannot be waited for: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err("tests failed".to_owned())
+    }
+}
+
+impl Count {
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; ...`.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        let number = |word: &str| {
+            let words: Vec<&str> = result.split([' ', ';']).collect();
+            let at = words.iter().position(|w| *w == word)?;
+            words.get(at.checked_sub(1)?)?.parse::<u64>().ok()
+        };
+        self.passed += number("passed").unwrap_or(0);
+        self.failed += number("failed").unwrap_or(0);
+    }
+}
