@@ -64,8 +64,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    // Before the provider, which may start a process that stays.
+    let data = prepare(&config)?;
     let providers = Providers::configured(&config).await?;
-    let server = Server::start(&config, providers).await?;
+    let server = Server::start_in(data, &config, providers).await?;
     eprintln!(
         "pointsman server listens on {}, and keeps its data in {}",
         server.url(),
@@ -86,8 +88,14 @@ impl Server {
     /// # Errors
     /// When the data folder, the database or the address cannot be used.
     pub async fn start(config: &Config, providers: Providers) -> anyhow::Result<Self> {
-        refuse_remote(config)?;
-        let data = DataFolder::open(&config.data)?;
+        Self::start_in(prepare(config)?, config, providers).await
+    }
+
+    async fn start_in(
+        data: DataFolder,
+        config: &Config,
+        providers: Providers,
+    ) -> anyhow::Result<Self> {
         let token = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
@@ -168,6 +176,12 @@ impl Server {
         fs::write(&draft, format!("{note:#}\n"))?;
         fs::rename(draft, &self.note)
     }
+}
+
+/// What must hold before anything is started.
+fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
+    refuse_remote(config)?;
+    DataFolder::open(&config.data)
 }
 
 /// Whoever has the token may do everything, and plain HTTP shows the token on the way.
