@@ -44,6 +44,9 @@ use data::DataFolder;
 /// How long stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
+/// How long a failed engine rests before it is started again.
+const REST: Duration = Duration::from_secs(1);
+
 /// A server that answers requests.
 #[derive(Debug)]
 pub struct Server {
@@ -222,7 +225,17 @@ fn assemble(store: &Store, artifacts: Artifacts, providers: Providers) -> Operat
 }
 
 fn drive(operations: &Operations, stopping: &CancellationToken) -> JoinHandle<()> {
-    let engine = operations.engine().clone();
-    let stopped = stopping.clone().cancelled_owned();
-    tokio::spawn(async move { engine.run(stopped).await })
+    tokio::spawn(drive_until(operations.engine().clone(), stopping.clone()))
+}
+
+/// Runs the engine. A panic in it is a bug; deployments must not stand still because of it.
+async fn drive_until(engine: Engine, stopping: CancellationToken) {
+    while !stopping.is_cancelled() {
+        let (engine, stopped) = (engine.clone(), stopping.clone().cancelled_owned());
+        let run = tokio::spawn(async move { engine.run(stopped).await });
+        if let Err(error) = run.await {
+            tracing::error!(%error, "the engine failed; starting it again");
+            tokio::time::sleep(REST).await;
+        }
+    }
 }
