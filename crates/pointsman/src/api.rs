@@ -8,6 +8,7 @@
 mod audit;
 mod catalogue;
 mod deployments;
+mod describe;
 mod environments;
 mod events;
 mod extract;
@@ -30,17 +31,12 @@ use axum::{
 };
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::{
-    Modify, OpenApi,
-    openapi::{
-        OpenApi as Document,
-        security::{Http, HttpAuthScheme, SecurityScheme},
-    },
-};
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{access::Token, operations::Operations};
+use describe::TokenScheme;
 use problem::{Problem, ProblemDocument};
 
 /// Largest ordinary body, in bytes.
@@ -83,31 +79,19 @@ impl App {
 )]
 struct Description;
 
-struct TokenScheme;
-
-impl Modify for TokenScheme {
-    fn modify(&self, document: &mut Document) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", scheme);
-    }
-}
-
 /// The description of the API, as `api/openapi.json` keeps it.
 #[must_use]
 pub fn description() -> Document {
-    let mut document = open().merge(usual()).merge(large()).merge(slow());
-    document.to_openapi()
+    let mut routes = open().merge(usual()).merge(large()).merge(slow());
+    describe::completed(routes.to_openapi())
 }
 
 /// The whole API.
 pub fn router(app: App) -> Router {
-    let document = description();
-    let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
-    let with_token = Router::from(usual().layer(from_fn(layers::in_time)))
-        .merge(Router::from(large()).layer(from_fn(layers::in_time)))
-        .merge(Router::from(slow()))
-        .route_layer(from_fn_with_state(app.clone(), idempotency::remember))
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", description());
+    let with_token = quick(usual(), &app, BODY_LEN_MAX)
+        .merge(quick(large(), &app, manifests::BODY_LEN_MAX))
+        .merge(Router::from(slow()).layer(DefaultBodyLimit::disable()))
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
     Router::from(open())
         .merge(with_token)
@@ -117,6 +101,14 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn(layers::request_id))
+}
+
+/// Routes with an answer in time, to bodies of a bounded size.
+fn quick(routes: OpenApiRouter<App>, app: &App, body_len_max: usize) -> Router<App> {
+    Router::from(routes)
+        .route_layer(from_fn_with_state(app.clone(), idempotency::remember))
+        .layer(DefaultBodyLimit::max(body_len_max))
+        .layer(from_fn(layers::in_time))
 }
 
 /// Needs no token.
@@ -142,14 +134,11 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(environments::roll_back))
         .routes(routes!(environments::logs))
         .routes(routes!(audit::list))
-        .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
 }
 
 /// Large bodies.
 fn large() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(manifests::apply))
-        .layer(DefaultBodyLimit::max(manifests::BODY_LEN_MAX))
+    OpenApiRouter::new().routes(routes!(manifests::apply))
 }
 
 /// Takes its time: has its own limits of size and silence, or reads a whole log.
@@ -157,7 +146,6 @@ fn slow() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(releases::read, releases::upload))
         .routes(routes!(audit::verify))
-        .layer(DefaultBodyLimit::disable())
 }
 
 async fn no_such_route(uri: Uri) -> Problem {

@@ -1,7 +1,11 @@
-//! Pointsman.
-use clap::Parser;
+//! The program `pointsman`: everything is in the library.
+
 use std::process::ExitCode;
+
+use clap::Parser;
+use pointsman::cli::{self, Cli};
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    pointsman::cli::run(pointsman::cli::Cli::parse()).await
+    cli::run(Cli::parse()).await
 }

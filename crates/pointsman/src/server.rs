@@ -44,6 +44,9 @@ use data::DataFolder;
 /// How long stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
+/// How long a failed engine rests before it is started again.
+const REST: Duration = Duration::from_secs(1);
+
 /// A server that answers requests.
 #[derive(Debug)]
 pub struct Server {
@@ -64,8 +67,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    // Before the provider, which may start a process that stays.
+    let data = prepare(&config)?;
     let providers = Providers::configured(&config).await?;
-    let server = Server::start(&config, providers).await?;
+    let server = Server::start_in(data, &config, providers).await?;
     eprintln!(
         "pointsman server listens on {}, and keeps its data in {}",
         server.url(),
@@ -86,8 +91,14 @@ impl Server {
     /// # Errors
     /// When the data folder, the database or the address cannot be used.
     pub async fn start(config: &Config, providers: Providers) -> anyhow::Result<Self> {
-        refuse_remote(config)?;
-        let data = DataFolder::open(&config.data)?;
+        Self::start_in(prepare(config)?, config, providers).await
+    }
+
+    async fn start_in(
+        data: DataFolder,
+        config: &Config,
+        providers: Providers,
+    ) -> anyhow::Result<Self> {
         let token = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
@@ -170,6 +181,12 @@ impl Server {
     }
 }
 
+/// What must hold before anything is started.
+fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
+    refuse_remote(config)?;
+    DataFolder::open(&config.data)
+}
+
 /// Whoever has the token may do everything, and plain HTTP shows the token on the way.
 fn refuse_remote(config: &Config) -> anyhow::Result<()> {
     if !config.listen.ip().is_loopback() && !config.allow_remote {
@@ -208,7 +225,17 @@ fn assemble(store: &Store, artifacts: Artifacts, providers: Providers) -> Operat
 }
 
 fn drive(operations: &Operations, stopping: &CancellationToken) -> JoinHandle<()> {
-    let engine = operations.engine().clone();
-    let stopped = stopping.clone().cancelled_owned();
-    tokio::spawn(async move { engine.run(stopped).await })
+    tokio::spawn(drive_until(operations.engine().clone(), stopping.clone()))
+}
+
+/// Runs the engine. A panic in it is a bug; deployments must not stand still because of it.
+async fn drive_until(engine: Engine, stopping: CancellationToken) {
+    while !stopping.is_cancelled() {
+        let (engine, stopped) = (engine.clone(), stopping.clone().cancelled_owned());
+        let run = tokio::spawn(async move { engine.run(stopped).await });
+        if let Err(error) = run.await {
+            tracing::error!(%error, "the engine failed; starting it again");
+            tokio::time::sleep(REST).await;
+        }
+    }
 }

@@ -26,6 +26,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
     App,
+    describe::problem,
     extract::{Expected, InActor, InJson, InPath, InQuery},
     problem::Problem,
     wire::{Paging, limit, tagged, time},
@@ -285,13 +286,5 @@ fn json_response(description: &str, schema: RefOr<Schema>) -> utoipa::openapi::R
     ResponseBuilder::new()
         .description(description)
         .content("application/json", Content::new(Some(schema)))
-        .build()
-}
-
-fn problem(description: &str) -> utoipa::openapi::Response {
-    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
-    ResponseBuilder::new()
-        .description(description)
-        .content(super::problem::MEDIA_TYPE, Content::new(Some(schema)))
         .build()
 }

@@ -129,7 +129,6 @@ pub struct DeploymentsQuery {
     path = "/api/v1/deployments",
     tag = "deployments",
     request_body = DeployRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Asked again with the same key within a day, the first answer is given again.")),
     responses(
         (status = 202, body = DeploymentBegun, description = "It began."),
         (status = 200, body = DeploymentRehearsed, description = "dry_run: what would become of it."),

@@ -100,8 +100,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Expected {
             let value = parts.headers.get(name)?;
             Some(value.to_str().unwrap_or("?").trim().to_owned())
         };
-        if text(header::IF_NONE_MATCH).as_deref() == Some("*") {
-            return Ok(Self(Some(0)));
+        match text(header::IF_NONE_MATCH).as_deref() {
+            Some("*") => return Ok(Self(Some(0))),
+            Some(_) => {
+                let detail = "here, If-None-Match can only be *: there is nothing yet";
+                return Err(bad_request("bad_if_match", detail));
+            }
+            None => {}
         }
         match text(header::IF_MATCH) {
             None => Ok(Self(None)),

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -16,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use super::{App, extract, problem::Problem};
 use crate::operations::{
@@ -25,6 +27,11 @@ use crate::operations::{
 
 /// The header with the key.
 const KEY: &str = "idempotency-key";
+/// How long a repeated request waits for the answer of the first one.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks whether it is there.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Says that an answer was given before.
 const REPLAYED: &str = "idempotency-replayed";
 
@@ -39,7 +46,20 @@ struct Claim {
 }
 
 impl Underway {
-    fn claim(&self, actor: &Actor, key: &str) -> Option<Claim> {
+    /// Claims a key, once nobody else works on it; `None` when that takes too long.
+    async fn claim(&self, actor: &Actor, key: &str) -> Option<Claim> {
+        let claimed = async {
+            loop {
+                match self.try_claim(actor, key) {
+                    Some(claim) => return claim,
+                    None => tokio::time::sleep(LOOK).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, claimed).await.ok()
+    }
+
+    fn try_claim(&self, actor: &Actor, key: &str) -> Option<Claim> {
         let key = (actor.name().to_owned(), key.to_owned());
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         keys.insert(key.clone()).then(|| Claim {
@@ -61,6 +81,9 @@ impl Drop for Claim {
 }
 
 /// Answers a repeated request from memory, and remembers new answers.
+///
+/// The work goes on when the one who asked goes away: asked again, they get the answer that they
+/// missed.
 pub(super) async fn remember(
     State(app): State<App>,
     request: Request,
@@ -75,17 +98,30 @@ pub(super) async fn remember(
     let (parts, body) = request.into_parts();
     let whole = extract::bytes(Request::from_parts(parts.clone(), body), &app).await?;
     let request_hash = hash(&parts.uri.to_string(), &whole);
-    let _claim = app.underway.claim(&actor, &key).ok_or_else(in_progress)?;
+    let claim = app
+        .underway
+        .claim(&actor, &key)
+        .await
+        .ok_or_else(in_progress)?;
     if let Some(kept) = app.operations.kept_answer(&actor, &key).await? {
         return replay(kept, &request_hash);
     }
     let request = Request::from_parts(parts, Body::from(whole));
-    let (head, body) = next.run(request).await.into_parts();
-    let body = to_bytes(body, usize::MAX).await.map_err(|_| broken())?;
-    if head.status.is_success() && body.len() <= ANSWER_BYTES_MAX {
-        keep(&app, (&actor, &key), &body, head.status, request_hash).await;
+    let work = async move {
+        let _claim = claim;
+        let (head, body) = next.run(request).await.into_parts();
+        let body = to_bytes(body, usize::MAX).await.map_err(|_| broken())?;
+        if head.status.is_success() && body.len() <= ANSWER_BYTES_MAX {
+            keep(&app, (&actor, &key), &body, head.status, request_hash).await;
+        }
+        Ok(Response::from_parts(head, Body::from(body)))
+    };
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(answer) => answer,
+        // A panic of the handler is for the layer that catches panics.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(broken()),
     }
-    Ok(Response::from_parts(head, Body::from(body)))
 }
 
 /// What was done is done: when its answer cannot be kept, it is told all the same.

@@ -47,7 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             packed_max: 512 * 1024 * 1024,
-            unpacked_max: 4 * 1024 * 1024 * 1024,
+            unpacked_max: 2 * 1024 * 1024 * 1024,
         }
     }
 }

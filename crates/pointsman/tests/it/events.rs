@@ -1,9 +1,12 @@
 //! What happened to a deployment: as pages and as a stream.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::support::{Answer, PATIENCE, Persona, TestApp, redacted, wish};
 
@@ -161,7 +164,13 @@ async fn streams_end_when_the_server_stops() {
     let begun = app.post("/api/v1/deployments", body).await.json();
     let id = begun["deployment"]["id"].as_str().unwrap().to_owned();
     let stream = open(&app, &id, None).await;
-    let reader = tokio::spawn(read(stream, |_| false));
+    let first = Arc::new(Notify::new());
+    let seen = Arc::clone(&first);
+    let reader = tokio::spawn(read(stream, move |_| {
+        seen.notify_one();
+        false
+    }));
+    first.notified().await;
     let stopped = tokio::time::timeout(std::time::Duration::from_secs(8), app.stop());
     stopped
         .await

@@ -1,0 +1,323 @@
+//! The arrows between rooms (ARCHITECTURE.md): between crates from `cargo metadata`, inside of this
+//! crate from its sources.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// Which rooms a room may use. A room that is not named here may use none.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("domain", &[]),
+    ("engine", &["domain"]),
+    ("store", &["domain", "engine"]),
+    ("provider-local", &["domain", "engine"]),
+    ("provider-aws", &["domain", "engine"]),
+    (
+        "pointsman",
+        &[
+            "domain",
+            "engine",
+            "store",
+            "provider-local",
+            "provider-aws",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// What pure rooms may use from outside: data, errors, and the calendar.
+const PURE: [&str; 3] = ["jiff", "serde", "thiserror"];
+/// What the engine may use beyond that: it knows time and tasks, not the world.
+const ENGINE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
+/// `fastrand` drives the simulation, behind the feature `testing`.
+const ENGINE_TESTING: [&str; 1] = ["fastrand"];
+/// Parts of tokio that reach the world.
+const WORLDLY: [&str; 5] = ["fs", "full", "net", "process", "signal"];
+
+struct Dependency {
+    name: String,
+    optional: bool,
+    features: Vec<String>,
+}
+
+/// What each room depends on, tests aside.
+fn dependencies() -> BTreeMap<String, Vec<Dependency>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages
+        .iter()
+        .map(|package| {
+            let name = package["name"].as_str().unwrap().to_owned();
+            let all = package["dependencies"].as_array().unwrap();
+            let used = all.iter().filter(|dependency| dependency["kind"] != "dev");
+            (name, used.map(dependency).collect())
+        })
+        .collect()
+}
+
+fn dependency(value: &Value) -> Dependency {
+    let features = value["features"].as_array().unwrap();
+    Dependency {
+        name: value["name"].as_str().unwrap().to_owned(),
+        optional: value["optional"].as_bool().unwrap(),
+        features: features
+            .iter()
+            .map(|f| f.as_str().unwrap().to_owned())
+            .collect(),
+    }
+}
+
+#[test]
+fn rooms_use_only_the_rooms_below_them() {
+    let dependencies = dependencies();
+    let rooms: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
+    assert!(
+        rooms.contains("domain") && rooms.contains("pointsman"),
+        "{rooms:?}"
+    );
+    for (room, uses) in &dependencies {
+        let allowed = ARROWS.iter().find(|(name, _)| name == room);
+        let allowed = allowed
+            .unwrap_or_else(|| panic!("the room {room} has no arrows; ADR 2"))
+            .1;
+        for used in uses
+            .iter()
+            .filter(|used| rooms.contains(used.name.as_str()))
+        {
+            assert!(
+                allowed.contains(&used.name.as_str()),
+                "{room} must not use {}",
+                used.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_centre_knows_nothing_of_the_world() {
+    let dependencies = dependencies();
+    for used in &dependencies["domain"] {
+        assert!(
+            PURE.contains(&used.name.as_str()),
+            "domain must not use {}",
+            used.name
+        );
+    }
+    for used in &dependencies["engine"] {
+        let name = used.name.as_str();
+        let known = name == "domain" || ENGINE.contains(&name);
+        let testing = ENGINE_TESTING.contains(&name) && used.optional;
+        assert!(known || testing, "engine must not use {name}");
+        let worldly = used.features.iter().find(|f| WORLDLY.contains(&f.as_str()));
+        assert_eq!(worldly, None, "engine must not use this part of {name}");
+    }
+}
+
+#[test]
+fn sql_is_in_the_store_and_aws_in_its_provider() {
+    for (room, uses) in &dependencies() {
+        for used in uses {
+            let name = used.name.as_str();
+            let sql =
+                name.starts_with("sqlx") || name.contains("sqlite") || name.contains("postgres");
+            assert!(!sql || room == "store", "{room} must not use {name}");
+            let aws = name.starts_with("aws-");
+            assert!(!aws || room == "provider-aws", "{room} must not use {name}");
+        }
+    }
+}
+
+/// Which names a part of this crate must not use, and why.
+const FORBIDDEN: [(&str, &[&str], &str); 5] = [
+    (
+        "api",
+        &[
+            "store",
+            "providers",
+            "provider_local",
+            "provider_aws",
+            "sqlx",
+            "journal",
+            "cli",
+            "portal",
+        ],
+        "the API translates; operations know store and engine",
+    ),
+    (
+        "portal",
+        &[
+            "store",
+            "providers",
+            "provider_local",
+            "provider_aws",
+            "sqlx",
+            "journal",
+            "api",
+            "cli",
+        ],
+        "the portal calls operations, never the API",
+    ),
+    (
+        "cli",
+        &[
+            "store",
+            "providers",
+            "provider_local",
+            "provider_aws",
+            "sqlx",
+            "operations",
+            "api",
+            "engine",
+        ],
+        "the command line talks to a server only through the public API",
+    ),
+    (
+        "demo",
+        &[
+            "store",
+            "providers",
+            "provider_local",
+            "provider_aws",
+            "sqlx",
+            "operations",
+            "api",
+            "engine",
+        ],
+        "the demo is a user like others",
+    ),
+    (
+        "operations",
+        &[
+            "api",
+            "cli",
+            "portal",
+            "axum",
+            "hyper",
+            "utoipa",
+            "sqlx",
+            "provider_local",
+            "provider_aws",
+            "reqwest",
+        ],
+        "operations hold the rules; HTTP and clouds are for others",
+    ),
+];
+
+#[test]
+fn parts_of_this_crate_keep_to_their_arrows() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (part, forbidden, why) in FORBIDDEN {
+        for file in files_of(&source, part) {
+            let text = fs::read_to_string(&file).unwrap();
+            for (number, line) in text.lines().enumerate() {
+                let named = forbidden.iter().find(|name| names(line, name));
+                let place = format!("{}:{}", file.display(), number + 1);
+                assert_eq!(named, None, "{place}: {why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_providers_name_a_cloud() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let may = |file: &Path| {
+        let path = file.strip_prefix(&source).unwrap();
+        path.starts_with("providers") || path == Path::new("local.rs")
+    };
+    for file in all_files(&source).into_iter().filter(|file| !may(file)) {
+        let text = fs::read_to_string(&file).unwrap();
+        for cloud in ["provider_local", "provider_aws"] {
+            let named = text.lines().any(|line| names(line, cloud));
+            assert!(!named, "{} names {cloud}", file.display());
+        }
+    }
+}
+
+/// Whether a line of code uses `name` as the head or a part of a path.
+fn names(line: &str, name: &str) -> bool {
+    let code = line.trim_start();
+    if code.starts_with("//") {
+        return false;
+    }
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(start, _)| {
+        let (before, after) = (&code[..start], &code[start + name.len()..]);
+        // A method or a field, or a longer word, is something else.
+        let is_word = !before.ends_with(|c: char| word(c) || c == '.' || c == '"')
+            && !after.starts_with(word);
+        // `use crate::{name, ...}` is a path too.
+        let is_import = before.starts_with("use ") && !after.starts_with('(');
+        is_word && (after.starts_with("::") || before.ends_with("crate::") || is_import)
+    })
+}
+
+/// `part.rs` and everything in `part/`.
+fn files_of(source: &Path, part: &str) -> Vec<PathBuf> {
+    let root = source.join(format!("{part}.rs"));
+    let mut files = all_files(&source.join(part));
+    files.extend(root.is_file().then_some(root));
+    files
+}
+
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        match path.is_dir() {
+            true => files.extend(all_files(&path)),
+            false => files.extend(path.extension().is_some_and(|e| e == "rs").then_some(path)),
+        }
+    }
+    files
+}
+
+#[test]
+fn the_scan_sees_what_it_should_see() {
+    for line in [
+        "use store::Store;",
+        "    store::audit::Filter,",
+        "let a: Vec<store::Entry> = b;",
+        "use crate::{store, x};",
+        "pub use crate::store;",
+        "f(store::open(url))",
+    ] {
+        assert!(names(line, "store"), "{line}");
+    }
+    for line in [
+        "// store::Store is elsewhere",
+        "self.store().ping()",
+        "let store = 1;",
+        "restore::decide()",
+        "datastore::open()",
+        "store_all::x()",
+        "\"store::x\"",
+    ] {
+        assert!(!names(line, "store"), "{line}");
+    }
+}
