@@ -41,7 +41,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{access::Token, operations::Operations};
-use problem::Problem;
+use problem::{Problem, ProblemDocument};
 
 /// Largest ordinary body, in bytes.
 const BODY_LEN_MAX: usize = 1024 * 1024;
@@ -77,7 +77,7 @@ impl App {
         title = "Pointsman",
         description = "Sets which release of a service the users reach. Every answer that is no success is a problem document (RFC 9457) with a stable `code`.",
     ),
-    components(schemas(Problem)),
+    components(schemas(ProblemDocument)),
     security(("token" = [])),
     modifiers(&TokenScheme),
 )]

@@ -7,6 +7,8 @@
 //!
 //! Invariant: everything that was started is ended, also after an error; only loopback is used.
 
+mod configs;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -17,6 +19,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use configs::{haproxy_config, nginx_conf, nginx_site};
 
 /// Rounds per measurement; odd, so that the median is one of them.
 const ROUNDS: usize = 5;
@@ -290,46 +294,6 @@ fn until_listening(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
-/// The part of nginx's configuration that is the same for backend and proxy.
-fn nginx_conf(folder: &Path, name: &str, workers: usize, site: &str) -> String {
-    let folder = folder.display();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary = temporary.map(|kind| format!("{kind}_temp_path {folder}/{name}-{kind};"));
-    format!(
-        "worker_processes {workers}; daemon off; pid {folder}/{name}.pid;\n\
-         error_log {folder}/{name}.log;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{\n  access_log off; sendfile on; open_file_cache max=10;\n  \
-         keepalive_requests 1000000000; keepalive_timeout 75;\n  {}\n  {site}\n}}\n",
-        temporary.join(" ")
-    )
-}
-
-fn nginx_site(backend: u16, port: u16) -> String {
-    format!(
-        "upstream instances {{ server 127.0.0.1:{backend}; keepalive 64; \
-         keepalive_requests 1000000000; }}\n  \
-         server {{ listen 127.0.0.1:{port} reuseport; location / {{\n    \
-         proxy_pass http://instances; proxy_http_version 1.1; proxy_set_header Connection \"\";\n    \
-         proxy_set_header Host $http_host;\n    \
-         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n    \
-         proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;\n  \
-         }} }}"
-    )
-}
-
-fn haproxy_config(backend: u16, port: u16, threads: usize) -> String {
-    format!(
-        "global\n  nbthread {threads}\n  maxconn 4096\n\
-         defaults\n  mode http\n  timeout connect 2s\n  timeout client 75s\n  timeout server 60s\n  \
-         option http-keep-alive\n  http-reuse always\n\
-         frontend users\n  bind 127.0.0.1:{port}\n  option forwardfor\n  \
-         http-request set-header X-Forwarded-Proto http\n  \
-         http-request set-header X-Forwarded-Host %[req.hdr(host)]\n  default_backend instances\n\
-         backend instances\n  server one 127.0.0.1:{backend}\n"
-    )
-}
-
 /// What one run showed.
 #[derive(Clone, Copy, Default)]
 struct Sample {
@@ -484,6 +448,12 @@ fn resident_mib(server: &Server) -> f64 {
     family(server).into_iter().filter_map(kib).sum::<f64>() / 1024.0
 }
 
+/// The columns of the table, as wide as the rows below.
+const HEADING: &str = "\
+\x20               c=32       CPU   c=32 p50/p99            c=1 p50/p99            added c=1    1 MiB       CPU     RSS
+               req/s    us/req             us                     us           p50/p99 us    req/s    us/req     MiB
+";
+
 /// The table for people. `added` is the difference to asking the backend directly.
 fn report(setup: Setup, servers: &[Server], results: &Results) -> String {
     let place = if setup.pinned {
@@ -492,24 +462,7 @@ fn report(setup: Setup, servers: &[Server], results: &Results) -> String {
         "nothing pinned"
     };
     let mut text = format!("{} proxy thread(s), {place}\n", setup.threads);
-    let _ = writeln!(
-        text,
-        "{:<10} {:>9} {:>9} {:>14} {:>22} {:>20} {:>8} {:>9} {:>7}",
-        "",
-        "c=32",
-        "CPU",
-        "c=32 p50/p99",
-        "c=1 p50/p99",
-        "added c=1 p50/p99",
-        "1 MiB",
-        "CPU",
-        "RSS"
-    );
-    let _ = writeln!(
-        text,
-        "{:<10} {:>9} {:>9} {:>14} {:>22} {:>20} {:>8} {:>9} {:>7}",
-        "", "req/s", "us/req", "us", "us", "us", "req/s", "us/req", "MiB"
-    );
+    text.push_str(HEADING);
     let direct = results[&("direct", ALONE)];
     for server in servers {
         let of = |load| results[&(server.name, load)];

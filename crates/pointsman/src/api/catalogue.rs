@@ -10,9 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{
-    IntoParams, ToSchema,
+    IntoParams,
     openapi::{
         Content, HttpMethod, ObjectBuilder, PathItem, Ref, RefOr, Required, ResponseBuilder,
         Schema, Type,
@@ -57,6 +58,12 @@ const COLLECTIONS: [Collection; 5] = [
 
 const fn collection(kind: Kind, path: &'static str, schema: &'static str) -> Collection {
     Collection { kind, path, schema }
+}
+
+/// One entry.
+#[derive(Debug, Deserialize)]
+struct NamePath {
+    name: String,
 }
 
 /// The routes of all five kinds.
@@ -110,7 +117,7 @@ async fn listed(app: &App, uri: &Uri, page: Page<Entry>) -> Result<Response, Pro
 async fn read(
     State(app): State<App>,
     Extension(collection): Extension<Collection>,
-    InPath(name): InPath<String>,
+    InPath(NamePath { name }): InPath<NamePath>,
 ) -> Result<Response, Problem> {
     let entry = app.operations.entry(collection.kind, &name).await?;
     Ok(tagged(entry.version, view(&app, entry).await?))
@@ -120,7 +127,7 @@ async fn put(
     State(app): State<App>,
     Extension(collection): Extension<Collection>,
     InActor(actor): InActor,
-    InPath(name): InPath<String>,
+    InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
     InJson(body): InJson<Value>,
 ) -> Result<Response, Problem> {
@@ -139,7 +146,7 @@ async fn delete(
     State(app): State<App>,
     Extension(collection): Extension<Collection>,
     InActor(actor): InActor,
-    InPath(name): InPath<String>,
+    InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
     let what = (collection.kind, name.as_str());
@@ -282,7 +289,7 @@ fn json_response(description: &str, schema: RefOr<Schema>) -> utoipa::openapi::R
 }
 
 fn problem(description: &str) -> utoipa::openapi::Response {
-    let schema = RefOr::Ref(Ref::from_schema_name(Problem::name()));
+    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
     ResponseBuilder::new()
         .description(description)
         .content(super::problem::MEDIA_TYPE, Content::new(Some(schema)))

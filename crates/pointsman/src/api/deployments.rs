@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     extract::{InActor, InJson, InMaybeJson, InPath, InQuery},
-    problem::{ObjectionView, Problem},
+    problem::{ObjectionView, Problem, ProblemDocument},
     wire::{Listing, limit, listing, tagged},
 };
 use crate::operations::deployments::{Begun, Listed, Rehearsal};
@@ -133,7 +133,7 @@ pub struct DeploymentsQuery {
     responses(
         (status = 202, body = DeploymentBegun, description = "It began."),
         (status = 200, body = DeploymentRehearsed, description = "dry_run: what would become of it."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "Governance says no; every objection with its remedy."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance says no; every objection with its remedy."),
     )
 )]
 pub(super) async fn request(
@@ -197,7 +197,7 @@ pub(super) async fn list(
     params(DeploymentPath),
     responses(
         (status = 200, body = DeploymentView, description = "It, with its ETag."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such deployment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
     )
 )]
 pub(super) async fn read(
@@ -217,7 +217,7 @@ pub(super) async fn read(
     params(DeploymentPath),
     responses(
         (status = 200, body = DeploymentView, description = "It is paused."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
     )
 )]
 pub(super) async fn pause(
@@ -237,7 +237,7 @@ pub(super) async fn pause(
     params(DeploymentPath),
     responses(
         (status = 200, body = DeploymentView, description = "It goes on."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
     )
 )]
 pub(super) async fn resume(
@@ -258,7 +258,7 @@ pub(super) async fn resume(
     request_body = Reason,
     responses(
         (status = 200, body = DeploymentView, description = "It turns round."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
     )
 )]
 pub(super) async fn abort(
@@ -280,7 +280,7 @@ pub(super) async fn abort(
     request_body = Option<MaybeReason>,
     responses(
         (status = 200, body = DeploymentView, description = "It turns round."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
     )
 )]
 pub(super) async fn roll_back(

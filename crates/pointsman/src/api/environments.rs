@@ -19,7 +19,7 @@ use super::{
     App,
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
     extract::{InActor, InJson, InMaybeJson, InPath, InQuery},
-    problem::Problem,
+    problem::{Problem, ProblemDocument},
     wire::time,
 };
 use crate::operations::{logs::Wanted, status::Status};
@@ -86,7 +86,7 @@ impl From<Lock> for LockView {
     request_body = Reason,
     responses(
         (status = 200, body = LockView, description = "It is locked."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such environment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such environment."),
     )
 )]
 pub(super) async fn lock(
@@ -111,7 +111,7 @@ pub(super) async fn lock(
     params(EnvironmentPath),
     responses(
         (status = 204, description = "It is not locked (any more)."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such environment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such environment."),
     )
 )]
 pub(super) async fn unlock(
@@ -218,7 +218,7 @@ pub struct InstanceView {
     params(PlacePath),
     responses(
         (status = 200, body = StatusView, description = "What is going on."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such service or environment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such service or environment."),
     )
 )]
 pub(super) async fn status(
@@ -240,7 +240,7 @@ pub(super) async fn status(
     request_body = Option<MaybeReason>,
     responses(
         (status = 202, body = DeploymentBegun, description = "The deployment that turns round, or the new one."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "Governance says no, or there is nothing to go back to."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance says no, or there is nothing to go back to."),
     )
 )]
 pub(super) async fn roll_back(
@@ -292,7 +292,7 @@ impl Default for LogsQuery {
     params(PlacePath, LogsQuery),
     responses(
         (status = 200, body = String, content_type = "text/plain", description = "Lines, as they come."),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "The provider has no logs, or is in trouble."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider has no logs, or is in trouble."),
     )
 )]
 pub(super) async fn logs(

@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     extract::{InPath, InQuery},
-    problem::Problem,
+    problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing, time},
 };
 use crate::operations::{Error, events::Numbered};
@@ -93,8 +93,8 @@ impl From<Numbered> for EventView {
             (Listing<EventView> = "application/json"),
             (String = "text/event-stream"),
         )),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such deployment."),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "Too many streams at once."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Too many streams at once."),
     )
 )]
 pub(super) async fn events(

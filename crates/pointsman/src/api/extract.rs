@@ -3,9 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{
-        FromRequest, FromRequestParts, Path, Query, Request,
-        path::ErrorKind,
-        rejection::{BytesRejection, PathRejection},
+        FromRequest, FromRequestParts, Query, RawPathParams, Request, rejection::BytesRejection,
     },
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
@@ -74,10 +72,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<T>::from_request_parts(parts, state).await {
-            Ok(Path(path)) => Ok(Self(path)),
-            Err(rejection) => Err(bad_path(rejection)),
-        }
+        let raw = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| bad_path("", &rejection.body_text()))?;
+        let texts = raw
+            .iter()
+            .map(|(name, text)| (name.to_owned(), text.into()));
+        let texts = serde_json::Value::Object(texts.collect());
+        serde_path_to_error::deserialize(texts)
+            .map(Self)
+            .map_err(|error| bad_path(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 
@@ -128,23 +132,12 @@ pub fn unauthenticated() -> Problem {
     .remedy("send `Authorization: Bearer TOKEN`; the server keeps its token in the file `token` of its data folder")
 }
 
-fn bad_request(code: &str, detail: &str) -> Problem {
+fn bad_request(code: &'static str, detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, detail)
 }
 
-fn bad_path(rejection: PathRejection) -> Problem {
-    let problem = bad_request("bad_path", "the path cannot be understood");
-    match rejection {
-        PathRejection::FailedToDeserializePathParams(failed) => match failed.into_kind() {
-            ErrorKind::DeserializeError { key, message, .. } => problem.fault(key, message),
-            ErrorKind::ParseErrorAtKey {
-                key, expected_type, ..
-            } => problem.fault(key, format!("is no {expected_type}")),
-            ErrorKind::InvalidUtf8InPathParam { key } => problem.fault(key, "is not UTF-8"),
-            other => problem.fault("", other.to_string()),
-        },
-        other => problem.fault("", other.body_text()),
-    }
+fn bad_path(field: &str, message: &str) -> Problem {
+    bad_request("bad_path", "the path cannot be understood").fault(field, message)
 }
 
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, problem::Problem};
+use super::{
+    App,
+    problem::{Problem, ProblemDocument},
+};
 
 /// The server is there.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +27,7 @@ pub struct Health {
     security(()),
     responses(
         (status = 200, body = Health, description = "Server and store answer."),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "The store does not answer."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store does not answer."),
     )
 )]
 pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, Problem> {

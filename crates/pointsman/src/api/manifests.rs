@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     extract::{InActor, InQuery, bytes, media_type},
-    problem::Problem,
+    problem::{Problem, ProblemDocument},
 };
 use crate::operations::manifests::{self, Change, Changed, Difference, Mode};
 
@@ -74,7 +74,7 @@ pub struct DifferenceView {
     ), description = "YAML with any number of documents, or a JSON manifest or list of them."),
     responses(
         (status = 200, body = Changes, description = "What changed; with dry_run, what would."),
-        (status = 422, body = Problem, content_type = "application/problem+json",
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json",
          description = "Faults; each with document, kind, name and field. Nothing was stored."),
     )
 )]

@@ -23,8 +23,20 @@ use crate::operations::{
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// What went wrong, why, and what to do next.
-#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone)]
 pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    remedy: &'static str,
+    objections: Vec<ObjectionView>,
+    errors: Vec<FieldError>,
+}
+
+/// What went wrong, why, and what to do next, as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
     /// `urn:pointsman:problem:` and the code.
     #[serde(rename = "type")]
     pub kind: String,
@@ -37,13 +49,16 @@ pub struct Problem {
     /// What happened, in a sentence.
     pub detail: String,
     /// What to do next.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(required = false)]
     pub remedy: String,
     /// Every reason why governance says no.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub objections: Vec<ObjectionView>,
     /// Every fault in what was sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub errors: Vec<FieldError>,
 }
 
@@ -80,21 +95,21 @@ pub struct FieldError {
 impl Problem {
     /// A problem of this kind.
     #[must_use]
-    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:pointsman:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
-            code: code.to_owned(),
+            status,
+            code,
             detail: detail.into(),
-            ..Self::default()
+            remedy: "",
+            objections: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
     /// With a word on what to do.
     #[must_use]
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = remedy.into();
+    pub fn remedy(mut self, remedy: &'static str) -> Self {
+        self.remedy = remedy;
         self
     }
 
@@ -229,10 +244,26 @@ fn command_code(refused: &CommandRefused) -> &'static str {
     }
 }
 
+impl From<Problem> for ProblemDocument {
+    fn from(problem: Problem) -> Self {
+        let title = problem.status.canonical_reason().unwrap_or("Error");
+        Self {
+            kind: format!("urn:pointsman:problem:{}", problem.code),
+            title: title.to_owned(),
+            status: problem.status.as_u16(),
+            code: problem.code.to_owned(),
+            detail: problem.detail,
+            remedy: problem.remedy.to_owned(),
+            objections: problem.objections,
+            errors: problem.errors,
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let status = self.status;
+        let mut response = (status, Json(ProblemDocument::from(self))).into_response();
         let media_type = HeaderValue::from_static(MEDIA_TYPE);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, media_type);

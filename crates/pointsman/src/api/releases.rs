@@ -18,7 +18,7 @@ use super::{
     App,
     deployments::Reason,
     extract::{InActor, InJson, InPath, InQuery},
-    problem::Problem,
+    problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing, time},
 };
 use crate::operations::releases::Uploaded;
@@ -126,7 +126,7 @@ pub(super) async fn list(
     params(ReleasePath),
     responses(
         (status = 200, body = ReleaseView, description = "It."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such release."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such release."),
     )
 )]
 pub(super) async fn read(
@@ -148,9 +148,9 @@ pub(super) async fn read(
     responses(
         (status = 201, body = ReleaseView, description = "It is a new release."),
         (status = 200, body = ReleaseView, description = "The same content is there already."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "The version has other content."),
-        (status = 413, body = Problem, content_type = "application/problem+json", description = "It is too large."),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The version has other content."),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is too large."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely."),
     )
 )]
 pub(super) async fn upload(
@@ -182,7 +182,7 @@ pub(super) async fn upload(
     request_body = Reason,
     responses(
         (status = 200, body = ReleaseView, description = "It is out of use."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such release."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such release."),
     )
 )]
 pub(super) async fn withdraw(

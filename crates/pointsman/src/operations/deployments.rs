@@ -6,6 +6,8 @@
 //!                                                                   store.begin --> engine wakes
 //! ```
 
+use std::time::Duration;
+
 use domain::{
     deployment::{Command, Deployment, Request},
     effect::Target,
@@ -26,8 +28,13 @@ mod roll_back;
 
 pub use roll_back::RolledBack;
 
-/// How often a request or a command is tried anew when something changed meanwhile.
+/// How often a request is tried anew when the facts changed meanwhile.
 const TRIES: u32 = 5;
+/// How often a command is tried anew when the engine saved a turn meanwhile. A person must not lose
+/// against a busy engine; it saves a few turns in a row at most, then it waits.
+const COMMAND_TRIES: u32 = 100;
+/// Between two tries of a command.
+const COMMAND_PAUSE: Duration = Duration::from_millis(10);
 
 /// A deployment that began, and what it is expected to do.
 #[derive(Debug, Clone)]
@@ -134,7 +141,9 @@ impl Operations {
             });
             let audit = self.audit(actor, &action, &subject(id), detail);
             match self.store().command(&after, &events, audit).await {
-                Err(StoreError::Superseded { .. }) if tries < TRIES => {}
+                Err(StoreError::Superseded { .. }) if tries < COMMAND_TRIES => {
+                    tokio::time::sleep(COMMAND_PAUSE).await;
+                }
                 Err(error) => return Err(error.into()),
                 Ok(()) => {
                     self.changes().tell(id);

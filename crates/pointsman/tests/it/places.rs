@@ -1,1 +1,109 @@
-//! x
+//! What is going on at a place.
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, redacted};
+
+const PLACE: &str = "/api/v1/environments/staging/services/shop";
+
+#[tokio::test]
+async fn the_status_shows_what_is_live_and_what_runs() {
+    let app = TestApp::with_shop().await;
+    let empty = app.get(PLACE).await.json();
+    assert_eq!(
+        (&empty["live"], &empty["deployment"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(empty["observation"]["instances"], json!([]));
+    app.bring_up("1.0.0").await;
+    let mut status = app.get(PLACE).await.json();
+    let instances = status["observation"]["instances"].take();
+    for instance in instances.as_array().unwrap() {
+        assert_eq!(
+            (&instance["state"], &instance["version"]),
+            (&json!("healthy"), &json!("1.0.0"))
+        );
+        assert_eq!(
+            (&instance["slice"], &instance["protected"]),
+            (&json!("blue"), &json!(false))
+        );
+    }
+    assert_eq!(instances.as_array().unwrap().len(), 2);
+    status["live"]["deployment"] = "[id]".into();
+    expect![[r#"
+        {
+          "deployment": null,
+          "environment": "staging",
+          "live": {
+            "deployment": "[id]",
+            "previous_version": null,
+            "since": "[since]",
+            "version": "1.0.0"
+          },
+          "lock": null,
+          "observation": {
+            "at": "[at]",
+            "instances": null,
+            "sizes": {
+              "blue": {
+                "desired": 2,
+                "max": 2,
+                "min": 2
+              }
+            },
+            "weights": {
+              "blue": 100
+            }
+          },
+          "service": "shop",
+          "trouble": null,
+          "url": null
+        }
+    "#]]
+    .assert_eq(&format!("{:#}\n", redacted(status)));
+    let lock = json!({"reason": "stock-taking"});
+    app.put("/api/v1/environments/staging/lock", lock).await;
+    assert_eq!(
+        app.get(PLACE).await.json()["lock"]["reason"],
+        "stock-taking"
+    );
+}
+
+#[tokio::test]
+async fn a_service_without_a_server_group_has_a_status_too() {
+    let app = TestApp::with_shop().await;
+    app.apply("kind: Environment\nname: bare\nenvironment_type: testing")
+        .await;
+    let status = app.get("/api/v1/environments/bare/services/shop").await;
+    assert_eq!(status.status, 200, "{}", status.text);
+    assert_eq!(status.json()["observation"], Value::Null);
+    for unknown in [
+        "environments/nowhere/services/shop",
+        "environments/staging/services/nobody",
+    ] {
+        assert_eq!(
+            app.get(&format!("/api/v1/{unknown}")).await.code(),
+            "not_found",
+            "{unknown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_provider_without_logs_says_so() {
+    let app = TestApp::with_shop().await;
+    let logs = app.get(&format!("{PLACE}/logs")).await;
+    assert_eq!(
+        (logs.status.as_u16(), logs.code()),
+        (503, "provider_unavailable".to_owned())
+    );
+    let many = app.get(&format!("{PLACE}/logs?lines=100001")).await;
+    assert_eq!(many.json()["errors"][0]["field"], "lines");
+    assert_eq!(
+        app.get("/api/v1/environments/x/services/y/logs")
+            .await
+            .code(),
+        "not_found"
+    );
+}

@@ -41,7 +41,7 @@ pub enum Persona {
 
 /// A server under test. Dropping it removes its folder.
 pub struct TestApp {
-    pub folder: TempDir,
+    _folder: TempDir,
     pub config: Config,
     pub token: String,
     server: Option<Server>,
@@ -83,7 +83,7 @@ impl TestApp {
         config.listen = "127.0.0.1:0".parse().unwrap();
         change(&mut config);
         let mut app = Self {
-            folder,
+            _folder: folder,
             config,
             token: String::new(),
             server: None,

@@ -56,7 +56,11 @@ impl Operations {
         let wish = Wish {
             place: place.clone(),
             version: self.version_before(place).await?,
-            strategy: Strategy::ScaleUp(ScaleUp::default()),
+            // Users may be suffering, and this release has proven itself: no bake.
+            strategy: Strategy::ScaleUp(ScaleUp {
+                bake_seconds: 0,
+                ..ScaleUp::default()
+            }),
             force: false,
         };
         let begun = self.request(actor, wish).await?;
