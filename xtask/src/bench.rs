@@ -1,5 +1,40 @@
 //! `cargo xtask bench`: measures against peers and floors, in the same run, and prints ratios.
 
-pub fn run(_: &[String]) -> Result<(), String> {
-    Err("x".into())
+mod deployment;
+mod router;
+
+use crate::cargo;
+
+/// Runs the named bench, or all of them.
+///
+/// # Errors
+/// When something cannot be installed, built or measured, or the name is unknown.
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    match arguments.first().map(String::as_str) {
+        None => {
+            router::run()?;
+            deployment::run()?;
+            scale()
+        }
+        Some("router") => router::run(),
+        Some("deployment") => deployment::run(),
+        Some("scale") => scale(),
+        Some(other) => Err(format!(
+            "there is no bench {other}; there are router, deployment and scale"
+        )),
+    }
+}
+
+/// A large installation on the simulated provider.
+fn scale() -> Result<(), String> {
+    println!("\n## A large installation\n");
+    cargo(&[
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "pointsman",
+        "--example",
+        "scale",
+    ])
 }
