@@ -199,11 +199,16 @@ fn refuse_remote(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn open_store(config: &Config, data: &DataFolder) -> anyhow::Result<Store> {
-    let url = match &config.database {
-        Some(url) => url.clone(),
-        None => store::sqlite_url(&data.database()?),
-    };
-    Ok(Store::open(&url).await?)
+    if let Some(url) = &config.database {
+        return Ok(Store::open(url).await?);
+    }
+    let store = Store::open(&store::sqlite_url(&data.database()?)).await?;
+    // The lock of the data folder is ours, so whoever left a lease here has died.
+    let left = store.release_all().await?;
+    if left > 0 {
+        tracing::info!(left, "deployments go on that an earlier server left behind");
+    }
+    Ok(store)
 }
 
 fn assemble(store: &Store, artifacts: Artifacts, providers: Providers) -> Operations {

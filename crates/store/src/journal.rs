@@ -27,6 +27,26 @@ const RENEW: &str = "update deployments set lease_until = $3, attended_at = $4
     where id = $1 and lease_engine = $2 returning id, record";
 const RELEASE: &str = "update deployments set lease_engine = null, lease_until = 0
     where id = $1 and lease_engine = $2";
+const RELEASE_ALL: &str = "update deployments set lease_engine = null, lease_until = 0
+    where finished = 0 and lease_engine is not null";
+
+impl Store {
+    /// Gives back the leases of all engines, and says how many there were. Only for whoever knows
+    /// that no other engine uses this database: after a crash the one before it left its leases
+    /// behind, and waiting until they run out helps nobody.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn release_all(&self) -> Result<u64, StoreError> {
+        let mut writer = self.lease().await?;
+        let done = sqlx::query(RELEASE_ALL)
+            .execute(writer.connection())
+            .await
+            .doing(LEASING)?;
+        writer.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
 
 impl Journal for Store {
     /// Which ones are taken goes by how long they were unattended; they come in the order of their

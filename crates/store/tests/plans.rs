@@ -190,6 +190,7 @@ async fn tour_of_deployments(world: &World) {
     store.claim("one", NOW, 1000, 10).await.unwrap();
     store.renew("one", &begun.id, NOW, 1000).await.unwrap();
     Journal::release(store, "one", &begun.id).await.unwrap();
+    store.release_all().await.unwrap();
     let turn = turned(&begun);
     let audit = world::audit("deployment.pause");
     store

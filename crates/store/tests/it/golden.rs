@@ -98,6 +98,11 @@ fn deployments() -> Vec<Deployment> {
     });
     filling.waiting = Some(Waiting::Confirming { stale_ms_max: 500 });
     filling.effects_spent = 3;
+    let effect = Effect::Replace {
+        slice: Slice::Blue,
+        instance: InstanceId("i-9".to_owned()),
+    };
+    filling.last_effect = Some((effect, UnixMs(1_700_000_000_500)));
     filling.progress.holds_since = Some(UnixMs(1_700_000_001_000));
     filling.version = 7;
     let at = UnixMs(1_700_000_002_000);

@@ -7,7 +7,10 @@ use domain::{
     names::DeploymentId,
     time::UnixMs,
 };
-use engine::ports::{Journal, Saved};
+use engine::{
+    ports::{Journal, Saved},
+    testing::contract::journal_contract,
+};
 
 use crate::{
     stories,
@@ -15,10 +18,12 @@ use crate::{
 };
 
 stories!(
+    the_contract_of_the_engine_is_kept,
     a_lease_is_held_by_one_engine,
     an_expired_lease_can_be_claimed,
     a_lease_that_was_lost_is_not_prolonged,
     a_lease_that_is_given_back_can_be_claimed_at_once,
+    leases_that_a_dead_engine_left_are_given_back,
     the_longest_unattended_come_first,
     what_ended_is_not_claimed,
     engines_that_claim_at_once_share_the_work,
@@ -52,6 +57,12 @@ fn ids(deployments: &[Deployment]) -> Vec<DeploymentId> {
 async fn claim(world: &World, engine: &str, now: UnixMs, limit: u32) -> Vec<DeploymentId> {
     let claimed = world.store.claim(engine, now, LEASE_MS, limit).await;
     ids(&claimed.unwrap())
+}
+
+async fn the_contract_of_the_engine_is_kept(world: World) {
+    let world = world.with_catalogue().await;
+    let deployment = running(&world, 1).await.remove(0);
+    journal_contract(&world.store, &deployment).await;
 }
 
 async fn a_lease_is_held_by_one_engine(world: World) {
@@ -121,6 +132,19 @@ async fn a_lease_that_is_given_back_can_be_claimed_at_once(world: World) {
     assert_eq!(claim(&world, "two", NOW, 10).await, ids(&all));
     Journal::release(&world.store, "one", id).await.unwrap();
     assert!(claim(&world, "one", NOW, 10).await.is_empty());
+}
+
+async fn leases_that_a_dead_engine_left_are_given_back(world: World) {
+    let world = world.with_catalogue().await;
+    let all = running(&world, 2).await;
+    assert_eq!(
+        world.store.release_all().await.unwrap(),
+        0,
+        "nobody had one"
+    );
+    claim(&world, "one", NOW, 10).await;
+    assert_eq!(world.store.release_all().await.unwrap(), 2);
+    assert_eq!(claim(&world, "two", NOW, 10).await, ids(&all));
 }
 
 async fn the_longest_unattended_come_first(world: World) {

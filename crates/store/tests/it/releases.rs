@@ -73,6 +73,17 @@ async fn releases_come_newest_first(world: World) {
             .create_release(&release, audit("release.create"));
         created.await.unwrap();
     }
+    // Of the same moment: by bytes, where most languages put `B` after `a`.
+    for version in ["a", "B", "0"] {
+        let release = Release {
+            created_at: UnixMs(NOW.0 + 9),
+            ..release("cart", version)
+        };
+        let created = world
+            .store
+            .create_release(&release, audit("release.create"));
+        created.await.unwrap();
+    }
     world.release("till", "9.0.0").await;
     let cart: ServiceName = "cart".parse().unwrap();
     let mut seen: Vec<Version> = Vec::new();
@@ -85,7 +96,7 @@ async fn releases_come_newest_first(world: World) {
     }
     let seen: Vec<&str> = seen.iter().map(Version::as_str).collect();
     let expected = [
-        "1.6.0", "1.5.0", "1.4.0", "1.3.0", "1.2.0", "1.1.0", "1.0.0",
+        "a", "B", "0", "1.6.0", "1.5.0", "1.4.0", "1.3.0", "1.2.0", "1.1.0", "1.0.0",
     ];
     assert_eq!(seen, expected);
     let unknown: Version = "0.0.1".parse().unwrap();
