@@ -292,7 +292,8 @@ impl Default for LogsQuery {
     params(PlacePath, LogsQuery),
     responses(
         (status = 200, body = String, content_type = "text/plain", description = "Lines, as they come."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider has no logs, or is in trouble."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such place, or nobody wrote anything there."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider is in trouble."),
     )
 )]
 pub(super) async fn logs(

@@ -211,10 +211,15 @@ fn table(error: &Error) -> (StatusCode, &'static str, &'static str) {
             "remove or change what needs it first",
         ),
         Error::Busy { .. } => (S::SERVICE_UNAVAILABLE, "busy", "try again a little later"),
+        Error::NoLogs { .. } => (
+            S::NOT_FOUND,
+            "no_logs",
+            "deploy something there first; the status of the place shows its instances",
+        ),
         Error::Provider(_) => (
             S::SERVICE_UNAVAILABLE,
             "provider_unavailable",
-            "look whether the provider runs (`pointsman local status` for the one-machine cloud), and try again",
+            "try again; if it stays, the server's log says more, and `local.log` in the state folder of the one-machine cloud",
         ),
         Error::Store(_) | Error::Disk { .. } | Error::Internal { .. } => failing(error.failing()),
     }

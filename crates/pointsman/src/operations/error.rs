@@ -81,6 +81,12 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// Nobody wrote anything there.
+    #[error("there are no logs: {why}")]
+    NoLogs {
+        /// What the provider said.
+        why: String,
+    },
     /// The provider does not help.
     #[error("the provider cannot answer: {}", .0.message)]
     Provider(#[from] ProviderError),

@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use domain::{names::Place, observation::InstanceId};
+use engine::ports::ErrorKind;
 use futures_util::stream::BoxStream;
 
 use super::{Error, Operations, error::Fault};
@@ -29,7 +30,7 @@ impl Operations {
     /// Logs of the instances at a place.
     ///
     /// # Errors
-    /// [`Error::Unknown`] place; [`Error::Provider`] when it has no logs, or does not answer.
+    /// [`Error::Unknown`] place; [`Error::NoLogs`]; [`Error::Provider`] when it does not answer.
     pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, Error> {
         self.known(place).await?;
         if wanted.lines > LINES_MAX {
@@ -38,6 +39,10 @@ impl Operations {
                 faults: vec![Fault::of("lines", format!("at most {LINES_MAX}"))],
             });
         }
-        Ok(self.providers().logs(place, wanted).await?)
+        let logs = self.providers().logs(place, wanted).await;
+        logs.map_err(|error| match error.kind {
+            ErrorKind::Missing => Error::NoLogs { why: error.message },
+            _ => Error::Provider(error),
+        })
     }
 }

@@ -7,6 +7,7 @@ use domain::{
     governance::Lock,
     names::{EnvironmentName, Place, ServiceName},
     observation::Observation,
+    time::UnixMs,
 };
 use store::{
     catalogue::Kind,
@@ -49,7 +50,7 @@ impl Operations {
         let (observation, trouble) = match &target {
             None => (None, None),
             Some(target) => match self.observe(target).await {
-                Ok(observation) => (Some(observation), None),
+                Ok(observation) => (Some(self.dated(observation)), None),
                 Err(error) => (None, Some(error.to_string())),
             },
         };
@@ -82,6 +83,14 @@ impl Operations {
         let fetch = Page::<Live>::fetch(limit);
         let lives = self.store().lives(&filter, after, fetch).await?;
         Ok(Page::of(lives, limit, |live| live.place.to_string()))
+    }
+
+    /// A provider that has never heard of a place does not say when it looked: it was now.
+    fn dated(&self, mut seen: Observation) -> Observation {
+        if seen.at == UnixMs::default() {
+            seen.at = self.now();
+        }
+        seen
     }
 
     /// The server group of a place, as the catalogue describes it now.

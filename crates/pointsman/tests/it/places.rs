@@ -96,7 +96,7 @@ async fn a_provider_without_logs_says_so() {
     let logs = app.get(&format!("{PLACE}/logs")).await;
     assert_eq!(
         (logs.status.as_u16(), logs.code()),
-        (503, "provider_unavailable".to_owned())
+        (404, "no_logs".to_owned())
     );
     let many = app.get(&format!("{PLACE}/logs?lines=100001")).await;
     assert_eq!(many.json()["errors"][0]["field"], "lines");
