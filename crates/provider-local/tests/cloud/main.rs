@@ -10,10 +10,7 @@ use domain::{
     effect::Effect,
     observation::{InstanceState, Sizes, Slice, Weights},
 };
-use engine::{
-    ports::{ErrorKind, Provider},
-    testing::contract::provider_contract,
-};
+use engine::{ports::ErrorKind, testing::contract::provider_contract};
 use futures_util::StreamExt;
 use provider_local::{client::ensure_running, wire::LogsQuery};
 use stage::{Stage, pids_alive};
