@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    load::Counts,
+    load::{Counts, Load},
     shelf::{ENVIRONMENT, SERVICE},
     stage::{Act, Record, Stage},
     world::World,
@@ -84,12 +84,18 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
     let mut screen = context.screen();
     let stays = !args.keep && context.format == Format::Table && io::stdout().is_terminal();
     let played = tokio::select! {
-        played = play(&mut world, &mut screen, stays) => played,
+        played = play(&mut world, &mut screen) => played,
         () = interrupted() => {
             screen.clear();
             Err(Failure::new(Exit::NotReached, "the demo was interrupted"))
         }
     };
+    if let (true, Ok(played)) = (stays, &played) {
+        tokio::select! {
+            () = keep_showing(&mut screen, &played.load) => {}
+            () = interrupted() => screen.clear(),
+        }
+    }
     if args.keep && played.is_ok() {
         tell_kept(&mut screen, world);
     } else {
@@ -105,7 +111,9 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
                 .dim("stopped; the temporary folder is removed"),
         );
     }
-    let Played { records, as_said } = played?;
+    let Played {
+        records, as_said, ..
+    } = played?;
     let result = json!({ "deployments": records });
     match context.format {
         Format::Table => {}
@@ -120,6 +128,7 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
 struct Played {
     records: Vec<Record>,
     as_said: bool,
+    load: Option<Load>,
 }
 
 /// Every deployment ended as its act says, no request failed, and the last good release is live
@@ -144,8 +153,8 @@ fn as_said(records: &[Record], status: &Status) -> bool {
     ended && records.len() == ACTS.len() && live == last_good && whole
 }
 
-/// Plays all acts, and then stays until it is interrupted, if it shall.
-async fn play(world: &mut World, screen: &mut Screen, stays: bool) -> Result<Played, Failure> {
+/// Plays all acts, until one does not go as said.
+async fn play(world: &mut World, screen: &mut Screen) -> Result<Played, Failure> {
     let client = prepare(world, screen).await?;
     let mut stage = Stage {
         client: &client,
@@ -165,17 +174,9 @@ async fn play(world: &mut World, screen: &mut Screen, stays: bool) -> Result<Pla
     let played = Played {
         as_said: as_said(&records, &status),
         records,
+        load: stage.load.take(),
     };
     close(&mut stage, world, &status, &played);
-    if stays {
-        tokio::select! {
-            () = keep_showing(&mut stage) => {}
-            () = interrupted() => stage.screen.clear(),
-        }
-    }
-    if let Some(load) = stage.load.take() {
-        load.stop().await;
-    }
     Ok(played)
 }
 
@@ -275,17 +276,21 @@ fn next(world: &World, style: Style) -> Vec<String> {
 }
 
 /// Shows the load until the end of time.
-async fn keep_showing(stage: &mut Stage<'_>) {
-    let style = stage.screen.style();
+async fn keep_showing(screen: &mut Screen, load: &Option<Load>) {
+    let style = screen.style();
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
     loop {
         tick.tick().await;
-        let Some(load) = &stage.load else { return };
-        let lines = [
-            stage::requests(load, &Counts::default(), style),
-            format!("  {} {}", style.dim("stop  "), style.bold("Ctrl-C")),
-        ];
-        stage.screen.draw(&lines);
+        let mut lines = Vec::new();
+        if let Some(load) = load {
+            lines.push(stage::requests(load, &Counts::default(), style));
+        }
+        lines.push(format!(
+            "  {} {}",
+            style.dim("stop  "),
+            style.bold("Ctrl-C")
+        ));
+        screen.draw(&lines);
     }
 }
 

@@ -234,6 +234,7 @@ pub fn outcome(ended: &Deployment, elapsed_ms: u64, style: Style) -> String {
         ),
     };
     if let Some(failure) = &ended.failure {
+        let failure = plan_page::with_versions(failure, ended);
         text.push_str(&format!("\n  {} {failure}", style.dim("why:")));
     }
     let dirty = ended

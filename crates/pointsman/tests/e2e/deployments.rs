@@ -46,8 +46,12 @@ async fn ten_deployments_back_and_forth_fail_no_request() {
         counts.requests
     );
     assert!(rate >= 500.0, "only {rate:.0} requests/s");
-    // On a machine that is busy with other things everything is slow, also when nothing is deployed.
-    let allowed = P99_MAX.max(calm * 10);
+    // Starting unoptimised processes takes the time of two whole processors.
+    let allowed = if cfg!(debug_assertions) {
+        P99_MAX * 20
+    } else {
+        P99_MAX
+    };
     assert!(
         p99 <= allowed,
         "p99 is {p99:?}, {calm:?} when nothing is deployed"
