@@ -36,10 +36,31 @@ async fn a_killed_control_plane_finishes_what_it_began() {
     for (round, step) in STEPS.into_iter().enumerate() {
         let version = if round % 2 == 0 { "1.1.0" } else { "1.0.0" };
         let id = world.begin(version, &["--bake", "2s"]).await;
-        reaches(&world, &id, step).await;
+        let slow = match step {
+            // It lasts for a moment only, and has begun by now.
+            "fill" => None,
+            "retire" => {
+                // Requests under way keep the old instances draining, so that it can be caught.
+                reaches(&world, &id, "bake").await;
+                let slow = world.slow_requests(64, "4500").await;
+                reaches(&world, &id, step).await;
+                Some(slow)
+            }
+            step => {
+                reaches(&world, &id, step).await;
+                None
+            }
+        };
         world.kill_server().await;
         world.serve().await;
         let ended = world.ended(&id).await;
+        if let Some(slow) = slow {
+            assert_eq!(
+                slow.join_all().await,
+                [200; 64],
+                "requests in flight were finished"
+            );
+        }
         assert_eq!(ended["status"], "succeeded", "killed at {step}: {ended:#}");
         assert_eq!(
             ended["certificate"]["clean"], true,

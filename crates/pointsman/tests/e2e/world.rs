@@ -241,6 +241,34 @@ impl World {
         Load::start(&Target::of(url).expect("a target"), 600)
     }
 
+    /// Requests to the shop that take so many milliseconds each, all at once; gives their statuses.
+    pub async fn slow_requests(&self, many: usize, ms: &str) -> tokio::task::JoinSet<u16> {
+        // An error means that another test was faster.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let status = self.status().await;
+        let url = format!(
+            "{}/slow?ms={ms}",
+            status["url"].as_str().expect("an address")
+        );
+        let port = status["url"]
+            .as_str()
+            .and_then(|url| url.rsplit(':').next()?.parse().ok());
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port.expect("a port")));
+        let host = reqwest::Url::parse(&url).expect("an address");
+        let host = host.host_str().expect("a host").to_owned();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .resolve(&host, address)
+            .build();
+        let client = client.expect("a client");
+        (0..many)
+            .map(|_| {
+                let request = client.get(&url).send();
+                async move { request.await.map_or(0, |answer| answer.status().as_u16()) }
+            })
+            .collect()
+    }
+
     /// Ids of the processes of the shop's instances.
     pub fn instance_processes(&self) -> Vec<Pid> {
         self.processes("shop-server")
