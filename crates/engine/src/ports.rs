@@ -1,6 +1,6 @@
 //! What the engine asks of the world, as small traits that the adapters implement.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use domain::{
     deployment::Deployment,
@@ -32,6 +32,21 @@ pub trait Provider: Send + Sync {
         effect: &Effect,
         token: &Token,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send;
+}
+
+/// A provider that is shared is a provider.
+impl<P: Provider> Provider for Arc<P> {
+    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        (**self).observe(target).await
+    }
+    async fn apply(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        token: &Token,
+    ) -> Result<(), ProviderError> {
+        (**self).apply(target, effect, token).await
+    }
 }
 
 /// A request to a provider that failed.

@@ -7,41 +7,17 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use domain::{
-    effect::{Effect, Target, Token},
-    observation::Observation,
-};
-use engine::{
-    ports::{Provider, ProviderError},
-    testing::fleet::{Fleet, QUICK},
-};
+use engine::testing::fleet::{Fleet, QUICK};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use pointsman::{clock::SystemClock, config::Config, providers::Providers, server::Server};
 use serde_json::{Value, json};
 
 const SERVICES: usize = 5000;
 const ENVIRONMENTS: usize = 20;
-/// Services that have server groups, one in each environment of a half: as many deployments at once.
+/// Services that are deployed, all at once.
 const DEPLOYMENTS: usize = 200;
 /// Manifests in one request.
 const BATCH: usize = 500;
-
-/// Shared, so that the calls can be counted in the end.
-struct Shared(Arc<Fleet<SystemClock>>);
-
-impl Provider for Shared {
-    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        self.0.observe(target).await
-    }
-    async fn apply(
-        &self,
-        target: &Target,
-        effect: &Effect,
-        token: &Token,
-    ) -> Result<(), ProviderError> {
-        self.0.apply(target, effect, token).await
-    }
-}
 
 /// A client of the server under measurement.
 struct Client {
@@ -75,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
     let mut config = Config::new(folder.path().join("data"));
     config.listen = "127.0.0.1:0".parse()?;
     let fleet = Arc::new(Fleet::new(SystemClock, QUICK));
-    let server = Server::start(&config, Providers::other(Shared(Arc::clone(&fleet)))).await?;
+    let server = Server::start(&config, Providers::other(Arc::clone(&fleet))).await?;
     let token = std::fs::read_to_string(config.data.join("token"))?
         .trim()
         .to_owned();

@@ -10,7 +10,7 @@ use domain::{
     effect::{Effect, Target, Token},
     event,
     names::DeploymentId,
-    observation::{InstanceId, InstanceState, Observation, Sizes, Slice, SliceSeen, Weights},
+    observation::{InstanceId, Observation, Sizes, Slice, SliceSeen, Weights},
     release::{Launch, LaunchId},
     time::UnixMs,
 };
@@ -386,12 +386,4 @@ pub fn launch(id: &str, version: &str, digest: domain::release::Digest) -> Launc
         version,
         digest,
     }
-}
-
-/// Every present instance is healthy.
-#[must_use]
-pub fn all_healthy(slice: &SliceSeen) -> bool {
-    slice
-        .present()
-        .all(|instance| instance.state == InstanceState::Healthy)
 }
