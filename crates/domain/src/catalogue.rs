@@ -108,6 +108,10 @@ pub struct ServerGroup {
     /// One slice, or two for blue/green.
     #[serde(default = "one")]
     pub slices: u8,
+    /// Keeps each user on one side while users are split between slices. `None`: each request is
+    /// sent by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stickiness: Option<Stickiness>,
     /// When an instance counts as healthy.
     #[serde(default)]
     pub health: HealthCheck,
@@ -117,6 +121,29 @@ pub struct ServerGroup {
     /// Environment variables of the instances. `PORT` is set by the provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+}
+
+/// What a user is recognised by. Each user has a fixed place between 0 and 100; a slice whose share
+/// grows takes users over in the order of their places, so that widening moves nobody back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stickiness {
+    /// A cookie that the router gives to whoever has none.
+    Cookie {
+        /// How long it lasts, in seconds.
+        #[serde(default = "a_day")]
+        seconds: u32,
+    },
+    /// The hash of a request header, such as a user id set by a gateway. Requests without it are
+    /// sent by chance.
+    Header {
+        /// Its name.
+        name: String,
+    },
+}
+
+fn a_day() -> u32 {
+    86_400
 }
 
 /// Bounds of a group's own autoscaling.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalogue::ServerGroup,
     names::{DeploymentId, Place},
-    observation::{InstanceId, Sizes, Slice, Weights},
+    observation::{InstanceId, Sizes, Slice, Weights, WeightsText},
     release::Launch,
+    traffic::Mirror,
 };
 
 /// The server group that an observation or an effect is about, with its settings as they were when
@@ -64,10 +65,14 @@ pub enum Effect {
         /// Which instance.
         instance: InstanceId,
     },
-    /// Split users between slices. Percent, summing to 100 (or empty: nobody is served).
-    SetWeights {
-        /// The new weights.
+    /// Split users between slices, and copy some of their requests. Both at once: what is not named
+    /// ends.
+    SetTraffic {
+        /// Percent, summing to 100 (or empty: nobody is served).
         weights: Weights,
+        /// The dark traffic, if there shall be any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mirror: Option<Mirror>,
     },
 }
 
@@ -146,13 +151,12 @@ impl std::fmt::Display for Effect {
                 write!(f, "{slice}: resume rebalancing between zones")
             }
             Self::Replace { slice, instance } => write!(f, "{slice}: replace instance {instance}"),
-            Self::SetWeights { weights } if weights.is_empty() => f.write_str("users: none"),
-            Self::SetWeights { weights } => {
-                let parts: Vec<String> = weights
-                    .iter()
-                    .map(|(slice, weight)| format!("{slice} {weight} %"))
-                    .collect();
-                write!(f, "users: {}", parts.join(", "))
+            Self::SetTraffic { weights, mirror } => {
+                write!(f, "users: {}", WeightsText(weights))?;
+                match mirror {
+                    Some(mirror) => write!(f, "; {mirror}"),
+                    None => Ok(()),
+                }
             }
         }
     }

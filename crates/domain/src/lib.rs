@@ -22,3 +22,4 @@ pub mod observation;
 pub mod plan;
 pub mod release;
 pub mod time;
+pub mod traffic;

@@ -8,6 +8,7 @@ use crate::{
     names::Version,
     release::{Launch, LaunchId},
     time::UnixMs,
+    traffic::{Mirror, Mirrored, Traffic},
 };
 
 /// One of the two instance groups of a server group. A group with one slice uses [`Slice::Blue`].
@@ -46,6 +47,25 @@ impl std::fmt::Display for InstanceId {
 /// How users are split between slices, in percent. Slices that are not named have weight 0.
 pub type Weights = BTreeMap<Slice, u8>;
 
+/// Weights for people: the slices with users, or `none`.
+#[derive(Debug)]
+pub struct WeightsText<'a>(pub &'a Weights);
+
+impl std::fmt::Display for WeightsText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut before = "";
+        for (slice, weight) in self.0.iter().filter(|(_, weight)| **weight > 0) {
+            write!(f, "{before}{weight} % {slice}")?;
+            before = ", ";
+        }
+        if before.is_empty() {
+            f.write_str("none")
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// The capacity settings of a slice. Invariant: `min <= desired <= max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sizes {
@@ -69,6 +89,15 @@ pub struct Observation {
     pub slices: BTreeMap<Slice, SliceSeen>,
     /// The weights that routers were *seen to serve*, never the ones that somebody asked for.
     pub weights: Weights,
+    /// The dark traffic that routers were seen to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
+    /// What was counted of the users' requests, where the provider counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traffic: BTreeMap<Slice, Traffic>,
+    /// What became of the copies of the present mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<Mirrored>,
 }
 
 /// What is seen of one slice.

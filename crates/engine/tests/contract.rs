@@ -50,6 +50,7 @@ impl ProviderStage for Bare {
             size_limit: None,
             zones: vec!["a".into(), "b".into()],
             slices: 1,
+            stickiness: None,
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),

@@ -187,7 +187,7 @@ impl Group {
                 let there = slot.member(instance).is_some_and(|m| m.state.is_present());
                 return Ok(there.then(|| instance.clone()));
             }
-            Effect::SetWeights { weights } => self.weights.clone_from(weights),
+            Effect::SetTraffic { weights, .. } => self.weights.clone_from(weights),
         }
         Ok(None)
     }
@@ -205,6 +205,7 @@ impl Group {
             stale_ms_max: 0,
             slices,
             weights: self.weights.clone(),
+            ..Observation::default()
         }
     }
 }
@@ -228,7 +229,7 @@ fn check(effect: &Effect) -> Result<(), Refusal> {
             }
             Ok(())
         }
-        Effect::SetWeights { weights } if !weights.is_empty() => {
+        Effect::SetTraffic { weights, .. } if !weights.is_empty() => {
             let sum: u32 = weights.values().map(|weight| u32::from(*weight)).sum();
             if sum == 100 {
                 Ok(())

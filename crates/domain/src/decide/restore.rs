@@ -138,8 +138,9 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
         });
     }
     if !shift::same(&look.seen.weights, &intended.weights) {
-        return apply(Effect::SetWeights {
+        return apply(Effect::SetTraffic {
             weights: intended.weights.clone(),
+            mirror: None,
         });
     }
     let (present, wanted) = (count(look.slice.present()), intended.sizes.desired);

@@ -19,8 +19,9 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights) -> Decision {
     if !served_by_somebody(look, weights) {
         return Decision::Wait(Waiting::Weights);
     }
-    Decision::Apply(Effect::SetWeights {
+    Decision::Apply(Effect::SetTraffic {
         weights: weights.clone(),
+        mirror: None,
     })
 }
 

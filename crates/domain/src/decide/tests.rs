@@ -41,6 +41,7 @@ fn deployment(stable: Option<&str>) -> Deployment {
         size_limit: None,
         zones: vec!["a".into()],
         slices: 1,
+        stickiness: None,
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),

@@ -49,6 +49,7 @@ fn facts() -> Facts {
             size_limit: None,
             zones: vec!["a".into()],
             slices: 1,
+            stickiness: None,
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),

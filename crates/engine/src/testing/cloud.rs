@@ -158,6 +158,7 @@ impl Cloud {
             stale_ms_max: 0,
             slices: BTreeMap::from([(Slice::Blue, seen)]),
             weights: group.weights.clone(),
+            ..Observation::default()
         }
     }
 
@@ -203,7 +204,7 @@ impl Cloud {
                     self.stop(index, now);
                 }
             }
-            Effect::SetWeights { weights } => {
+            Effect::SetTraffic { weights, .. } => {
                 if self
                     .weights_at
                     .as_ref()

@@ -139,8 +139,9 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
     async fn serves_the_weights_that_were_asked(&self) {
         let weights = Weights::from([(SLICE, 100)]);
         self.apply(
-            Effect::SetWeights {
+            Effect::SetTraffic {
                 weights: weights.clone(),
+                mirror: None,
             },
             3,
         )
@@ -271,8 +272,9 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
         )
         .await;
         self.apply(
-            Effect::SetWeights {
+            Effect::SetTraffic {
                 weights: Weights::new(),
+                mirror: None,
             },
             13,
         )

@@ -96,8 +96,9 @@ async fn a_release_that_never_is_healthy_gets_no_users() {
         })
         .await;
     stage
-        .apply(Effect::SetWeights {
+        .apply(Effect::SetTraffic {
             weights: Weights::from([(Slice::Blue, 100)]),
+            mirror: None,
         })
         .await;
     stage.sizes(2).await;

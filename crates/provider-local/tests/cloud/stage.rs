@@ -147,8 +147,9 @@ impl Stage {
         })
         .await;
         self.sizes(many).await;
-        self.apply(Effect::SetWeights {
+        self.apply(Effect::SetTraffic {
             weights: Weights::from([(Slice::Blue, 100)]),
+            mirror: None,
         })
         .await;
         self.until("all are healthy", |slice| slice.healthy() == many)

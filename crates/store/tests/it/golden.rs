@@ -136,8 +136,9 @@ fn events() -> Vec<Event> {
         What::Recorded,
         What::StepStarted { step: 1 },
         What::Applied {
-            effect: Effect::SetWeights {
+            effect: Effect::SetTraffic {
                 weights: [(Slice::Blue, 90), (Slice::Green, 10)].into(),
+                mirror: None,
             },
         },
         What::Waiting {

@@ -305,6 +305,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         size_limit: None,
         zones: vec!["a".to_owned()],
         slices: 1,
+        stickiness: None,
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),

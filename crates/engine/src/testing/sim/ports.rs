@@ -210,7 +210,7 @@ impl SimWorld {
             self.asked_max = self.asked_max.max(sizes.desired);
         }
         let now = self.now;
-        if let Effect::SetWeights { weights } = effect
+        if let Effect::SetTraffic { weights, .. } = effect
             && weights.values().any(|weight| *weight > 0)
             && self.cloud.healthy() == 0
             && self.cloud.losses.is_empty()

@@ -215,6 +215,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         size_limit: (rng.u32(0..5) == 0).then(|| asked.max(current) + room),
         zones: vec!["zone-0".to_owned()],
         slices: 1,
+        stickiness: None,
         health: HealthCheck::default(),
         drain_seconds: 5,
         variables: [].into(),
