@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{EnvironmentName, EnvironmentTypeName, Place, ServiceName, TeamName};
+use crate::{
+    gate::Gate,
+    names::{EnvironmentName, EnvironmentTypeName, Place, PrometheusName, ServiceName, TeamName},
+};
 
 /// How a new release becomes the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -12,12 +15,21 @@ use crate::names::{EnvironmentName, EnvironmentTypeName, Place, ServiceName, Tea
 pub enum StrategyKind {
     /// Double the group, keep the new half.
     ScaleUp,
+    /// Fill the other slice, move the users over, all at once or by weights.
+    BlueGreen,
+    /// Fill the other slice, move the users over bit by bit, each time watching what they get.
+    Canary,
+    /// Move the users to what the other slice runs already.
+    Switch,
 }
 
 impl std::fmt::Display for StrategyKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::ScaleUp => "scale-up",
+            Self::BlueGreen => "blue-green",
+            Self::Canary => "canary",
+            Self::Switch => "switch",
         })
     }
 }
@@ -56,7 +68,12 @@ pub struct Service {
 }
 
 fn every_strategy() -> BTreeSet<StrategyKind> {
-    BTreeSet::from([StrategyKind::ScaleUp])
+    BTreeSet::from([
+        StrategyKind::ScaleUp,
+        StrategyKind::BlueGreen,
+        StrategyKind::Canary,
+        StrategyKind::Switch,
+    ])
 }
 
 /// A class of environments that carries policy, such as `staging` or `production`.
@@ -66,6 +83,22 @@ pub struct EnvironmentType {
     /// Unique name.
     pub name: EnvironmentTypeName,
     /// What this class is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Whoever asks for a deployment here cannot approve it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval_by_another: bool,
+}
+
+/// A Prometheus that gates can ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prometheus {
+    /// Unique name.
+    pub name: PrometheusName,
+    /// Where it answers, such as `http://prometheus.internal:9090`.
+    pub url: String,
+    /// What it watches.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -112,6 +145,9 @@ pub struct ServerGroup {
     /// sent by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stickiness: Option<Stickiness>,
+    /// What must hold on the way to more users, unless a deployment brings gates of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
     /// When an instance counts as healthy.
     #[serde(default)]
     pub health: HealthCheck,

@@ -6,7 +6,7 @@
 //! |- paused ----------------------> Keep(Paused)
 //! |- a step is left --+- Fill ----> fill::decide
 //! |                   |- Shift ---> shift::decide
-//! |                   |- Bake ----> bake::decide
+//! |                   |- Bake ----> bake::decide, which looks at gates
 //! |                   `- Retire --> retire::decide
 //! `- none is left ----------------> restore::decide -----> Finish(certificate)
 //! ```
@@ -16,20 +16,23 @@
 
 mod bake;
 mod fill;
+mod gates;
+mod reason;
 mod restore;
 mod retire;
 mod shift;
 mod survivors;
 
-use serde::{Deserialize, Serialize};
+pub use gates::questions;
+pub use reason::{Failure, Waiting};
 
 use crate::{
-    deployment::{Baseline, Certificate, Course, Deployment},
+    deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},
     effect::Effect,
-    observation::{Observation, SliceSeen},
+    gate::{Answer, GateLook},
+    observation::{Observation, Slice, SliceSeen},
     plan::Step,
-    release::LaunchId,
-    time::{UnixMs, human_ms},
+    time::UnixMs,
 };
 
 /// The same request is made again after this, if its effect is not seen, in milliseconds.
@@ -53,6 +56,15 @@ pub enum Decision {
     Wait(Waiting),
     /// Nothing can be learned now; what was known stays.
     Keep(Waiting),
+    /// Gates were looked at: keep what was seen, and then do this.
+    Look {
+        /// What to keep.
+        watch: Box<Watch>,
+        /// The looks, for people.
+        looks: Vec<GateLook>,
+        /// What follows.
+        then: Box<Decision>,
+    },
     /// The condition is reached.
     Next,
     /// The condition will not be reached.
@@ -61,173 +73,15 @@ pub enum Decision {
     Finish(Certificate),
 }
 
-/// What a deployment waits for. "Why is nothing happening" is data, never a log line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Waiting {
-    /// Instances boot, or wait for their health checks.
-    #[error(
-        "{healthy} of {wanted} instances of {launch} are healthy, {pending} are starting; gives up at {deadline}"
-    )]
-    Healthy {
-        /// Of what.
-        launch: LaunchId,
-        /// How many are.
-        healthy: u32,
-        /// How many must be.
-        wanted: u32,
-        /// How many are started and not yet healthy.
-        pending: u32,
-        /// When the step fails.
-        deadline: UnixMs,
-    },
-    /// An instance under watch was lost and is being replaced; the watch begins anew after that.
-    #[error(
-        "{healthy} of {wanted} instances of {launch} are healthy; the bake begins anew once all are"
-    )]
-    Recovering {
-        /// Of what.
-        launch: LaunchId,
-        /// How many are healthy.
-        healthy: u32,
-        /// How many must be.
-        wanted: u32,
-    },
-    /// Under watch.
-    #[error("{launch} is watched until {until}; every instance is healthy so far")]
-    Baking {
-        /// What.
-        launch: LaunchId,
-        /// When the watch ends, if nothing happens.
-        until: UnixMs,
-    },
-    /// Routers do not serve the new weights yet.
-    #[error("routers do not serve the new weights yet")]
-    Weights,
-    /// Old instances finish their last requests.
-    #[error("{left} instances of {launch} finish their last requests and stop")]
-    Draining {
-        /// Of what.
-        launch: LaunchId,
-        /// How many are still listed.
-        left: u32,
-    },
-    /// The provider may show an old state; a second look must agree.
-    #[error("the provider may show an old state for up to {}; looking again", human_ms(*.stale_ms_max))]
-    Confirming {
-        /// How old, in milliseconds.
-        stale_ms_max: u64,
-    },
-    /// The provider accepted a request, and does not show its effect yet.
-    #[error("the provider was asked ({effect}) and does not show it yet")]
-    Accepted {
-        /// For what.
-        effect: String,
-    },
-    /// Sizes are being brought back.
-    #[error("the group returns to its size: {present} instances are there, {wanted} stay")]
-    Settling {
-        /// How many are there.
-        present: u32,
-        /// How many will be.
-        wanted: u32,
-    },
-    /// Held by a person.
-    #[error("paused by {by}; `pointsman resume` lets it go on, `pointsman abort` goes back")]
-    Paused {
-        /// Who.
-        by: String,
-    },
-    /// The provider does not answer, or refuses on the way back.
-    #[error("the provider cannot be used now: {message}; looking again")]
-    Provider {
-        /// What it said.
-        message: String,
-    },
-}
-
-/// Why a deployment does not go forward any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "failure", rename_all = "snake_case")]
-pub enum Failure {
-    /// Instances did not become healthy in time.
-    #[error("only {healthy} of {wanted} instances of {launch} became healthy within {}", human_ms(*.within_ms))]
-    Unhealthy {
-        /// Of what.
-        launch: LaunchId,
-        /// How many did.
-        healthy: u32,
-        /// How many had to.
-        wanted: u32,
-        /// The deadline, in milliseconds.
-        within_ms: u64,
-    },
-    /// Healthy instances did not stay so under watch.
-    #[error(
-        "{launch} did not stay healthy under watch: {healthy} of {wanted} instances were healthy"
-    )]
-    NotStable {
-        /// What.
-        launch: LaunchId,
-        /// How many were healthy.
-        healthy: u32,
-        /// How many had to be.
-        wanted: u32,
-    },
-    /// Routers did not take the weights in time.
-    #[error("routers did not serve the new weights within {}", human_ms(*.within_ms))]
-    NotShifted {
-        /// The deadline, in milliseconds.
-        within_ms: u64,
-    },
-    /// Old instances did not go in time.
-    #[error("{left} instances of {launch} were still there after {}", human_ms(*.within_ms))]
-    NotRetired {
-        /// Of what.
-        launch: LaunchId,
-        /// How many.
-        left: u32,
-        /// The deadline, in milliseconds.
-        within_ms: u64,
-    },
-    /// The provider said no for good.
-    #[error("the provider refused: {message}")]
-    Refused {
-        /// What it said.
-        message: String,
-    },
-    /// Something undoes what this deployment does.
-    #[error(
-        "{effects} requests to the provider did not bring the deployment to its end; somebody else may be changing the same group"
-    )]
-    BudgetSpent {
-        /// How many.
-        effects: u32,
-    },
-    /// A person aborted.
-    #[error("aborted by {by}: {reason}")]
-    Aborted {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// A person rolled back.
-    #[error("rolled back by {by}: {reason}")]
-    RolledBackByPerson {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// The way back did not work either.
-    #[error("{first}; on the way back, {then}: the healthiest instances were kept")]
-    StableLost {
-        /// Why it turned round.
-        first: String,
-        /// Why the way back failed.
-        then: String,
-    },
+impl Decision {
+    /// What it comes to, whether gates were looked at or not.
+    #[must_use]
+    pub fn settled(&self) -> &Self {
+        match self {
+            Self::Look { then, .. } => then.settled(),
+            other => other,
+        }
+    }
 }
 
 /// One deployment, one observation, one moment: what every arm of `decide` looks at.
@@ -235,11 +89,31 @@ struct Look<'a> {
     deployment: &'a Deployment,
     baseline: &'a Baseline,
     seen: &'a Observation,
+    /// What the world outside answered to gates.
+    answers: &'a [Answer],
+    /// The slice that the current step is about, or that is being restored.
+    at: Slice,
     slice: SliceSeen,
     now: UnixMs,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    /// The same moment, at another slice.
+    fn on(&self, slice: Slice) -> Look<'a> {
+        Look {
+            at: slice,
+            slice: self.seen.slice(slice),
+            ..*self
+        }
+    }
+    /// The slice that is looked at, before the first change.
+    fn before(&self) -> SliceBaseline {
+        self.baseline.slice(self.at).cloned().unwrap_or_default()
+    }
+    /// Percent of the users that `slice` was seen to serve.
+    fn users_on(&self, slice: Slice) -> u8 {
+        self.seen.weights.get(&slice).copied().unwrap_or(0)
+    }
     /// Milliseconds in the current step.
     fn waited_ms(&self) -> u64 {
         self.now.since_ms(self.deployment.progress.since)
@@ -267,7 +141,12 @@ impl Look<'_> {
 
 /// Says what to do next about `deployment`, given what the provider sees.
 #[must_use]
-pub fn decide(deployment: &Deployment, seen: &Observation, now: UnixMs) -> Decision {
+pub fn decide(
+    deployment: &Deployment,
+    seen: &Observation,
+    answers: &[Answer],
+    now: UnixMs,
+) -> Decision {
     let Some(baseline) = &deployment.baseline else {
         return before_the_first_change(deployment, seen);
     };
@@ -276,48 +155,52 @@ pub fn decide(deployment: &Deployment, seen: &Observation, now: UnixMs) -> Decis
             by: pause.by.clone(),
         });
     }
-    let look = Look {
+    let look = |at| Look {
         deployment,
         baseline,
         seen,
-        slice: seen.slice(baseline.slice),
+        answers,
+        at,
+        slice: seen.slice(at),
         now,
     };
     let decision = match deployment.step() {
         Some(Step::Fill {
+            slice,
             launch,
             count,
             beside,
-            ..
         }) => fill::decide(
-            &look,
+            &look(*slice),
             &fill::Fill {
                 launch,
                 count: *count,
                 beside: *beside,
             },
         ),
-        Some(Step::Shift { weights }) => shift::decide(&look, weights),
+        Some(Step::Shift { weights, mirror }) => {
+            shift::decide(&look(deployment.roles.next), weights, mirror.as_ref())
+        }
         Some(Step::Bake {
+            slice,
             launch,
             count,
             until,
-            ..
-        }) => bake::decide(&look, launch, *count, until),
+        }) => bake::decide(&look(*slice), launch, *count, until),
         Some(Step::Retire {
+            slice,
             launch,
             keep,
             leaving,
-            ..
         }) => retire::decide(
-            &look,
+            &look(*slice),
             &retire::Retire {
                 launch,
                 keep: *keep,
                 leaving: *leaving,
             },
         ),
-        None => restore::decide(&look),
+        None => restore::decide(&look(deployment.roles.next)),
     };
     within_budget(deployment, not_again(deployment, seen, now, decision))
 }
@@ -340,7 +223,11 @@ fn before_the_first_change(deployment: &Deployment, seen: &Observation) -> Decis
         (Some(pause), Course::Forward) => Decision::Keep(Waiting::Paused {
             by: pause.by.clone(),
         }),
-        (None, Course::Forward) => Decision::Record(Baseline::of(seen, deployment.slice())),
+        (None, Course::Forward) => Decision::Record(Baseline::of(
+            seen,
+            &deployment.strategy,
+            deployment.stable.is_some(),
+        )),
     }
 }
 

@@ -4,19 +4,28 @@
 //! engine moves it with [`Deployment::after`], people move it with [`Deployment::command`], both
 //! pure.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     decide::{Decision, Failure, Waiting},
     effect::{Effect, Target, Token},
+    evidence::{Comparison, Evidence},
+    gate::GateState,
     names::DeploymentId,
-    observation::{InstanceId, Observation, Sizes, Slice, Weights},
-    plan::{self, Capacity, Plan, Step, Strategy, scale_up},
+    observation::{Observation, Slice, Weights},
+    plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
     release::Launch,
     time::UnixMs,
+    traffic::{Mirror, Mirrored, Traffic},
 };
+
+mod baseline;
+mod command;
+
+pub use baseline::{Baseline, SliceBaseline};
+pub use command::{Command, CommandRefused};
 
 /// One attempt to make a release the live one in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +40,8 @@ pub struct Deployment {
     pub launch: Launch,
     /// What was live when the deployment began; decided once. `None` for a first deployment.
     pub stable: Option<Launch>,
+    /// Which slice has which role; decided for good when the baseline is recorded.
+    pub roles: Roles,
     /// Who asked for it.
     pub requested_by: String,
     /// When.
@@ -71,6 +82,51 @@ pub struct Progress {
     pub since: UnixMs,
     /// Since when the current step's condition holds without a break.
     pub holds_since: Option<UnixMs>,
+    /// The split of users that was last asked for in this course.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_traffic: Option<Split>,
+    /// What its gates were seen to say.
+    #[serde(default)]
+    pub watch: Watch,
+}
+
+/// A split of users, with its dark traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Percent per slice.
+    pub weights: Weights,
+    /// The dark traffic, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
+}
+
+/// What is remembered between two looks at gates.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Watch {
+    /// When the gates of the current step were last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<UnixMs>,
+    /// The gates of the current step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateState>,
+    /// The routers' counters as of the last look at them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traffic: BTreeMap<Slice, Traffic>,
+    /// What is known of the new release against stable, over all steps.
+    #[serde(default)]
+    pub comparison: Comparison,
+    /// What became of the copies of dark traffic as of the last look, without examples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<Mirrored>,
+    /// What is known of the answers to dark traffic.
+    #[serde(default)]
+    pub shadow: Evidence,
+    /// When the first look of the current step was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<UnixMs>,
+    /// Requests to the new release in the current step.
+    #[serde(default)]
+    pub counted: u64,
 }
 
 /// Which way a deployment goes.
@@ -117,23 +173,6 @@ pub enum Outcome {
     Failed,
 }
 
-/// What is changed for a while by a deployment, as it was before the first change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Baseline {
-    /// The slice that the deployment changes.
-    pub slice: Slice,
-    /// Its capacity settings.
-    pub sizes: Sizes,
-    /// What it launched.
-    pub launch: Option<Launch>,
-    /// Whether rebalancing was off already.
-    pub rebalancing_suspended: bool,
-    /// Which instances were protected from scale-in.
-    pub protected: BTreeSet<InstanceId>,
-    /// How users were split.
-    pub weights: Weights,
-}
-
 /// Compares what a deployment left behind with what it was meant to leave behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
@@ -162,65 +201,6 @@ impl Certificate {
     }
 }
 
-impl Baseline {
-    /// What `seen` says about the slice that is about to be changed.
-    #[must_use]
-    pub fn of(seen: &Observation, slice: Slice) -> Self {
-        let there = seen.slice(slice);
-        let protected = there
-            .present()
-            .filter(|i| i.protected)
-            .map(|i| i.id.clone())
-            .collect();
-        Self {
-            slice,
-            sizes: there.sizes,
-            launch: there.launches,
-            rebalancing_suspended: there.rebalancing_suspended,
-            protected,
-            weights: seen.weights.clone(),
-        }
-    }
-}
-
-/// What a person can ask of a running deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Hold it where it is.
-    Pause,
-    /// Let it go on.
-    Resume,
-    /// Give stable back and end as aborted.
-    Abort {
-        /// Why, in their words.
-        reason: String,
-    },
-    /// Give stable back and end as rolled back.
-    RollBack {
-        /// Why, in their words.
-        reason: String,
-    },
-}
-
-/// Why a command makes no sense now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommandRefused {
-    /// It ended.
-    #[error(
-        "this deployment has finished; to go back to the release before it, run `pointsman rollback`"
-    )]
-    Finished,
-    /// Pausing a paused one.
-    #[error("this deployment is paused already; `pointsman resume` lets it go on")]
-    AlreadyPaused,
-    /// Resuming a running one.
-    #[error("this deployment is not paused")]
-    NotPaused,
-    /// Aborting twice.
-    #[error("this deployment is being rolled back already")]
-    AlreadyRollingBack,
-}
-
 /// What a new deployment is made of.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -241,14 +221,14 @@ pub struct Request {
 }
 
 impl Deployment {
-    /// A deployment that has not done anything yet, planned for a group that keeps `current`
-    /// instances now.
+    /// A deployment that has not done anything yet, planned for the group as it is seen now.
     #[must_use]
-    pub fn new(request: Request, current: u32) -> Self {
-        let capacity = Capacity::of(&request.target.group, current);
+    pub fn new(request: Request, seen: &Observation) -> Self {
+        let has_stable = request.stable.is_some();
+        let now = Baseline::of(seen, &request.strategy, has_stable);
         let plan = plan::plan(
             &request.strategy,
-            capacity,
+            &Situation::of(&request.target.group, &now),
             &request.launch,
             request.stable.as_ref(),
         );
@@ -258,6 +238,8 @@ impl Deployment {
             at: 0,
             since: request.requested_at,
             holds_since: None,
+            asked_traffic: None,
+            watch: Watch::default(),
         };
         Self {
             id: request.id,
@@ -265,6 +247,7 @@ impl Deployment {
             strategy: request.strategy,
             launch: request.launch,
             stable: request.stable,
+            roles: now.roles,
             requested_by: request.requested_by,
             requested_at: request.requested_at,
             plan,
@@ -295,12 +278,6 @@ impl Deployment {
         self.progress.steps.get(self.progress.at)
     }
 
-    /// The slice that it changes.
-    #[must_use]
-    pub fn slice(&self) -> Slice {
-        Slice::Blue
-    }
-
     /// What shall be live in the end of this course.
     #[must_use]
     pub fn wanted(&self) -> Option<&Launch> {
@@ -317,16 +294,14 @@ impl Deployment {
         let current = self
             .baseline
             .as_ref()
-            .map_or(group.size, |b| b.sizes.desired);
+            .map_or(group.size, |b| b.live_sizes().desired);
         Capacity::of(group, current)
     }
 
-    /// Most instances that may be there at once.
+    /// Most instances that may be in one slice at once.
     #[must_use]
     pub fn ceiling(&self) -> u32 {
-        match &self.strategy {
-            Strategy::ScaleUp(options) => scale_up::ceiling(options, self.capacity()),
-        }
+        plan::ceiling(&self.strategy, self.capacity())
     }
 
     /// Effects that one course may ask for. Far above what any good course needs; it stops a loop
@@ -334,6 +309,7 @@ impl Deployment {
     #[must_use]
     pub fn effects_max(&self) -> u32 {
         100 + 10 * self.ceiling().min(10_000)
+            + 10 * u32::try_from(self.progress.steps.len()).unwrap_or(0)
     }
 
     /// The record after one turn of the engine.
@@ -341,11 +317,27 @@ impl Deployment {
     pub fn after(mut self, decision: &Decision, now: UnixMs) -> Self {
         let before = self.clone();
         self.waiting = None;
+        self.take(decision, now);
+        if self != before {
+            self.version += 1;
+        }
+        self
+    }
+
+    fn take(&mut self, decision: &Decision, now: UnixMs) {
         match decision {
+            Decision::Look { watch, then, .. } => {
+                self.progress.watch = (**watch).clone();
+                self.take(then, now);
+            }
             Decision::Record(baseline) => self.record(baseline.clone(), now),
             Decision::Apply(effect) => {
                 self.effects_spent += 1;
                 self.last_effect = Some((effect.clone(), now));
+                if let Effect::SetTraffic { weights, mirror } = effect {
+                    let (weights, mirror) = (weights.clone(), mirror.clone());
+                    self.progress.asked_traffic = Some(Split { weights, mirror });
+                }
                 self.progress.holds_since = None;
             }
             Decision::Hold { since, waiting } => {
@@ -361,59 +353,19 @@ impl Deployment {
             Decision::Fail(failure) => self.fail(failure.clone(), now),
             Decision::Finish(certificate) => self.finish(certificate.clone(), now),
         }
-        if self != before {
-            self.version += 1;
-        }
-        self
-    }
-
-    /// The record after a person's command.
-    ///
-    /// # Errors
-    /// When the command makes no sense in the present state; nothing is changed then.
-    pub fn command(
-        mut self,
-        command: Command,
-        by: &str,
-        now: UnixMs,
-    ) -> Result<Self, CommandRefused> {
-        if self.ending.is_some() {
-            return Err(CommandRefused::Finished);
-        }
-        let by = by.to_owned();
-        match command {
-            Command::Pause if self.paused.is_some() => return Err(CommandRefused::AlreadyPaused),
-            Command::Pause => self.paused = Some(Pause { since: now, by }),
-            Command::Resume => {
-                let pause = self.paused.take().ok_or(CommandRefused::NotPaused)?;
-                self.progress.since = self.progress.since.plus_ms(now.since_ms(pause.since));
-                self.progress.holds_since = None;
-            }
-            Command::Abort { .. } | Command::RollBack { .. }
-                if self.progress.course == Course::RollingBack =>
-            {
-                return Err(CommandRefused::AlreadyRollingBack);
-            }
-            Command::Abort { reason } => self.turn_round(Failure::Aborted { by, reason }, now),
-            Command::RollBack { reason } => {
-                self.turn_round(Failure::RolledBackByPerson { by, reason }, now);
-            }
-        }
-        self.waiting = None;
-        self.version += 1;
-        Ok(self)
     }
 
     /// Keeps the baseline, plans anew where the world moved since the plan was shown, and begins: the
     /// time that passed before anybody could look counts against no deadline.
     fn record(&mut self, baseline: Baseline, now: UnixMs) {
-        self.baseline = Some(baseline);
+        self.roles = baseline.roles;
         self.plan = plan::plan(
             &self.strategy,
-            self.capacity(),
+            &Situation::of(&self.target.group, &baseline),
             &self.launch,
             self.stable.as_ref(),
         );
+        self.baseline = Some(baseline);
         self.progress.steps.clone_from(&self.plan.steps);
         self.progress.since = now;
     }
@@ -422,6 +374,13 @@ impl Deployment {
         self.progress.at = at;
         self.progress.since = now;
         self.progress.holds_since = None;
+        // What is known of the release stays; counters are read anew, because users were moved.
+        let before = std::mem::take(&mut self.progress.watch);
+        self.progress.watch = Watch {
+            comparison: before.comparison,
+            shadow: before.shadow,
+            ..Watch::default()
+        };
         self.last_effect = None;
     }
 
@@ -451,7 +410,7 @@ impl Deployment {
             .baseline
             .as_ref()
             .map_or_else(Plan::default, |baseline| {
-                plan::roll_back(baseline, self.stable.as_ref(), &self.launch)
+                plan::roll_back(&self.strategy, baseline, self.stable.as_ref(), &self.launch)
             });
         self.failure = Some(failure);
         self.paused = None;
@@ -463,6 +422,8 @@ impl Deployment {
             at: 0,
             since: now,
             holds_since: None,
+            asked_traffic: None,
+            watch: Watch::default(),
         };
     }
 

@@ -9,6 +9,7 @@ use crate::{
     decide::{Decision, Waiting},
     deployment::{Command, Deployment, Outcome},
     effect::Effect,
+    gate::GateLook,
     time::UnixMs,
 };
 
@@ -48,6 +49,13 @@ pub enum What {
         /// For what.
         waiting: Waiting,
     },
+    /// A gate was looked at.
+    Looked {
+        /// At which step.
+        step: usize,
+        /// What was seen.
+        look: GateLook,
+    },
     /// A person did something.
     Commanded {
         /// What, in one word.
@@ -74,13 +82,26 @@ pub fn of_turn(
 ) -> Vec<Event> {
     let mut events = Vec::new();
     let mut push = |what, message: String| events.push(Event { at, what, message });
-    match decision {
+    if let Decision::Look { looks, .. } = decision {
+        for look in looks {
+            let what = What::Looked {
+                step: before.progress.at,
+                look: look.clone(),
+            };
+            push(what, format!("{}: {}", look.name, look.text));
+        }
+    }
+    match decision.settled() {
         Decision::Record(baseline) => push(
             What::Recorded,
             format!(
                 "recorded the baseline: {} instances, {} protected",
-                baseline.sizes.desired,
-                baseline.protected.len()
+                baseline.live_sizes().desired,
+                baseline
+                    .slices
+                    .values()
+                    .map(|slice| slice.protected.len())
+                    .sum::<usize>()
             ),
         ),
         Decision::Apply(effect) => {
@@ -92,7 +113,11 @@ pub fn of_turn(
             );
         }
         Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
-            if before.waiting.as_ref() != Some(waiting) {
+            if !before
+                .waiting
+                .as_ref()
+                .is_some_and(|it| it.is_like(waiting))
+            {
                 push(
                     What::Waiting {
                         waiting: waiting.clone(),
@@ -101,7 +126,7 @@ pub fn of_turn(
                 );
             }
         }
-        Decision::Next | Decision::Fail(_) | Decision::Finish(_) => {}
+        Decision::Look { .. } | Decision::Next | Decision::Fail(_) | Decision::Finish(_) => {}
     }
     if before.progress.course != after.progress.course {
         let why = after
@@ -141,6 +166,9 @@ pub fn of_command(command: &Command, by: &str, after: &Deployment, at: UnixMs) -
         Command::Resume => ("resume", format!("{by} let the deployment go on")),
         Command::Abort { reason } => ("abort", format!("{by} aborted: {reason}")),
         Command::RollBack { reason } => ("roll_back", format!("{by} rolled back: {reason}")),
+        Command::Approve => ("approve", format!("{by} approved")),
+        Command::Reject { reason } => ("reject", format!("{by} rejected: {reason}")),
+        Command::Promote => ("promote", format!("{by} cut the watch short")),
     };
     let commanded = What::Commanded {
         command: word.to_owned(),
@@ -151,10 +179,22 @@ pub fn of_command(command: &Command, by: &str, after: &Deployment, at: UnixMs) -
         what: commanded,
         message,
     }];
-    if matches!(command, Command::Abort { .. } | Command::RollBack { .. }) {
-        let what = What::StepStarted {
-            step: after.progress.at,
-        };
+    let turns_round = matches!(
+        command,
+        Command::Abort { .. } | Command::RollBack { .. } | Command::Reject { .. }
+    );
+    let step_started = || What::StepStarted {
+        step: after.progress.at,
+    };
+    if *command == Command::Promote {
+        events.push(Event {
+            at,
+            what: step_started(),
+            message: step_message(after),
+        });
+    }
+    if turns_round {
+        let what = step_started();
         events.push(Event {
             at,
             what: What::RollingBack,

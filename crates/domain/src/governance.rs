@@ -6,12 +6,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::{Environment, EnvironmentType, ServerGroup, Service, StrategyKind},
-    names::{DeploymentId, EnvironmentName, EnvironmentTypeName, Place, Version},
-    plan::{Capacity, Strategy, scale_up},
-    release::Release,
+    catalogue::{Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    names::{DeploymentId, Place, Version},
+    observation::Observation,
+    plan::{self, Capacity, Roles, Strategy},
+    release::{Launch, Release},
     time::UnixMs,
 };
+
+mod objection;
+mod strategy;
+
+pub use objection::Objection;
+pub use strategy::{gate_faults, is_http};
 
 /// A person's hold on an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +65,10 @@ pub struct Facts {
     pub running: Option<DeploymentId>,
     /// The version that is live there.
     pub live: Option<Version>,
-    /// How many instances the group keeps now.
-    pub current: u32,
+    /// What is seen of the group now.
+    pub seen: Observation,
+    /// Every Prometheus of the catalogue.
+    pub prometheuses: Vec<Prometheus>,
     /// Instances of all *other* groups of the environment, their running deployments' surge
     /// included.
     pub environment_instances: u32,
@@ -83,7 +92,7 @@ pub struct Admitted {
     wish: Wish,
     group: ServerGroup,
     release: Release,
-    current: u32,
+    seen: Observation,
 }
 
 impl Admitted {
@@ -102,185 +111,35 @@ impl Admitted {
     pub fn release(&self) -> &Release {
         &self.release
     }
-    /// How many instances the group keeps now.
+    /// What was seen of the group.
     #[must_use]
-    pub fn current(&self) -> u32 {
-        self.current
+    pub fn seen(&self) -> &Observation {
+        &self.seen
     }
-}
-
-/// One reason why governance says no.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "code", rename_all = "snake_case")]
-pub enum Objection {
-    /// Not in the catalogue.
-    #[error("the service {place} is not in the catalogue", place = .place.service)]
-    ServiceUnknown {
-        /// Which.
-        place: Place,
-    },
-    /// Not in the catalogue.
-    #[error("the environment {environment} is not in the catalogue")]
-    EnvironmentUnknown {
-        /// Which.
-        environment: EnvironmentName,
-    },
-    /// The service may not go to environments of this type.
-    #[error("{} may not be deployed to environments of type {environment_type}", .place.service)]
-    EnvironmentTypeNotAllowed {
-        /// Which service, where.
-        place: Place,
-        /// The type of that environment.
-        environment_type: EnvironmentTypeName,
-    },
-    /// No capacity was set aside.
-    #[error("{} has no server group in {}", .place.service, .place.environment)]
-    NoServerGroup {
-        /// Which service, where.
-        place: Place,
-    },
-    /// No such release.
-    #[error("{} has no release {version}", .place.service)]
-    ReleaseUnknown {
-        /// Which service.
-        place: Place,
-        /// Which version.
-        version: Version,
-    },
-    /// Taken out of use.
-    #[error("release {version} was withdrawn by {by}: {reason}")]
-    ReleaseWithdrawn {
-        /// Which version.
-        version: Version,
-        /// Who withdrew it.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// The artifact is gone.
-    #[error("the artifact of release {version} is not in the artifact store")]
-    ArtifactMissing {
-        /// Which version.
-        version: Version,
-    },
-    /// The artifact is not what was stored.
-    #[error("the stored artifact of release {version} does not match its digest any more")]
-    ArtifactChanged {
-        /// Which version.
-        version: Version,
-    },
-    /// Held by a person.
-    #[error("{environment} is locked by {by}: {reason}")]
-    EnvironmentLocked {
-        /// Which environment.
-        environment: EnvironmentName,
-        /// Who locked it.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// One at a time.
-    #[error("deployment {running} of {place} is running already")]
-    AlreadyRunning {
-        /// Which service, where.
-        place: Place,
-        /// The running one.
-        running: DeploymentId,
-    },
-    /// Not this way.
-    #[error("{} may not be deployed by {strategy}", .place.service)]
-    StrategyNotAllowed {
-        /// Which service.
-        place: Place,
-        /// The strategy asked for.
-        strategy: StrategyKind,
-    },
-    /// Nothing would change.
-    #[error("release {version} is live in {} already", .place.environment)]
-    AlreadyLive {
-        /// Which service, where.
-        place: Place,
-        /// The version.
-        version: Version,
-    },
-    /// Doubling would need more than the environment may have.
-    #[error("{environment} would run {needed} instances at the peak; its limit is {limit}")]
-    CapacityLimit {
-        /// Which environment.
-        environment: EnvironmentName,
-        /// Instances at the peak.
-        needed: u32,
-        /// Most that it may run.
-        limit: u32,
-    },
-    /// The group's own limit leaves no room for one instance more.
-    #[error(
-        "the server group {place} has size {size} and a size limit of {limit}: there is no room to start one new instance"
-    )]
-    NoRoom {
-        /// Which service, where.
-        place: Place,
-        /// How many there are, or shall be.
-        size: u32,
-        /// The limit.
-        limit: u32,
-    },
-    /// A number of the strategy makes no sense.
-    #[error("{field} must be {rule}")]
-    StrategyInvalid {
-        /// Which number.
-        field: String,
-        /// What it must be.
-        rule: String,
-    },
-}
-
-impl Objection {
-    /// What would lift the objection: what to do or to type next.
+    /// The numbers that the deployment is planned for.
     #[must_use]
-    pub fn remedy(&self) -> String {
-        match self {
-            Self::ServiceUnknown { .. } => {
-                "describe it in a manifest (kind: Service) and run `pointsman apply -f FILE`".into()
-            }
-            Self::EnvironmentUnknown { .. } => {
-                "describe it in a manifest (kind: Environment) and run `pointsman apply -f FILE`; `pointsman environment list` shows what exists".into()
-            }
-            Self::EnvironmentTypeNotAllowed { place, environment_type } => format!(
-                "its owner can add {environment_type} to environment_types of the service {}",
-                place.service
-            ),
-            Self::NoServerGroup { .. } => {
-                "describe one in a manifest (kind: ServerGroup) and run `pointsman apply -f FILE`".into()
-            }
-            Self::ReleaseUnknown { place, version } => format!(
-                "run `pointsman release create {} {version} --artifact DIR`; `pointsman release list {}` shows what exists",
-                place.service, place.service
-            ),
-            Self::ReleaseWithdrawn { .. } => "choose another release, or create a new version".into(),
-            Self::ArtifactMissing { .. } => {
-                "bring the artifact back from a backup, or upload the same content again with `pointsman release create`".into()
-            }
-            Self::ArtifactChanged { .. } => {
-                "find out who changed the artifact store; withdraw this release and create a new version".into()
-            }
-            Self::EnvironmentLocked { environment, by, .. } => {
-                format!("ask {by}, or run `pointsman environment unlock {environment}`")
-            }
-            Self::AlreadyRunning { running, .. } => format!(
-                "watch it with `pointsman watch {running}`, or end it with `pointsman abort {running}`"
-            ),
-            Self::StrategyNotAllowed { strategy, .. } => {
-                format!("choose another strategy, or add {strategy} to strategies of the service")
-            }
-            Self::AlreadyLive { .. } => "add --force to replace its instances by fresh ones".into(),
-            Self::CapacityLimit { environment, .. } => format!(
-                "use a smaller --surge, wait for other deployments to end, or raise capacity_limit of {environment}"
-            ),
-            Self::NoRoom { size, .. } => {
-                format!("raise size_limit of the server group to at least {}", size + 1)
-            }
-            Self::StrategyInvalid { .. } => "correct the number".into(),
+    pub fn capacity(&self) -> Capacity {
+        capacity(&self.wish.strategy, &self.group, &self.seen)
+    }
+    /// What users are switched to: the launch that the other slice runs.
+    #[must_use]
+    pub fn switches_to(&self) -> Option<&Launch> {
+        let strategy = &self.wish.strategy;
+        let slice = Roles::of(strategy, true, &self.seen.weights).next;
+        let other = self.seen.slices.get(&slice)?;
+        other
+            .launches
+            .as_ref()
+            .filter(|_| *strategy == Strategy::Switch)
+    }
+    /// Most instances of the whole group at once.
+    #[must_use]
+    pub fn peak(&self) -> u32 {
+        let capacity = self.capacity();
+        if capacity.current == 0 {
+            capacity.asked
+        } else {
+            plan::peak(&self.wish.strategy, capacity)
         }
     }
 }
@@ -290,18 +149,21 @@ impl Objection {
 /// # Errors
 /// Each objection that the facts give rise to, in the order of the rules below.
 pub fn admit(wish: Wish, facts: Facts) -> Result<Admitted, Vec<Objection>> {
+    let wish = strategy::complete(wish, &facts);
     let mut objections = Vec::new();
     objections.extend(catalogue(&wish, &facts));
     objections.extend(release(&wish, &facts));
     objections.extend(moment(&wish, &facts));
-    objections.extend(numbers(&wish.strategy));
+    objections.extend(strategy::numbers(&wish.strategy));
+    objections.extend(strategy::gates(&wish.strategy, &facts));
+    objections.extend(strategy::slices(&wish, &facts));
     objections.extend(room(&wish, &facts));
     match (facts.group, facts.release) {
         (Some(group), Some(release)) if objections.is_empty() => Ok(Admitted {
             wish,
             group,
             release,
-            current: facts.current,
+            seen: facts.seen,
         }),
         _ => Err(objections),
     }
@@ -391,7 +253,7 @@ fn moment(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     let live = facts
         .live
         .as_ref()
-        .filter(|live| **live == wish.version && !wish.force)
+        .filter(|live| **live == wish.version && !wish.force && wish.strategy != Strategy::Switch)
         .map(|live| Objection::AlreadyLive {
             place: place(),
             version: live.clone(),
@@ -399,45 +261,21 @@ fn moment(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     locked.into_iter().chain(running).chain(live).collect()
 }
 
-/// The numbers of the strategy make sense.
-fn numbers(strategy: &Strategy) -> Vec<Objection> {
-    let Strategy::ScaleUp(options) = strategy;
-    let day = 86_400;
-    let rules = [
-        ("surge_percent", options.surge_percent, 1, 100),
-        ("bake_seconds", options.bake_seconds, 0, day),
-        (
-            "health_deadline_seconds",
-            options.health_deadline_seconds,
-            1,
-            day,
-        ),
-    ];
-    rules
-        .into_iter()
-        .filter(|(_, value, low, high)| value < low || value > high)
-        .map(|(field, _, low, high)| Objection::StrategyInvalid {
-            field: field.to_owned(),
-            rule: format!("between {low} and {high}"),
-        })
-        .collect()
-}
-
 /// The group and the environment have room for the new instances beside the old ones.
 fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     let (Some(group), Some(environment)) = (&facts.group, &facts.environment) else {
         return Vec::new();
     };
-    let Strategy::ScaleUp(options) = &wish.strategy;
-    let capacity = Capacity::of(group, facts.current);
+    let capacity = capacity(&wish.strategy, group, &facts.seen);
     let base = capacity.asked.max(capacity.current);
-    let ceiling = if facts.current == 0 {
+    let peak = if capacity.current == 0 {
         base
     } else {
-        scale_up::ceiling(options, capacity)
+        plan::peak(&wish.strategy, capacity)
     };
     let mut objections = Vec::new();
-    if facts.current > 0 && ceiling <= base {
+    let shares_a_slice = !wish.strategy.needs_two_slices();
+    if shares_a_slice && capacity.current > 0 && peak <= base {
         let (place, limit) = (wish.place.clone(), capacity.limit);
         objections.push(Objection::NoRoom {
             place,
@@ -445,7 +283,7 @@ fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
             limit,
         });
     }
-    let needed = facts.environment_instances.saturating_add(ceiling);
+    let needed = facts.environment_instances.saturating_add(peak);
     if let Some(limit) = environment.capacity_limit.filter(|limit| needed > *limit) {
         let environment = environment.name.clone();
         objections.push(Objection::CapacityLimit {
@@ -455,6 +293,12 @@ fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         });
     }
     objections
+}
+
+/// The numbers of a group as it is seen, for a deployment by `strategy`.
+fn capacity(strategy: &Strategy, group: &ServerGroup, seen: &Observation) -> Capacity {
+    let live = Roles::of(strategy, true, &seen.weights).live;
+    Capacity::of(group, seen.slice(live).sizes.desired)
 }
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ pub enum EnvironmentTypeKind {}
 /// Marks names of environments.
 #[derive(Debug)]
 pub enum EnvironmentKind {}
+/// Marks names of Prometheus servers.
+#[derive(Debug)]
+pub enum PrometheusKind {}
 
 impl Kind for TeamKind {
     const NOUN: &'static str = "team";
@@ -52,12 +55,18 @@ impl Kind for EnvironmentKind {
     const NOUN: &'static str = "environment";
 }
 
+impl Kind for PrometheusKind {
+    const NOUN: &'static str = "prometheus";
+}
+
 /// The name of a team, the owner of services.
 pub type TeamName = Name<TeamKind>;
 /// The name of a service in the catalogue.
 pub type ServiceName = Name<ServiceKind>;
 /// The name of an environment type, such as `production`.
 pub type EnvironmentTypeName = Name<EnvironmentTypeKind>;
+/// The name of a Prometheus that gates can ask.
+pub type PrometheusName = Name<PrometheusKind>;
 /// The name of an environment.
 pub type EnvironmentName = Name<EnvironmentKind>;
 

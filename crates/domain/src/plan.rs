@@ -5,6 +5,7 @@
 
 pub mod preview;
 pub mod scale_up;
+pub mod two_slices;
 
 use std::fmt;
 
@@ -13,9 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalogue::{ServerGroup, StrategyKind},
     deployment::Baseline,
-    observation::{Slice, Weights},
+    gate::Gate,
+    observation::{Slice, Weights, WeightsText},
     release::{Launch, LaunchId},
+    traffic::Mirror,
 };
+use two_slices::{TwoSlices, split};
 
 /// How a deployment makes its release the live one, with all its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,12 @@ use crate::{
 pub enum Strategy {
     /// Double the group, keep the new half.
     ScaleUp(scale_up::ScaleUp),
+    /// Fill the other slice, move the users over, all at once or by weights.
+    BlueGreen(TwoSlices),
+    /// Fill the other slice, move the users over bit by bit, each time watching what they get.
+    Canary(TwoSlices),
+    /// Move the users to what the other slice runs already.
+    Switch,
 }
 
 impl Strategy {
@@ -31,15 +41,73 @@ impl Strategy {
     pub fn kind(&self) -> StrategyKind {
         match self {
             Self::ScaleUp(_) => StrategyKind::ScaleUp,
+            Self::BlueGreen(_) => StrategyKind::BlueGreen,
+            Self::Canary(_) => StrategyKind::Canary,
+            Self::Switch => StrategyKind::Switch,
         }
     }
 
     /// How long a step may wait for instances to become healthy, in milliseconds.
     #[must_use]
     pub fn health_deadline_ms(&self) -> u64 {
+        let seconds = match self {
+            Self::ScaleUp(options) => options.health_deadline_seconds,
+            Self::BlueGreen(options) | Self::Canary(options) => options.health_deadline_seconds,
+            Self::Switch => SWITCH_DEADLINE_SECONDS,
+        };
+        u64::from(seconds) * 1000
+    }
+
+    /// The new release gets a slice of its own.
+    #[must_use]
+    pub fn needs_two_slices(&self) -> bool {
+        !matches!(self, Self::ScaleUp(_))
+    }
+
+    /// The numbers of a strategy that moves users from slice to slice.
+    #[must_use]
+    pub fn two_slices(&self) -> Option<&TwoSlices> {
         match self {
-            Self::ScaleUp(options) => u64::from(options.health_deadline_seconds) * 1000,
+            Self::BlueGreen(options) | Self::Canary(options) => Some(options),
+            Self::ScaleUp(_) | Self::Switch => None,
         }
+    }
+}
+
+/// How long a switch waits for instances that fell ill in the very moment, in seconds.
+const SWITCH_DEADLINE_SECONDS: u32 = 60;
+
+/// Which slice has which role in one deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roles {
+    /// Where the new release comes up.
+    pub next: Slice,
+    /// Where stable is. The same as `next` when both share a slice, and without a stable.
+    pub live: Slice,
+}
+
+impl Roles {
+    /// The roles for `strategy`, when users are split as `weights` says.
+    #[must_use]
+    pub fn of(strategy: &Strategy, has_stable: bool, weights: &Weights) -> Self {
+        let share = |slice| weights.get(&slice).copied().unwrap_or(0);
+        let live = if share(Slice::Green) > share(Slice::Blue) {
+            Slice::Green
+        } else {
+            Slice::Blue
+        };
+        let next = if has_stable && strategy.needs_two_slices() {
+            live.other()
+        } else {
+            live
+        };
+        Self { next, live }
+    }
+
+    /// New and stable have a slice each.
+    #[must_use]
+    pub fn are_apart(self) -> bool {
+        self.next != self.live
     }
 }
 
@@ -62,6 +130,9 @@ pub enum Step {
     Shift {
         /// Percent per slice, summing to 100.
         weights: Weights,
+        /// Dark traffic beside the users'.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mirror: Option<Mirror>,
     },
     /// `count` instances of `launch` stayed healthy in `slice` until `until`.
     Bake {
@@ -87,15 +158,28 @@ pub enum Step {
     },
 }
 
-/// What ends a bake.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "until", rename_all = "snake_case")]
-pub enum Until {
-    /// So many seconds of uninterrupted health.
-    Elapsed {
-        /// Seconds.
-        seconds: u32,
-    },
+/// What ends a bake: so many seconds of uninterrupted health, and every gate is met.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Until {
+    /// Seconds.
+    pub seconds: u32,
+    /// What must hold besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// The slice that stays ready for the way back meanwhile, its users already moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<Slice>,
+}
+
+impl Until {
+    /// So many seconds of health, and nothing else.
+    #[must_use]
+    pub fn elapsed(seconds: u32) -> Self {
+        Self {
+            seconds,
+            ..Self::default()
+        }
+    }
 }
 
 /// An ordered list of conditions.
@@ -136,72 +220,150 @@ impl Capacity {
     }
 }
 
+/// What a plan is made for: one server group at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Situation {
+    /// Its numbers.
+    pub capacity: Capacity,
+    /// Which slice has which role.
+    pub roles: Roles,
+    /// What runs in the next slice without being of use any more.
+    pub leftovers: Vec<LaunchId>,
+    /// Some users are on the next slice although stable is on the other.
+    pub users_on_next: bool,
+}
+
+impl Situation {
+    /// The situation that `baseline` describes.
+    #[must_use]
+    pub fn of(group: &ServerGroup, baseline: &Baseline) -> Self {
+        let roles = baseline.roles;
+        let share = baseline.weights.get(&roles.next).copied().unwrap_or(0);
+        let leftovers = baseline.slice(roles.next).map(|next| &next.present);
+        Self {
+            capacity: Capacity::of(group, baseline.live_sizes().desired),
+            roles,
+            leftovers: leftovers
+                .filter(|_| roles.are_apart())
+                .map(|present| present.iter().cloned().collect())
+                .unwrap_or_default(),
+            users_on_next: roles.are_apart() && share > 0,
+        }
+    }
+}
+
 /// The plan that makes `launch` the live one in place of `stable`.
 ///
 /// A first deployment has no stable: nobody is served yet, so its plan is fill and shift.
 #[must_use]
 pub fn plan(
     strategy: &Strategy,
-    capacity: Capacity,
+    situation: &Situation,
     launch: &Launch,
     stable: Option<&Launch>,
 ) -> Plan {
     let steps = match (stable, strategy) {
-        (None, _) => first(capacity, launch),
+        (None, _) => first(situation, launch),
         (Some(stable), Strategy::ScaleUp(options)) => {
-            scale_up::steps(options, capacity, launch, stable)
+            scale_up::steps(options, situation, launch, stable)
         }
+        (Some(stable), Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
+            two_slices::steps(options, situation, launch, stable)
+        }
+        (Some(_), Strategy::Switch) => vec![Step::Shift {
+            weights: split(situation.roles.next, situation.roles.live, 100),
+            mirror: None,
+        }],
     };
     Plan { steps }
 }
 
+/// Most instances that a plan ever has in one slice.
+#[must_use]
+pub fn ceiling(strategy: &Strategy, capacity: Capacity) -> u32 {
+    match strategy {
+        Strategy::ScaleUp(options) => scale_up::ceiling(options, capacity),
+        Strategy::BlueGreen(_) | Strategy::Canary(_) | Strategy::Switch => {
+            capacity.asked.max(capacity.current)
+        }
+    }
+}
+
+/// Most instances that a plan ever has in all slices together, of a group that has a stable release.
+#[must_use]
+pub fn peak(strategy: &Strategy, capacity: Capacity) -> u32 {
+    match strategy {
+        Strategy::ScaleUp(options) => scale_up::ceiling(options, capacity),
+        Strategy::BlueGreen(_) | Strategy::Canary(_) => capacity.asked + capacity.current,
+        Strategy::Switch => capacity.current,
+    }
+}
+
 /// Fill and shift: nobody is served yet, so there is nothing to bake against and nothing to retire.
-fn first(capacity: Capacity, launch: &Launch) -> Vec<Step> {
-    let slice = Slice::Blue;
+fn first(situation: &Situation, launch: &Launch) -> Vec<Step> {
+    let slice = situation.roles.next;
     vec![
         Step::Fill {
             slice,
             launch: launch.id.clone(),
-            count: capacity.asked,
-            beside: capacity.current,
+            count: situation.capacity.asked,
+            beside: situation.capacity.current,
         },
         Step::Shift {
             weights: Weights::from([(slice, 100)]),
+            mirror: None,
         },
     ]
 }
 
-/// The plan that gives users `stable` back and takes `failed` away: the same for every strategy.
+/// The plan that gives users `stable` back and takes `failed` away.
 ///
-/// `baseline` says how many instances stable had before the deployment began, and how users were
-/// split. Without a stable nobody was served, so users are taken away before the instances are.
+/// Without a stable nobody was served, so users are taken away before the instances are. Where
+/// stable has a slice of its own, users go back as soon as half of it is healthy: that is far better
+/// for them than the failed release, and nothing is retired before all of it is.
 #[must_use]
-pub fn roll_back(baseline: &Baseline, stable: Option<&Launch>, failed: &Launch) -> Plan {
-    let slice = baseline.slice;
-    let shift = Step::Shift {
-        weights: baseline.weights.clone(),
+pub fn roll_back(
+    strategy: &Strategy,
+    baseline: &Baseline,
+    stable: Option<&Launch>,
+    failed: &Launch,
+) -> Plan {
+    let roles = baseline.roles;
+    let shift = |weights| Step::Shift {
+        weights,
+        mirror: None,
     };
     let retire = |leaving| Step::Retire {
-        slice,
+        slice: roles.next,
         launch: failed.id.clone(),
         keep: 0,
         leaving,
     };
+    let fill = |stable: &Launch, count| Step::Fill {
+        slice: roles.live,
+        launch: stable.id.clone(),
+        count,
+        beside: 0,
+    };
+    let count = baseline.live_sizes().desired;
     let steps = match stable {
-        None => vec![shift, retire(0)],
-        Some(stable) => {
-            let (launch, count) = (stable.id.clone(), baseline.sizes.desired);
-            vec![
-                Step::Fill {
-                    slice,
-                    launch,
-                    count,
-                    beside: 0,
-                },
-                shift,
-                retire(count),
-            ]
+        None => vec![shift(baseline.weights.clone()), retire(0)],
+        Some(stable) if roles.are_apart() => {
+            let mut steps = vec![
+                fill(stable, count.div_ceil(2)),
+                shift(split(roles.live, roles.next, 100)),
+                fill(stable, count),
+            ];
+            if *strategy != Strategy::Switch {
+                steps.push(retire(0));
+            }
+            steps
         }
+        Some(stable) => vec![
+            fill(stable, count),
+            shift(baseline.weights.clone()),
+            retire(count),
+        ],
     };
     Plan { steps }
 }
@@ -228,25 +390,19 @@ impl fmt::Display for Step {
                     "fill {slice}: {count} healthy of {launch}, beside {beside} others"
                 )
             }
-            Self::Shift { weights } if weights.is_empty() => f.write_str("shift users: none"),
-            Self::Shift { weights } => {
-                let parts: Vec<String> = weights
-                    .iter()
-                    .map(|(slice, weight)| format!("{weight} % {slice}"))
-                    .collect();
-                write!(f, "shift users: {}", parts.join(", "))
+            Self::Shift { weights, mirror } => {
+                write!(f, "shift users: {}", WeightsText(weights))?;
+                match mirror {
+                    Some(mirror) => write!(f, "; {mirror}"),
+                    None => Ok(()),
+                }
             }
             Self::Bake {
                 slice,
                 launch,
                 count,
-                until: Until::Elapsed { seconds },
-            } => {
-                write!(
-                    f,
-                    "bake {slice}: {count} of {launch} stay healthy for {seconds} s"
-                )
-            }
+                until,
+            } => write!(f, "bake {slice}: {count} of {launch} stay healthy{until}"),
             Self::Retire {
                 slice,
                 launch,
@@ -264,6 +420,23 @@ impl fmt::Display for Step {
                 write!(f, "retire {slice}: {keep} of {launch} left, {leaving} stay")
             }
         }
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.seconds > 0 {
+            write!(f, " for {} s", self.seconds)?;
+        }
+        if let Some(warm) = self.warm {
+            write!(f, " while {warm} stays ready for the way back")?;
+        }
+        let mut before = "; gates: ";
+        for gate in &self.gates {
+            write!(f, "{before}{gate}")?;
+            before = ", ";
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use domain::{
     deployment::Deployment,
     effect::{Effect, Target, Token},
     event::Event,
+    gate::{Gate, Said},
     names::DeploymentId,
     observation::Observation,
     time::UnixMs,
@@ -153,6 +154,15 @@ pub enum Saved {
 pub struct JournalError {
     /// One sentence for people.
     pub message: String,
+}
+
+/// Asks the world outside on behalf of a gate: a Prometheus, an HTTP check.
+///
+/// Bounded in time by the implementation, far below the age of a decision: a question that is not
+/// answered is an answer too, [`Said::Nothing`].
+pub trait Probe: Send + Sync {
+    /// Asks the question of one gate of `deployment`.
+    fn ask(&self, deployment: &Deployment, gate: &Gate) -> impl Future<Output = Said> + Send;
 }
 
 /// Tells the time.

@@ -14,7 +14,7 @@ use domain::{
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    ports::{Clock, Journal, JournalError, Provider, ProviderError},
+    ports::{Clock, Journal, JournalError, Probe, Provider, ProviderError},
     turn::{Turned, World, turn},
 };
 
@@ -55,8 +55,8 @@ impl RunnerConfig {
 
 /// The running engine.
 #[derive(Debug)]
-pub struct Runner<P, J, C> {
-    world: Arc<World<P, J, C>>,
+pub struct Runner<P, Q, J, C> {
+    world: Arc<World<P, Q, J, C>>,
     config: Arc<RunnerConfig>,
     wake: Arc<watch::Sender<u64>>,
 }
@@ -72,7 +72,7 @@ impl Waker {
     }
 }
 
-impl<P, J, C> Clone for Runner<P, J, C> {
+impl<P, Q, J, C> Clone for Runner<P, Q, J, C> {
     fn clone(&self) -> Self {
         Self {
             world: Arc::clone(&self.world),
@@ -82,18 +82,20 @@ impl<P, J, C> Clone for Runner<P, J, C> {
     }
 }
 
-impl<P, J, C> Runner<P, J, C>
+impl<P, Q, J, C> Runner<P, Q, J, C>
 where
     P: Provider + 'static,
+    Q: Probe + 'static,
     J: Journal + 'static,
     C: Clock + 'static,
 {
     /// An engine over this world. Nothing happens before [`Runner::run`].
     #[must_use]
-    pub fn new(provider: P, journal: J, clock: C, config: RunnerConfig) -> Self {
+    pub fn new(provider: P, probe: Q, journal: J, clock: C, config: RunnerConfig) -> Self {
         Self {
             world: Arc::new(World {
                 provider,
+                probe,
                 journal,
                 clock,
             }),

@@ -7,12 +7,16 @@
 //! loses this turn and nothing else.
 
 use domain::{
-    decide::{Decision, decide, on_provider_error},
+    decide::{Decision, decide, on_provider_error, questions},
     deployment::Deployment,
     event,
+    gate::Answer,
 };
+use futures_util::future::join_all;
 
-use crate::ports::{Clock, ErrorKind, Journal, JournalError, Provider, ProviderError, Saved};
+use crate::ports::{
+    Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved,
+};
 
 /// A decision older than this is not acted upon, in milliseconds: the process was frozen, and somebody
 /// else may have taken over. Far below the lease, so that two engines never act on the same belief.
@@ -20,9 +24,11 @@ pub const DECISION_AGE_MS_MAX: u64 = 15_000;
 
 /// What a turn needs of the world.
 #[derive(Debug)]
-pub struct World<P, J, C> {
+pub struct World<P, Q, J, C> {
     /// Where instances run.
     pub provider: P,
+    /// Whom gates ask.
+    pub probe: Q,
     /// What survives a crash.
     pub journal: J,
     /// What time it is.
@@ -48,8 +54,8 @@ pub enum Turned {
 ///
 /// # Errors
 /// When the journal cannot be used. The turn is lost then; the next one starts from the journal.
-pub async fn turn<P: Provider, J: Journal, C: Clock>(
-    world: &World<P, J, C>,
+pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
+    world: &World<P, Q, J, C>,
     before: Deployment,
 ) -> Result<Turned, JournalError> {
     let looked_at = world.clock.now();
@@ -81,14 +87,33 @@ pub async fn turn<P: Provider, J: Journal, C: Clock>(
     Ok(turned(&decision, after))
 }
 
-async fn observe_and_decide<P: Provider, J: Journal, C: Clock>(
-    world: &World<P, J, C>,
+async fn observe_and_decide<P: Provider, Q: Probe, J: Journal, C: Clock>(
+    world: &World<P, Q, J, C>,
     deployment: &Deployment,
 ) -> Decision {
     match world.provider.observe(&deployment.target).await {
-        Ok(seen) => decide(deployment, &seen, world.clock.now()),
+        Ok(seen) => {
+            let answers = ask(world, deployment).await;
+            decide(deployment, &seen, &answers, world.clock.now())
+        }
         Err(error) => on_error(deployment, &error),
     }
+}
+
+/// The answers to what gates must ask the world outside now: usually nothing.
+async fn ask<P, Q: Probe, J, C: Clock>(
+    world: &World<P, Q, J, C>,
+    deployment: &Deployment,
+) -> Vec<Answer> {
+    let questions = questions(deployment, world.clock.now());
+    let answers = questions.into_iter().map(|(index, gate)| async move {
+        Answer {
+            gate: index,
+            said: world.probe.ask(deployment, gate).await,
+            at: world.clock.now(),
+        }
+    });
+    join_all(answers).await
 }
 
 fn on_error(deployment: &Deployment, error: &ProviderError) -> Decision {
@@ -97,11 +122,12 @@ fn on_error(deployment: &Deployment, error: &ProviderError) -> Decision {
 
 fn turned(decision: &Decision, after: Deployment) -> Turned {
     use domain::decide::Waiting;
-    match decision {
+    match decision.settled() {
         _ if after.ending.is_some() => Turned::Ended(after),
         Decision::Keep(Waiting::Provider { .. }) => Turned::Troubled(after),
         Decision::Hold { .. } | Decision::Wait(_) | Decision::Keep(_) => Turned::Waits(after),
-        Decision::Record(_)
+        Decision::Look { .. }
+        | Decision::Record(_)
         | Decision::Apply(_)
         | Decision::Next
         | Decision::Fail(_)

@@ -51,6 +51,7 @@ impl ProviderStage for Bare {
             zones: vec!["a".into(), "b".into()],
             slices: 1,
             stickiness: None,
+            gates: Vec::new(),
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
@@ -95,7 +96,7 @@ async fn the_simulated_cloud_passes_the_provider_contract() {
         TerminationPolicy::OldestLaunch,
         TerminationPolicy::Random,
     ] {
-        let cloud = Cloud::new(2, lags, policy, fastrand::Rng::with_seed(7));
+        let cloud = Cloud::new(1, 2, lags, policy, fastrand::Rng::with_seed(7));
         let bare = Bare(Mutex::new((cloud, UnixMs(0))));
         provider_contract(&bare, &bare).await;
     }

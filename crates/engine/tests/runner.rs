@@ -7,13 +7,14 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     deployment::{Command, Deployment, Outcome, Request},
     effect::{Effect, Target, Token},
+    gate::{Gate, Said},
     names::DeploymentId,
     observation::Observation,
     release::{Digest, LaunchId},
     time::UnixMs,
 };
 use engine::{
-    ports::{Clock, ErrorKind, Journal, JournalError, Provider, ProviderError, Saved},
+    ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
     runner::{Runner, RunnerConfig},
     testing::{
         cloud::{Behaviour, Lags},
@@ -140,14 +141,24 @@ impl Stage {
             requested_by: "test".into(),
             requested_at: self.clock.now(),
         };
-        self.journal.begin(Deployment::new(request, 0));
+        self.journal
+            .begin(Deployment::new(request, &Observation::default()));
         id
     }
 
-    fn runner(&self, down_until: Option<Instant>) -> Runner<SharedFleet, SharedJournal, Paused> {
+    fn runner(
+        &self,
+        down_until: Option<Instant>,
+    ) -> Runner<SharedFleet, NobodyAsked, SharedJournal, Paused> {
         let provider = SharedFleet(Arc::clone(&self.fleet), down_until);
         let journal = SharedJournal(Arc::clone(&self.journal));
-        Runner::new(provider, journal, self.clock, RunnerConfig::named("test"))
+        Runner::new(
+            provider,
+            NobodyAsked,
+            journal,
+            self.clock,
+            RunnerConfig::named("test"),
+        )
     }
 
     async fn until_ended(&self, id: &DeploymentId) -> Deployment {
@@ -258,4 +269,14 @@ async fn an_engine_that_stops_gives_its_leases_back() {
         .unwrap();
     assert_eq!(claimed.len(), 1, "another engine can go on at once");
     assert_eq!(claimed[0].id, id);
+}
+
+/// No gate of these stories asks the world outside.
+#[derive(Debug)]
+struct NobodyAsked;
+
+impl Probe for NobodyAsked {
+    async fn ask(&self, _: &Deployment, gate: &Gate) -> Said {
+        unreachable!("{gate} was asked")
+    }
 }

@@ -20,6 +20,7 @@ pub mod demo;
 pub mod journal;
 pub mod local;
 pub mod operations;
+mod outside;
 pub mod providers;
 pub mod server;
 pub mod telemetry;

@@ -38,12 +38,13 @@ pub use error::Error;
 use crate::{
     clock::SystemClock,
     journal::{Changes, TellingJournal},
+    outside::Outside,
     providers::Providers,
 };
 use artifacts::Artifacts;
 
 /// The engine of this process.
-pub type Engine = Runner<Providers, TellingJournal, SystemClock>;
+pub type Engine = Runner<Providers, Outside, TellingJournal, SystemClock>;
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;

@@ -36,6 +36,7 @@ use crate::{
     config::Config,
     journal::{Changes, TellingJournal},
     operations::{Engine, Operations, Parts, artifacts::Artifacts},
+    outside::Outside,
     providers::Providers,
     telemetry,
 };
@@ -113,7 +114,7 @@ impl Server {
             .local_addr()
             .context("the listener has no address")?;
         let stopping = CancellationToken::new();
-        let operations = assemble(&store, artifacts, providers);
+        let operations = assemble(&store, artifacts, providers)?;
         let engine = drive(&operations, &stopping);
         let app = App::new(operations, token, stopping.clone());
         let listener = listener::serve(listener, api::router(app), stopping.clone());
@@ -211,7 +212,11 @@ async fn open_store(config: &Config, data: &DataFolder) -> anyhow::Result<Store>
     Ok(store)
 }
 
-fn assemble(store: &Store, artifacts: Artifacts, providers: Providers) -> Operations {
+fn assemble(
+    store: &Store,
+    artifacts: Artifacts,
+    providers: Providers,
+) -> anyhow::Result<Operations> {
     let changes = Changes::default();
     let journal = TellingJournal {
         store: store.clone(),
@@ -219,14 +224,20 @@ fn assemble(store: &Store, artifacts: Artifacts, providers: Providers) -> Operat
     };
     let id = Uuid::now_v7().simple();
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
-    let engine = Engine::new(providers.clone(), journal, SystemClock, settings);
-    Operations::new(Parts {
+    let engine = Engine::new(
+        providers.clone(),
+        Outside::new()?,
+        journal,
+        SystemClock,
+        settings,
+    );
+    Ok(Operations::new(Parts {
         store: store.clone(),
         artifacts,
         engine,
         providers,
         changes,
-    })
+    }))
 }
 
 fn drive(operations: &Operations, stopping: &CancellationToken) -> JoinHandle<()> {

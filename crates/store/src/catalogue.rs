@@ -37,11 +37,14 @@ pub enum Kind {
     Environment,
     /// A server group; its name is `service.environment`.
     ServerGroup,
+    /// A Prometheus that gates can ask.
+    Prometheus,
 }
 
 impl Kind {
     /// Every kind, such that what is referred to comes before what refers.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::Prometheus,
         Self::Team,
         Self::EnvironmentType,
         Self::Service,
@@ -58,6 +61,7 @@ impl Kind {
             Self::EnvironmentType => "environment-type",
             Self::Environment => "environment",
             Self::ServerGroup => "server-group",
+            Self::Prometheus => "prometheus",
         }
     }
 

@@ -1,24 +1,49 @@
-//! `Bake`: the release stays healthy under watch.
+//! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decision, Failure, Look, Waiting};
+use super::{Decision, Failure, Look, Waiting, gates, shift};
 use crate::{plan::Until, release::LaunchId};
 
 pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Until) -> Decision {
-    let Until::Elapsed { seconds } = until;
-    let bake_ms = u64::from(*seconds) * 1000;
+    if let Some(decision) = shift::again(look) {
+        return decision;
+    }
+    let bake_ms = u64::from(until.seconds) * 1000;
     let healthy = look.slice.healthy_of(launch);
     if healthy < wanted {
         return lost(look, launch, healthy, wanted, bake_ms);
     }
-    let since = look.deployment.progress.holds_since.unwrap_or(look.now);
-    if look.now.since_ms(since) >= bake_ms.max(look.seen.stale_ms_max) {
-        return Decision::Next;
-    }
-    let waiting = Waiting::Baking {
-        launch: launch.clone(),
-        until: since.plus_ms(bake_ms),
+    let progress = &look.deployment.progress;
+    // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
+    let since = match until.warm {
+        Some(_) => progress.since,
+        None => progress.holds_since.unwrap_or(look.now),
     };
-    Decision::Hold { since, waiting }
+    let elapsed = look.now.since_ms(since) >= bake_ms.max(look.seen.stale_ms_max);
+    let ends_at = since.plus_ms(bake_ms);
+    gates::decide(look, until, |standing| match standing {
+        gates::Standing::Failed(failure) => Decision::Fail(failure),
+        gates::Standing::Met if elapsed => Decision::Next,
+        gates::Standing::Open(waiting) if elapsed => Decision::Hold { since, waiting },
+        gates::Standing::Met | gates::Standing::Open(_) => Decision::Hold {
+            since,
+            waiting: under_watch(launch, until, ends_at),
+        },
+    })
+}
+
+fn under_watch(launch: &LaunchId, until: &Until, ends_at: crate::time::UnixMs) -> Waiting {
+    let launch = launch.clone();
+    match until.warm {
+        Some(slice) => Waiting::Warm {
+            launch,
+            slice,
+            until: ends_at,
+        },
+        None => Waiting::Baking {
+            launch,
+            until: ends_at,
+        },
+    }
 }
 
 /// One instance lost by chance is replaced, and the watch begins anew; more than half lost at once,

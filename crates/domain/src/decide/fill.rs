@@ -14,7 +14,10 @@ pub(super) struct Fill<'a> {
 }
 
 pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
-    if let Some(effect) = prepare(look, fill.launch).or_else(|| stop_scale_in(look, fill)) {
+    let ready = prepare(look, fill.launch)
+        .or_else(|| stop_scale_in(look, fill))
+        .or_else(|| hold_live(look));
+    if let Some(effect) = ready {
         return Decision::Apply(effect);
     }
     let wanted = wanted(look, fill);
@@ -48,7 +51,7 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
 
 /// New instances are of `launch`, and nothing moves instances between zones meanwhile.
 fn prepare(look: &Look<'_>, launch: &LaunchId) -> Option<Effect> {
-    let slice = look.baseline.slice;
+    let slice = look.at;
     if look.slice.launches.as_ref().map(|l| &l.id) != Some(launch) {
         let launch = known(look, launch)?.clone();
         return Some(Effect::SetLaunch {
@@ -74,8 +77,22 @@ fn stop_scale_in(look: &Look<'_>, fill: &Fill<'_>) -> Option<Effect> {
         max: now.max.max(desired),
     };
     open.then_some(Effect::SetSizes {
-        slice: look.baseline.slice,
+        slice: look.at,
         sizes,
+    })
+}
+
+/// A live slice that scales itself must not follow its users out: all of them may come back at once.
+fn hold_live(look: &Look<'_>) -> Option<Effect> {
+    let roles = look.deployment.roles;
+    let now = look.seen.slice(roles.live).sizes;
+    let open = roles.are_apart() && look.autoscaled() && look.going_forward();
+    (open && now.min < now.desired).then_some(Effect::SetSizes {
+        slice: roles.live,
+        sizes: Sizes {
+            min: now.desired,
+            ..now
+        },
     })
 }
 
@@ -100,7 +117,7 @@ fn wanted(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
 
 /// The request that lets the missing instances start, if one is needed.
 fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
-    let slice = look.baseline.slice;
+    let slice = look.at;
     let now = look.slice.sizes;
     let others = count(look.slice.present_others(fill.launch));
     let needed = if look.going_forward() {
@@ -128,7 +145,7 @@ fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
 /// An instance of another launch that can give its place to a stable one: one that serves nobody,
 /// or a healthy one as long as more than enough are healthy.
 fn replaceable(look: &Look<'_>, launch: &LaunchId) -> Option<crate::observation::InstanceId> {
-    let spare = look.slice.healthy() > look.baseline.sizes.desired;
+    let spare = look.slice.healthy() > look.before().sizes.desired;
     let ill = |state| state != InstanceState::Healthy;
     look.slice
         .present_others(launch)

@@ -2,46 +2,78 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Look, Waiting, retire, shift, survivors};
+use super::{Decision, Failure, Look, Waiting, retire, shift, survivors};
 use crate::{
     catalogue::Bounds,
-    deployment::{Certificate, CertificateLine, Course},
+    deployment::{Certificate, CertificateLine, Course, SliceBaseline},
     effect::Effect,
-    observation::{InstanceId, Sizes, Weights, count},
+    observation::{InstanceId, Sizes, Slice, Weights, WeightsText, count},
+    plan::{Step, Strategy, two_slices::split},
     release::Launch,
 };
 
-/// What is meant to be there in the end.
+/// What is meant to be there in one slice in the end.
 struct Intended {
     launch: Option<Launch>,
     sizes: Sizes,
     protected: BTreeSet<InstanceId>,
     rebalancing_suspended: bool,
-    weights: Weights,
 }
 
 pub(super) fn decide(look: &Look<'_>) -> Decision {
+    let weights = weights(look);
+    if !shift::same(&look.seen.weights, &weights) || look.seen.mirror.is_some() {
+        return Decision::Apply(Effect::SetTraffic {
+            weights,
+            mirror: None,
+        });
+    }
     if let Some(straggler) = straggler(look) {
         return straggler;
     }
-    let intended = intended(look);
-    if let Some(decision) = next_change(look, &intended) {
-        return decision;
+    let slices: Vec<(Look<'_>, Intended)> = touched(look)
+        .map(|slice| look.on(slice))
+        .map(|look| {
+            let intended = intended(&look);
+            (look, intended)
+        })
+        .collect();
+    for (look, intended) in &slices {
+        if let Some(decision) = next_change(look, intended) {
+            return decision;
+        }
     }
-    look.reached(Decision::Finish(certificate(look, &intended)))
+    look.reached(Decision::Finish(certificate(look, &weights, &slices)))
+}
+
+/// The slices that the deployment may have changed. A switch changes none on its way forward.
+fn touched<'a>(look: &Look<'a>) -> impl Iterator<Item = Slice> + use<'a> {
+    let none = look.deployment.strategy == Strategy::Switch && look.going_forward();
+    look.baseline.slices.keys().copied().filter(move |_| !none)
 }
 
 /// Instances of the release that was retired show up again only where a provider showed an old
 /// state before; they are retired again.
 fn straggler(look: &Look<'_>) -> Option<Decision> {
-    let retired = match look.deployment.progress.course {
-        Course::Forward => look.deployment.stable.as_ref()?,
-        Course::RollingBack => return None,
+    let deployment = look.deployment;
+    let retires =
+        deployment.plan.steps.iter().any(
+            |step| matches!(step, Step::Retire { slice, .. } if *slice == deployment.roles.live),
+        );
+    let retired = match deployment.progress.course {
+        Course::Forward if retires => deployment.stable.as_ref()?,
+        Course::Forward | Course::RollingBack => return None,
     };
+    let look = look.on(deployment.roles.live);
     look.slice.present_of(&retired.id).next()?;
-    let leaving = look.deployment.capacity().asked;
+    let apart = deployment.roles.are_apart();
+    let leaving = if apart {
+        0
+    } else {
+        deployment.capacity().asked
+    };
     Some(retire::decide(
-        look,
+        &look,
         &retire::Retire {
             launch: &retired.id,
             keep: 0,
@@ -51,43 +83,67 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
 }
 
 fn intended(look: &Look<'_>) -> Intended {
-    let baseline = look.baseline;
-    let forward = look.going_forward();
+    let before = look.before();
     let still_there = |id: &&InstanceId| look.slice.present().any(|i| i.id == **id);
+    let new_here = look.at == look.deployment.roles.next && gets_new(look);
     Intended {
-        launch: if forward {
+        launch: if new_here {
             Some(look.deployment.launch.clone())
         } else {
-            baseline.launch.clone()
+            before.launch.clone()
         },
-        sizes: sizes(look, forward),
-        protected: baseline
+        sizes: sizes(look, &before, new_here),
+        protected: before
             .protected
             .iter()
             .filter(still_there)
             .cloned()
             .collect(),
-        rebalancing_suspended: baseline.rebalancing_suspended,
-        weights: weights(look, forward),
+        rebalancing_suspended: before.rebalancing_suspended,
     }
 }
 
+/// The new release stays: going forward, and where the way back found stable dead and users stay.
+fn gets_new(look: &Look<'_>) -> bool {
+    look.going_forward() || stranded(look)
+}
+
+/// The way back failed, nothing of stable's slice is healthy and some of the new one's is: users stay
+/// where somebody answers them.
+fn stranded(look: &Look<'_>) -> bool {
+    let roles = look.deployment.roles;
+    let lost = matches!(look.deployment.failure, Some(Failure::StableLost { .. }));
+    lost && roles.are_apart()
+        && look.seen.slice(roles.live).healthy() == 0
+        && look.seen.slice(roles.next).healthy() > 0
+}
+
 /// The sizes that stay. A group that scales itself keeps its live desired count.
-fn sizes(look: &Look<'_>, forward: bool) -> Sizes {
-    let before = look.baseline.sizes;
+fn sizes(look: &Look<'_>, before: &SliceBaseline, new_here: bool) -> Sizes {
+    let deployment = look.deployment;
+    let apart = deployment.roles.are_apart();
+    let keeps = deployment
+        .strategy
+        .two_slices()
+        .is_some_and(|options| options.keep_old);
+    if apart && look.at == deployment.roles.live && look.going_forward() && !keeps {
+        return Sizes::default();
+    }
     let live = look.slice.sizes.desired;
-    match look.deployment.target.group.autoscaling {
-        Some(Bounds { min, max }) if forward => Sizes {
+    // The new release takes over the shape of the slice that stable had.
+    let shape = look.baseline.live_sizes();
+    match deployment.target.group.autoscaling {
+        Some(Bounds { min, max }) if new_here => Sizes {
             min,
             desired: live.clamp(min, max),
             max,
         },
-        Some(_) if before.max > 0 => Sizes {
-            desired: live.clamp(before.min, before.max),
-            ..before
+        Some(_) if before.sizes.max > 0 => Sizes {
+            desired: live.clamp(before.sizes.min, before.sizes.max),
+            ..before.sizes
         },
-        _ if forward => resized(before, look.deployment.capacity().asked),
-        _ => before,
+        _ if new_here => resized(shape, deployment.capacity().asked),
+        _ => before.sizes,
     }
 }
 
@@ -111,36 +167,33 @@ fn resized(before: Sizes, asked: u32) -> Sizes {
     }
 }
 
-fn weights(look: &Look<'_>, forward: bool) -> Weights {
-    let shifted = look
-        .deployment
-        .plan
-        .steps
-        .iter()
-        .rev()
-        .find_map(|step| match step {
-            crate::plan::Step::Shift { weights } => Some(weights.clone()),
-            _ => None,
-        });
-    shifted
-        .filter(|_| forward)
-        .unwrap_or_else(|| look.baseline.weights.clone())
+/// How users shall be split in the end: as the last shift of this course says.
+fn weights(look: &Look<'_>) -> Weights {
+    let roles = look.deployment.roles;
+    if stranded(look) {
+        return split(roles.next, roles.live, 100);
+    }
+    let steps = &look.deployment.progress.steps;
+    let shifted = steps.iter().rev().find_map(|step| match step {
+        Step::Shift { weights, .. } => Some(weights.clone()),
+        _ => None,
+    });
+    let intended = shifted.unwrap_or_else(|| look.baseline.weights.clone());
+    if shift::served_by_somebody(look, &intended) {
+        intended
+    } else {
+        look.seen.weights.clone()
+    }
 }
 
 /// The next request towards what is intended; `None` when all is.
 fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
-    let slice = look.baseline.slice;
+    let slice = look.at;
     let apply = |effect| Some(Decision::Apply(effect));
     if !same_launch(look, intended) {
         return apply(Effect::SetLaunch {
             slice,
             launch: intended.launch.clone(),
-        });
-    }
-    if !shift::same(&look.seen.weights, &intended.weights) {
-        return apply(Effect::SetTraffic {
-            weights: intended.weights.clone(),
-            mirror: None,
         });
     }
     let (present, wanted) = (count(look.slice.present()), intended.sizes.desired);
@@ -194,8 +247,31 @@ fn healthiest(look: &Look<'_>, many: u32) -> BTreeSet<InstanceId> {
     stay
 }
 
-fn certificate(look: &Look<'_>, intended: &Intended) -> Certificate {
-    let (before, seen) = (look.baseline, &look.slice);
+fn certificate(look: &Look<'_>, weights: &Weights, slices: &[(Look<'_>, Intended)]) -> Certificate {
+    let apart = look.deployment.roles.are_apart();
+    let mut lines = Vec::new();
+    for (look, intended) in slices {
+        let prefix = if apart {
+            format!("{} ", look.at)
+        } else {
+            String::new()
+        };
+        lines.extend(slice_lines(look, intended).map(|line| CertificateLine {
+            field: format!("{prefix}{}", line.field),
+            ..line
+        }));
+    }
+    lines.push(CertificateLine {
+        field: "weights".to_owned(),
+        before: WeightsText(&look.baseline.weights).to_string(),
+        intended: WeightsText(weights).to_string(),
+        seen: WeightsText(&look.seen.weights).to_string(),
+    });
+    Certificate { lines }
+}
+
+fn slice_lines(look: &Look<'_>, intended: &Intended) -> [CertificateLine; 4] {
+    let (before, seen) = (look.before(), &look.slice);
     let line = |field: &str, before: String, intended: String, seen: String| CertificateLine {
         field: field.to_owned(),
         before,
@@ -209,40 +285,32 @@ fn certificate(look: &Look<'_>, intended: &Intended) -> Certificate {
         .filter(|i| i.protected)
         .map(|i| i.id.clone())
         .collect();
-    Certificate {
-        lines: vec![
-            line(
-                "launch",
-                launch(before.launch.as_ref()),
-                launch(intended.launch.as_ref()),
-                launch(seen.launches.as_ref()),
-            ),
-            line(
-                "sizes",
-                sizes_text(before.sizes),
-                sizes_text(intended.sizes),
-                sizes_text(seen.sizes),
-            ),
-            line(
-                "protected",
-                ids(&before.protected),
-                ids(&intended.protected),
-                ids(&protected),
-            ),
-            line(
-                "rebalancing",
-                on_off(before.rebalancing_suspended),
-                on_off(intended.rebalancing_suspended),
-                on_off(seen.rebalancing_suspended),
-            ),
-            line(
-                "weights",
-                weights_text(&before.weights),
-                weights_text(&intended.weights),
-                weights_text(&look.seen.weights),
-            ),
-        ],
-    }
+    [
+        line(
+            "launch",
+            launch(before.launch.as_ref()),
+            launch(intended.launch.as_ref()),
+            launch(seen.launches.as_ref()),
+        ),
+        line(
+            "sizes",
+            sizes_text(before.sizes),
+            sizes_text(intended.sizes),
+            sizes_text(seen.sizes),
+        ),
+        line(
+            "protected",
+            ids(&before.protected),
+            ids(&intended.protected),
+            ids(&protected),
+        ),
+        line(
+            "rebalancing",
+            on_off(before.rebalancing_suspended),
+            on_off(intended.rebalancing_suspended),
+            on_off(seen.rebalancing_suspended),
+        ),
+    ]
 }
 
 fn sizes_text(sizes: Sizes) -> String {
@@ -260,17 +328,5 @@ fn ids(ids: &BTreeSet<InstanceId>) -> String {
         "none".to_owned()
     } else {
         texts.join(" ")
-    }
-}
-fn weights_text(weights: &Weights) -> String {
-    let parts: Vec<String> = weights
-        .iter()
-        .filter(|(_, weight)| **weight > 0)
-        .map(|(slice, weight)| format!("{slice} {weight} %"))
-        .collect();
-    if parts.is_empty() {
-        "none".to_owned()
-    } else {
-        parts.join(", ")
     }
 }

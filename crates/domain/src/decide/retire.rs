@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, survivors};
+use super::{Decision, Failure, Look, Waiting, shift, survivors};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
@@ -34,6 +34,9 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire<'_>) -> Decision {
     if listed <= retire.keep && look.slice.sizes.desired == desired {
         return look.reached(Decision::Next);
     }
+    if let Some(decision) = stands_in_for(look, retire) {
+        return decision;
+    }
     let drain_ms = u64::from(look.deployment.target.group.drain_seconds) * 1000;
     let within_ms = RETIRE_DEADLINE_MS + drain_ms;
     if look.waited_ms() > within_ms && there > retire.keep && look.going_forward() {
@@ -53,6 +56,44 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire<'_>) -> Decision {
     }
 }
 
+/// Where stable has a slice of its own, a slice goes only while it has no users and, going forward,
+/// while the other one is whole. `None` when nothing stands against it.
+fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
+    let deployment = look.deployment;
+    let roles = deployment.roles;
+    if !roles.are_apart() || look.slice.sizes.desired == retire.leaving {
+        return None;
+    }
+    if let Some(decision) = shift::again(look) {
+        return Some(decision);
+    }
+    if look.users_on(look.at) > 0 {
+        return Some(Decision::Wait(Waiting::Weights));
+    }
+    let launch = &deployment.launch.id;
+    let wanted = deployment.capacity().asked;
+    let healthy = look.seen.slice(roles.next).healthy_of(launch);
+    if look.at != roles.live || !look.going_forward() || healthy >= wanted {
+        return None;
+    }
+    let launch = launch.clone();
+    let within_ms = deployment.strategy.health_deadline_ms();
+    Some(if look.waited_ms() > within_ms {
+        Decision::Fail(Failure::Unhealthy {
+            launch,
+            healthy,
+            wanted,
+            within_ms,
+        })
+    } else {
+        Decision::Wait(Waiting::Recovering {
+            launch,
+            healthy,
+            wanted,
+        })
+    })
+}
+
 /// How many instances stay. Where the group scales itself, Desired is lowered by the ones that go,
 /// never to a remembered number; once it was lowered (Min tells), it belongs to the group again.
 fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
@@ -61,7 +102,7 @@ fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
         .target
         .group
         .autoscaling
-        .filter(|_| look.going_forward())
+        .filter(|_| look.going_forward() && retire.leaving > 0)
     else {
         return retire.leaving;
     };
@@ -78,7 +119,7 @@ fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
 
 /// The next request on the way to the smaller group; `None` when all requests were made.
 fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Option<Decision> {
-    let slice = look.baseline.slice;
+    let slice = look.at;
     let stay = staying(look, retire, desired);
     let healthy_stay = count(
         look.slice
@@ -134,7 +175,7 @@ fn refill(look: &Look<'_>, retire: &Retire<'_>, there: u32, healthy: u32) -> Dec
             max: now.max.max(desired),
         };
         return Decision::Apply(Effect::SetSizes {
-            slice: look.baseline.slice,
+            slice: look.at,
             sizes,
         });
     }

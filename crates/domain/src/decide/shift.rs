@@ -1,17 +1,40 @@
 //! `Shift`: users are split as the plan says, and routers were seen to do so.
 
 use super::{Decision, Failure, Look, Waiting};
-use crate::{effect::Effect, observation::Weights};
+use crate::{
+    effect::Effect,
+    observation::{Slice, Weights},
+    plan::Step,
+    traffic::Mirror,
+};
 
 /// How long routers may take to serve new weights, in milliseconds. DNS is the slowest: Route 53
 /// usually answers from everywhere within 60 s, plus a TTL of 60 s.
 const SHIFT_DEADLINE_MS: u64 = 300_000;
 
-pub(super) fn decide(look: &Look<'_>, weights: &Weights) -> Decision {
-    if same(&look.seen.weights, weights) {
+pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> Decision {
+    let seen = same(&look.seen.weights, weights) && look.seen.mirror.as_ref() == mirror;
+    if seen && !another_is_under_way(look, weights, mirror) {
         return look.reached(Decision::Next);
     }
-    if look.waited_ms() > SHIFT_DEADLINE_MS && look.going_forward() {
+    let late = look.waited_ms() > SHIFT_DEADLINE_MS && look.going_forward();
+    if let Some((healthy, wanted)) = not_whole(look, weights) {
+        let launch = look.deployment.launch.id.clone();
+        return if late {
+            Decision::Fail(Failure::NotStable {
+                launch,
+                healthy,
+                wanted,
+            })
+        } else {
+            Decision::Wait(Waiting::Recovering {
+                launch,
+                healthy,
+                wanted,
+            })
+        };
+    }
+    if late {
         return Decision::Fail(Failure::NotShifted {
             within_ms: SHIFT_DEADLINE_MS,
         });
@@ -21,20 +44,70 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights) -> Decision {
     }
     Decision::Apply(Effect::SetTraffic {
         weights: weights.clone(),
-        mirror: None,
+        mirror: mirror.cloned(),
     })
+}
+
+/// Users are still split as the last shift said, or the request that makes it so again: a request
+/// that was held up somewhere may come after a newer one.
+pub(super) fn again(look: &Look<'_>) -> Option<Decision> {
+    let progress = &look.deployment.progress;
+    let before = progress.steps[..progress.at].iter().rev();
+    let (weights, mirror) = before.into_iter().find_map(|step| match step {
+        Step::Shift { weights, mirror } => Some((weights, mirror)),
+        _ => None,
+    })?;
+    let apart = look.deployment.roles.are_apart();
+    let seen = same(&look.seen.weights, weights) && look.seen.mirror == *mirror;
+    if !apart || seen {
+        return None;
+    }
+    Some(if served_by_somebody(look, weights) {
+        Decision::Apply(Effect::SetTraffic {
+            weights: weights.clone(),
+            mirror: mirror.clone(),
+        })
+    } else {
+        Decision::Wait(Waiting::Weights)
+    })
+}
+
+/// What is seen may be about to change: an earlier request of this deployment, maybe one whose reply
+/// was lost, has not had its effect yet. Asking for this split again puts it last.
+fn another_is_under_way(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> bool {
+    let deployment = look.deployment;
+    let moves_users = deployment.roles.are_apart() || deployment.stable.is_none();
+    let asked = deployment.progress.asked_traffic.as_ref();
+    moves_users
+        && !asked
+            .is_some_and(|asked| same(&asked.weights, weights) && asked.mirror.as_ref() == mirror)
 }
 
 /// Two splits are the same when every slice has the same share; weight 0 is the same as none.
 pub(super) fn same(one: &Weights, other: &Weights) -> bool {
-    let share = |weights: &Weights, slice| weights.get(slice).copied().unwrap_or(0);
     one.keys()
         .chain(other.keys())
-        .all(|slice| share(one, slice) == share(other, slice))
+        .all(|slice| share(one, *slice) == share(other, *slice))
+}
+
+fn share(weights: &Weights, slice: Slice) -> u8 {
+    weights.get(&slice).copied().unwrap_or(0)
+}
+
+/// More users are moved to the new release only while all of its instances are healthy: how many
+/// are, and how many must be.
+fn not_whole(look: &Look<'_>, weights: &Weights) -> Option<(u32, u32)> {
+    let deployment = look.deployment;
+    let roles = deployment.roles;
+    let grows = share(weights, roles.next) > look.users_on(roles.next);
+    let healthy = look.slice.healthy_of(&deployment.launch.id);
+    let wanted = deployment.capacity().asked;
+    (roles.are_apart() && look.going_forward() && grows && healthy < wanted)
+        .then_some((healthy, wanted))
 }
 
 /// No slice gets users that has no healthy instance.
-fn served_by_somebody(look: &Look<'_>, weights: &Weights) -> bool {
+pub(super) fn served_by_somebody(look: &Look<'_>, weights: &Weights) -> bool {
     weights
         .iter()
         .filter(|(_, weight)| **weight > 0)

@@ -16,7 +16,7 @@ use crate::{
     names::{DeploymentId, Place},
     observation::{Instance, InstanceId, InstanceState, Sizes, Slice, Weights},
     plan::{Strategy, scale_up::ScaleUp},
-    release::{Digest, Launch},
+    release::{Digest, Launch, LaunchId},
 };
 
 fn launch(version: &str) -> Launch {
@@ -42,6 +42,7 @@ fn deployment(stable: Option<&str>) -> Deployment {
         zones: vec!["a".into()],
         slices: 1,
         stickiness: None,
+        gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
@@ -60,7 +61,8 @@ fn deployment(stable: Option<&str>) -> Deployment {
         requested_by: "ada".into(),
         requested_at: UnixMs(0),
     };
-    Deployment::new(request, if stable.is_some() { 2 } else { 0 })
+    let start = if stable.is_some() { START } else { "0/0/0 - |" };
+    Deployment::new(request, &seen(start))
 }
 
 /// Reads a situation. Weights are all on the one slice.
@@ -119,7 +121,8 @@ fn instance(n: usize, text: &str) -> Instance {
 }
 
 fn say(decision: &Decision) -> String {
-    match decision {
+    match decision.settled() {
+        Decision::Look { .. } => unreachable!("a settled decision is no look"),
         Decision::Record(_) => "record the baseline".to_owned(),
         Decision::Apply(effect) => format!("apply: {effect}"),
         Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
@@ -133,8 +136,12 @@ fn say(decision: &Decision) -> String {
 
 /// `deployment`, recorded from `start`, at step `at`.
 fn at_step(deployment: Deployment, start: &str, at: usize) -> Deployment {
-    let mut recorded = deployment.after(
-        &Decision::Record(Baseline::of(&seen(start), Slice::Blue)),
+    let mut recorded = deployment.clone().after(
+        &Decision::Record(Baseline::of(
+            &seen(start),
+            &deployment.strategy,
+            deployment.stable.is_some(),
+        )),
         UnixMs(0),
     );
     recorded.progress.at = at;
@@ -148,7 +155,12 @@ fn check(deployment: &Deployment, rows: &[(u64, &str)], expected: Expect) {
     let lines: String = rows
         .iter()
         .map(|(seconds, text)| {
-            let decision = decide(deployment, &seen(text), UnixMs(0).plus_ms(seconds * 1000));
+            let decision = decide(
+                deployment,
+                &seen(text),
+                &[],
+                UnixMs(0).plus_ms(seconds * 1000),
+            );
             format!("{text:<44} {}\n", say(&decision))
         })
         .collect();

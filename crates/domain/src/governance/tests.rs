@@ -4,7 +4,9 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::{
-    catalogue::HealthCheck,
+    catalogue::{HealthCheck, StrategyKind},
+    names::EnvironmentTypeName,
+    observation::{Sizes, Slice, SliceSeen},
     plan::scale_up::ScaleUp,
     release::{Digest, Withdrawal},
 };
@@ -40,6 +42,7 @@ fn facts() -> Facts {
         environment_type: Some(EnvironmentType {
             name: production,
             description: String::new(),
+            approval_by_another: false,
         }),
         group: Some(ServerGroup {
             service: "cart".parse().unwrap(),
@@ -50,6 +53,7 @@ fn facts() -> Facts {
             zones: vec!["a".into()],
             slices: 1,
             stickiness: None,
+            gates: Vec::new(),
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
@@ -65,9 +69,26 @@ fn facts() -> Facts {
         }),
         artifact: Artifact::Intact,
         live: Some("1.0.0".parse().unwrap()),
-        current: 4,
+        seen: running(4),
         environment_instances: 12,
         ..Facts::default()
+    }
+}
+
+/// So many instances in the one slice.
+fn running(instances: u32) -> Observation {
+    let slice = SliceSeen {
+        sizes: Sizes {
+            min: instances,
+            desired: instances,
+            max: instances,
+        },
+        ..SliceSeen::default()
+    };
+    Observation {
+        slices: [(Slice::Blue, slice)].into(),
+        weights: [(Slice::Blue, 100)].into(),
+        ..Observation::default()
     }
 }
 
@@ -118,7 +139,9 @@ fn says_every_reason_at_once() {
                 since: UnixMs(0),
                 reason: "audit".into(),
             });
-            let Strategy::ScaleUp(options) = &mut wish.strategy;
+            let Strategy::ScaleUp(options) = &mut wish.strategy else {
+                panic!("the wish is scale-up")
+            };
             options.surge_percent = 0;
         },
         expect![[r#"
@@ -135,7 +158,7 @@ fn says_every_reason_at_once() {
             deployment d7 of cart.live is running already
               -> watch it with `pointsman watch d7`, or end it with `pointsman abort d7`
             surge_percent must be between 1 and 100
-              -> correct the number
+              -> correct it
         "#]],
     );
 }
@@ -209,7 +232,7 @@ fn counts_the_doubling_against_the_limits() {
 fn a_first_deployment_needs_no_room_to_double() {
     check(
         |_, facts| {
-            facts.current = 0;
+            facts.seen = running(0);
             facts.live = None;
             facts.group.as_mut().unwrap().size_limit = Some(4);
             facts.environment_instances = 16;

@@ -4,13 +4,15 @@
 //! Invariant: computed from the same plan that the engine follows, never from a second description
 //! of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
-use super::{Step, Strategy, Until};
+use super::Step;
 use crate::{
     catalogue::ServerGroup,
     deployment::Deployment,
-    observation::{InstanceId, Observation},
+    observation::{InstanceId, Observation, Slice, SliceSeen},
 };
 
 /// What is known about how long things take, in milliseconds.
@@ -81,18 +83,30 @@ pub struct CapacityPoint {
 /// What `deployment` is expected to do to the group that `seen` shows.
 #[must_use]
 pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates) -> Preview {
-    let there = seen.slice(deployment.slice());
-    let start = there.sizes.desired;
-    let mut walk = Walk::new(start, estimates, deployment.stable.is_some());
+    let start = seen.slices.values().map(|slice| slice.sizes.desired).sum();
+    let mut walk = Walk::new(seen, deployment, estimates);
     let steps: Vec<PreviewStep> = deployment
         .plan
         .steps
         .iter()
         .map(|step| walk.take(step))
         .collect();
-    let end = walk.instances;
-    let retires = there
-        .present_others(&deployment.launch.id)
+    let end = walk.instances();
+    let retired: Vec<SliceSeen> = deployment
+        .plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Retire { slice, .. } => Some(*slice),
+            _ => None,
+        })
+        .collect::<BTreeSet<Slice>>()
+        .into_iter()
+        .map(|slice| seen.slice(slice))
+        .collect();
+    let retires = retired
+        .iter()
+        .flat_map(|slice| slice.present_others(&deployment.launch.id))
         .map(|instance| instance.id.clone())
         .collect();
     Preview {
@@ -106,7 +120,7 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
             .unwrap_or(start),
         extra_instance_ms: extra(&walk.curve, walk.at_ms, start.max(end)),
         capacity: walk.curve,
-        calls: calls(&deployment.strategy, &deployment.plan.steps),
+        calls: calls(&deployment.plan.steps),
         expected_ms: walk.at_ms,
         point_of_no_return: walk.first_retire,
     }
@@ -116,44 +130,61 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
 struct Walk {
     estimates: Estimates,
     has_stable: bool,
+    /// Where stable is, when it has a slice of its own.
+    apart: Option<Slice>,
     at_ms: u64,
-    instances: u32,
+    slices: BTreeMap<Slice, u32>,
     step: usize,
     first_retire: Option<usize>,
     curve: Vec<CapacityPoint>,
 }
 
 impl Walk {
-    fn new(instances: u32, estimates: Estimates, has_stable: bool) -> Self {
-        let curve = vec![CapacityPoint {
+    fn new(seen: &Observation, deployment: &Deployment, estimates: Estimates) -> Self {
+        let roles = deployment.roles;
+        let slices: BTreeMap<Slice, u32> = seen
+            .slices
+            .iter()
+            .map(|(slice, there)| (*slice, there.sizes.desired))
+            .collect();
+        let start = CapacityPoint {
             at_ms: 0,
-            instances,
-        }];
+            instances: slices.values().sum(),
+        };
         Self {
             estimates,
-            has_stable,
+            has_stable: deployment.stable.is_some(),
+            apart: roles.are_apart().then_some(roles.live),
             at_ms: 0,
-            instances,
+            slices,
             step: 0,
             first_retire: None,
-            curve,
+            curve: vec![start],
         }
+    }
+
+    fn instances(&self) -> u32 {
+        self.slices.values().sum()
     }
 
     fn take(&mut self, step: &Step) -> PreviewStep {
         let expected_ms = match step {
-            Step::Fill { count, beside, .. } => {
-                self.reach(count + beside, 0);
+            Step::Fill {
+                slice,
+                count,
+                beside,
+                ..
+            } => {
+                self.reach(*slice, count + beside, 0);
                 self.estimates.boot_ms
             }
             Step::Shift { .. } => 0,
-            Step::Bake {
-                until: Until::Elapsed { seconds },
-                ..
-            } => u64::from(*seconds) * 1000,
-            Step::Retire { leaving, .. } => {
-                self.first_retire = self.first_retire.or(Some(self.step));
-                self.reach(*leaving, self.estimates.stop_ms);
+            Step::Bake { until, .. } => u64::from(until.seconds) * 1000,
+            Step::Retire { slice, leaving, .. } => {
+                if self.apart.is_none_or(|live| live == *slice) {
+                    self.first_retire = self.first_retire.or(Some(self.step));
+                }
+                self.reach(*slice, *leaving, self.estimates.stop_ms);
                 self.estimates.stop_ms
             }
         };
@@ -166,23 +197,24 @@ impl Walk {
         }
     }
 
-    fn reach(&mut self, instances: u32, after_ms: u64) {
-        self.instances = instances;
+    fn reach(&mut self, slice: Slice, instances: u32, after_ms: u64) {
+        self.slices.insert(slice, instances);
         self.curve.push(CapacityPoint {
             at_ms: self.at_ms + after_ms,
-            instances,
+            instances: self.instances(),
         });
     }
 
-    /// As long as nothing of stable went, the way back only stops the new instances; later it has
-    /// to start stable ones first. Without a stable, it just stops everything.
+    /// As long as nothing of stable went, users are back with one change of weights where stable has
+    /// a slice of its own, and once the new instances are stopped where it has not; later stable ones
+    /// have to be started first. Without a stable, everything is just stopped.
     fn way_back_ms(&self) -> u64 {
-        let boot = if self.has_stable && self.first_retire.is_some() {
-            self.estimates.boot_ms
-        } else {
-            0
-        };
-        boot + self.estimates.stop_ms
+        let gone = self.has_stable && self.first_retire.is_some();
+        let boot = if gone { self.estimates.boot_ms } else { 0 };
+        match self.apart {
+            Some(_) => boot,
+            None => boot + self.estimates.stop_ms,
+        }
     }
 }
 
@@ -204,8 +236,7 @@ fn extra(curve: &[CapacityPoint], end_ms: u64, base: u32) -> u64 {
 
 /// Changing requests: launch, rebalancing off and on, protection on and off, final sizes, and the
 /// sizes of each wave.
-fn calls(strategy: &Strategy, steps: &[Step]) -> u32 {
-    let Strategy::ScaleUp(_) = strategy;
+fn calls(steps: &[Step]) -> u32 {
     let per_step: u32 = steps
         .iter()
         .map(|step| match step {

@@ -15,8 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capacity, Step, Until};
-use crate::{observation::Slice, release::Launch};
+use super::{Capacity, Situation, Step, Until};
+use crate::release::Launch;
 
 /// The numbers of a scale-up deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +60,8 @@ pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
 /// The steps, wave by wave. Empty when the limit leaves no room for a single instance more;
 /// governance refuses such a deployment before anybody asks for its plan.
 #[must_use]
-pub fn steps(options: &ScaleUp, capacity: Capacity, new: &Launch, old: &Launch) -> Vec<Step> {
-    let slice = Slice::Blue;
+pub fn steps(options: &ScaleUp, situation: &Situation, new: &Launch, old: &Launch) -> Vec<Step> {
+    let (slice, capacity) = (situation.roles.next, situation.capacity);
     let ceiling = ceiling(options, capacity);
     let (mut filled, mut beside) = (0, capacity.current);
     let mut steps = Vec::new();
@@ -79,9 +79,7 @@ pub fn steps(options: &ScaleUp, capacity: Capacity, new: &Launch, old: &Launch) 
             beside,
         });
         if options.bake_seconds > 0 {
-            let until = Until::Elapsed {
-                seconds: options.bake_seconds,
-            };
+            let until = Until::elapsed(options.bake_seconds);
             steps.push(Step::Bake {
                 slice,
                 launch: new.id.clone(),
@@ -108,7 +106,8 @@ mod tests {
     use super::*;
     use crate::{
         names::Version,
-        plan::{Plan, Strategy, plan},
+        observation::Slice,
+        plan::{Plan, Roles, Strategy, plan},
         release::{Digest, LaunchId},
     };
 
@@ -117,6 +116,18 @@ mod tests {
             id: LaunchId(version.to_owned()),
             version: version.parse::<Version>().unwrap(),
             digest: Digest::from_bytes([7; 32]),
+        }
+    }
+
+    fn situation(capacity: Capacity) -> Situation {
+        Situation {
+            capacity,
+            roles: Roles {
+                next: Slice::Blue,
+                live: Slice::Blue,
+            },
+            leftovers: Vec::new(),
+            users_on_next: false,
         }
     }
 
@@ -135,7 +146,12 @@ mod tests {
             limit,
         };
         let (new, old) = (launch("v2"), launch("v1"));
-        let plan = plan(&Strategy::ScaleUp(options), capacity, &new, Some(&old));
+        let plan = plan(
+            &Strategy::ScaleUp(options),
+            &situation(capacity),
+            &new,
+            Some(&old),
+        );
         expected.assert_eq(&plan.to_string());
     }
 
@@ -216,7 +232,7 @@ mod tests {
         };
         let plan = plan(
             &Strategy::ScaleUp(options(100, 10)),
-            capacity,
+            &situation(capacity),
             &launch("v1"),
             None,
         );
@@ -237,7 +253,7 @@ mod tests {
             let options = options(surge_percent, 0);
             let (new, old) = (launch("v2"), launch("v1"));
             let Plan { steps } =
-                plan(&Strategy::ScaleUp(options), capacity, &new, Some(&old));
+                plan(&Strategy::ScaleUp(options), &situation(capacity), &new, Some(&old));
             let mut last = None;
             for step in steps {
                 match &step {

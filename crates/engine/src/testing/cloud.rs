@@ -1,164 +1,118 @@
-//! A server group in virtual time that follows the documented rules of AWS Auto Scaling
-//! ("Control which Auto Scaling instances terminate during scale in", "Instance scale-in
-//! protection", "Suspend and resume processes", read 2026-11).
+//! A server group in virtual time: one or two slices, the split of users between them, and what
+//! routers would count of it.
 //!
-//! What the documents leave open (ties between zones and between instances) is decided by the seed.
-//!
-//! Invariant: the model never looks at who wants what; it knows launches and times, not plans.
+//! Invariant: users come evenly, so that a story replays exactly; what they get follows from the
+//! launches that answer them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::{
     effect::Effect,
-    observation::{
-        Instance, InstanceId, InstanceState, Observation, Sizes, Slice, SliceSeen, Weights,
-    },
+    observation::{Observation, Slice, Weights},
     release::{Launch, LaunchId},
     time::UnixMs,
+    traffic::{Mirror, Mirrored, Traffic},
 };
 use fastrand::Rng;
 
-/// How the group picks among the instances of the zone it shrinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TerminationPolicy {
-    /// The oldest instance.
-    OldestInstance,
-    /// The newest instance.
-    NewestInstance,
-    /// Instances of the launch with the lowest number first: what `Default` comes to for launch
-    /// templates, after a roll-back to an older version the wrong ones.
-    OldestLaunch,
-    /// Any.
-    Random,
-}
+pub use super::asg::{Asg, Behaviour, Group, Lags, Member, TerminationPolicy};
 
-/// How a launch behaves once it is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behaviour {
-    /// Becomes healthy and stays so.
-    Good,
-    /// Never becomes healthy.
-    Broken,
-    /// Becomes healthy and fails so many milliseconds later.
-    Fades(u64),
-}
-
-/// Times that things take, in milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Lags {
-    /// From the start of an instance until it is healthy, at least.
-    pub boot: u64,
-    /// On top of `boot`, at most, drawn for each instance.
-    pub boot_spread: u64,
-    /// From a changed size until the group acts.
-    pub react: u64,
-    /// In each of draining and terminating.
-    pub stop: u64,
-    /// From ill health until the group replaces the instance.
-    pub replace: u64,
-    /// Until routers serve new weights.
-    pub weights: u64,
-}
-
-/// One server group with one slice.
+/// One server group with one or two slices.
 #[derive(Debug)]
 pub struct Cloud {
-    /// What is there now.
-    pub group: Group,
-    /// How launches behave. One that is not named is good.
-    pub behaviours: BTreeMap<LaunchId, Behaviour>,
-    /// What was healthy and got lost or ill by a fault, and when: excuses missing capacity.
-    pub losses: Vec<UnixMs>,
-    /// Healthy instances that were stopped because somebody asked for it, since the checker looked.
-    pub shed: u32,
-    lags: Lags,
-    policy: TerminationPolicy,
-    zones: Vec<String>,
-    rng: Rng,
-    next_id: u64,
-    react_at: Option<UnixMs>,
-    scaled_itself: bool,
-    weights_at: Option<(UnixMs, Weights)>,
-}
-
-/// The state that people can see.
-#[derive(Debug, Clone, Default)]
-pub struct Group {
-    /// Capacity settings.
-    pub sizes: Sizes,
-    /// What new instances start from.
-    pub launches: Option<Launch>,
-    /// Rebalancing is off.
-    pub rebalancing_suspended: bool,
-    /// What runs.
-    pub members: Vec<Member>,
+    /// Its slices.
+    pub slices: BTreeMap<Slice, Asg>,
     /// What routers serve.
     pub weights: Weights,
+    /// The dark traffic that routers send.
+    pub mirror: Option<Mirror>,
+    /// Users' requests per second.
+    pub rate: u64,
+    weights_delay: u64,
+    ordered: Option<(UnixMs, Weights, Option<Mirror>)>,
+    traffic: BTreeMap<Slice, Counted>,
+    mirrored: Counted,
+    ticked_at: UnixMs,
 }
 
-/// One instance of the model.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// As others see it.
-    pub instance: Instance,
-    /// When its state changes by itself.
-    due: Option<UnixMs>,
-    /// When it falls ill by itself.
-    fades_at: Option<UnixMs>,
-    /// Since when it is healthy.
-    healthy_since: Option<UnixMs>,
+/// Requests, in thousandths, so that a small share of a few requests is not lost.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    requests: u64,
+    errors: u64,
 }
 
-impl Member {
-    /// It is healthy, and was so already `ms` ago.
-    fn was_healthy(&self, now: UnixMs, ms: u64) -> bool {
-        self.instance.state == InstanceState::Healthy
-            && self
-                .healthy_since
-                .is_none_or(|since| now.since_ms(since) > ms)
-    }
-}
-
-/// An engine that asks for the replacement of one instance may believe for so long that it is not
-/// healthy, in milliseconds.
-const BELIEF_AGE_MS: u64 = 25_000;
+/// How long every answer takes.
+const LATENCY_US: u64 = 5000;
 
 impl Cloud {
-    /// An empty group.
+    /// An empty group with `slices` slices.
     #[must_use]
-    pub fn new(zones: u32, lags: Lags, policy: TerminationPolicy, rng: Rng) -> Self {
+    pub fn new(
+        slices: u8,
+        zones: u32,
+        lags: Lags,
+        policy: TerminationPolicy,
+        mut rng: Rng,
+    ) -> Self {
+        let prefixes = [(Slice::Blue, "b"), (Slice::Green, "g")];
+        let slices = prefixes
+            .into_iter()
+            .take(usize::from(slices))
+            .map(|(slice, prefix)| (slice, Asg::new(prefix, zones, lags, policy, rng.fork())))
+            .collect();
         Self {
-            group: Group::default(),
-            behaviours: BTreeMap::new(),
-            losses: Vec::new(),
-            shed: 0,
-            lags,
-            policy,
-            zones: (0..zones.max(1)).map(|n| format!("zone-{n}")).collect(),
-            rng,
-            next_id: 0,
-            react_at: None,
-            scaled_itself: false,
-            weights_at: None,
+            slices,
+            weights: Weights::new(),
+            mirror: None,
+            rate: 200,
+            weights_delay: lags.weights,
+            ordered: None,
+            traffic: BTreeMap::new(),
+            mirrored: Counted::default(),
+            ticked_at: UnixMs(0),
+        }
+    }
+
+    /// One slice.
+    ///
+    /// # Panics
+    /// When the group does not have it.
+    pub fn slice(&mut self, slice: Slice) -> &mut Asg {
+        self.slices
+            .get_mut(&slice)
+            .expect("the group has this slice")
+    }
+
+    /// How `launch` behaves, in every slice.
+    pub fn behave(&mut self, launch: &LaunchId, behaviour: Behaviour) {
+        for slice in self.slices.values_mut() {
+            slice.behaviours.insert(launch.clone(), behaviour);
         }
     }
 
     /// What an honest look shows.
     #[must_use]
     pub fn look(&self, now: UnixMs) -> Observation {
-        let group = &self.group;
-        let seen = SliceSeen {
-            sizes: group.sizes,
-            launches: group.launches.clone(),
-            rebalancing_suspended: group.rebalancing_suspended,
-            instances: group.members.iter().map(|m| m.instance.clone()).collect(),
-        };
+        let slices = self.slices.iter().map(|(slice, asg)| (*slice, asg.look()));
+        let traffic = self
+            .traffic
+            .iter()
+            .map(|(slice, counted)| (*slice, counted.shown()));
         Observation {
             at: now,
             stale_ms_max: 0,
-            slices: BTreeMap::from([(Slice::Blue, seen)]),
-            weights: group.weights.clone(),
-            ..Observation::default()
+            slices: slices.collect(),
+            weights: self.weights.clone(),
+            mirror: self.mirror.clone(),
+            traffic: traffic.collect(),
+            mirrored: self.mirror.as_ref().map(|_| Mirrored {
+                copies: self.mirrored.requests / 1000,
+                errors: self.mirrored.errors / 1000,
+                compared: self.mirrored.requests / 1000,
+                differing: self.mirrored.errors / 1000,
+                ..Mirrored::default()
+            }),
         }
     }
 
@@ -167,312 +121,109 @@ impl Cloud {
     /// # Errors
     /// When AWS would answer with a validation error.
     pub fn apply(&mut self, effect: &Effect, now: UnixMs) -> Result<(), String> {
-        match effect {
-            Effect::SetLaunch { launch, .. } => self.group.launches.clone_from(launch),
-            Effect::SetSizes { sizes, .. } => {
-                if sizes.min > sizes.desired || sizes.desired > sizes.max {
-                    return Err(format!("min <= desired <= max does not hold: {sizes:?}"));
+        let slice = match effect {
+            Effect::SetTraffic { weights, mirror } => {
+                let under_way = self.ordered.as_ref();
+                let same = under_way.is_some_and(|(_, w, m)| w == weights && m == mirror);
+                if !same {
+                    let at = now.plus_ms(self.weights_delay);
+                    self.ordered = Some((at, weights.clone(), mirror.clone()));
                 }
-                self.group.sizes = *sizes;
-                self.scaled_itself = false;
-                self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
+                return Ok(());
             }
-            Effect::SetProtection {
-                instances,
-                protected,
-                ..
-            } => {
-                for member in &mut self.group.members {
-                    if instances.contains(&member.instance.id) {
-                        member.instance.protected = *protected;
-                    }
-                }
-            }
-            Effect::SetRebalancing { suspended, .. } => {
-                self.group.rebalancing_suspended = *suspended;
-            }
-            Effect::Replace { instance, .. } => {
-                let index = self
-                    .group
-                    .members
-                    .iter()
-                    .position(|m| m.instance.id == *instance && m.instance.state.is_present());
-                if let Some(index) = index {
-                    if self.group.members[index].was_healthy(now, BELIEF_AGE_MS) {
-                        self.shed += 1;
-                    }
-                    self.stop(index, now);
-                }
-            }
-            Effect::SetTraffic { weights, .. } => {
-                if self
-                    .weights_at
-                    .as_ref()
-                    .is_none_or(|(_, under_way)| under_way != weights)
-                {
-                    self.weights_at = Some((now.plus_ms(self.lags.weights), weights.clone()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts a healthy instance at once: what was there before the story begins.
-    pub fn found(&mut self, launch: &Launch, zone: usize, protected: bool) {
-        self.start(launch.clone(), zone, UnixMs(0));
-        if let Some(member) = self.group.members.last_mut() {
-            member.instance.state = InstanceState::Healthy;
-            member.instance.protected = protected;
-            (member.due, member.fades_at) = (None, None);
+            Effect::SetLaunch { slice, .. }
+            | Effect::SetSizes { slice, .. }
+            | Effect::SetProtection { slice, .. }
+            | Effect::SetRebalancing { slice, .. }
+            | Effect::Replace { slice, .. } => slice,
+        };
+        match self.slices.get_mut(slice) {
+            Some(asg) => asg.apply(effect, now),
+            None => Err(format!("there is no slice {slice}")),
         }
     }
 
     /// Lets time pass until `now`.
     pub fn tick(&mut self, now: UnixMs) {
-        self.age(now);
-        if let Some((at, weights)) = self.weights_at.take() {
+        for asg in self.slices.values_mut() {
+            asg.tick(now);
+        }
+        if let Some((at, weights, mirror)) = self.ordered.take() {
             if at <= now {
-                self.group.weights = weights;
+                if mirror != self.mirror {
+                    self.mirrored = Counted::default();
+                }
+                (self.weights, self.mirror) = (weights, mirror);
             } else {
-                self.weights_at = Some((at, weights));
+                self.ordered = Some((at, weights, mirror));
             }
         }
-        let differs = self.present() != self.group.sizes.desired as usize;
-        if differs && self.react_at.is_none() {
-            self.react_at = Some(now.plus_ms(self.lags.react));
-        }
-        if self.react_at.is_some_and(|at| at <= now) {
-            self.react_at = None;
-            self.scale(now);
-        }
-        if !self.group.rebalancing_suspended && !differs {
-            self.rebalance(now);
-        }
+        self.serve(now);
     }
 
-    /// A spot loss: the instance is gone, now.
-    pub fn lose(&mut self, index: usize, now: UnixMs) {
-        if self.group.members[index].instance.state == InstanceState::Healthy {
-            self.losses.push(now);
-        }
-        self.group.members.remove(index);
-    }
-
-    /// The instance fails its health checks; the group replaces it after a while.
-    pub fn sicken(&mut self, index: usize, now: UnixMs) {
-        let member = &mut self.group.members[index];
-        if member.instance.state == InstanceState::Healthy {
-            self.losses.push(now);
-            member.instance.state = InstanceState::Unhealthy;
-            member.due = Some(now.plus_ms(self.lags.replace));
-        }
-    }
-
-    /// The group's own autoscaling moves Desired, within Min and Max.
-    pub fn autoscale(&mut self, by: i64) {
-        let sizes = &mut self.group.sizes;
-        let wanted = i64::from(sizes.desired) + by;
-        let wanted = wanted.clamp(i64::from(sizes.min), i64::from(sizes.max));
-        sizes.desired = u32::try_from(wanted).unwrap_or(sizes.desired);
-        self.scaled_itself = true;
-    }
-
-    /// How many count towards the size.
-    #[must_use]
-    pub fn present(&self) -> usize {
-        self.group
-            .members
-            .iter()
-            .filter(|m| m.instance.state.is_present())
-            .count()
-    }
-
-    /// How many are healthy.
-    #[must_use]
-    pub fn healthy(&self) -> u32 {
-        domain::observation::count(
-            self.group
-                .members
-                .iter()
-                .filter(|m| m.instance.state == InstanceState::Healthy),
-        )
-    }
-
-    /// Every instance moves on in its life.
-    fn age(&mut self, now: UnixMs) {
-        let mut ill = Vec::new();
-        for (index, member) in self.group.members.iter_mut().enumerate() {
-            if member.fades_at.is_some_and(|at| at <= now)
-                && member.instance.state == InstanceState::Healthy
-            {
-                member.fades_at = None;
-                member.instance.state = InstanceState::Unhealthy;
-                member.due = Some(now.plus_ms(self.lags.replace));
-                self.losses.push(now);
-            }
-            if member.due.is_none_or(|at| at > now) {
+    /// Users' requests since the last tick, and their copies.
+    fn serve(&mut self, now: UnixMs) {
+        let elapsed_ms = now.since_ms(self.ticked_at);
+        self.ticked_at = now;
+        for (slice, weight) in &self.weights {
+            let Some(asg) = self.slices.get(slice) else {
                 continue;
-            }
-            match member.instance.state {
-                InstanceState::Pending => {
-                    (member.instance.state, member.due) = (InstanceState::Healthy, None);
-                    member.healthy_since = Some(now);
-                }
-                InstanceState::Unhealthy => ill.push(index),
-                InstanceState::Draining => {
-                    member.instance.state = InstanceState::Terminating;
-                    member.due = Some(now.plus_ms(self.lags.stop));
-                }
-                InstanceState::Healthy | InstanceState::Terminating => {}
-            }
-        }
-        for index in ill {
-            self.stop(index, now);
-        }
-        let gone = |m: &Member| {
-            m.instance.state == InstanceState::Terminating && m.due.is_some_and(|at| at <= now)
-        };
-        self.group.members.retain(|member| !gone(member));
-    }
-
-    /// Starts what is missing, stops what is too many.
-    fn scale(&mut self, now: UnixMs) {
-        let desired = self.group.sizes.desired as usize;
-        while self.present() < desired {
-            let Some(launch) = self.group.launches.clone() else {
-                return;
             };
-            let zone = self.emptiest_zone();
-            self.start(launch, zone, now);
+            let thousandths = self.rate * elapsed_ms * u64::from(*weight) / 100;
+            let counted = self.traffic.entry(*slice).or_default();
+            counted.requests += thousandths;
+            counted.errors += thousandths * error_permille(asg) / 1000;
         }
-        while self.present() > desired {
-            let Some(victim) = self.victim() else { return };
-            let healthy = self.group.members[victim].instance.state == InstanceState::Healthy;
-            if healthy && !self.scaled_itself {
-                self.shed += 1;
-            }
-            self.stop(victim, now);
-        }
-    }
-
-    /// Moves one instance to an emptier zone, if zones differ by two or more.
-    fn rebalance(&mut self, now: UnixMs) {
-        let counts = self.zone_counts();
-        let (Some(most), Some(least)) = (counts.values().max(), counts.values().min()) else {
-            return;
-        };
-        if *most < *least + 2 {
-            return;
-        }
-        let full: BTreeSet<&String> = counts
-            .iter()
-            .filter(|(_, n)| *n == most)
-            .map(|(zone, _)| zone)
-            .collect();
-        let victim = self.group.members.iter().position(|m| {
-            full.contains(&m.instance.zone)
-                && !m.instance.protected
-                && m.instance.state == InstanceState::Healthy
+        let copied = self.mirror.as_ref().and_then(|mirror| {
+            let from = self.weights.get(&mirror.from).copied().unwrap_or(0);
+            let share = u64::from(from) * u64::from(mirror.percent);
+            Some((share, self.slices.get(&mirror.to)?))
         });
-        let (Some(victim), Some(launch)) = (victim, self.group.launches.clone()) else {
-            return;
-        };
-        let zone = self.emptiest_zone();
-        self.start(launch, zone, now);
-        self.losses.push(now);
-        self.stop(victim, now);
-    }
-
-    fn zone_counts(&self) -> BTreeMap<String, usize> {
-        let mut counts: BTreeMap<String, usize> =
-            self.zones.iter().map(|zone| (zone.clone(), 0)).collect();
-        for member in self
-            .group
-            .members
-            .iter()
-            .filter(|m| m.instance.state.is_present())
-        {
-            *counts.entry(member.instance.zone.clone()).or_default() += 1;
+        if let Some((share, asg)) = copied {
+            let thousandths = self.rate * elapsed_ms * share / 10_000;
+            self.mirrored.requests += thousandths;
+            self.mirrored.errors += thousandths * error_permille(asg) / 1000;
         }
-        counts
     }
 
-    fn emptiest_zone(&mut self) -> usize {
-        let counts = self.zone_counts();
-        let least = counts.values().min().copied().unwrap_or(0);
-        let candidates: Vec<usize> = (0..self.zones.len())
-            .filter(|index| counts.get(&self.zones[*index]).copied().unwrap_or(0) == least)
-            .collect();
-        candidates[self.rng.usize(..candidates.len())]
+    /// Healthy instances in the slices that have users.
+    #[must_use]
+    pub fn healthy_for_users(&self) -> u32 {
+        let users = |slice: &Slice| self.weights.get(slice).is_some_and(|weight| *weight > 0);
+        let serving = self.slices.iter().filter(|(slice, _)| users(slice));
+        serving.map(|(_, asg)| asg.healthy()).sum()
     }
 
-    /// Who dies on scale-in: the unhealthy first; else among the zones with the most instances that
-    /// have an unprotected one, by policy, the rest by chance.
-    fn victim(&mut self) -> Option<usize> {
-        let members = &self.group.members;
-        let open = |m: &&Member| m.instance.state.is_present() && !m.instance.protected;
-        let ill = members
-            .iter()
-            .position(|m| open(&m) && m.instance.state == InstanceState::Unhealthy);
-        if ill.is_some() {
-            return ill;
-        }
-        let counts = self.zone_counts();
-        let most = members
-            .iter()
-            .filter(open)
-            .map(|m| counts[&m.instance.zone])
-            .max()?;
-        let mut candidates: Vec<usize> = (0..members.len())
-            .filter(|i| open(&&members[*i]) && counts[&members[*i].instance.zone] == most)
-            .collect();
-        self.rng.shuffle(&mut candidates);
-        let key = |index: &usize| {
-            let instance = &members[*index].instance;
-            match self.policy {
-                TerminationPolicy::OldestInstance => (instance.started_at.0, String::new()),
-                TerminationPolicy::NewestInstance => (-instance.started_at.0, String::new()),
-                TerminationPolicy::OldestLaunch => (0, instance.launch.0.clone()),
-                TerminationPolicy::Random => (0, String::new()),
-            }
+    /// Starts a healthy instance at once: what was there before the story begins.
+    pub fn found(&mut self, slice: Slice, launch: &Launch, zone: usize, protected: bool) {
+        self.slice(slice).found(launch, zone, protected);
+    }
+}
+
+/// How many of a thousand requests fail, by what most of the healthy instances run.
+fn error_permille(asg: &Asg) -> u64 {
+    let healthy = asg.group.members.iter().map(|member| &member.instance);
+    let mut permille: Vec<u64> = healthy
+        .filter(|i| i.state == domain::observation::InstanceState::Healthy)
+        .map(|i| match asg.behaviours.get(&i.launch) {
+            Some(Behaviour::Errs(permille)) => *permille,
+            _ => 0,
+        })
+        .collect();
+    permille.sort_unstable();
+    permille.get(permille.len() / 2).copied().unwrap_or(1000)
+}
+
+impl Counted {
+    fn shown(&self) -> Traffic {
+        let mut shown = Traffic {
+            epoch: 1,
+            requests: self.requests / 1000,
+            errors: self.errors / 1000,
+            ..Traffic::default()
         };
-        candidates.into_iter().min_by_key(key)
-    }
-
-    fn start(&mut self, launch: Launch, zone: usize, now: UnixMs) {
-        self.next_id += 1;
-        let boot = self.lags.boot + self.rng.u64(0..=self.lags.boot_spread);
-        let healthy_at = now.plus_ms(boot);
-        let behaviour = self
-            .behaviours
-            .get(&launch.id)
-            .copied()
-            .unwrap_or(Behaviour::Good);
-        let (due, fades_at) = match behaviour {
-            Behaviour::Good => (Some(healthy_at), None),
-            Behaviour::Broken => (None, None),
-            Behaviour::Fades(after) => (Some(healthy_at), Some(healthy_at.plus_ms(after))),
-        };
-        let instance = Instance {
-            id: InstanceId(format!("i-{:04}", self.next_id)),
-            launch: launch.id,
-            version: launch.version,
-            zone: self.zones[zone % self.zones.len()].clone(),
-            state: InstanceState::Pending,
-            protected: false,
-            started_at: now,
-        };
-        self.group.members.push(Member {
-            instance,
-            due,
-            fades_at,
-            healthy_since: None,
-        });
-    }
-
-    fn stop(&mut self, index: usize, now: UnixMs) {
-        let member = &mut self.group.members[index];
-        member.instance.state = InstanceState::Draining;
-        member.due = Some(now.plus_ms(self.lags.stop));
+        let bucket = domain::traffic::bucket_of_us(LATENCY_US);
+        shown.latency.buckets.insert(bucket, shown.requests);
+        shown
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::{Observation, Slice},
+    observation::{Observation, SliceSeen},
     release::LaunchId,
 };
 use fastrand::Rng;
@@ -64,15 +64,20 @@ impl<C: Clock> Fleet<C> {
     }
 
     /// Works on one group, brought up to now.
-    fn with<T>(&self, place: &Place, work: impl FnOnce(&mut Cloud) -> T) -> T {
+    fn with<T>(&self, target: &Target, work: impl FnOnce(&mut Cloud) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state();
         state.calls += 1;
         let behaviours = state.behaviours.clone();
-        let cloud = state.groups.entry(place.clone()).or_insert_with(|| {
-            Cloud::new(3, self.lags, TerminationPolicy::Random, Rng::with_seed(7))
-        });
-        cloud.behaviours.extend(behaviours);
+        let slices = target.group.slices;
+        let (lags, policy) = (self.lags, TerminationPolicy::Random);
+        let cloud = state
+            .groups
+            .entry(target.place.clone())
+            .or_insert_with(|| Cloud::new(slices, 3, lags, policy, Rng::with_seed(7)));
+        for (launch, behaviour) in &behaviours {
+            cloud.behave(launch, *behaviour);
+        }
         cloud.tick(now);
         work(cloud)
     }
@@ -85,14 +90,9 @@ impl<C: Clock> Fleet<C> {
 impl<C: Clock> Provider for Fleet<C> {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
         let now = self.clock.now();
-        let mut seen = self.with(&target.place, |cloud| cloud.look(now));
-        if seen
-            .slices
-            .get(&Slice::Blue)
-            .is_some_and(|slice| *slice == Default::default())
-        {
-            seen.slices.clear();
-        }
+        let mut seen = self.with(target, |cloud| cloud.look(now));
+        seen.slices
+            .retain(|_, slice| *slice != SliceSeen::default());
         Ok(seen)
     }
 
@@ -103,7 +103,7 @@ impl<C: Clock> Provider for Fleet<C> {
         _token: &Token,
     ) -> Result<(), ProviderError> {
         let now = self.clock.now();
-        self.with(&target.place, |cloud| cloud.apply(effect, now))
+        self.with(target, |cloud| cloud.apply(effect, now))
             .map_err(|message| ProviderError::new(ErrorKind::Invalid, message))
     }
 }

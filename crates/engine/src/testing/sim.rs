@@ -24,7 +24,7 @@ use domain::{
 
 use self::{
     checks::Checker,
-    ports::{Shared, SimClock, SimJournal, SimProvider, pause},
+    ports::{Shared, SimClock, SimJournal, SimProbe, SimProvider, pause},
     story::Story,
 };
 use super::faults::{Faults, happens};
@@ -166,6 +166,10 @@ impl Stage {
                 shared: Arc::clone(&self.shared),
                 engine: n,
             },
+            probe: SimProbe {
+                shared: Arc::clone(&self.shared),
+                engine: n,
+            },
             journal: SimJournal {
                 shared: Arc::clone(&self.shared),
                 engine: n,
@@ -188,10 +192,13 @@ impl Stage {
         let command = match self.story.next_command(now) {
             Some(command) => command,
             None if over && deployment.paused.is_some() => Command::Resume,
+            None if deployment.open_approval().is_some() && happens(&mut self.rng, 200) => {
+                self.story.answer()
+            }
             None => return,
         };
-        if let Ok(after) = deployment.command(command.clone(), "sim", now) {
-            let events = event::of_command(&command, "sim", &after, now);
+        if let Ok(after) = deployment.command(command.clone(), "somebody", now) {
+            let events = event::of_command(&command, "somebody", &after, now);
             let saved = self.shared.journal.save(&after, &events);
             let mut context = Context::from_waker(Waker::noop());
             let _ = std::pin::pin!(saved).as_mut().poll(&mut context);
@@ -206,7 +213,7 @@ impl Stage {
 
 /// What the runner does, for one deployment at a time and in virtual time.
 async fn drive_forever(
-    world: &World<SimProvider, SimJournal, SimClock>,
+    world: &World<SimProvider, SimProbe, SimJournal, SimClock>,
     shared: &Arc<Shared>,
     name: &str,
 ) {
@@ -225,7 +232,7 @@ async fn drive_forever(
 }
 
 async fn drive(
-    world: &World<SimProvider, SimJournal, SimClock>,
+    world: &World<SimProvider, SimProbe, SimJournal, SimClock>,
     shared: &Arc<Shared>,
     name: &str,
     mut deployment: Deployment,

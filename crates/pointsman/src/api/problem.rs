@@ -246,6 +246,10 @@ fn command_code(refused: &CommandRefused) -> &'static str {
         CommandRefused::AlreadyPaused => "already_paused",
         CommandRefused::NotPaused => "not_paused",
         CommandRefused::AlreadyRollingBack => "already_rolling_back",
+        CommandRefused::NothingToApprove => "nothing_to_approve",
+        CommandRefused::NotByRequester { .. } => "not_by_requester",
+        CommandRefused::NothingToPromote => "nothing_to_promote",
+        CommandRefused::ApprovalFirst => "approval_first",
     }
 }
 

@@ -14,7 +14,7 @@ use domain::{
     event,
     governance::{self, Admitted, Artifact, Facts, Objection, Wish},
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
-    observation::{Observation, Slice},
+    observation::Observation,
     plan::preview::{Estimates, Preview, preview},
     release::{Launch, LaunchId},
 };
@@ -197,7 +197,7 @@ impl Operations {
             Some(group) => self.observe(&target(&wish.place, group)).await?,
             None => Observation::default(),
         };
-        facts.current = seen.slice(Slice::Blue).sizes.desired;
+        facts.seen = seen.clone();
         let stable = self.store().live(&wish.place).await?;
         Ok(governance::admit(wish, facts).map(|admitted| {
             let stable = stable.map(|live| live.launch);
@@ -225,10 +225,13 @@ impl Operations {
     ) -> Deployment {
         let (wish, release) = (admitted.wish(), admitted.release());
         let id = DeploymentId(Uuid::now_v7().to_string());
-        let launch = Launch {
-            id: launch_id(&id, release.version.as_str()),
-            version: release.version.clone(),
-            digest: release.digest.clone(),
+        let launch = match admitted.switches_to() {
+            Some(running) => running.clone(),
+            None => Launch {
+                id: launch_id(&id, release.version.as_str()),
+                version: release.version.clone(),
+                digest: release.digest.clone(),
+            },
         };
         let request = Request {
             id,
@@ -239,7 +242,7 @@ impl Operations {
             requested_by: actor.name().to_owned(),
             requested_at: self.now(),
         };
-        Deployment::new(request, admitted.current())
+        Deployment::new(request, admitted.seen())
     }
 
     async fn begin(&self, actor: &Actor, drafted: &Drafted) -> Result<(), StoreError> {
@@ -302,14 +305,19 @@ fn checked(command: Command) -> Result<Command, Error> {
         Command::RollBack { reason } => Command::RollBack {
             reason: checked_reason(&reason)?,
         },
+        Command::Reject { reason } => Command::Reject {
+            reason: checked_reason(&reason)?,
+        },
         command => command,
     })
 }
 
 fn reason(command: &Command) -> Option<&str> {
     match command {
-        Command::Abort { reason } | Command::RollBack { reason } => Some(reason),
-        Command::Pause | Command::Resume => None,
+        Command::Abort { reason } | Command::RollBack { reason } | Command::Reject { reason } => {
+            Some(reason)
+        }
+        Command::Pause | Command::Resume | Command::Approve | Command::Promote => None,
     }
 }
 
@@ -319,6 +327,9 @@ fn word(command: &Command) -> &'static str {
         Command::Resume => "resume",
         Command::Abort { .. } => "abort",
         Command::RollBack { .. } => "roll_back",
+        Command::Approve => "approve",
+        Command::Reject { .. } => "reject",
+        Command::Promote => "promote",
     }
 }
 

@@ -16,7 +16,10 @@ mod rules;
 
 use std::collections::BTreeSet;
 
-use domain::catalogue::{Environment, EnvironmentType, ServerGroup, Service, Team};
+use domain::{
+    catalogue::{Environment, EnvironmentType, Prometheus, ServerGroup, Service, Team},
+    gate::Gate,
+};
 use serde::Serialize;
 use serde_json::Value;
 use store::catalogue::Kind;
@@ -42,6 +45,8 @@ pub enum Manifest {
     Environment(Environment),
     /// A server group.
     ServerGroup(ServerGroup),
+    /// A Prometheus.
+    Prometheus(Prometheus),
 }
 
 impl Manifest {
@@ -54,6 +59,7 @@ impl Manifest {
             Self::EnvironmentType(_) => Kind::EnvironmentType,
             Self::Environment(_) => Kind::Environment,
             Self::ServerGroup(_) => Kind::ServerGroup,
+            Self::Prometheus(_) => Kind::Prometheus,
         }
     }
 
@@ -66,13 +72,14 @@ impl Manifest {
             Self::EnvironmentType(kind) => kind.name.to_string(),
             Self::Environment(environment) => environment.name.to_string(),
             Self::ServerGroup(group) => group.place().to_string(),
+            Self::Prometheus(prometheus) => prometheus.name.to_string(),
         }
     }
 
     /// What it refers to, with the field that does.
     fn references(&self) -> Vec<(&'static str, Kind, String)> {
         match self {
-            Self::Team(_) | Self::EnvironmentType(_) => Vec::new(),
+            Self::Team(_) | Self::EnvironmentType(_) | Self::Prometheus(_) => Vec::new(),
             Self::Service(service) => {
                 let types = service
                     .environment_types
@@ -88,14 +95,23 @@ impl Manifest {
                 Kind::EnvironmentType,
                 environment.environment_type.to_string(),
             )],
-            Self::ServerGroup(group) => vec![
-                ("service", Kind::Service, group.service.to_string()),
-                (
-                    "environment",
-                    Kind::Environment,
-                    group.environment.to_string(),
-                ),
-            ],
+            Self::ServerGroup(group) => {
+                let asked = group.gates.iter().filter_map(|gate| match gate {
+                    Gate::Prometheus(gate) => {
+                        Some(("gates", Kind::Prometheus, gate.prometheus.to_string()))
+                    }
+                    _ => None,
+                });
+                let place = [
+                    ("service", Kind::Service, group.service.to_string()),
+                    (
+                        "environment",
+                        Kind::Environment,
+                        group.environment.to_string(),
+                    ),
+                ];
+                place.into_iter().chain(asked).collect()
+            }
         }
     }
 
@@ -115,6 +131,7 @@ impl Manifest {
             Self::EnvironmentType(kind) => json(kind),
             Self::Environment(environment) => json(environment),
             Self::ServerGroup(group) => json(group),
+            Self::Prometheus(prometheus) => json(prometheus),
         }
     }
 }
@@ -132,6 +149,7 @@ pub fn word(kind: Kind) -> &'static str {
         Kind::EnvironmentType => "EnvironmentType",
         Kind::Environment => "Environment",
         Kind::ServerGroup => "ServerGroup",
+        Kind::Prometheus => "Prometheus",
     }
 }
 

@@ -7,7 +7,6 @@ use domain::{
     deployment::Deployment,
     event::Event,
     governance::{Admitted, Artifact, Facts, admit},
-    plan::{Capacity, Strategy, scale_up},
 };
 use sqlx::AnyConnection;
 
@@ -103,7 +102,7 @@ async fn look_again(
     }
     let facts = Facts {
         artifact: Artifact::Intact,
-        current: admitted.current(),
+        seen: admitted.seen().clone(),
         ..seen
     };
     let now = admit(admitted.wish().clone(), facts).map_err(StoreError::Refused)?;
@@ -122,13 +121,7 @@ async fn look_again(
 
 /// Instances beyond the group's own at the peak, by the same numbers that governance used.
 fn planned_surge(admitted: &Admitted, deployment: &Deployment) -> u32 {
-    let current = admitted.current();
-    if current == 0 {
-        return 0;
-    }
-    let Strategy::ScaleUp(options) = &deployment.strategy;
-    let capacity = Capacity::of(admitted.group(), current);
-    surge(scale_up::ceiling(options, capacity), deployment)
+    surge(admitted.peak(), deployment)
 }
 
 /// The id is taken, or somebody was faster in a way that no lock prevents.

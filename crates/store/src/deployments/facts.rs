@@ -1,7 +1,10 @@
 //! What governance looks at, in a few indexed questions at one moment.
 
+use std::collections::BTreeSet;
+
 use domain::{
-    catalogue::{Environment, EnvironmentType, ServerGroup, Service},
+    catalogue::{Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    gate::Gate,
     governance::{Facts, Wish},
     names::{DeploymentId, Place},
 };
@@ -17,6 +20,8 @@ use crate::{
     releases::release_in,
 };
 
+/// Most that the gates of one deployment may ask; governance refuses more gates than this.
+const PROMETHEUSES_MAX: usize = 20;
 const READING: &str = "reading what governance looks at";
 const RUNNING: &str =
     "select id from deployments where finished = 0 and environment = $1 and service = $2";
@@ -26,7 +31,7 @@ const SURGE: &str = "select cast(coalesce(sum(surge), 0) as bigint) as instances
     from deployments where finished = 0 and environment = $1 and service <> $2";
 
 impl Store {
-    /// All that governance looks at, of one moment, except for `artifact` and `current`, which the
+    /// All that governance looks at, of one moment, except for `artifact` and `seen`, which the
     /// store does not know.
     ///
     /// # Errors
@@ -57,7 +62,9 @@ pub(super) async fn facts_in(
     let group: Option<ServerGroup> =
         body(connection, Kind::ServerGroup, &place.to_string()).await?;
     let live = live_in(connection, place).await?;
+    let prometheuses = prometheuses(connection, wish, group.as_ref()).await?;
     Ok(Facts {
+        prometheuses,
         service,
         environment,
         environment_type,
@@ -69,6 +76,34 @@ pub(super) async fn facts_in(
         environment_instances: other_instances(connection, place).await?,
         ..Facts::default()
     })
+}
+
+/// Every Prometheus that a gate of the wish asks, or of the server group when the wish has none.
+async fn prometheuses(
+    connection: &mut AnyConnection,
+    wish: &Wish,
+    group: Option<&ServerGroup>,
+) -> Result<Vec<Prometheus>, StoreError> {
+    let Some(options) = wish.strategy.two_slices() else {
+        return Ok(Vec::new());
+    };
+    let usual = group
+        .map(|group| group.gates.as_slice())
+        .unwrap_or_default();
+    let gates = options.gates.as_deref().unwrap_or(usual);
+    let names: BTreeSet<&str> = gates
+        .iter()
+        .filter_map(|gate| match gate {
+            Gate::Prometheus(gate) => Some(gate.prometheus.as_str()),
+            _ => None,
+        })
+        .take(PROMETHEUSES_MAX)
+        .collect();
+    let mut found = Vec::new();
+    for name in names {
+        found.extend(body::<Prometheus>(connection, Kind::Prometheus, name).await?);
+    }
+    Ok(found)
 }
 
 /// A catalogue entry as its domain type.

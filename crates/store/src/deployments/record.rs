@@ -5,6 +5,7 @@
 use domain::{
     deployment::{Deployment, Outcome},
     event::Event,
+    plan,
     release::Launch,
 };
 use sqlx::{AnyConnection, Row};
@@ -146,9 +147,12 @@ pub(crate) fn outcome(outcome: Outcome) -> &'static str {
 /// first deployment takes no more than the group's own.
 fn measured_surge(deployment: &Deployment) -> Option<u32> {
     let baseline = deployment.baseline.as_ref()?;
-    Some(match baseline.sizes.desired {
+    Some(match baseline.live_sizes().desired {
         0 => 0,
-        _ => surge(deployment.ceiling(), deployment),
+        _ => surge(
+            plan::peak(&deployment.strategy, deployment.capacity()),
+            deployment,
+        ),
     })
 }
 

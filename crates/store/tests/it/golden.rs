@@ -8,6 +8,7 @@ use domain::{
     decide::{Failure, Waiting},
     deployment::{
         Baseline, Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request,
+        SliceBaseline,
     },
     effect::{Effect, Target},
     event::{Event, What},
@@ -20,7 +21,7 @@ use expect_test::expect_file;
 use serde_json::{Value, json};
 use store::catalogue::Change;
 
-use crate::world::{digest, place, server_group, wish};
+use crate::world::{digest, place, running, server_group, wish};
 
 /// Files as they were written by earlier versions; never edited.
 const OLD: [&str; 1] = [include_str!("../golden/0001.json")];
@@ -82,18 +83,25 @@ fn deployments() -> Vec<Deployment> {
         requested_by: "ann".to_owned(),
         requested_at: UnixMs(1_700_000_000_000),
     };
-    let begun = Deployment::new(request, 4);
+    let begun = Deployment::new(request, &running(4));
     let mut filling = begun.clone();
     filling.baseline = Some(Baseline {
-        slice: Slice::Blue,
-        sizes: Sizes {
-            min: 4,
-            desired: 4,
-            max: 8,
-        },
-        launch: Some(launch("l1", "1.0.0")),
-        rebalancing_suspended: false,
-        protected: [InstanceId("i-1".to_owned())].into(),
+        roles: filling.roles,
+        slices: [(
+            Slice::Blue,
+            SliceBaseline {
+                sizes: Sizes {
+                    min: 4,
+                    desired: 4,
+                    max: 8,
+                },
+                launch: Some(launch("l1", "1.0.0")),
+                rebalancing_suspended: false,
+                protected: [InstanceId("i-1".to_owned())].into(),
+                present: [LaunchId("l1".to_owned())].into(),
+            },
+        )]
+        .into(),
         weights: [(Slice::Blue, 100)].into(),
     });
     filling.waiting = Some(Waiting::Confirming { stale_ms_max: 500 });

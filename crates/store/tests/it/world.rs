@@ -11,6 +11,7 @@ use domain::{
     event::{self, Event},
     governance::{Admitted, Artifact, Facts, Wish, admit},
     names::{DeploymentId, Place},
+    observation::{Observation, Sizes, Slice, SliceSeen},
     plan::{Strategy, scale_up::ScaleUp},
     release::{Digest, Launch, LaunchId, Release},
     time::UnixMs,
@@ -97,7 +98,7 @@ impl World {
     pub async fn admit(&self, wish: &Wish, current: u32) -> Admitted {
         let facts = Facts {
             artifact: Artifact::Intact,
-            current,
+            seen: running(current),
             ..self.store.facts(wish).await.expect("facts")
         };
         admit(wish.clone(), facts).expect("governance says yes")
@@ -197,7 +198,7 @@ pub fn deployment_of(admitted: &Admitted, stable: Option<Launch>) -> Deployment 
         requested_at: NOW,
         id,
     };
-    Deployment::new(request, admitted.current())
+    Deployment::new(request, admitted.seen())
 }
 
 /// The record after another turn.
@@ -264,6 +265,7 @@ pub fn team(name: &str) -> Change {
 
 pub fn environment_type(name: &str) -> Change {
     let environment_type = EnvironmentType {
+        approval_by_another: false,
         name: name.parse().expect("a name"),
         description: String::new(),
     };
@@ -306,6 +308,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         zones: vec!["a".to_owned()],
         slices: 1,
         stickiness: None,
+        gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
@@ -337,4 +340,22 @@ pub fn catalogue() -> Vec<Change> {
     changes.push(environment_type("production"));
     changes.push(team("shop"));
     changes
+}
+
+/// A group with so many instances in its one slice.
+pub fn running(instances: u32) -> Observation {
+    let sizes = Sizes {
+        min: instances,
+        desired: instances,
+        max: instances,
+    };
+    let slice = SliceSeen {
+        sizes,
+        ..SliceSeen::default()
+    };
+    Observation {
+        slices: [(Slice::Blue, slice)].into(),
+        weights: [(Slice::Blue, 100)].into(),
+        ..Observation::default()
+    }
 }

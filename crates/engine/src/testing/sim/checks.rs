@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    deployment::{Deployment, Outcome},
-    observation::{InstanceId, Sizes, Weights},
-    plan::{Strategy, Until},
+    deployment::{Course, Deployment, Outcome},
+    gate::Gate,
+    observation::{InstanceId, Sizes, Slice},
+    plan::{Roles, Step, Strategy},
     time::UnixMs,
 };
 
@@ -15,7 +16,7 @@ use super::{
     story::Story,
 };
 use crate::{
-    testing::cloud::{Behaviour, Cloud},
+    testing::cloud::{Asg, Behaviour, Cloud},
     turn::DECISION_AGE_MS_MAX,
 };
 
@@ -27,6 +28,13 @@ pub struct Checker {
     floor: u32,
     excuse_ms: u64,
     protected_before: BTreeSet<InstanceId>,
+    roles: Roles,
+    /// Slices that had users at any time.
+    had_users: BTreeSet<Slice>,
+    /// The largest share of users that the new release was given on the way forward.
+    share: u8,
+    /// A late request of a frozen engine cannot be told from a new one.
+    orderly: bool,
 }
 
 impl Checker {
@@ -35,11 +43,9 @@ impl Checker {
     pub fn new(story: &Story) -> Self {
         let group = &story.deployment.target.group;
         let asked = group.autoscaling.map_or(group.size, |bounds| bounds.min);
-        let protected = story
-            .cloud()
-            .group
-            .members
-            .iter()
+        let cloud = story.cloud();
+        let members = cloud.slices.values().flat_map(|asg| &asg.group.members);
+        let protected = members
             .filter(|m| m.instance.protected)
             .map(|m| m.instance.id.clone())
             .collect();
@@ -52,6 +58,10 @@ impl Checker {
                 + DELAY_MS_MAX
                 + 2 * TICK_MS,
             protected_before: protected,
+            roles: story.roles(),
+            had_users: BTreeSet::new(),
+            share: 0,
+            orderly: story.fenced || story.engines == 1,
         }
     }
 
@@ -73,13 +83,8 @@ impl Checker {
                 &format!("{asked} instances were asked for, the ceiling is {ceiling}"),
             );
         }
-        let weights: u32 = world
-            .cloud
-            .group
-            .weights
-            .values()
-            .map(|w| u32::from(*w))
-            .sum();
+        let weights: u32 = world.cloud.weights.values().map(|w| u32::from(*w)).sum();
+        self.widening(now, deployment, &world.cloud);
         if weights != 0 && weights != 100 {
             self.broken(now, &format!("weights sum to {weights}"));
         }
@@ -88,12 +93,39 @@ impl Checker {
         }
     }
 
+    /// Going forward, the share of the new release only grows: nobody is moved back and forth.
+    fn widening(&mut self, now: UnixMs, deployment: &Deployment, cloud: &Cloud) {
+        let next = self.roles.next;
+        let share = cloud.weights.get(&next).copied().unwrap_or(0);
+        let forward = deployment.progress.course == Course::Forward;
+        if self.orderly && self.roles.are_apart() && forward && share < self.share {
+            let before = self.share;
+            self.broken(
+                now,
+                &format!("the share of {next} fell from {before} % to {share} %"),
+            );
+        }
+        self.share = share;
+    }
+
     /// The plan's own doing never takes healthy capacity under the asked count. What was lost by a
     /// fault a moment ago, and may not have been seen yet, is no doing of the plan.
     fn capacity(&mut self, now: UnixMs, cloud: &mut Cloud) {
-        let shed = std::mem::take(&mut cloud.shed);
-        let excused = self.recent_losses(now, cloud).len() as u32;
-        let healthy = cloud.healthy();
+        let with_users = cloud.weights.iter().filter(|(_, weight)| **weight > 0);
+        self.had_users.extend(with_users.map(|(slice, _)| *slice));
+        let mut shed = 0;
+        for (slice, asg) in &mut cloud.slices {
+            let here = std::mem::take(&mut asg.shed);
+            if self.had_users.contains(slice) {
+                shed += here;
+            }
+        }
+        let excused = self.recent_losses(now, cloud);
+        let healthy = if self.roles.are_apart() {
+            cloud.healthy_for_users()
+        } else {
+            cloud.slices.values().map(|asg| asg.healthy()).sum()
+        };
         if shed > 0 && healthy + excused < self.floor {
             let floor = self.floor;
             self.broken(
@@ -103,12 +135,9 @@ impl Checker {
         }
     }
 
-    fn recent_losses<'a>(&self, now: UnixMs, cloud: &'a Cloud) -> Vec<&'a UnixMs> {
-        cloud
-            .losses
-            .iter()
-            .filter(|at| now.since_ms(**at) <= self.excuse_ms)
-            .collect()
+    fn recent_losses(&self, now: UnixMs, cloud: &Cloud) -> u32 {
+        let losses = cloud.slices.values().flat_map(|asg| &asg.losses);
+        domain::observation::count(losses.filter(|at| now.since_ms(**at) <= self.excuse_ms))
     }
 
     /// What the story came to, after the dust has settled.
@@ -136,30 +165,48 @@ impl Checker {
 
     /// Sizes, rebalancing, protection and weights: the baseline plus exactly the intended change.
     fn restored(&mut self, story: &Story, outcome: Outcome, cloud: &Cloud, now: UnixMs) {
-        let group = &cloud.group;
-        let settings = &story.deployment.target.group;
+        for (slice, asg) in &cloud.slices {
+            self.slice_restored(story, outcome, *slice, asg, now);
+        }
         let succeeded = outcome == Outcome::Succeeded;
-        let sizes_right = match (settings.autoscaling, succeeded) {
-            (Some(bounds), true) => {
-                (group.sizes.min, group.sizes.max) == (bounds.min, bounds.max)
-                    && (bounds.min..=bounds.max).contains(&group.sizes.desired)
-            }
-            (Some(_), false) => {
-                (group.sizes.min, group.sizes.max) == (story.sizes.min, story.sizes.max)
-            }
-            (None, true) => group.sizes == resized(story.sizes, settings.size),
-            (None, false) => group.sizes == story.sizes,
+        let served = succeeded || story.deployment.stable.is_some();
+        let sum: u8 = cloud.weights.values().sum();
+        if sum != if served { 100 } else { 0 } {
+            self.broken(now, &format!("users are split {:?}", cloud.weights));
+        }
+        let users = if succeeded {
+            self.roles.next
+        } else {
+            self.roles.live
         };
-        if !sizes_right {
+        let share = cloud.weights.get(&users).copied().unwrap_or(0);
+        if served && outcome != Outcome::Failed && share != 100 {
+            self.broken(now, &format!("{users} has {share} % of the users"));
+        }
+    }
+
+    fn slice_restored(
+        &mut self,
+        story: &Story,
+        outcome: Outcome,
+        slice: Slice,
+        asg: &Asg,
+        now: UnixMs,
+    ) {
+        let (group, expected) = (&asg.group, expected_sizes(story, outcome, slice));
+        let right = |(least, most): (Sizes, Sizes)| {
+            (group.sizes.min, group.sizes.max) == (least.min, least.max)
+                && (least.desired..=most.desired).contains(&group.sizes.desired)
+        };
+        if !expected.is_none_or(right) {
+            let sizes = group.sizes;
             self.broken(
                 now,
-                &format!(
-                    "sizes are left at {:?}, they were {:?}",
-                    group.sizes, story.sizes
-                ),
+                &format!("{slice}: sizes are left at {sizes:?}, expected {expected:?}"),
             );
         }
-        if group.rebalancing_suspended != story.rebalancing_suspended {
+        let suspended = slice == story.live && story.rebalancing_suspended;
+        if group.rebalancing_suspended != suspended {
             self.broken(now, "rebalancing is not as it was");
         }
         let protected: BTreeSet<InstanceId> = group
@@ -174,41 +221,35 @@ impl Checker {
                 &format!("instances stay protected that nobody protected: {protected:?}"),
             );
         }
-        let served = succeeded || story.deployment.stable.is_some();
-        let intended: Weights = story
-            .deployment
-            .stable
-            .iter()
-            .map(|_| (domain::observation::Slice::Blue, 100))
-            .collect();
-        if (served && group.weights.values().sum::<u8>() != 100)
-            || (!served && group.weights != intended)
-        {
-            self.broken(now, &format!("users are split {:?}", group.weights));
-        }
     }
 
-    /// Only the right instances are left.
+    /// Only the right instances are left, each in its slice.
     fn survivors(&mut self, deployment: &Deployment, outcome: Outcome, cloud: &Cloud, now: UnixMs) {
-        let launches = cloud.group.launches.as_ref().map(|launch| &launch.id);
+        let new = Some(&deployment.launch.id);
         let stable = deployment.stable.as_ref().map(|launch| &launch.id);
-        let (live, gone) = match outcome {
-            Outcome::Succeeded => (Some(&deployment.launch.id), stable),
-            Outcome::RolledBack | Outcome::Aborted => (stable, Some(&deployment.launch.id)),
-            Outcome::Failed => (stable, None),
+        let keeps = deployment
+            .strategy
+            .two_slices()
+            .is_some_and(|options| options.keep_old);
+        let switches = deployment.strategy == Strategy::Switch && stable.is_some();
+        let apart = self.roles.are_apart();
+        let (slice, live, gone) = match outcome {
+            Outcome::Succeeded => (self.roles.next, new, stable.filter(|_| !keeps && !switches)),
+            Outcome::RolledBack | Outcome::Aborted => {
+                (self.roles.live, stable, new.filter(|_| !switches))
+            }
+            Outcome::Failed => (self.roles.live, stable, None),
         };
-        if launches != live {
+        let launches = cloud.slices[&slice].group.launches.as_ref();
+        let launches = launches.map(|launch| &launch.id);
+        if launches != live && !(outcome == Outcome::Failed && apart) {
             self.broken(
                 now,
                 &format!("new instances start from {launches:?} instead of {live:?}"),
             );
         }
-        let wrong = cloud
-            .group
-            .members
-            .iter()
-            .find(|m| Some(&m.instance.launch) == gone);
-        if let Some(wrong) = wrong {
+        let members = cloud.slices.values().flat_map(|asg| &asg.group.members);
+        for wrong in members.filter(|m| gone.is_some() && Some(&m.instance.launch) == gone) {
             self.broken(
                 now,
                 &format!("after {outcome:?}, {:?} is still there", wrong.instance),
@@ -218,33 +259,14 @@ impl Checker {
 
     /// Where nothing goes wrong by chance, the release alone decides.
     fn outcome(&mut self, story: &Story, outcome: Outcome, now: UnixMs) {
-        let good = story.new_release == Behaviour::Good;
         if outcome == Outcome::Succeeded && story.new_release == Behaviour::Broken {
             self.broken(now, "a release that never was healthy went live");
         }
         if !story.calm {
             return;
         }
-        let Strategy::ScaleUp(options) = &story.deployment.strategy;
-        let until = Until::Elapsed {
-            seconds: options.bake_seconds,
-        };
-        let baked =
-            story.deployment.plan.steps.iter().any(
-                |step| matches!(step, domain::plan::Step::Bake { until: u, .. } if *u == until),
-            );
-        let bake_ms = u64::from(options.bake_seconds) * 1000;
-        let fades_in_bake = matches!(story.new_release, Behaviour::Fades(after) if after < bake_ms);
-        let expected = match (
-            good,
-            story.new_release == Behaviour::Broken || baked && fades_in_bake,
-        ) {
-            (true, _) => Outcome::Succeeded,
-            (_, true) if story.deployment.stable.is_some() && !story.stable_is_good => {
-                Outcome::Failed
-            }
-            (_, true) => Outcome::RolledBack,
-            _ => return,
+        let Some(expected) = expected_outcome(story) else {
+            return;
         };
         if outcome != expected {
             self.broken(
@@ -259,6 +281,99 @@ impl Checker {
             self.violations
                 .push(format!("{:>7.1} s  {what}", now.0 as f64 / 1000.0));
         }
+    }
+}
+
+/// What the release alone leads to, where nothing goes wrong by chance; `None` when it depends.
+fn expected_outcome(story: &Story) -> Option<Outcome> {
+    let strategy = &story.deployment.strategy;
+    let bad = match (strategy, story.new_release) {
+        (_, Behaviour::Broken) if *strategy != Strategy::Switch => true,
+        (Strategy::ScaleUp(options), release) => match release {
+            Behaviour::Fades(after) => {
+                let baked = story.deployment.plan.steps.iter().any(
+                    |step| matches!(step, Step::Bake { until, .. } if until.seconds == options.bake_seconds),
+                );
+                (baked && after < u64::from(options.bake_seconds) * 1000).then_some(true)?
+            }
+            _ => false,
+        },
+        (_, Behaviour::Good) => expected_of_gates(story, false)?,
+        (_, Behaviour::Errs(_)) => expected_of_gates(story, true)?,
+        (_, Behaviour::Fades(_) | Behaviour::Broken) => return None,
+    };
+    Some(match (bad, story.deployment.stable.is_some()) {
+        (false, _) => Outcome::Succeeded,
+        (true, true) if !story.stable_is_good => Outcome::Failed,
+        (true, _) => Outcome::RolledBack,
+    })
+}
+
+/// Whether the gates of the plan stop a release that is healthy; `None` when it depends.
+fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
+    // What stable answers with decides over gates too, and a dead one answers nothing.
+    let gates: Vec<&Gate> = story
+        .deployment
+        .plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Bake { until, .. } => Some(&until.gates),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if !gates.is_empty() && !story.stable_is_good {
+        return None;
+    }
+    Some(gates.iter().any(|gate| match gate {
+        Gate::Traffic(_) | Gate::Shadow(_) => errs,
+        Gate::Http(_) | Gate::Prometheus(_) => !story.outside_is_good,
+        Gate::Approval(_) => !story.approves,
+    }))
+}
+
+/// The least and the most that `slice` may be left at; `None` when it depends.
+fn expected_sizes(story: &Story, outcome: Outcome, slice: Slice) -> Option<(Sizes, Sizes)> {
+    let group = &story.deployment.target.group;
+    let roles = story.roles();
+    let before = if slice == story.live {
+        story.sizes
+    } else {
+        story.leftover_sizes()
+    };
+    let exactly = |sizes| Some((sizes, sizes));
+    // A group that scales itself moves within its bounds.
+    let scaled = |sizes: Sizes| {
+        let (mut least, mut most) = (sizes, sizes);
+        (least.desired, most.desired) = (sizes.min, sizes.max);
+        Some((least, most))
+    };
+    let autoscaled = group.autoscaling.is_some();
+    let strategy = &story.deployment.strategy;
+    let switches = *strategy == Strategy::Switch && story.deployment.stable.is_some();
+    let succeeded = outcome == Outcome::Succeeded && !switches;
+    if outcome == Outcome::Failed && roles.are_apart() {
+        return None;
+    }
+    if succeeded && slice == roles.next {
+        return match group.autoscaling {
+            Some(bounds) => scaled(Sizes {
+                min: bounds.min,
+                desired: bounds.min,
+                max: bounds.max,
+            }),
+            None => exactly(resized(story.sizes, group.size)),
+        };
+    }
+    let keeps = strategy.two_slices().is_none_or(|options| options.keep_old);
+    if succeeded && roles.are_apart() && slice == roles.live && !keeps {
+        return exactly(Sizes::default());
+    }
+    if autoscaled {
+        scaled(before)
+    } else {
+        exactly(before)
     }
 }
 

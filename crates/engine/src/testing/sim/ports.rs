@@ -12,6 +12,7 @@ use domain::{
     deployment::Deployment,
     effect::{Effect, Target, Token},
     event::Event,
+    gate::{Gate, Said},
     names::DeploymentId,
     observation::Observation,
     time::UnixMs,
@@ -20,7 +21,7 @@ use fastrand::Rng;
 
 use super::{TICK_MS, story::Story};
 use crate::{
-    ports::{Clock, ErrorKind, Journal, JournalError, Provider, ProviderError, Saved},
+    ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
     testing::{
         cloud::Cloud,
         faults::{Faults, happens},
@@ -52,6 +53,8 @@ pub struct SimWorld {
     pub refused: Vec<String>,
     /// Weights that were asked for a slice without a healthy instance.
     pub unserved: Vec<String>,
+    /// What checks outside say.
+    pub outside_is_good: bool,
     /// The largest Desired that an engine asked for since the checker looked.
     pub asked_max: u32,
     faults: Faults,
@@ -73,6 +76,7 @@ impl Shared {
             stale_ms: story.stale_ms,
             refused: Vec::new(),
             unserved: Vec::new(),
+            outside_is_good: story.outside_is_good,
             asked_max: 0,
             faults: story.faults,
             history: VecDeque::new(),
@@ -113,14 +117,16 @@ impl Shared {
         let now = world.now;
         world.cloud.tick(now);
         let faults = world.faults;
-        let members = world.cloud.group.members.len();
-        if members > 0 && happens(rng, faults.instance_lost) {
-            world.cloud.lose(rng.usize(..members), now);
-        } else if members > 0 && happens(rng, faults.instance_ill) {
-            world.cloud.sicken(rng.usize(..members), now);
-        }
-        if happens(rng, faults.autoscale) {
-            world.cloud.autoscale(rng.i64(-2..=2));
+        for asg in world.cloud.slices.values_mut() {
+            let members = asg.group.members.len();
+            if members > 0 && happens(rng, faults.instance_lost) {
+                asg.lose(rng.usize(..members), now);
+            } else if members > 0 && happens(rng, faults.instance_ill) {
+                asg.sicken(rng.usize(..members), now);
+            }
+            if happens(rng, faults.autoscale) {
+                asg.autoscale(rng.i64(-2..=2));
+            }
         }
         if world.stale_ms > 0 {
             let look = world.cloud.look(now);
@@ -210,13 +216,15 @@ impl SimWorld {
             self.asked_max = self.asked_max.max(sizes.desired);
         }
         let now = self.now;
-        if let Effect::SetTraffic { weights, .. } = effect
-            && weights.values().any(|weight| *weight > 0)
-            && self.cloud.healthy() == 0
-            && self.cloud.losses.is_empty()
-        {
-            self.unserved
-                .push("users are sent to a slice without a healthy instance".to_owned());
+        if let Effect::SetTraffic { weights, .. } = effect {
+            for (slice, _) in weights.iter().filter(|(_, weight)| **weight > 0) {
+                let asg = self.cloud.slice(*slice);
+                if asg.healthy() == 0 && asg.losses.is_empty() {
+                    self.unserved.push(format!(
+                        "users are sent to {slice}, which has no healthy instance"
+                    ));
+                }
+            }
         }
         self.cloud.apply(effect, now).map_err(|message| {
             self.refused.push(message.clone());
@@ -322,6 +330,32 @@ impl Provider for SimProvider {
         )
         .await
         .map_err(|(kind, message)| ProviderError::new(kind, message))?
+    }
+}
+
+/// The world outside, as gates reach it: what it says follows from the story.
+#[derive(Debug)]
+pub struct SimProbe {
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: usize,
+}
+
+impl Probe for SimProbe {
+    async fn ask(&self, _deployment: &Deployment, _gate: &Gate) -> Said {
+        let answer = call(
+            &self.shared,
+            self.engine,
+            SimWorld::provider_fate,
+            |world| world.outside_is_good,
+        );
+        let (text, value) = (String::new(), None);
+        match answer.await {
+            Ok(true) => Said::Good { text, value },
+            Ok(false) => Said::Bad { text, value },
+            Err((_, message)) => Said::Nothing {
+                text: message.to_owned(),
+            },
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use domain::{
     effect::Target,
     names::{DeploymentId, Place},
     observation::{Sizes, Slice},
-    plan::{Strategy, scale_up::ScaleUp},
+    plan::{Roles, Strategy},
     release::{Digest, Launch, LaunchId},
     time::UnixMs,
 };
@@ -18,6 +18,8 @@ use crate::testing::{
     cloud::{Behaviour, Cloud, Lags, TerminationPolicy},
     faults::Faults,
 };
+
+mod strategies;
 
 /// One story.
 #[derive(Debug, Clone)]
@@ -58,6 +60,14 @@ pub struct Story {
     pub calm: bool,
     /// Seeds the cloud.
     pub cloud_seed: u64,
+    /// Where stable is when the story begins.
+    pub live: Slice,
+    /// Instances of an older release in the other slice, if there is one.
+    pub leftovers: u32,
+    /// What a person says who is asked for an approval.
+    pub approves: bool,
+    /// What checks outside say.
+    pub outside_is_good: bool,
 }
 
 /// A launch of version `version`; `id` sorts as launch-template versions do.
@@ -88,16 +98,35 @@ impl Story {
             max: asked.max(current) + 3,
         });
         let scales = autoscaling.is_some();
-        let group = group(rng, asked, current, autoscaling);
+        let mut group = group(rng, asked, current, autoscaling);
         let sizes = start_sizes(rng, current, autoscaling);
+        let strategy = strategies::draw(rng);
+        let needs_two = strategy.needs_two_slices();
+        group.slices = if needs_two || rng.u32(0..6) == 0 {
+            2
+        } else {
+            1
+        };
+        let live = if group.slices == 2 && !first && rng.bool() {
+            Slice::Green
+        } else {
+            Slice::Blue
+        };
+        let switches = strategy == Strategy::Switch;
+        let leftovers = match group.slices {
+            2 if switches && !first => asked.max(current),
+            2 if !first && rng.u32(0..4) == 0 => rng.u32(1..=current),
+            _ => 0,
+        };
         let zones = rng.u32(1..=4);
         let calm = rng.u32(0..5) == 0;
         let faults_end_ms = rng.u64(30_000..400_000);
         Self {
-            deployment: deployment(rng, group, current),
-            new_release: match rng.u32(0..10) {
+            deployment: deployment(rng, group, strategy, current),
+            new_release: match rng.u32(0..12) {
                 0..=5 => Behaviour::Good,
                 6 | 7 => Behaviour::Broken,
+                8 | 9 => Behaviour::Errs(200),
                 _ => Behaviour::Fades(rng.u64(500..20_000)),
             },
             stable_is_good: rng.u32(0..12) != 0,
@@ -135,37 +164,106 @@ impl Story {
             },
             calm,
             cloud_seed: rng.u64(..),
+            live,
+            leftovers,
+            approves: rng.u32(0..3) > 0,
+            outside_is_good: rng.u32(0..4) > 0,
         }
+        .planned()
+    }
+
+    /// The story with its deployment planned for what is there when it begins.
+    fn planned(mut self) -> Self {
+        let seen = self.cloud().look(UnixMs(0));
+        let it = self.deployment;
+        let request = Request {
+            id: it.id,
+            target: it.target,
+            strategy: it.strategy,
+            launch: it.launch,
+            stable: it.stable,
+            requested_by: it.requested_by,
+            requested_at: it.requested_at,
+        };
+        self.deployment = Deployment::new(request, &seen);
+        self
+    }
+
+    /// What the person says who is asked for an approval.
+    #[must_use]
+    pub fn answer(&self) -> Command {
+        if self.approves {
+            Command::Approve
+        } else {
+            let reason = "because".to_owned();
+            Command::Reject { reason }
+        }
+    }
+
+    /// Which slice has which role.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        self.deployment.roles
     }
 
     /// The cloud as it is when the story begins.
     #[must_use]
     pub fn cloud(&self) -> Cloud {
         let rng = Rng::with_seed(self.cloud_seed);
-        let mut cloud = Cloud::new(self.zones, self.lags, self.policy, rng);
-        cloud
-            .behaviours
-            .insert(self.deployment.launch.id.clone(), self.new_release);
-        cloud.group.sizes = self.sizes;
-        cloud.group.rebalancing_suspended = self.rebalancing_suspended;
+        let slices = self.deployment.target.group.slices;
+        let mut cloud = Cloud::new(slices, self.zones, self.lags, self.policy, rng);
+        cloud.behave(&self.deployment.launch.id, self.new_release);
+        let asg = cloud.slice(self.live);
+        asg.group.sizes = self.sizes;
+        asg.group.rebalancing_suspended = self.rebalancing_suspended;
         let Some(stable) = &self.deployment.stable else {
             return cloud;
         };
-        cloud.group.launches = Some(stable.clone());
-        cloud.group.weights.insert(Slice::Blue, 100);
+        asg.group.launches = Some(stable.clone());
         for (zone, protected) in self.start_zones.iter().zip(&self.protected) {
-            cloud.found(stable, *zone, *protected);
+            asg.found(stable, *zone, *protected);
+        }
+        cloud.weights.insert(self.live, 100);
+        if self.leftovers > 0 {
+            self.leave(&mut cloud);
         }
         if !self.stable_is_good {
-            cloud
-                .behaviours
-                .insert(stable.id.clone(), Behaviour::Broken);
+            cloud.behave(&stable.id, Behaviour::Broken);
+            let asg = cloud.slice(self.live);
             for index in 0..self.start_zones.len() {
-                cloud.sicken(index, UnixMs(0));
+                asg.sicken(index, UnixMs(0));
             }
         }
-        cloud.losses.clear();
+        for asg in cloud.slices.values_mut() {
+            asg.losses.clear();
+        }
         cloud
+    }
+
+    /// What an earlier deployment left in the other slice: for a switch, what users are switched to.
+    fn leave(&self, cloud: &mut Cloud) {
+        let switches = self.deployment.strategy == Strategy::Switch;
+        let left = if switches {
+            self.deployment.launch.clone()
+        } else {
+            launch("lt-older", "0.1.0")
+        };
+        let asg = cloud.slice(self.live.other());
+        asg.group.sizes = self.leftover_sizes();
+        asg.group.launches = Some(left.clone());
+        for zone in 0..self.leftovers {
+            asg.found(&left, zone as usize, false);
+        }
+    }
+
+    /// The sizes of the slice that has leftovers.
+    #[must_use]
+    pub fn leftover_sizes(&self) -> Sizes {
+        Sizes {
+            min: self.leftovers,
+            desired: self.leftovers,
+            max: self.leftovers,
+        }
     }
 
     /// What the person does now, if anything.
@@ -181,7 +279,9 @@ impl Story {
     pub fn title(&self) -> String {
         let group = &self.deployment.target.group;
         format!(
-            "{} -> {} instances{}, {} zones, {:?}, new release {:?}, stable good: {}, {} engines, stale {} ms, faults until {} s, {} commands",
+            "{} by {}: {} -> {} instances{}, {} zones, {:?}, new release {:?}, stable good: {}, {} engines, stale {} ms, faults until {} s, {} commands",
+            self.live,
+            self.deployment.strategy.kind(),
             self.sizes.desired,
             group.size,
             if group.autoscaling.is_some() {
@@ -216,6 +316,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         zones: vec!["zone-0".to_owned()],
         slices: 1,
         stickiness: None,
+        gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 5,
         variables: [].into(),
@@ -246,12 +347,8 @@ fn start_sizes(rng: &mut Rng, current: u32, autoscaling: Option<Bounds>) -> Size
     }
 }
 
-fn deployment(rng: &mut Rng, group: ServerGroup, current: u32) -> Deployment {
-    let options = ScaleUp {
-        surge_percent: *rng.choice(&[100, 100, 100, 50, 25, 1]).unwrap_or(&100),
-        bake_seconds: *rng.choice(&[0, 5, 20]).unwrap_or(&5),
-        health_deadline_seconds: 120,
-    };
+/// The deployment; it is planned once the rest of the story is known.
+fn deployment(rng: &mut Rng, group: ServerGroup, strategy: Strategy, current: u32) -> Deployment {
     let place = Place {
         service: group.service.clone(),
         environment: group.environment.clone(),
@@ -259,7 +356,7 @@ fn deployment(rng: &mut Rng, group: ServerGroup, current: u32) -> Deployment {
     let request = Request {
         id: DeploymentId("d1".to_owned()),
         target: Target { place, group },
-        strategy: Strategy::ScaleUp(options),
+        strategy,
         // After a roll-back the new launch has the *older* version but the higher number, as a
         // launch template has; sorting the other way round is what fools `OldestLaunch`.
         launch: if rng.bool() {
@@ -271,7 +368,7 @@ fn deployment(rng: &mut Rng, group: ServerGroup, current: u32) -> Deployment {
         requested_by: "sim".to_owned(),
         requested_at: UnixMs(0),
     };
-    Deployment::new(request, current)
+    Deployment::new(request, &Default::default())
 }
 
 fn lags(rng: &mut Rng) -> Lags {
@@ -290,7 +387,8 @@ fn commands(rng: &mut Rng, until_ms: u64) -> VecDeque<(UnixMs, Command)> {
     let early = rng.u64(0..=until_ms);
     let late = rng.u64(early..=until_ms);
     let (early, late) = (UnixMs(0).plus_ms(early), UnixMs(0).plus_ms(late));
-    match rng.u32(0..8) {
+    match rng.u32(0..9) {
+        8 => [(early, Command::Promote), (late, Command::Promote)].into(),
         0 => [(early, Command::Abort { reason })].into(),
         1 => [(early, Command::RollBack { reason })].into(),
         2 => [(early, Command::Pause), (late, Command::Resume)].into(),

@@ -69,6 +69,9 @@ pub struct EnvironmentType {
     /// What this class is for.
     #[schema(required = false)]
     pub description: String,
+    /// Whoever asks for a deployment here cannot approve it.
+    #[schema(required = false)]
+    pub approval_by_another: bool,
     /// Changes with every put.
     #[schema(read_only)]
     pub version: i64,
@@ -177,6 +180,27 @@ pub struct HealthCheck {
     pub unhealthy_threshold: u32,
 }
 
+/// A Prometheus that gates can ask.
+#[derive(ToSchema)]
+pub struct Prometheus {
+    /// Unique name.
+    pub name: String,
+    /// Where it answers.
+    pub url: String,
+    /// What it watches.
+    #[schema(required = false)]
+    pub description: String,
+    /// Changes with every put.
+    #[schema(read_only)]
+    pub version: i64,
+    /// RFC 3339.
+    #[schema(read_only)]
+    pub updated_at: String,
+    /// Who put it.
+    #[schema(read_only)]
+    pub updated_by: String,
+}
+
 type Named = (String, RefOr<Schema>);
 
 /// The schemas that a kind needs.
@@ -187,6 +211,7 @@ pub(super) fn of(kind: Kind) -> Vec<Named> {
         Kind::EnvironmentType => with_parts::<EnvironmentType>(),
         Kind::Environment => with_parts::<Environment>(),
         Kind::ServerGroup => with_parts::<ServerGroup>(),
+        Kind::Prometheus => with_parts::<Prometheus>(),
     }
 }
 

@@ -280,6 +280,7 @@ pub(in crate::operations) fn noun(kind: Kind) -> &'static str {
         Kind::EnvironmentType => "environment_type",
         Kind::Environment => "environment",
         Kind::ServerGroup => "server_group",
+        Kind::Prometheus => "prometheus",
     }
 }
 

@@ -191,6 +191,7 @@ fn typed(kind: Kind, fields: Map<String, Value>) -> Result<Manifest, Vec<Fault>>
         Kind::EnvironmentType => Manifest::EnvironmentType(parse(fields)?),
         Kind::Environment => Manifest::Environment(parse(fields)?),
         Kind::ServerGroup => Manifest::ServerGroup(parse(fields)?),
+        Kind::Prometheus => Manifest::Prometheus(parse(fields)?),
     };
     let faults = rules::faults(&manifest);
     if faults.is_empty() {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::catalogue::{HealthCheck, ServerGroup};
+use domain::{
+    catalogue::{HealthCheck, ServerGroup, Stickiness},
+    gate::Gate,
+    governance::{gate_faults, is_http},
+};
 
 use super::Manifest;
 use crate::operations::error::Fault;
@@ -18,6 +22,10 @@ const ZONE_LEN_MAX: usize = 32;
 const VARIABLES_MAX: usize = 200;
 const VARIABLE_NAME_LEN_MAX: usize = 128;
 const VARIABLE_LEN_MAX: usize = 16 * 1024;
+/// Longest address, and longest name of a header, in bytes.
+const URL_LEN_MAX: usize = 2048;
+const HEADER_LEN_MAX: usize = 64;
+const YEAR_SECONDS: u32 = 31_536_000;
 /// Longest path of a health check, in bytes.
 const PATH_LEN_MAX: usize = 1024;
 
@@ -56,25 +64,49 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<Fault> {
                 .collect()
         }
         Manifest::ServerGroup(group) => server_group(group),
+        Manifest::Prometheus(prometheus) => {
+            let url = (!is_http(&prometheus.url) || prometheus.url.len() > URL_LEN_MAX)
+                .then(|| Fault::of("url", "must begin with http:// or https://"));
+            text("description", &prometheus.description)
+                .into_iter()
+                .chain(url)
+                .collect()
+        }
     }
 }
 
 fn server_group(group: &ServerGroup) -> Vec<Fault> {
-    let slices = (group.slices != 1).then(|| {
-        Fault::of(
-            "slices",
-            "must be 1; two slices come with blue/green deployments",
-        )
-    });
+    let slices = between("slices", u32::from(group.slices), 1, 2);
     between("size", group.size, 1, INSTANCES_MAX)
         .into_iter()
         .chain(scaling(group))
         .chain(size_limit(group))
         .chain(zones(&group.zones))
         .chain(slices)
+        .chain(stickiness(group.stickiness.as_ref()))
+        .chain(gates(&group.gates))
         .chain(health(&group.health))
         .chain(between("drain_seconds", group.drain_seconds, 0, 3600))
         .chain(variables(group))
+        .collect()
+}
+
+fn stickiness(stickiness: Option<&Stickiness>) -> Option<Fault> {
+    match stickiness? {
+        Stickiness::Cookie { seconds } => between("stickiness.seconds", *seconds, 1, YEAR_SECONDS),
+        Stickiness::Header { name } => {
+            let token = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            let is_name = (1..=HEADER_LEN_MAX).contains(&name.len()) && name.chars().all(token);
+            (!is_name).then(|| Fault::of("stickiness.name", "must be the name of a header"))
+        }
+    }
+}
+
+/// Gates are held to the same rules as those that a deployment brings.
+fn gates(gates: &[Gate]) -> Vec<Fault> {
+    let faults = gate_faults(gates).into_iter();
+    faults
+        .map(|(field, rule)| Fault::of(field, format!("must be {rule}")))
         .collect()
 }
 

@@ -1,0 +1,248 @@
+//! Why a deployment waits, and why it does not go forward any more: data, never a log line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    observation::Slice,
+    release::LaunchId,
+    time::{UnixMs, human_ms},
+};
+
+/// What a deployment waits for. "Why is nothing happening" is data, never a log line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Waiting {
+    /// Instances boot, or wait for their health checks.
+    #[error(
+        "{healthy} of {wanted} instances of {launch} are healthy, {pending} are starting; gives up at {deadline}"
+    )]
+    Healthy {
+        /// Of what.
+        launch: LaunchId,
+        /// How many are.
+        healthy: u32,
+        /// How many must be.
+        wanted: u32,
+        /// How many are started and not yet healthy.
+        pending: u32,
+        /// When the step fails.
+        deadline: UnixMs,
+    },
+    /// An instance under watch was lost and is being replaced; the watch begins anew after that.
+    #[error(
+        "{healthy} of {wanted} instances of {launch} are healthy; the bake begins anew once all are"
+    )]
+    Recovering {
+        /// Of what.
+        launch: LaunchId,
+        /// How many are healthy.
+        healthy: u32,
+        /// How many must be.
+        wanted: u32,
+    },
+    /// Under watch.
+    #[error("{launch} is watched until {until}; every instance is healthy so far")]
+    Baking {
+        /// What.
+        launch: LaunchId,
+        /// When the watch ends, if nothing happens.
+        until: UnixMs,
+    },
+    /// All users are moved; the old slice stays ready.
+    #[error(
+        "all users are on {launch}; {slice} stays ready for `pointsman rollback` until {until}, `pointsman promote` ends the wait"
+    )]
+    Warm {
+        /// What users get.
+        launch: LaunchId,
+        /// The slice that stays.
+        slice: Slice,
+        /// Until when.
+        until: UnixMs,
+    },
+    /// A gate has not enough to go by yet.
+    #[error("{gate}: {text}; gives up at {deadline}")]
+    Gate {
+        /// Which.
+        gate: String,
+        /// How it stands.
+        text: String,
+        /// When the step fails.
+        deadline: UnixMs,
+    },
+    /// A person must say yes.
+    #[error(
+        "waits for the approval of {}; `pointsman approve` or `pointsman reject`, until {deadline}",
+        if *.by_another { "somebody else than who asked for it" } else { "a person" }
+    )]
+    Approval {
+        /// Not who asked for the deployment.
+        by_another: bool,
+        /// When the step fails.
+        deadline: UnixMs,
+    },
+    /// Routers do not serve the new weights yet.
+    #[error("routers do not serve the new weights yet")]
+    Weights,
+    /// Old instances finish their last requests.
+    #[error("{left} instances of {launch} finish their last requests and stop")]
+    Draining {
+        /// Of what.
+        launch: LaunchId,
+        /// How many are still listed.
+        left: u32,
+    },
+    /// The provider may show an old state; a second look must agree.
+    #[error("the provider may show an old state for up to {}; looking again", human_ms(*.stale_ms_max))]
+    Confirming {
+        /// How old, in milliseconds.
+        stale_ms_max: u64,
+    },
+    /// The provider accepted a request, and does not show its effect yet.
+    #[error("the provider was asked ({effect}) and does not show it yet")]
+    Accepted {
+        /// For what.
+        effect: String,
+    },
+    /// Sizes are being brought back.
+    #[error("the group returns to its size: {present} instances are there, {wanted} stay")]
+    Settling {
+        /// How many are there.
+        present: u32,
+        /// How many will be.
+        wanted: u32,
+    },
+    /// Held by a person.
+    #[error("paused by {by}; `pointsman resume` lets it go on, `pointsman abort` goes back")]
+    Paused {
+        /// Who.
+        by: String,
+    },
+    /// The provider does not answer, or refuses on the way back.
+    #[error("the provider cannot be used now: {message}; looking again")]
+    Provider {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Waiting {
+    /// The same wait, apart from numbers that move with every look at a gate.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Gate { gate, .. }, Self::Gate { gate: other, .. }) => gate == other,
+            _ => self == other,
+        }
+    }
+}
+
+/// Why a deployment does not go forward any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "failure", rename_all = "snake_case")]
+pub enum Failure {
+    /// Instances did not become healthy in time.
+    #[error("only {healthy} of {wanted} instances of {launch} became healthy within {}", human_ms(*.within_ms))]
+    Unhealthy {
+        /// Of what.
+        launch: LaunchId,
+        /// How many did.
+        healthy: u32,
+        /// How many had to.
+        wanted: u32,
+        /// The deadline, in milliseconds.
+        within_ms: u64,
+    },
+    /// Healthy instances did not stay so under watch.
+    #[error(
+        "{launch} did not stay healthy under watch: {healthy} of {wanted} instances were healthy"
+    )]
+    NotStable {
+        /// What.
+        launch: LaunchId,
+        /// How many were healthy.
+        healthy: u32,
+        /// How many had to be.
+        wanted: u32,
+    },
+    /// A gate says no.
+    #[error("{gate}: {text}")]
+    Gate {
+        /// Which.
+        gate: String,
+        /// What was measured, with its numbers.
+        text: String,
+    },
+    /// A gate did not come to an answer.
+    #[error("{gate} stayed open for {}, and missing evidence is no success: {text}", human_ms(*.within_ms))]
+    GateOpen {
+        /// Which.
+        gate: String,
+        /// How it stood.
+        text: String,
+        /// How long it was waited for, in milliseconds.
+        within_ms: u64,
+    },
+    /// A person said no.
+    #[error("rejected by {by}: {reason}")]
+    Rejected {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Routers did not take the weights in time.
+    #[error("routers did not serve the new weights within {}", human_ms(*.within_ms))]
+    NotShifted {
+        /// The deadline, in milliseconds.
+        within_ms: u64,
+    },
+    /// Old instances did not go in time.
+    #[error("{left} instances of {launch} were still there after {}", human_ms(*.within_ms))]
+    NotRetired {
+        /// Of what.
+        launch: LaunchId,
+        /// How many.
+        left: u32,
+        /// The deadline, in milliseconds.
+        within_ms: u64,
+    },
+    /// The provider said no for good.
+    #[error("the provider refused: {message}")]
+    Refused {
+        /// What it said.
+        message: String,
+    },
+    /// Something undoes what this deployment does.
+    #[error(
+        "{effects} requests to the provider did not bring the deployment to its end; somebody else may be changing the same group"
+    )]
+    BudgetSpent {
+        /// How many.
+        effects: u32,
+    },
+    /// A person aborted.
+    #[error("aborted by {by}: {reason}")]
+    Aborted {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person rolled back.
+    #[error("rolled back by {by}: {reason}")]
+    RolledBackByPerson {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The way back did not work either.
+    #[error("{first}; on the way back, {then}: the healthiest instances were kept")]
+    StableLost {
+        /// Why it turned round.
+        first: String,
+        /// Why the way back failed.
+        then: String,
+    },
+}

@@ -1,0 +1,167 @@
+//! What people can ask of a running deployment.
+
+use super::{Course, Deployment, Pause};
+use crate::{
+    decide::Failure,
+    gate::{Gate, GateState},
+    plan::Step,
+    time::UnixMs,
+};
+
+/// What a person can ask of a running deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Hold it where it is.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Give stable back and end as aborted.
+    Abort {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// Give stable back and end as rolled back.
+    RollBack {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// Say yes where a gate asks for it.
+    Approve,
+    /// Say no where a gate asks for it: give stable back and end as rolled back.
+    Reject {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// Do not wait any longer: take the current bake as passed. Approvals cannot be skipped.
+    Promote,
+}
+
+/// Why a command makes no sense now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandRefused {
+    /// It ended.
+    #[error(
+        "this deployment has finished; to go back to the release before it, run `pointsman rollback`"
+    )]
+    Finished,
+    /// Pausing a paused one.
+    #[error("this deployment is paused already; `pointsman resume` lets it go on")]
+    AlreadyPaused,
+    /// Resuming a running one.
+    #[error("this deployment is not paused")]
+    NotPaused,
+    /// Aborting twice.
+    #[error("this deployment is being rolled back already")]
+    AlreadyRollingBack,
+    /// Approving what nobody asked about.
+    #[error(
+        "this deployment waits for no approval now; `pointsman status` shows what it waits for"
+    )]
+    NothingToApprove,
+    /// Approving one's own.
+    #[error("{by} asked for this deployment; somebody else must approve it")]
+    NotByRequester {
+        /// Who.
+        by: String,
+    },
+    /// Promoting what is under way.
+    #[error(
+        "there is no watch to cut short now; `pointsman promote` works while a deployment bakes"
+    )]
+    NothingToPromote,
+    /// Promoting past a person.
+    #[error("this step waits for a person; say yes with `pointsman approve`")]
+    ApprovalFirst,
+}
+
+impl Deployment {
+    /// The record after a person's command.
+    ///
+    /// # Errors
+    /// When the command makes no sense in the present state; nothing is changed then.
+    pub fn command(
+        mut self,
+        command: Command,
+        by: &str,
+        now: UnixMs,
+    ) -> Result<Self, CommandRefused> {
+        if self.ending.is_some() {
+            return Err(CommandRefused::Finished);
+        }
+        let by = by.to_owned();
+        match command {
+            Command::Pause if self.paused.is_some() => return Err(CommandRefused::AlreadyPaused),
+            Command::Pause => self.paused = Some(Pause { since: now, by }),
+            Command::Resume => {
+                let pause = self.paused.take().ok_or(CommandRefused::NotPaused)?;
+                self.progress.since = self.progress.since.plus_ms(now.since_ms(pause.since));
+                self.progress.holds_since = None;
+            }
+            Command::Abort { .. } | Command::RollBack { .. } | Command::Reject { .. }
+                if self.progress.course == Course::RollingBack =>
+            {
+                return Err(CommandRefused::AlreadyRollingBack);
+            }
+            Command::Abort { reason } => self.turn_round(Failure::Aborted { by, reason }, now),
+            Command::RollBack { reason } => {
+                self.turn_round(Failure::RolledBackByPerson { by, reason }, now);
+            }
+            Command::Reject { reason } => {
+                self.open_approval()
+                    .ok_or(CommandRefused::NothingToApprove)?;
+                self.turn_round(Failure::Rejected { by, reason }, now);
+            }
+            Command::Approve => self.approve(by)?,
+            Command::Promote => self.promote(now)?,
+        }
+        self.waiting = None;
+        self.version += 1;
+        Ok(self)
+    }
+
+    /// The gate of the current step that asks for a person's yes and has none: its index, and whether
+    /// it must be somebody else's.
+    #[must_use]
+    pub fn open_approval(&self) -> Option<(usize, bool)> {
+        let Some(Step::Bake { until, .. }) = self.step() else {
+            return None;
+        };
+        let approved = |index: usize| {
+            let state = self.progress.watch.gates.get(index);
+            state.is_some_and(|state| state.approved_by.is_some())
+        };
+        let mut gates = until.gates.iter().enumerate();
+        gates.find_map(|(index, gate)| match gate {
+            Gate::Approval(approval) if !approved(index) => Some((index, approval.by_another)),
+            _ => None,
+        })
+    }
+
+    fn approve(&mut self, by: String) -> Result<(), CommandRefused> {
+        let (index, by_another) = self
+            .open_approval()
+            .ok_or(CommandRefused::NothingToApprove)?;
+        if by_another && by == self.requested_by {
+            return Err(CommandRefused::NotByRequester { by });
+        }
+        let gates = &mut self.progress.watch.gates;
+        if gates.len() <= index {
+            gates.resize_with(index + 1, GateState::default);
+        }
+        gates[index].approved_by = Some(by);
+        Ok(())
+    }
+
+    fn promote(&mut self, now: UnixMs) -> Result<(), CommandRefused> {
+        let baking = matches!(self.step(), Some(Step::Bake { .. }));
+        if !baking || self.progress.course != Course::Forward {
+            return Err(CommandRefused::NothingToPromote);
+        }
+        if self.open_approval().is_some() {
+            return Err(CommandRefused::ApprovalFirst);
+        }
+        self.paused = None;
+        self.enter(self.progress.at + 1, now);
+        Ok(())
+    }
+}

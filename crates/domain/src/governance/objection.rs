@@ -1,0 +1,244 @@
+//! Why governance says no, and what would change its mind.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::StrategyKind,
+    names::{DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName, Version},
+    observation::Slice,
+};
+
+/// One reason why governance says no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Objection {
+    /// Not in the catalogue.
+    #[error("the service {place} is not in the catalogue", place = .place.service)]
+    ServiceUnknown {
+        /// Which.
+        place: Place,
+    },
+    /// Not in the catalogue.
+    #[error("the environment {environment} is not in the catalogue")]
+    EnvironmentUnknown {
+        /// Which.
+        environment: EnvironmentName,
+    },
+    /// The service may not go to environments of this type.
+    #[error("{} may not be deployed to environments of type {environment_type}", .place.service)]
+    EnvironmentTypeNotAllowed {
+        /// Which service, where.
+        place: Place,
+        /// The type of that environment.
+        environment_type: EnvironmentTypeName,
+    },
+    /// No capacity was set aside.
+    #[error("{} has no server group in {}", .place.service, .place.environment)]
+    NoServerGroup {
+        /// Which service, where.
+        place: Place,
+    },
+    /// No such release.
+    #[error("{} has no release {version}", .place.service)]
+    ReleaseUnknown {
+        /// Which service.
+        place: Place,
+        /// Which version.
+        version: Version,
+    },
+    /// Taken out of use.
+    #[error("release {version} was withdrawn by {by}: {reason}")]
+    ReleaseWithdrawn {
+        /// Which version.
+        version: Version,
+        /// Who withdrew it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The artifact is gone.
+    #[error("the artifact of release {version} is not in the artifact store")]
+    ArtifactMissing {
+        /// Which version.
+        version: Version,
+    },
+    /// The artifact is not what was stored.
+    #[error("the stored artifact of release {version} does not match its digest any more")]
+    ArtifactChanged {
+        /// Which version.
+        version: Version,
+    },
+    /// Held by a person.
+    #[error("{environment} is locked by {by}: {reason}")]
+    EnvironmentLocked {
+        /// Which environment.
+        environment: EnvironmentName,
+        /// Who locked it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// One at a time.
+    #[error("deployment {running} of {place} is running already")]
+    AlreadyRunning {
+        /// Which service, where.
+        place: Place,
+        /// The running one.
+        running: DeploymentId,
+    },
+    /// Not this way.
+    #[error("{} may not be deployed by {strategy}", .place.service)]
+    StrategyNotAllowed {
+        /// Which service.
+        place: Place,
+        /// The strategy asked for.
+        strategy: StrategyKind,
+    },
+    /// Nothing would change.
+    #[error("release {version} is live in {} already", .place.environment)]
+    AlreadyLive {
+        /// Which service, where.
+        place: Place,
+        /// The version.
+        version: Version,
+    },
+    /// Doubling would need more than the environment may have.
+    #[error("{environment} would run {needed} instances at the peak; its limit is {limit}")]
+    CapacityLimit {
+        /// Which environment.
+        environment: EnvironmentName,
+        /// Instances at the peak.
+        needed: u32,
+        /// Most that it may run.
+        limit: u32,
+    },
+    /// The group's own limit leaves no room for one instance more.
+    #[error(
+        "the server group {place} has size {size} and a size limit of {limit}: there is no room to start one new instance"
+    )]
+    NoRoom {
+        /// Which service, where.
+        place: Place,
+        /// How many there are, or shall be.
+        size: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// The strategy moves users between slices, and there is only one.
+    #[error("{strategy} needs two slices, and the server group {place} has one")]
+    NeedsTwoSlices {
+        /// Which service, where.
+        place: Place,
+        /// The strategy asked for.
+        strategy: StrategyKind,
+    },
+    /// Nothing to switch to.
+    #[error("the other slice of {place} runs nothing that users could be switched to")]
+    OtherSliceEmpty {
+        /// Which service, where.
+        place: Place,
+    },
+    /// Not enough to switch to.
+    #[error(
+        "{slice}, the other slice of {place}, has {healthy} healthy instances; {needed} are needed"
+    )]
+    OtherSliceUnhealthy {
+        /// Which service, where.
+        place: Place,
+        /// The slice.
+        slice: Slice,
+        /// Healthy instances there.
+        healthy: u32,
+        /// How many must be.
+        needed: u32,
+    },
+    /// A gate asks a Prometheus that is not in the catalogue.
+    #[error("a gate asks the Prometheus {prometheus}, which is not in the catalogue")]
+    PrometheusUnknown {
+        /// Which.
+        prometheus: PrometheusName,
+    },
+    /// A gate compares two releases that never have users at the same time.
+    #[error(
+        "the gate \"{gate}\" compares two releases, and no stage of this deployment has users on both"
+    )]
+    NothingToCompare {
+        /// Which gate.
+        gate: String,
+    },
+    /// A number of the strategy makes no sense.
+    #[error("{field} must be {rule}")]
+    StrategyInvalid {
+        /// Which number.
+        field: String,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+impl Objection {
+    /// What would lift the objection: what to do or to type next.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::ServiceUnknown { .. } => {
+                "describe it in a manifest (kind: Service) and run `pointsman apply -f FILE`".into()
+            }
+            Self::EnvironmentUnknown { .. } => {
+                "describe it in a manifest (kind: Environment) and run `pointsman apply -f FILE`; `pointsman environment list` shows what exists".into()
+            }
+            Self::EnvironmentTypeNotAllowed { place, environment_type } => format!(
+                "its owner can add {environment_type} to environment_types of the service {}",
+                place.service
+            ),
+            Self::NoServerGroup { .. } => {
+                "describe one in a manifest (kind: ServerGroup) and run `pointsman apply -f FILE`".into()
+            }
+            Self::ReleaseUnknown { place, version } => format!(
+                "run `pointsman release create {} {version} --artifact DIR`; `pointsman release list {}` shows what exists",
+                place.service, place.service
+            ),
+            Self::ReleaseWithdrawn { .. } => "choose another release, or create a new version".into(),
+            Self::ArtifactMissing { .. } => {
+                "bring the artifact back from a backup, or upload the same content again with `pointsman release create`".into()
+            }
+            Self::ArtifactChanged { .. } => {
+                "find out who changed the artifact store; withdraw this release and create a new version".into()
+            }
+            Self::EnvironmentLocked { environment, by, .. } => {
+                format!("ask {by}, or run `pointsman environment unlock {environment}`")
+            }
+            Self::AlreadyRunning { running, .. } => format!(
+                "watch it with `pointsman watch {running}`, or end it with `pointsman abort {running}`"
+            ),
+            Self::StrategyNotAllowed { strategy, .. } => {
+                format!("choose another strategy, or add {strategy} to strategies of the service")
+            }
+            Self::AlreadyLive { .. } => "add --force to replace its instances by fresh ones".into(),
+            Self::CapacityLimit { environment, .. } => format!(
+                "use a smaller --surge, wait for other deployments to end, or raise capacity_limit of {environment}"
+            ),
+            Self::NoRoom { size, .. } => {
+                format!("raise size_limit of the server group to at least {}", size + 1)
+            }
+            Self::NeedsTwoSlices { .. } => {
+                "set `slices: 2` in the manifest of the server group, or deploy with --strategy scale-up".into()
+            }
+            Self::OtherSliceEmpty { place } => format!(
+                "deploy with --strategy blue-green --keep-old to have something to switch to; `pointsman slices {} -e {}` shows what runs",
+                place.service, place.environment
+            ),
+            Self::OtherSliceUnhealthy { place, .. } => format!(
+                "wait until its instances are healthy; `pointsman slices {} -e {}` shows them",
+                place.service, place.environment
+            ),
+            Self::PrometheusUnknown { .. } => {
+                "describe it in a manifest (kind: Prometheus) and run `pointsman apply -f FILE`".into()
+            }
+            Self::NothingToCompare { .. } => {
+                "add a stage below 100 %, such as --weights 10,100, or leave the gate out with --no-gates".into()
+            }
+            Self::StrategyInvalid { .. } => "correct it".into(),
+        }
+    }
+}

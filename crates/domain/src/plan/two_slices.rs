@@ -1,0 +1,247 @@
+//! Blue/green and canary: fill the slice that nobody uses, move the users over, let the old one go.
+//!
+//! ```text
+//! fill next -> (dark traffic) -> (shift w, bake and gates)* -> shift 100 -> bake warm -> retire live
+//! ```
+//!
+//! Both strategies are this one list; they differ in their stages. Until the last step the whole old
+//! slice runs, so the way back is one change of weights.
+//!
+//! Invariant: the share of the new release only grows; the old slice is retired only while it has no
+//! users.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Situation, Step, Until};
+use crate::{
+    gate::{Gate, ShadowGate},
+    observation::{Slice, Weights},
+    release::Launch,
+    traffic::{Compare, Mirror},
+};
+
+mod stages;
+
+pub use stages::{Stages, StagesInvalid};
+
+/// The numbers of a blue/green or canary deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TwoSlices {
+    /// How many users are moved when. The last stage is always 100 %, written or not.
+    pub stages: Vec<Stage>,
+    /// What must hold before more users are moved. `None`: the gates of the server group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Vec<Gate>>,
+    /// Dark traffic before any user is moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
+    /// How long the old slice stays ready for the way back once all users are moved, in seconds.
+    pub warm_seconds: u32,
+    /// Keep the old slice for good, for `pointsman switch`.
+    pub keep_old: bool,
+    /// How long new instances may take to become healthy, in seconds.
+    pub health_deadline_seconds: u32,
+}
+
+/// A share of the users, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Users on the new release, in percent (1 to 100).
+    pub percent: u8,
+    /// How long at least before the next stage, in seconds.
+    #[serde(default)]
+    pub seconds: u32,
+}
+
+/// Dark traffic before any user is moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// How many of the requests are copied, in percent (1 to 100).
+    pub percent: u8,
+    /// For how long at least, in seconds.
+    #[serde(default = "a_minute")]
+    pub seconds: u32,
+    /// Copy requests of these methods besides GET and HEAD.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// Compare the answers; a gate then decides on the differences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
+    /// What the comparison tolerates.
+    #[serde(default)]
+    pub gate: ShadowGate,
+}
+
+fn a_minute() -> u32 {
+    60
+}
+
+impl Default for TwoSlices {
+    fn default() -> Self {
+        Self {
+            stages: Vec::new(),
+            gates: None,
+            shadow: None,
+            warm_seconds: 600,
+            keep_old: false,
+            health_deadline_seconds: 300,
+        }
+    }
+}
+
+impl TwoSlices {
+    /// The stages, the last one at 100 %.
+    pub fn stages(&self) -> impl Iterator<Item = Stage> {
+        let ends = self.stages.last().is_some_and(|last| last.percent == 100);
+        let end = (!ends).then_some(Stage {
+            percent: 100,
+            seconds: 0,
+        });
+        self.stages.iter().copied().chain(end)
+    }
+
+    /// The gates that are looked at while `percent` of the users are on the new release (0: before
+    /// any is).
+    pub fn gates_at(&self, percent: u8) -> Vec<Gate> {
+        let split = self.stages().any(|stage| stage.percent < 100);
+        let usual = if split {
+            (1..100).contains(&percent)
+        } else {
+            percent == 0
+        };
+        let here = |gate: &&Gate| match gate.at() {
+            [] => usual && (split || !gate.compares()),
+            at => at.contains(&percent),
+        };
+        let gates = self.gates.iter().flatten();
+        gates.filter(here).cloned().collect()
+    }
+}
+
+/// The steps, for a group whose stable release has a slice of its own.
+#[must_use]
+pub fn steps(
+    options: &TwoSlices,
+    situation: &Situation,
+    new: &Launch,
+    stable: &Launch,
+) -> Vec<Step> {
+    let roles = situation.roles;
+    let mut way = Way {
+        next: roles.next,
+        live: roles.live,
+        new,
+        count: situation.capacity.asked,
+        steps: Vec::new(),
+    };
+    if situation.users_on_next {
+        way.shift(0, None);
+    }
+    for leftover in &situation.leftovers {
+        way.retire(roles.next, leftover.clone());
+    }
+    way.fill();
+    if let Some(shadow) = &options.shadow {
+        way.shift(0, Some(mirror(shadow, roles.live, roles.next)));
+        let gate = shadow.compare.is_some().then(|| shadow.gate.clone());
+        way.bake(shadow.seconds, gate.map(Gate::Shadow).into_iter().collect());
+    }
+    way.bake(0, options.gates_at(0));
+    for stage in options.stages() {
+        way.shift(stage.percent, None);
+        way.bake(stage.seconds, options.gates_at(stage.percent));
+    }
+    if !options.keep_old {
+        way.warm(options.warm_seconds);
+        way.retire(roles.live, stable.id.clone());
+    }
+    way.steps
+}
+
+fn mirror(shadow: &Shadow, from: Slice, to: Slice) -> Mirror {
+    Mirror {
+        from,
+        to,
+        percent: shadow.percent,
+        methods: shadow.methods.clone(),
+        compare: shadow.compare.clone(),
+    }
+}
+
+/// `percent` of the users on `next`, the others on `live`.
+#[must_use]
+pub fn split(next: Slice, live: Slice, percent: u8) -> Weights {
+    let shares = [(live, 100 - percent), (next, percent)];
+    shares.into_iter().filter(|(_, share)| *share > 0).collect()
+}
+
+/// The steps so far.
+struct Way<'a> {
+    next: Slice,
+    live: Slice,
+    new: &'a Launch,
+    count: u32,
+    steps: Vec<Step>,
+}
+
+impl Way<'_> {
+    fn fill(&mut self) {
+        self.steps.push(Step::Fill {
+            slice: self.next,
+            launch: self.new.id.clone(),
+            count: self.count,
+            beside: 0,
+        });
+    }
+
+    fn shift(&mut self, percent: u8, mirror: Option<Mirror>) {
+        self.steps.push(Step::Shift {
+            weights: split(self.next, self.live, percent),
+            mirror,
+        });
+    }
+
+    fn bake(&mut self, seconds: u32, gates: Vec<Gate>) {
+        if seconds > 0 || !gates.is_empty() {
+            self.watch(Until {
+                seconds,
+                gates,
+                warm: None,
+            });
+        }
+    }
+
+    fn warm(&mut self, seconds: u32) {
+        if seconds > 0 {
+            self.watch(Until {
+                seconds,
+                gates: Vec::new(),
+                warm: Some(self.live),
+            });
+        }
+    }
+
+    fn watch(&mut self, until: Until) {
+        self.steps.push(Step::Bake {
+            slice: self.next,
+            launch: self.new.id.clone(),
+            count: self.count,
+            until,
+        });
+    }
+
+    fn retire(&mut self, slice: Slice, launch: crate::release::LaunchId) {
+        self.steps.push(Step::Retire {
+            slice,
+            launch,
+            keep: 0,
+            leaving: 0,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

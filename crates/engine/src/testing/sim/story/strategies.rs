@@ -1,0 +1,92 @@
+//! How a story's release is deployed.
+
+use domain::{
+    evidence::Tolerance,
+    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TrafficGate},
+    plan::{
+        Strategy,
+        scale_up::ScaleUp,
+        two_slices::{Shadow, Stage, TwoSlices},
+    },
+};
+use fastrand::Rng;
+
+/// Draws a strategy with all its numbers.
+pub(super) fn draw(rng: &mut Rng) -> Strategy {
+    match rng.u32(0..20) {
+        0..=9 => Strategy::ScaleUp(scale_up(rng)),
+        10 => Strategy::Switch,
+        11..=14 => Strategy::BlueGreen(two_slices(rng)),
+        _ => Strategy::Canary(two_slices(rng)),
+    }
+}
+
+fn scale_up(rng: &mut Rng) -> ScaleUp {
+    ScaleUp {
+        surge_percent: *rng.choice(&[100, 100, 100, 50, 25, 1]).unwrap_or(&100),
+        bake_seconds: *rng.choice(&[0, 5, 20]).unwrap_or(&5),
+        health_deadline_seconds: 120,
+    }
+}
+
+fn two_slices(rng: &mut Rng) -> TwoSlices {
+    let shares: &[u8] = rng
+        .choice(&[&[100][..], &[10, 50], &[1, 25], &[5, 25, 50, 100], &[50]])
+        .unwrap_or(&[100].as_slice());
+    let seconds = *rng.choice(&[0, 10, 30]).unwrap_or(&10);
+    TwoSlices {
+        stages: shares
+            .iter()
+            .map(|percent| Stage {
+                percent: *percent,
+                seconds,
+            })
+            .collect(),
+        gates: Some(gates(rng)),
+        shadow: (rng.u32(0..5) == 0).then(|| Shadow {
+            percent: 10,
+            seconds: 20,
+            methods: Vec::new(),
+            compare: rng.bool().then(Default::default),
+            gate: ShadowGate {
+                margin_permille: 50,
+                ..ShadowGate::default()
+            },
+        }),
+        warm_seconds: *rng.choice(&[0, 10, 60]).unwrap_or(&10),
+        keep_old: rng.u32(0..5) == 0,
+        health_deadline_seconds: 120,
+    }
+}
+
+fn gates(rng: &mut Rng) -> Vec<Gate> {
+    let mut gates = Vec::new();
+    if rng.bool() {
+        gates.push(Gate::Traffic(TrafficGate {
+            tolerance: Tolerance {
+                error_margin_permille: 50,
+                ..Tolerance::default()
+            },
+            ..TrafficGate::default()
+        }));
+    }
+    if rng.u32(0..6) == 0 {
+        gates.push(Gate::Approval(ApprovalGate {
+            by_another: true,
+            deadline: Deadline(600),
+            ..ApprovalGate::default()
+        }));
+    }
+    if rng.u32(0..6) == 0 {
+        gates.push(Gate::Http(HttpGate {
+            at: Vec::new(),
+            url: "http://check".to_owned(),
+            patience: Patience {
+                interval_seconds: 2,
+                bad_answers: 2,
+            },
+            deadline: Deadline(300),
+        }));
+    }
+    gates
+}
