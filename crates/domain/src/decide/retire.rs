@@ -137,7 +137,13 @@ fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Opt
     let sizes = Sizes {
         min: retire.leaving,
         desired,
-        max: now.max,
+        // A slice that shall be empty must not scale itself out again; and a stale look may show a Max
+        // from before the group grew.
+        max: if desired == 0 {
+            0
+        } else {
+            now.max.max(desired)
+        },
     };
     (sizes != now).then_some(Decision::Apply(Effect::SetSizes { slice, sizes }))
 }

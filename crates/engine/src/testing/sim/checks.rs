@@ -29,7 +29,7 @@ pub struct Checker {
     excuse_ms: u64,
     protected_before: BTreeSet<InstanceId>,
     roles: Roles,
-    /// Slices that had users at any time.
+    /// Slices that had users a tick ago.
     had_users: BTreeSet<Slice>,
     /// The largest share of users that the new release was given on the way forward.
     share: u8,
@@ -112,11 +112,12 @@ impl Checker {
     /// fault a moment ago, and may not have been seen yet, is no doing of the plan.
     fn capacity(&mut self, now: UnixMs, cloud: &mut Cloud) {
         let with_users = cloud.weights.iter().filter(|(_, weight)| **weight > 0);
-        self.had_users.extend(with_users.map(|(slice, _)| *slice));
+        let with_users: BTreeSet<Slice> = with_users.map(|(slice, _)| *slice).collect();
+        let had_users = std::mem::replace(&mut self.had_users, with_users);
         let mut shed = 0;
         for (slice, asg) in &mut cloud.slices {
             let here = std::mem::take(&mut asg.shed);
-            if self.had_users.contains(slice) {
+            if had_users.contains(slice) || self.had_users.contains(slice) {
                 shed += here;
             }
         }

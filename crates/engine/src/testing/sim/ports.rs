@@ -217,7 +217,12 @@ impl SimWorld {
         }
         let now = self.now;
         if let Effect::SetTraffic { weights, .. } = effect {
-            for (slice, _) in weights.iter().filter(|(_, weight)| **weight > 0) {
+            let before = self.cloud.weights.clone();
+            let grows = |slice, weight: &u8| before.get(slice).is_none_or(|had| weight > had);
+            let sent = weights
+                .iter()
+                .filter(|(slice, weight)| **weight > 0 && grows(slice, weight));
+            for (slice, _) in sent {
                 let asg = self.cloud.slice(*slice);
                 if asg.healthy() == 0 && asg.losses.is_empty() {
                     self.unserved.push(format!(

@@ -100,7 +100,7 @@ impl Story {
         let scales = autoscaling.is_some();
         let mut group = group(rng, asked, current, autoscaling);
         let sizes = start_sizes(rng, current, autoscaling);
-        let strategy = strategies::draw(rng);
+        let strategy = strategies::draw(rng, first);
         let needs_two = strategy.needs_two_slices();
         group.slices = if needs_two || rng.u32(0..6) == 0 {
             2
@@ -114,7 +114,7 @@ impl Story {
         };
         let switches = strategy == Strategy::Switch;
         let leftovers = match group.slices {
-            2 if switches && !first => asked.max(current),
+            2 if switches => asked.max(current),
             2 if !first && rng.u32(0..4) == 0 => rng.u32(1..=current),
             _ => 0,
         };
@@ -124,6 +124,8 @@ impl Story {
         Self {
             deployment: deployment(rng, group, strategy, current),
             new_release: match rng.u32(0..12) {
+                // What users are switched to was healthy already.
+                _ if switches => Behaviour::Good,
                 0..=5 => Behaviour::Good,
                 6 | 7 => Behaviour::Broken,
                 8 | 9 => Behaviour::Errs(200),
