@@ -29,7 +29,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         weight: 100,
         backends,
     }];
-    let hosts = HashMap::from([("shop.staging".to_owned(), Route { slices })]);
+    let hosts = HashMap::from([(
+        "shop.staging".to_owned(),
+        Route {
+            slices,
+            ..Route::default()
+        },
+    )]);
     router.publish(Table { hosts });
     println!("listening on {}", router.local_addr());
     loop {

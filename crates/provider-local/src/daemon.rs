@@ -381,6 +381,7 @@ impl World {
                         .collect(),
                 })
                 .collect(),
+            mirror: None,
         };
         Table {
             hosts: self
