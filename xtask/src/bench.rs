@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: measures against peers and floors, in the same run, and prints ratios.
 
+mod configs;
 mod deployment;
+mod load;
 mod router;
 
 use crate::cargo;
