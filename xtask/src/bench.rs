@@ -3,6 +3,7 @@
 mod configs;
 mod deployment;
 mod load;
+mod mirror;
 mod router;
 
 use crate::cargo;
@@ -15,14 +16,16 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.first().map(String::as_str) {
         None => {
             router::run()?;
+            mirror::run()?;
             deployment::run()?;
             scale()
         }
         Some("router") => router::run(),
+        Some("mirror") => mirror::run(),
         Some("deployment") => deployment::run(),
         Some("scale") => scale(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, deployment and scale"
+            "there is no bench {other}; there are router, mirror, deployment and scale"
         )),
     }
 }

@@ -226,6 +226,19 @@ pub(super) fn wrk(
     seconds: u32,
     setup: Setup,
 ) -> Result<Sample, String> {
+    match wrk_whatever(server, load, seconds, setup)? {
+        (sample, None) => Ok(sample),
+        (_, Some(text)) => Err(format!("{} failed under wrk:\n{text}", server.name)),
+    }
+}
+
+/// Runs `wrk` once. What it printed comes along when an answer was not 200, or none came in time.
+pub(super) fn wrk_whatever(
+    server: &Server,
+    load: Load,
+    seconds: u32,
+    setup: Setup,
+) -> Result<(Sample, Option<String>), String> {
     let mut command = pinned(setup.pinned.then_some(1), "wrk");
     command
         .args(["-t1", "--latency", "-H"])
@@ -241,8 +254,8 @@ pub(super) fn wrk(
     let used = cpu_seconds(server)? - before;
     let text = String::from_utf8_lossy(&output.stdout);
     let faulty = text.contains("Non-2xx") || text.contains("Socket errors");
-    if !output.status.success() || faulty {
-        return Err(format!("{} failed under wrk:\n{text}", server.name));
+    if !output.status.success() {
+        return Err(format!("wrk failed at {}:\n{text}", server.name));
     }
     let field = |label: &str, at: usize| {
         let line = text.lines().find(|line| line.contains(label));
@@ -250,12 +263,13 @@ pub(super) fn wrk(
         word.ok_or_else(|| format!("wrk printed no {label:?}:\n{text}"))
     };
     let requests = number(field("requests in", 0)?)?;
-    Ok(Sample {
+    let sample = Sample {
         per_second: number(field("Requests/sec", 1)?)?,
         cpu_us: used * 1e6 / requests.max(1.0),
         p50_us: micros(field("50%", 1)?)?,
         p99_us: micros(field("99%", 1)?)?,
-    })
+    };
+    Ok((sample, faulty.then(|| text.into_owned())))
 }
 
 fn number(word: &str) -> Result<f64, String> {
