@@ -114,7 +114,8 @@ impl Mirroring {
         place
     }
 
-    /// Counts a copy that is sent now.
+    /// Counts a copy that is sent now. One for which the slice has no healthy instance counts too,
+    /// and then as an error: it got no answer. Second copies to the users' slice do not count.
     pub(super) fn count_sent(&self) {
         self.counted().copies += 1;
     }
