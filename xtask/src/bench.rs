@@ -5,6 +5,7 @@ mod deployment;
 mod load;
 mod mirror;
 mod router;
+mod turns;
 
 use crate::cargo;
 

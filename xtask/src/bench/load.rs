@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The host that our router routes; the others do not mind.
-const HOST: &str = "shop.staging.localhost";
+pub(super) const HOST: &str = "shop.staging.localhost";
 /// The kernel's clock ticks per second in `/proc/PID/stat` (`getconf CLK_TCK`, 100 on Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to listen.

@@ -7,7 +7,9 @@
 //! Invariant: only loopback is used; a proxy that fails under load fails the bench, but for nginx
 //! with the hung shadow, whose users wait for the copies.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::TcpListener, path::Path, thread};
+use std::{
+    collections::BTreeMap, fmt::Write as _, net::TcpListener, path::Path, thread, time::Duration,
+};
 
 use super::{
     configs::{nginx_conf, nginx_mirror_site, nginx_site},
@@ -15,12 +17,15 @@ use super::{
         Folder, Load, Sample, Server, Setup, build_router, free_port, install, median_of, start,
         write, wrk_whatever,
     },
+    turns::in_turns,
 };
 
 /// Rounds per measurement; odd, so that the median is one of them.
 const ROUNDS: usize = 5;
 /// Length of one `wrk` run, in seconds.
 const SECONDS: u32 = 2;
+/// How long two proxies are asked in turns.
+const TURNS: Duration = Duration::from_secs(10);
 /// The share that is copied, in percent.
 const PERCENT: &str = "5";
 
@@ -40,6 +45,15 @@ const OURS_HUNG: &str = "pointsman, 5 % to a hung shadow";
 const NGINX: &str = "nginx";
 const NGINX_MIRRORED: &str = "nginx, 5 %";
 const NGINX_HUNG: &str = "nginx, 5 % to a hung shadow";
+
+/// Each proxy with copies, and the one to compare it with.
+const PAIRS: [(&str, &str); 5] = [
+    (OURS_MIRRORED, OURS),
+    (OURS_COMPARED, OURS),
+    (OURS_HUNG, OURS),
+    (NGINX_MIRRORED, NGINX),
+    (NGINX_HUNG, NGINX),
+];
 
 /// The medians of every proxy under both loads, and whether users waited in vain.
 type Results = BTreeMap<(&'static str, Load), (Sample, bool)>;
@@ -65,6 +79,24 @@ pub(super) fn run() -> Result<(), String> {
     let servers = start_all(&folder.path, &router, setup)?;
     let results = measure(&servers, setup)?;
     println!("{}", report(&servers, &results));
+    report_in_turns(&servers)
+}
+
+/// What copies add to the latency of users: the proxy with copies and the one without are asked in
+/// turns.
+fn report_in_turns(servers: &[Server]) -> Result<(), String> {
+    let of = |name| {
+        let found = servers.iter().find(|server| server.name == name);
+        found.ok_or_else(|| format!("{name} is not there"))
+    };
+    println!("asked in turns, one request at a time, for {TURNS:?}: us");
+    for (name, without) in PAIRS {
+        let [with, without] = in_turns([of(name)?, of(without)?], TURNS)?;
+        println!(
+            "{name:<32} p50 {:.0}, without {:.0}; p99 {:.0}, without {:.0}; {} requests",
+            with.p50_us, without.p50_us, with.p99_us, without.p99_us, with.requests
+        );
+    }
     Ok(())
 }
 
@@ -195,13 +227,7 @@ fn report(servers: &[Server], results: &Results) -> String {
     }
     let of = |name, load| results[&(name, load)].0;
     let _ = writeln!(text);
-    for (name, without) in [
-        (OURS_MIRRORED, OURS),
-        (OURS_COMPARED, OURS),
-        (OURS_HUNG, OURS),
-        (NGINX_MIRRORED, NGINX),
-        (NGINX_HUNG, NGINX),
-    ] {
+    for (name, without) in PAIRS {
         let (with, without) = (
             [BUSY, ALONE].map(|l| of(name, l)),
             [BUSY, ALONE].map(|l| of(without, l)),
