@@ -1,7 +1,11 @@
 //! `cargo xtask bench`: measures against peers and floors, in the same run, and prints ratios.
 
+mod configs;
 mod deployment;
+mod load;
+mod mirror;
 mod router;
+mod turns;
 
 use crate::cargo;
 
@@ -13,14 +17,16 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.first().map(String::as_str) {
         None => {
             router::run()?;
+            mirror::run()?;
             deployment::run()?;
             scale()
         }
         Some("router") => router::run(),
+        Some("mirror") => mirror::run(),
         Some("deployment") => deployment::run(),
         Some("scale") => scale(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, deployment and scale"
+            "there is no bench {other}; there are router, mirror, deployment and scale"
         )),
     }
 }

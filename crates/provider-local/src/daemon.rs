@@ -15,6 +15,7 @@
 mod control;
 mod health;
 mod instance;
+mod mirrors;
 mod saved;
 
 use std::{
@@ -37,7 +38,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use self::{instance::Ending, saved::Saved};
+use self::{instance::Ending, mirrors::Mirrors, saved::Saved};
 use crate::{
     artifact::Artifacts,
     group::{Group, Member, Next},
@@ -120,6 +121,7 @@ enum Stop {
 struct World {
     saved: Saved,
     live: BTreeMap<InstanceId, Live>,
+    mirrors: Mirrors,
 }
 
 /// An instance that has a task.
@@ -141,6 +143,8 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     let router = start_router(config.router_port, saved.router_port).await?;
     let address = router.local_addr();
     saved.router_port = address.port();
+    let mut mirrors = Mirrors::default();
+    mirrors.follow(&saved.groups, now());
     let daemon = Arc::new(Daemon {
         artifacts: Artifacts::new(config.state.clone()),
         folder: config.state,
@@ -148,6 +152,7 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
         world: Mutex::new(World {
             saved,
             live: BTreeMap::new(),
+            mirrors,
         }),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
@@ -236,6 +241,8 @@ impl Daemon {
         let result = {
             let mut world = self.world();
             let result = change(&mut world);
+            let World { saved, mirrors, .. } = &mut *world;
+            mirrors.follow(&saved.groups, now());
             self.settle(&world);
             result
         };
@@ -365,7 +372,7 @@ impl World {
 
     /// What the router routes by: the healthy instances of every group, by its weights.
     fn table(&self) -> Table {
-        let route = |group: &Group| Route {
+        let route = |host: &str, group: &Group| Route {
             slices: group
                 .slices
                 .iter()
@@ -381,13 +388,14 @@ impl World {
                         .collect(),
                 })
                 .collect(),
+            mirror: self.mirrors.of(host).cloned(),
         };
         Table {
             hosts: self
                 .saved
                 .groups
                 .iter()
-                .map(|(host, group)| (host.clone(), route(group)))
+                .map(|(host, group)| (host.clone(), route(host, group)))
                 .collect(),
         }
     }

@@ -15,11 +15,15 @@
 mod answer;
 mod body;
 mod client;
+mod compare;
+mod copies;
 mod exchange;
 mod forward;
 mod framing;
 mod host;
+mod mirror;
 mod request_head;
+mod sample;
 mod table;
 mod tunnel;
 mod upstream;
@@ -44,9 +48,11 @@ use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 
+use copies::Job;
+pub use mirror::{Mirroring, SHADOW};
 pub use table::{Backend, Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
 
@@ -92,6 +98,11 @@ pub struct Limits {
     /// How long a connection to an instance is kept idle. Shorter than the 5 s of common servers
     /// (Node.js, uvicorn, Apache), so that it is not the instance who closes under our feet.
     pub upstream_idle_timeout: Duration,
+    /// Requests of one mirror that are being copied at once. More are dropped, and counted.
+    pub copies: usize,
+    /// How long a copy of a request may take. An instance that drains waits for its copies, so this
+    /// should be shorter than any drain.
+    pub copy_timeout: Duration,
 }
 
 impl Default for RouterConfig {
@@ -117,6 +128,8 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(60),
             upstream_idle_timeout: Duration::from_secs(4),
+            copies: 64,
+            copy_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -156,6 +169,7 @@ impl Router {
             .map_or_else(thread::available_parallelism, Ok)?;
         let grace_ms = Arc::new(AtomicU64::new(0));
         refuse_taken(config.address)?;
+        let jobs = copies::start(Arc::clone(&shared))?;
         // All listeners exist before the first thread runs: a later failure leaves nothing behind.
         let mut prepared = Vec::new();
         let mut address = config.address;
@@ -168,7 +182,7 @@ impl Router {
             prepared.push((runtime, listener));
         }
         let start = |(number, (runtime, listener))| {
-            Running::start(number, &shared, &grace_ms, (runtime, listener))
+            Running::start(number, (&shared, &jobs), &grace_ms, (runtime, listener))
         };
         let workers = prepared
             .into_iter()
@@ -198,13 +212,16 @@ impl Router {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let generation = self.shared.published.load().generation + 1;
+        let has_mirrors = table.hosts.values().any(|route| route.mirror.is_some());
         let slices = table.hosts.values().flat_map(|route| &route.slices);
         for backend in slices.flat_map(|slice| &slice.backends) {
             backend.mark_listed(generation);
         }
-        self.shared
-            .published
-            .store(Arc::new(Published { generation, table }));
+        self.shared.published.store(Arc::new(Published {
+            generation,
+            table,
+            has_mirrors,
+        }));
         for running in &self.workers {
             running.worker.table_changed();
         }
@@ -237,13 +254,14 @@ impl Drop for Router {
 impl Running {
     fn start(
         number: usize,
-        shared: &Arc<Shared>,
+        (shared, jobs): (&Arc<Shared>, &mpsc::UnboundedSender<Job>),
         grace_ms: &Arc<AtomicU64>,
         (runtime, listener): (Runtime, TcpListener),
     ) -> io::Result<Self> {
         // The standard library's keys for hashing are random: seed enough for shares.
         let worker = Worker::new(
             Arc::clone(shared),
+            jobs.clone(),
             RandomState::new().build_hasher().finish(),
         );
         let (ended, wait) = oneshot::channel();

@@ -100,8 +100,10 @@ impl axum::serve::Listener for OwnerOnly {
 
 async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> Response {
     let world = daemon.world();
-    let group = world.saved.groups.get(&request.place.to_string());
-    let seen = group.map(|group| group.look(now())).unwrap_or_default();
+    let place = request.place.to_string();
+    let group = world.saved.groups.get(&place);
+    let mut seen = group.map(|group| group.look(now())).unwrap_or_default();
+    world.mirrors.show(&place, &mut seen);
     Json(seen).into_response()
 }
 

@@ -19,6 +19,7 @@ use super::{
     exchange::{Exchange, Fault, Outgoing, Sending},
     host::{Key, host_of},
     request_head::{self, Wording},
+    sample::sample,
     table::{Backend, Lease, Pick},
     tunnel::Tunnel,
     upstream::Upstream,
@@ -105,6 +106,7 @@ impl Attempt<'_> {
                 outgoing: self.wording.outgoing,
                 expects_continue: self.wording.expects_continue,
                 to_head: self.head.method == Method::HEAD,
+                sampled: sample(worker, lease.backend(), self.head, &self.wording),
             };
             let mut exchange = Exchange::new(upstream, lease, Arc::clone(&worker.pool), sending);
             let fault = match exchange.head(limits.first_byte_timeout).await {
@@ -229,14 +231,16 @@ fn refusal(fault: &Fault, backend: &Backend) -> Refusal {
 fn respond(
     client: &Arc<Client>,
     head: Head,
-    exchange: Exchange,
+    mut exchange: Exchange,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Response<RouterBody>, Refusal> {
+    let sampled = exchange.take_sampled();
+    let capture = sampled.and_then(|sampled| sampled.answered(&head));
     let mut response = Response::new(RouterBody::empty());
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        *response.body_mut() = RouterBody::from_instance(exchange.into_answer());
+        *response.body_mut() = RouterBody::from_instance(exchange.into_answer(), capture);
         return Ok(response);
     }
     let Some(upgrade) = upgrade.filter(|_| head.websocket) else {

@@ -16,6 +16,8 @@ use std::{
 
 use domain::observation::{InstanceId, Slice};
 
+use super::mirror::Mirroring;
+
 /// How many instances are compared for each request; groups larger than this are walked in turn.
 const COMPARED_MAX: usize = 8;
 
@@ -31,6 +33,8 @@ pub struct Table {
 pub struct Route {
     /// The slices; those with weight 0 get nobody.
     pub slices: Vec<SliceRoute>,
+    /// The dark traffic, if there is any.
+    pub mirror: Option<Arc<Mirroring>>,
 }
 
 /// One slice of a route.
@@ -182,10 +186,16 @@ impl Route {
             false => Pick::Nobody,
         }
     }
+
+    /// The instance of `slice` with the fewest requests in flight, whatever the slice's weight is.
+    pub(super) fn pick_in(&self, slice: Slice, turn: usize) -> Option<&Arc<Backend>> {
+        let slice = self.slices.iter().find(|route| route.slice == slice)?;
+        least_loaded(&slice.backends, turn, |backend| !backend.is_draining())
+    }
 }
 
 /// Maps a random 64-bit number to `0..total` (to 0 when `total` is 0).
-fn scale(random: u64, total: u64) -> u64 {
+pub(super) fn scale(random: u64, total: u64) -> u64 {
     let high = (u128::from(random) * u128::from(total)) >> 64;
     u64::try_from(high).expect("a product of two 64-bit numbers, shifted by 64 bits")
 }
@@ -238,6 +248,7 @@ mod tests {
                     slice(Slice::Blue, 100 - weight, &[&blue]),
                     slice(Slice::Green, weight, &[&green]),
                 ],
+                ..Route::default()
             };
             // 10,000 points spread evenly over the range of the random number.
             let points = (0..10_000_u64).map(|point| point * (u64::MAX / 10_000));
@@ -256,6 +267,7 @@ mod tests {
         let (a, b, c) = (backend("a"), backend("b"), backend("c"));
         let route = Route {
             slices: vec![slice(Slice::Blue, 100, &[&a, &b, &c])],
+            ..Route::default()
         };
         let turns: Vec<_> = (0..4).map(|turn| picked(&route, 7, turn)).collect();
         assert_eq!(turns, ["a", "b", "c", "a"]);
@@ -271,6 +283,7 @@ mod tests {
         let (a, b) = (backend("a"), backend("b"));
         let route = Route {
             slices: vec![slice(Slice::Blue, 100, &[&a, &b])],
+            ..Route::default()
         };
         a.start_draining();
         assert_eq!(picked(&route, 7, 0), "b");
@@ -292,6 +305,7 @@ mod tests {
                 slice(Slice::Blue, 90, &[]),
                 slice(Slice::Green, 10, &[&green]),
             ],
+            ..Route::default()
         };
         assert!(
             [0, u64::MAX / 2, u64::MAX]
@@ -305,6 +319,7 @@ mod tests {
         let green = backend("green");
         let route = Route {
             slices: vec![slice(Slice::Green, 0, &[&green])],
+            ..Route::default()
         };
         assert_eq!(picked(&route, 7, 0), "nobody");
         assert_eq!(picked(&Route::default(), 7, 0), "nobody");

@@ -19,10 +19,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Limits, client::Client, table::Table, upstream::Pool};
+use super::{Limits, client::Client, copies::Job, table::Table, upstream::Pool};
 
 /// How often idle connections are looked through.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
+pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Rest after `accept` failed, such as for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -31,6 +31,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 pub(super) struct Published {
     pub(super) generation: u64,
     pub(super) table: Table,
+    /// Some route of it has a mirror.
+    pub(super) has_mirrors: bool,
 }
 
 /// What all threads share.
@@ -46,6 +48,8 @@ pub(super) struct Shared {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Arc<Pool>,
+    /// To the thread that sends copies.
+    pub(super) jobs: mpsc::UnboundedSender<Job>,
     random: AtomicU64,
     turn: AtomicUsize,
     is_closing: AtomicBool,
@@ -55,10 +59,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, seed: u64) -> Arc<Self> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        jobs: mpsc::UnboundedSender<Job>,
+        seed: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             shared,
             pool: Arc::default(),
+            jobs,
             random: AtomicU64::new(seed),
             turn: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),

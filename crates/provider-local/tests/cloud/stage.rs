@@ -12,7 +12,7 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Sizes, Slice, SliceSeen, Weights},
+    observation::{Observation, Sizes, Slice, SliceSeen, Weights},
     release::{Digest, Launch, LaunchId},
 };
 use engine::{
@@ -126,14 +126,28 @@ impl Stage {
     }
 
     pub async fn sizes(&self, desired: u32) {
+        self.sizes_of(Slice::Blue, desired).await;
+    }
+
+    async fn sizes_of(&self, slice: Slice, desired: u32) {
         let sizes = Sizes {
             min: desired,
             desired,
             max: desired,
         };
-        self.apply(Effect::SetSizes {
-            slice: Slice::Blue,
-            sizes,
+        self.apply(Effect::SetSizes { slice, sizes }).await;
+    }
+
+    /// Brings up an instance of 2.0.0 that gets no users.
+    pub async fn fill_green(&self) {
+        self.apply(Effect::SetLaunch {
+            slice: Slice::Green,
+            launch: Some(self.launches["2.0.0"].clone()),
+        })
+        .await;
+        self.sizes_of(Slice::Green, 1).await;
+        self.until_seen("it is healthy", |seen| {
+            seen.slice(Slice::Green).healthy() == 1
         })
         .await;
     }
@@ -157,21 +171,26 @@ impl Stage {
     }
 
     pub async fn look(&self) -> SliceSeen {
-        self.cloud
-            .observe(&self.target())
-            .await
-            .unwrap()
-            .slice(Slice::Blue)
+        self.observe().await.slice(Slice::Blue)
+    }
+
+    pub async fn observe(&self) -> Observation {
+        self.cloud.observe(&self.target()).await.unwrap()
     }
 
     pub async fn until(&self, what: &str, right: impl Fn(&SliceSeen) -> bool) {
+        self.until_seen(what, |seen| right(&seen.slice(Slice::Blue)))
+            .await;
+    }
+
+    pub async fn until_seen(&self, what: &str, right: impl Fn(&Observation) -> bool) {
         for _ in 0..1000 {
-            if right(&self.look().await) {
+            if right(&self.observe().await) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{what}: not seen in time: {:#?}", self.look().await);
+        panic!("{what}: not seen in time: {:#?}", self.observe().await);
     }
 
     /// The processes of all instances, as the state file names them.
@@ -213,8 +232,10 @@ impl Drop for Stage {
         self.daemon.wait().ok();
         let state = std::fs::read(self.state().join("state.json")).unwrap_or_default();
         let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
-        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
-        for member in members.as_array().into_iter().flatten() {
+        let slices = state["groups"]["cart.live"]["slices"].as_object();
+        let members = slices.into_iter().flatten();
+        for member in members.flat_map(|(_, slot)| slot["members"].as_array().into_iter().flatten())
+        {
             let pid = member["process"]["pid"]
                 .as_i64()
                 .and_then(|pid| i32::try_from(pid).ok());

@@ -42,6 +42,7 @@ pub fn table(slices: &[(Slice, u8, &[&Arc<Backend>])]) -> Table {
     });
     let route = Route {
         slices: slices.collect(),
+        ..Route::default()
     };
     Table {
         hosts: HashMap::from([("shop.staging".to_owned(), route)]),
