@@ -291,6 +291,8 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
     let bad = match (strategy, story.new_release) {
         (_, Behaviour::Broken) if *strategy != Strategy::Switch => true,
         (Strategy::ScaleUp(options), release) => match release {
+            // In the place of dead stable ones there are more new ones than are watched.
+            Behaviour::Fades(_) if !story.stable_is_good => return None,
             Behaviour::Fades(after) => {
                 let baked = story.deployment.plan.steps.iter().any(
                     |step| matches!(step, Step::Bake { until, .. } if until.seconds == options.bake_seconds),
