@@ -13,6 +13,7 @@
 //! - one daemon per state folder.
 
 mod control;
+mod counted;
 mod health;
 mod instance;
 mod saved;
@@ -37,7 +38,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use self::{instance::Ending, saved::Saved};
+use self::{counted::Counted, instance::Ending, saved::Saved};
 use crate::{
     artifact::Artifacts,
     group::{Group, Member, Next},
@@ -120,6 +121,7 @@ enum Stop {
 struct World {
     saved: Saved,
     live: BTreeMap<InstanceId, Live>,
+    counted: Counted,
 }
 
 /// An instance that has a task.
@@ -148,6 +150,7 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
         world: Mutex::new(World {
             saved,
             live: BTreeMap::new(),
+            counted: Counted::new(now()),
         }),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
@@ -282,6 +285,8 @@ impl Daemon {
         if changed {
             self.settle(&world);
         }
+        let World { saved, counted, .. } = &mut *world;
+        counted.settle(&saved.groups);
         sleep
     }
 

@@ -15,6 +15,7 @@
 mod answer;
 mod body;
 mod client;
+mod counters;
 mod exchange;
 mod forward;
 mod framing;
@@ -27,6 +28,7 @@ mod wire;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -47,6 +49,8 @@ use tokio::{
     sync::{Semaphore, oneshot},
 };
 
+use counters::Refused;
+pub use counters::{CLASSES, Counters, Counts};
 pub use table::{Backend, Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
 
@@ -148,6 +152,7 @@ impl Router {
     pub fn start(config: RouterConfig) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             published: ArcSwap::default(),
+            refused: Refused::default(),
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections)),
         });
@@ -208,6 +213,13 @@ impl Router {
         for running in &self.workers {
             running.worker.table_changed();
         }
+    }
+
+    /// How many requests it answered by itself since it runs, by status. 502 and 504 are counted for
+    /// the instance too.
+    #[must_use]
+    pub fn refused(&self) -> BTreeMap<u16, u64> {
+        self.shared.refused.read()
     }
 
     /// Takes no new connection, lets requests in flight finish for at most `grace`, and stops.

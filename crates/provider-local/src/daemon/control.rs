@@ -11,7 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use domain::{observation::InstanceId, release::Digest};
+use domain::{
+    observation::{InstanceId, Observation},
+    release::Digest,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
@@ -99,10 +102,14 @@ impl axum::serve::Listener for OwnerOnly {
 }
 
 async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> Response {
+    let place = request.place.to_string();
     let world = daemon.world();
-    let group = world.saved.groups.get(&request.place.to_string());
-    let seen = group.map(|group| group.look(now())).unwrap_or_default();
-    Json(seen).into_response()
+    let group = world.saved.groups.get(&place);
+    let seen = group.map(|group| Observation {
+        traffic: world.counted.traffic(&place, group),
+        ..group.look(now())
+    });
+    Json(seen.unwrap_or_default()).into_response()
 }
 
 async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Response {

@@ -16,6 +16,7 @@ use super::{
     answer::Refusal,
     body::RouterBody,
     client::{Busy, Client},
+    counters::Account,
     exchange::{Exchange, Fault, Outgoing, Sending},
     host::{Key, host_of},
     request_head::{self, Wording},
@@ -41,9 +42,10 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<RouterBody>, Infallible> {
     let busy = Busy::new(&client);
-    let response = forward(&client, request)
-        .await
-        .unwrap_or_else(Refusal::into_response);
+    let response = forward(&client, request).await.unwrap_or_else(|refusal| {
+        client.worker.shared.refused.count(refusal.status());
+        refusal.into_response()
+    });
     Ok(response.map(|body| body.busy(busy)))
 }
 
@@ -69,14 +71,29 @@ async fn forward(
         websocket: upgrade.is_some(),
         expects_continue: has_body && request_head::expects_continue(&head),
     };
-    let attempt = Attempt {
+    let begun = Instant::now();
+    let mut attempt = Attempt {
         client,
         head: &head,
         wording,
         body: has_body.then_some(body),
+        now: begun,
+        failed: None,
     };
-    let (answer, exchange) = attempt.run().await?;
-    respond(client, answer, exchange, upgrade)
+    let ended = attempt.run().await;
+    let account = Account {
+        begun,
+        by_pass: false,
+    };
+    match ended {
+        Ok((answer, exchange)) => respond(client, answer, exchange, (upgrade, account)),
+        Err(refusal) => {
+            if let Some(backend) = attempt.failed.filter(|_| refusal.is_of_the_instance()) {
+                account.close(&backend, refusal.status());
+            }
+            Err(refusal)
+        }
+    }
 }
 
 /// A request and all that is needed to send it.
@@ -85,11 +102,15 @@ struct Attempt<'a> {
     head: &'a request::Parts,
     wording: Wording<'a>,
     body: Option<Incoming>,
+    /// The last look at the clock; as good as now.
+    now: Instant,
+    /// The instance that failed last.
+    failed: Option<Arc<Backend>>,
 }
 
 impl Attempt<'_> {
     /// Sends the request until an instance answers.
-    async fn run(mut self) -> Result<(Head, Exchange), Refusal> {
+    async fn run(&mut self) -> Result<(Head, Exchange), Refusal> {
         let worker = &self.client.worker;
         let limits = worker.limits();
         let (mut lease, mut upstream) = self.reach().await?;
@@ -112,7 +133,9 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
             if !(repeatable && exchange.was_reused() && matches!(fault, Fault::Unanswered)) {
-                return Err(refusal(&fault, exchange.into_retry().0.backend()));
+                let (lease, _) = exchange.into_retry();
+                self.failed = Some(Arc::clone(lease.backend()));
+                return Err(refusal(&fault, lease.backend()));
             }
             let output;
             (lease, output) = exchange.into_retry();
@@ -122,7 +145,7 @@ impl Attempt<'_> {
     }
 
     /// An instance and a connection to it, idle or new.
-    async fn reach(&self) -> Result<(Lease, Box<Upstream>), Refusal> {
+    async fn reach(&mut self) -> Result<(Lease, Box<Upstream>), Refusal> {
         let worker = &self.client.worker;
         let limits = worker.limits();
         let age_max = match (self.body.is_none(), &self.head.method) {
@@ -130,14 +153,14 @@ impl Attempt<'_> {
             _ => UNREPEATABLE_IDLE_MAX.min(limits.upstream_idle_timeout),
         };
         let lease = self.choose(&[], None).await?;
-        match worker.pool.take(lease.backend(), age_max) {
+        match worker.pool.take(lease.backend(), age_max, self.now) {
             Some(upstream) => Ok((lease, upstream)),
             None => self.reach_afresh(lease).await,
         }
     }
 
     /// A new connection to the instance of `lease`, or to another one when it cannot be had.
-    async fn reach_afresh(&self, mut lease: Lease) -> Result<(Lease, Box<Upstream>), Refusal> {
+    async fn reach_afresh(&mut self, mut lease: Lease) -> Result<(Lease, Box<Upstream>), Refusal> {
         let limits = self.client.worker.limits();
         let mut tried = Vec::new();
         loop {
@@ -149,6 +172,7 @@ impl Attempt<'_> {
             tracing::debug!(instance.id = %backend.id(), "could not connect to an instance: {error}");
             drop(lease);
             let refusal = unreachable(&backend, &error);
+            self.failed = Some(Arc::clone(&backend));
             tried.push(backend);
             if tried.len() == TRIED_MAX {
                 return Err(refusal);
@@ -160,7 +184,7 @@ impl Attempt<'_> {
     /// Chooses an instance that was not `tried` and counts the request in. When there is none the
     /// answer is `otherwise`, or that there is no healthy instance.
     async fn choose(
-        &self,
+        &mut self,
         tried: &[Arc<Backend>],
         otherwise: Option<Refusal>,
     ) -> Result<Lease, Refusal> {
@@ -191,8 +215,8 @@ impl Attempt<'_> {
                     }
                 }
             }
-            let until = *until.get_or_insert_with(|| Instant::now() + TABLE_WAIT);
-            if Instant::now() >= until {
+            self.now = Instant::now();
+            if self.now >= *until.get_or_insert(self.now + TABLE_WAIT) {
                 return Err(otherwise.unwrap_or_else(|| Refusal::NoInstance(host.to_owned())));
             }
             sleep(TABLE_LOOK).await;
@@ -225,25 +249,28 @@ fn refusal(fault: &Fault, backend: &Backend) -> Refusal {
     }
 }
 
-/// Passes an instance's answer on.
+/// Passes an instance's answer on, and counts it.
 fn respond(
     client: &Arc<Client>,
     head: Head,
     exchange: Exchange,
-    upgrade: Option<hyper::upgrade::OnUpgrade>,
+    (upgrade, account): (Option<hyper::upgrade::OnUpgrade>, Account),
 ) -> Result<Response<RouterBody>, Refusal> {
     let mut response = Response::new(RouterBody::empty());
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        account.close(exchange.backend(), head.status);
         *response.body_mut() = RouterBody::from_instance(exchange.into_answer());
         return Ok(response);
     }
     let Some(upgrade) = upgrade.filter(|_| head.websocket) else {
+        account.close(exchange.backend(), StatusCode::BAD_GATEWAY);
         return Err(Refusal::BadGateway(
             "it switched to a protocol nobody asked for".to_owned(),
         ));
     };
+    account.close(exchange.backend(), head.status);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

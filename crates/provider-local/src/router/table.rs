@@ -16,6 +16,8 @@ use std::{
 
 use domain::observation::{InstanceId, Slice};
 
+use super::counters::Counters;
+
 /// How many instances are compared for each request; groups larger than this are walked in turn.
 const COMPARED_MAX: usize = 8;
 
@@ -52,19 +54,28 @@ pub struct Backend {
     address: SocketAddr,
     in_flight: AtomicUsize,
     draining: AtomicBool,
+    /// Shared by all instances of its release in its slice.
+    counters: Arc<Counters>,
     /// The newest table that lists it.
     listed: AtomicU64,
 }
 
 impl Backend {
-    /// An instance that listens at `address`.
+    /// An instance that listens at `address`, with counters of its own.
     #[must_use]
     pub fn new(id: InstanceId, address: SocketAddr) -> Arc<Self> {
+        Self::counted(id, address, Arc::default())
+    }
+
+    /// An instance that listens at `address`, whose requests `counters` counts.
+    #[must_use]
+    pub fn counted(id: InstanceId, address: SocketAddr, counters: Arc<Counters>) -> Arc<Self> {
         Arc::new(Self {
             id,
             address,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            counters,
             listed: AtomicU64::new(0),
         })
     }
@@ -79,6 +90,12 @@ impl Backend {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What counts its requests.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Requests that it is answering now, in all threads. One ends with the last byte of its answer.

@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Limits, client::Client, table::Table, upstream::Pool};
+use super::{Limits, client::Client, counters::Refused, table::Table, upstream::Pool};
 
 /// How often idle connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -37,6 +37,8 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) published: ArcSwap<Published>,
+    /// What was answered without an instance.
+    pub(super) refused: Refused,
     pub(super) limits: Limits,
     pub(super) connections: Arc<Semaphore>,
 }

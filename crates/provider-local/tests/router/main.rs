@@ -1,5 +1,6 @@
 //! The router against real sockets: what passes, what is refused, and that nothing is lost.
 
+mod counting;
 mod drain;
 mod failures;
 mod limits;
