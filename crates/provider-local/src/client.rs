@@ -265,6 +265,8 @@ pub struct Launcher {
     pub state: PathBuf,
     /// The port of the router, if it matters.
     pub router_port: Option<u16>,
+    /// The port of the metrics, if it matters.
+    pub metrics_port: Option<u16>,
 }
 
 /// Makes sure that the daemon of a state folder runs: starts it, detached from this process, when
@@ -318,6 +320,9 @@ fn start(launcher: &Launcher, log: &Path) -> io::Result<()> {
     command.arg("local").arg("--state-dir").arg(&launcher.state);
     if let Some(port) = launcher.router_port {
         command.arg("--router-port").arg(port.to_string());
+    }
+    if let Some(port) = launcher.metrics_port {
+        command.arg("--metrics-port").arg(port.to_string());
     }
     let output = log.try_clone()?;
     let command = command

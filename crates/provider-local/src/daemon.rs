@@ -16,13 +16,16 @@ mod control;
 mod counted;
 mod health;
 mod instance;
+mod metrics;
 mod saved;
+mod scrape;
+mod start;
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -32,7 +35,6 @@ use domain::{
     release::Launch,
     time::UnixMs,
 };
-use rustix::fs::{FlockOperation, flock};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
@@ -43,7 +45,7 @@ use crate::{
     artifact::Artifacts,
     group::{Group, Member, Next},
     logs,
-    router::{Backend, Limits, Route, Router, RouterConfig, SliceRoute, Table},
+    router::{Backend, Route, Router, SliceRoute, Table},
 };
 
 /// Where the daemon listens for the control plane, in its state folder.
@@ -62,6 +64,8 @@ pub struct DaemonConfig {
     pub state: PathBuf,
     /// Port of the router on 127.0.0.1. `None`: the one of the last run, else 8080, else a free one.
     pub router_port: Option<u16>,
+    /// Port of the metrics on 127.0.0.1. `None`: the one of the last run, else a free one.
+    pub metrics_port: Option<u16>,
 }
 
 /// Why the daemon cannot run.
@@ -83,6 +87,16 @@ pub enum DaemonError {
         "the router cannot listen on 127.0.0.1:{port}: {source}; name another port with --router-port"
     )]
     Router {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The metrics cannot be offered.
+    #[error(
+        "the metrics cannot be offered on 127.0.0.1:{port}: {source}; name another port with --metrics-port"
+    )]
+    Metrics {
         /// The port.
         port: u16,
         /// Why.
@@ -137,12 +151,14 @@ struct Live {
 /// # Errors
 /// When it cannot start. Once it runs it goes on.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
-    prepare_folder(&config.state)?;
-    let _lock = lock(&config.state)?;
+    start::prepare(&config.state)?;
+    let _lock = start::lock(&config.state)?;
     let mut saved = Saved::load(&config.state)?;
-    let router = start_router(config.router_port, saved.router_port).await?;
+    let router = start::router(config.router_port, saved.router_port).await?;
+    let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
     let address = router.local_addr();
     saved.router_port = address.port();
+    saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
         artifacts: Artifacts::new(config.state.clone()),
         folder: config.state,
@@ -157,10 +173,12 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     });
     instance::adopt_all(&daemon);
     let control = control::serve(&daemon)?;
+    let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
     tracing::info!(router = %address, "the one-machine cloud runs");
     supervise(&daemon).await;
     control.abort();
+    scraping.abort();
     rotation.abort();
     // Nobody can ask any more; a socket that nobody answers would only mislead.
     let _ = fs::remove_file(daemon.folder.join(SOCKET));
@@ -405,57 +423,6 @@ pub(crate) fn now() -> UnixMs {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     UnixMs(0).plus_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// The state folder, for its owner only.
-fn prepare_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    for name in ["artifacts", "releases", "logs"] {
-        fs::create_dir_all(folder.join(name))?;
-    }
-    Ok(())
-}
-
-/// Holds the folder for as long as the file is open.
-fn lock(folder: &Path) -> Result<fs::File, DaemonError> {
-    let file = fs::File::create(folder.join("lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(DaemonError::AlreadyRuns(folder.to_owned())),
-        Err(error) => Err(io::Error::from(error).into()),
-    }
-}
-
-/// The router on the port that was asked for, or on the one of the last run, so that users find it
-/// again. The last run may be ending just now, so its port is waited for a little.
-async fn start_router(asked: Option<u16>, last: u16) -> Result<Router, DaemonError> {
-    let start = |port| {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let config = RouterConfig {
-            address,
-            threads: None,
-            limits: Limits::default(),
-        };
-        Router::start(config).map_err(|source| DaemonError::Router { port, source })
-    };
-    match asked.or((last != 0).then_some(last)) {
-        Some(0) => start(0),
-        Some(port) => {
-            for _ in 0..20 {
-                if let Ok(router) = start(port) {
-                    return Ok(router);
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            start(port)
-        }
-        None => start(ROUTER_PORT).or_else(|_| start(0)),
-    }
 }
 
 /// Whether nobody listens on this port of 127.0.0.1.

@@ -66,6 +66,9 @@ pub struct Status {
     pub pid: u32,
     /// Port of the router on 127.0.0.1.
     pub router_port: u16,
+    /// Port of the metrics on 127.0.0.1, at `/metrics`.
+    #[serde(default)]
+    pub metrics_port: u16,
     /// Instances that are not gone.
     pub instances: usize,
 }

@@ -162,12 +162,12 @@ async fn store_artifact(State(daemon): Shared, Path(digest): Path<Digest>, body:
 }
 
 async fn status(State(daemon): Shared) -> Json<Status> {
-    let router_port = daemon.world().saved.router_port;
-    let instances = daemon.world().live.len();
+    let world = daemon.world();
     Json(Status {
         pid: std::process::id(),
-        router_port,
-        instances,
+        router_port: world.saved.router_port,
+        metrics_port: world.saved.metrics_port,
+        instances: world.live.len(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod counted;
 mod stage;
 
 use std::{os::unix::fs::PermissionsExt, time::Duration};
