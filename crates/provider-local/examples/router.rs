@@ -23,13 +23,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         address: address.parse()?,
         threads: Some(threads.parse::<NonZeroUsize>()?),
         limits: Limits::default(),
+        pass_key: None,
     })?;
     let slices = vec![SliceRoute {
         slice: Slice::Blue,
         weight: 100,
         backends,
     }];
-    let hosts = HashMap::from([("shop.staging".to_owned(), Route { slices })]);
+    let hosts = HashMap::from([(
+        "shop.staging".to_owned(),
+        Route {
+            slices,
+            sticky: None,
+        },
+    )]);
     router.publish(Table { hosts });
     println!("listening on {}", router.local_addr());
     loop {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::Observation,
+    observation::{Observation, Slice},
     release::Digest,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
@@ -29,7 +29,10 @@ use tokio_util::io::ReaderStream;
 
 use crate::{
     daemon::SOCKET,
-    wire::{ApplyRequest, LogsQuery, ObserveRequest, Problem, ShutdownRequest, Status},
+    wire::{
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
+        Status,
+    },
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.
@@ -80,6 +83,26 @@ impl LocalCloud {
     pub async fn shut_down(&self, stop_instances: bool) -> Result<(), ProviderError> {
         let body = json(&ShutdownRequest { stop_instances })?;
         self.ask(Method::POST, "/v1/shutdown", body).await.map(drop)
+    }
+
+    /// A pass that lets a tester's requests into one slice of a place, whatever its weight, for at
+    /// most [`crate::pass::SECONDS_MAX`] seconds.
+    ///
+    /// # Errors
+    /// When nobody answers, nothing was ever deployed there, or the time is too long.
+    pub async fn pass(
+        &self,
+        place: &Place,
+        slice: Slice,
+        seconds: u32,
+    ) -> Result<Pass, ProviderError> {
+        let place = place.clone();
+        let body = json(&PassRequest {
+            place,
+            slice,
+            seconds,
+        })?;
+        read(self.ask(Method::POST, "/v1/passes", body).await?).await
     }
 
     /// The logs of a place, as they come.

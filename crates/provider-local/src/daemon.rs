@@ -45,13 +45,16 @@ use crate::{
     artifact::Artifacts,
     group::{Group, Member, Next},
     logs,
-    router::{Backend, Route, Router, SliceRoute, Table},
+    pass::PassKey,
+    router::{Backend, Route, Router, SliceRoute, Sticky, Table},
 };
 
 /// Where the daemon listens for the control plane, in its state folder.
 pub const SOCKET: &str = "local.sock";
 /// The port of the router, unless it is taken or another one is asked for.
 pub const ROUTER_PORT: u16 = 8080;
+/// The key of testers' passes, in its state folder.
+const PASS_KEY: &str = "pass.key";
 /// Ports of instances: below the range that the kernel takes for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// How long requests in flight may take when the daemon itself stops.
@@ -82,6 +85,9 @@ pub enum DaemonError {
         /// What is wrong with it.
         why: String,
     },
+    /// The key of testers' passes is none.
+    #[error("{} does not hold a key of {} bytes; remove it, and a new one is made (passes signed before are then ignored)", .0.display(), crate::pass::KEY_LEN)]
+    PassKey(PathBuf),
     /// The router cannot listen.
     #[error(
         "the router cannot listen on 127.0.0.1:{port}: {source}; name another port with --router-port"
@@ -114,6 +120,7 @@ struct Daemon {
     artifacts: Artifacts,
     /// Gone once the daemon ends.
     router: Mutex<Option<Router>>,
+    pass_key: PassKey,
     world: Mutex<World>,
     /// Says that something changed, so that the supervisor looks again.
     changed: Notify,
@@ -154,7 +161,8 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     start::prepare(&config.state)?;
     let _lock = start::lock(&config.state)?;
     let mut saved = Saved::load(&config.state)?;
-    let router = start::router(config.router_port, saved.router_port).await?;
+    let pass_key = start::pass_key(&config.state)?;
+    let router = start::router(config.router_port, saved.router_port, &pass_key).await?;
     let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
     let address = router.local_addr();
     saved.router_port = address.port();
@@ -163,6 +171,7 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
         artifacts: Artifacts::new(config.state.clone()),
         folder: config.state,
         router: Mutex::new(Some(router)),
+        pass_key,
         world: Mutex::new(World {
             saved,
             live: BTreeMap::new(),
@@ -388,7 +397,8 @@ impl World {
 
     /// What the router routes by: the healthy instances of every group, by its weights.
     fn table(&self) -> Table {
-        let route = |group: &Group| Route {
+        let route = |host: &str, group: &Group| Route {
+            sticky: (group.settings.stickiness.as_ref()).and_then(|by| Sticky::new(host, by)),
             slices: group
                 .slices
                 .iter()
@@ -410,7 +420,7 @@ impl World {
                 .saved
                 .groups
                 .iter()
-                .map(|(host, group)| (host.clone(), route(group)))
+                .map(|(host, group)| (host.clone(), route(host, group)))
                 .collect(),
         }
     }

@@ -14,13 +14,16 @@
 
 mod answer;
 mod body;
+mod choice;
 mod client;
+mod cookies;
 mod counters;
 mod exchange;
 mod forward;
 mod framing;
 mod host;
 mod request_head;
+mod sticky;
 mod table;
 mod tunnel;
 mod upstream;
@@ -49,8 +52,11 @@ use tokio::{
     sync::{Semaphore, oneshot},
 };
 
+use crate::pass::PassKey;
+use choice::Passes;
 use counters::Refused;
 pub use counters::{CLASSES, Counters, Counts};
+pub use sticky::Sticky;
 pub use table::{Backend, Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
 
@@ -64,7 +70,7 @@ const KEEPALIVE_PROBES: u32 = 4;
 const UNREAD_MAX_MS: u32 = 60_000;
 
 /// How a router is set up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RouterConfig {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
@@ -72,6 +78,8 @@ pub struct RouterConfig {
     pub threads: Option<NonZeroUsize>,
     /// What users and instances may take of time and memory.
     pub limits: Limits,
+    /// What testers' passes are checked with; without it every pass is ignored.
+    pub pass_key: Option<PassKey>,
 }
 
 /// What users and instances may take of time and memory.
@@ -106,6 +114,7 @@ impl Default for RouterConfig {
             address,
             threads: None,
             limits: Limits::default(),
+            pass_key: None,
         }
     }
 }
@@ -153,6 +162,7 @@ impl Router {
         let shared = Arc::new(Shared {
             published: ArcSwap::default(),
             refused: Refused::default(),
+            passes: Passes::new(config.pass_key),
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections)),
         });
@@ -220,6 +230,12 @@ impl Router {
     #[must_use]
     pub fn refused(&self) -> BTreeMap<u16, u64> {
         self.shared.refused.read()
+    }
+
+    /// How many testers' passes were ignored since it runs, by reason.
+    #[must_use]
+    pub fn ignored_passes(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.passes.ignored()
     }
 
     /// Takes no new connection, lets requests in flight finish for at most `grace`, and stops.

@@ -3,7 +3,8 @@
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::InstanceId,
+    observation::{InstanceId, Slice},
+    time::UnixMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,32 @@ where
 {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(serde::de::Error::custom)
+}
+
+/// Asks for a tester's pass.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PassRequest {
+    /// To which place.
+    pub place: Place,
+    /// To which of its slices, whatever its weight.
+    pub slice: Slice,
+    /// For how long, from 1 to [`crate::pass::SECONDS_MAX`].
+    pub seconds: u32,
+}
+
+/// A tester's pass. Whoever has it gets in, so it is never printed.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Pass {
+    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
+    pub token: String,
+    /// When it ends.
+    pub expires: UnixMs,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pass {{ token: .., expires: {:?} }}", self.expires)
+    }
 }
 
 /// Asks the daemon to end.

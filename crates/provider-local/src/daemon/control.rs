@@ -14,6 +14,7 @@ use axum::{
 use domain::{
     observation::{InstanceId, Observation},
     release::Digest,
+    time::UnixMs,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{
@@ -27,7 +28,11 @@ use crate::{
     artifact::ArtifactError,
     group::{Group, Refusal},
     logs,
-    wire::{ApplyRequest, LogsQuery, ObserveRequest, Problem, ShutdownRequest, Status},
+    pass::SECONDS_MAX,
+    wire::{
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
+        Status,
+    },
 };
 
 /// Between two looks at a log that is followed.
@@ -56,6 +61,7 @@ pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
             put(store_artifact).get(has_artifact),
         )
         .route("/v1/logs", get(read_logs))
+        .route("/v1/passes", post(sign_pass))
         .route("/v1/status", get(status))
         .route("/v1/shutdown", post(shutdown))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -171,6 +177,32 @@ async fn status(State(daemon): Shared) -> Json<Status> {
     })
 }
 
+async fn sign_pass(State(daemon): Shared, Json(request): Json<PassRequest>) -> Response {
+    let PassRequest {
+        place,
+        slice,
+        seconds,
+    } = request;
+    if !(1..=SECONDS_MAX).contains(&seconds) {
+        let text = format!("a pass is good for 1 to {SECONDS_MAX} seconds, not for {seconds}");
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, &text);
+    }
+    let name = place.to_string();
+    if !daemon.world().saved.groups.contains_key(&name) {
+        return problem(StatusCode::NOT_FOUND, &nothing_at(&name));
+    }
+    // Whole seconds, as the token says it.
+    let end = now().plus_ms(u64::from(seconds) * 1000);
+    let expires = UnixMs(end.0 - end.0 % 1000);
+    let token = daemon.pass_key.sign(&name, slice, expires);
+    tracing::info!(%place, %slice, seconds, "made a pass");
+    Json(Pass { token, expires }).into_response()
+}
+
+fn nothing_at(place: &str) -> String {
+    format!("nothing was ever deployed to {place} on this machine")
+}
+
 async fn shutdown(State(daemon): Shared, Json(request): Json<ShutdownRequest>) -> StatusCode {
     let stop = if request.stop_instances {
         Stop::Everything
@@ -186,8 +218,7 @@ async fn shutdown(State(daemon): Shared, Json(request): Json<ShutdownRequest>) -
 async fn read_logs(State(daemon): Shared, Query(query): Query<LogsQuery>) -> Response {
     let place = query.place.to_string();
     if !daemon.world().saved.groups.contains_key(&place) {
-        let text = format!("nothing was ever deployed to {place} on this machine");
-        return problem(StatusCode::NOT_FOUND, &text);
+        return problem(StatusCode::NOT_FOUND, &nothing_at(&place));
     }
     let followed = Followed {
         daemon,

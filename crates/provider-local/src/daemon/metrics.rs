@@ -18,7 +18,7 @@ use prometheus_client::{
 };
 
 use super::Daemon;
-use crate::router::Counts;
+use crate::router::{Counts, Router};
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +36,7 @@ pub(super) struct Seen {
     releases: Vec<Release>,
     weights: Vec<([(&'static str, String); 3], f64)>,
     refused: BTreeMap<u16, u64>,
+    ignored_passes: BTreeMap<&'static str, u64>,
 }
 
 /// One release in one slice.
@@ -52,7 +53,9 @@ type Labels = [(&'static str, String); 4];
 impl Seen {
     /// Looks at everything.
     pub(super) fn of(daemon: &Daemon) -> Self {
-        let refused = daemon.router().as_ref().map(crate::router::Router::refused);
+        let of_router = |router: &Router| (router.refused(), router.ignored_passes());
+        let of_router = daemon.router().as_ref().map(of_router);
+        let (refused, ignored_passes) = of_router.unwrap_or_default();
         let world = daemon.world();
         let groups = &world.saved.groups;
         let releases = world.counted.releases();
@@ -90,7 +93,8 @@ impl Seen {
         Self {
             releases: releases.collect(),
             weights: weights.collect(),
-            refused: refused.unwrap_or_default(),
+            refused,
+            ignored_passes,
         }
     }
 
@@ -162,7 +166,8 @@ impl Collector for Seen {
             }
         }
         self.encode_weights(encoder)?;
-        self.encode_refused(encoder)
+        self.encode_refused(encoder)?;
+        self.encode_ignored(encoder)
     }
 }
 
@@ -226,6 +231,23 @@ impl Seen {
         )?;
         for (code, n) in &self.refused {
             let labels = [("code", *code)];
+            let mut one = metric.encode_family(&labels)?;
+            one.encode_counter::<NoLabelSet, u64, u64>(n, None)?;
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn encode_ignored(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(
+            "pointsman_router_ignored_passes",
+            "Requests with a tester's pass that was not good, by reason",
+            None,
+            MetricType::Counter,
+        )?;
+        for (reason, n) in &self.ignored_passes {
+            let labels = [("reason", *reason)];
             let mut one = metric.encode_family(&labels)?;
             one.encode_counter::<NoLabelSet, u64, u64>(n, None)?;
         }
@@ -300,6 +322,7 @@ mod tests {
             }],
             weights: vec![([service, environment, slice], 0.05)],
             refused: BTreeMap::from([(503, 9)]),
+            ignored_passes: BTreeMap::from([("expired", 8)]),
         };
         let text = seen.into_text();
         let labels =
@@ -326,6 +349,7 @@ mod tests {
             "pointsman_router_weight_ratio{service=\"cart\",environment=\"live\",slice=\"green\"} 0.05\n"
                 .to_owned(),
             "pointsman_router_refused_requests_total{code=\"503\"} 9\n".to_owned(),
+            "pointsman_router_ignored_passes_total{reason=\"expired\"} 8\n".to_owned(),
         ] {
             assert!(text.contains(&line), "{line}not in\n{text}");
         }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     answer::Refusal,
     body::RouterBody,
+    choice::Choice,
     client::{Busy, Client},
     counters::Account,
     exchange::{Exchange, Fault, Outgoing, Sending},
@@ -78,15 +79,22 @@ async fn forward(
         wording,
         body: has_body.then_some(body),
         now: begun,
+        choice: None,
         failed: None,
     };
     let ended = attempt.run().await;
     let account = Account {
         begun,
-        by_pass: false,
+        by_pass: attempt.choice.as_ref().is_some_and(Choice::by_pass),
     };
     match ended {
-        Ok((answer, exchange)) => respond(client, answer, exchange, (upgrade, account)),
+        Ok((answer, exchange)) => {
+            let mut response = respond(client, answer, exchange, (upgrade, account))?;
+            if let Some(choice) = attempt.choice {
+                choice.mark(response.headers_mut());
+            }
+            Ok(response)
+        }
         Err(refusal) => {
             if let Some(backend) = attempt.failed.filter(|_| refusal.is_of_the_instance()) {
                 account.close(&backend, refusal.status());
@@ -104,6 +112,8 @@ struct Attempt<'a> {
     body: Option<Incoming>,
     /// The last look at the clock; as good as now.
     now: Instant,
+    /// Where it goes, once its host is found.
+    choice: Option<Choice>,
     /// The instance that failed last.
     failed: Option<Arc<Backend>>,
 }
@@ -201,7 +211,10 @@ impl Attempt<'_> {
                     .hosts
                     .get(key.as_str())
                     .ok_or_else(unknown)?;
-                match route.pick(worker.random(), worker.turn(), tried) {
+                let choice = self.choice.get_or_insert_with(|| {
+                    Choice::of(route, key.as_str(), &self.head.headers, worker)
+                });
+                match choice.pick(route, worker.turn(), tried) {
                     Pick::Backend(backend) => {
                         if let Some(lease) = backend.lease() {
                             return Ok(lease);

@@ -19,7 +19,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Limits, client::Client, counters::Refused, table::Table, upstream::Pool};
+use super::{
+    Limits, choice::Passes, client::Client, counters::Refused, table::Table, upstream::Pool,
+};
 
 /// How often idle connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +41,7 @@ pub(super) struct Shared {
     pub(super) published: ArcSwap<Published>,
     /// What was answered without an instance.
     pub(super) refused: Refused,
+    pub(super) passes: Passes,
     pub(super) limits: Limits,
     pub(super) connections: Arc<Semaphore>,
 }
@@ -49,6 +52,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Arc<Pool>,
     random: AtomicU64,
+    points: AtomicU64,
     turn: AtomicUsize,
     is_closing: AtomicBool,
     closing: Notify,
@@ -58,15 +62,18 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, seed: u64) -> Arc<Self> {
-        Arc::new(Self {
+        let worker = Self {
             shared,
             pool: Arc::default(),
             random: AtomicU64::new(seed),
+            points: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
             swept: Notify::new(),
-        })
+        };
+        worker.points.store(worker.random(), Ordering::Relaxed);
+        Arc::new(worker)
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -87,6 +94,17 @@ impl Worker {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// The next point for a user who is not known, as a part of 2^64: from a random start on, each is
+    /// the golden ratio further than the one before, round and round (Weyl's sequence). Any few of
+    /// them that follow each other are spread more evenly than chance would, so that shares are kept
+    /// over few requests too.
+    pub(super) fn point(&self) -> u64 {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let point = self.points.load(Ordering::Relaxed).wrapping_add(GOLDEN);
+        self.points.store(point, Ordering::Relaxed);
+        point
     }
 
     /// Counts up, so that equals take turns.

@@ -4,5 +4,7 @@ mod counting;
 mod drain;
 mod failures;
 mod limits;
+mod passes;
 mod passing;
+mod sticky;
 mod support;
