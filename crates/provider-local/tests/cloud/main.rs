@@ -4,6 +4,7 @@
 
 mod counted;
 mod stage;
+mod two;
 
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 

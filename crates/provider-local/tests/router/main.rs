@@ -4,6 +4,7 @@ mod counting;
 mod drain;
 mod failures;
 mod limits;
+mod long;
 mod passes;
 mod passing;
 mod sticky;
