@@ -2,6 +2,7 @@
 
 mod deployment;
 mod router;
+mod weights;
 
 use crate::cargo;
 
@@ -13,14 +14,16 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.first().map(String::as_str) {
         None => {
             router::run()?;
+            weights::run()?;
             deployment::run()?;
             scale()
         }
         Some("router") => router::run(),
+        Some("weights") => weights::run(),
         Some("deployment") => deployment::run(),
         Some("scale") => scale(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, deployment and scale"
+            "there is no bench {other}; there are router, weights, deployment and scale"
         )),
     }
 }

@@ -120,51 +120,38 @@ fn labels(place: &domain::names::Place, slice: Slice, release: String) -> Labels
 impl Collector for Seen {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
-        let counters: [(_, _, fn(&Counts) -> u64); 3] = [
-            (
-                "pointsman_router_requests",
-                "Requests of users that were answered, or failed",
-                Counts::requests,
-            ),
-            (
-                "pointsman_router_request_errors",
-                "Requests of users that were answered with a 5xx, or not at all",
-                Counts::errors,
-            ),
-            (
-                "pointsman_router_pass_requests",
-                "Requests with a tester's pass; they are in no other metric but those in flight",
-                |counts| counts.by_pass,
-            ),
-        ];
-        for (name, help, of) in counters {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for release in &self.releases {
-                let mut one = metric.encode_family(&release.labels)?;
-                one.encode_counter::<NoLabelSet, u64, u64>(&of(&release.counts), None)?;
-            }
-        }
+        self.encode_counter(
+            encoder,
+            "pointsman_router_requests",
+            "Requests of users that were answered, or failed",
+            Counts::requests,
+        )?;
+        self.encode_counter(
+            encoder,
+            "pointsman_router_request_errors",
+            "Requests of users that were answered with a 5xx, or not at all",
+            Counts::errors,
+        )?;
+        self.encode_counter(
+            encoder,
+            "pointsman_router_pass_requests",
+            "Requests with a tester's pass; they are in no other metric but those in flight",
+            |counts| counts.by_pass,
+        )?;
         self.encode_responses(encoder)?;
         self.encode_latency(encoder)?;
-        let gauges: [(_, _, fn(&Release) -> usize); 2] = [
-            (
-                "pointsman_router_requests_in_flight",
-                "Requests and tunnels that instances are answering now",
-                |release| release.in_flight,
-            ),
-            (
-                "pointsman_router_healthy_instances",
-                "Instances that get requests when their slice does",
-                |release| release.healthy,
-            ),
-        ];
-        for (name, help, of) in gauges {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for release in &self.releases {
-                let mut one = metric.encode_family(&release.labels)?;
-                one.encode_gauge(&of(release))?;
-            }
-        }
+        self.encode_gauge(
+            encoder,
+            "pointsman_router_requests_in_flight",
+            "Requests and tunnels that instances are answering now",
+            |release| release.in_flight,
+        )?;
+        self.encode_gauge(
+            encoder,
+            "pointsman_router_healthy_instances",
+            "Instances that get requests when their slice does",
+            |release| release.healthy,
+        )?;
         self.encode_weights(encoder)?;
         self.encode_refused(encoder)?;
         self.encode_ignored(encoder)
@@ -172,6 +159,36 @@ impl Collector for Seen {
 }
 
 impl Seen {
+    fn encode_counter(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        of: fn(&Counts) -> u64,
+    ) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for release in &self.releases {
+            let mut one = metric.encode_family(&release.labels)?;
+            one.encode_counter::<NoLabelSet, u64, u64>(&of(&release.counts), None)?;
+        }
+        Ok(())
+    }
+
+    fn encode_gauge(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        of: fn(&Release) -> usize,
+    ) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for release in &self.releases {
+            let mut one = metric.encode_family(&release.labels)?;
+            one.encode_gauge(&of(release))?;
+        }
+        Ok(())
+    }
+
     fn encode_responses(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(
             "pointsman_router_responses",
@@ -236,9 +253,7 @@ impl Seen {
         }
         Ok(())
     }
-}
 
-impl Seen {
     fn encode_ignored(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(
             "pointsman_router_ignored_passes",

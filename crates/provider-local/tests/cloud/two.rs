@@ -24,6 +24,32 @@ fn all(version: &str, many: u32) -> BTreeMap<String, u32> {
     BTreeMap::from([(version.to_owned(), many)])
 }
 
+/// A slow request on blue is finished while blue goes and green serves.
+async fn retire_blue_under_a_slow_request(stage: &Stage) {
+    let busy = r#"in_flight{service="cart",environment="live",slice="blue",release="1.0.0"} 1"#;
+    let (slow, ()) = tokio::join!(stage.get("/slow"), async {
+        let mut text = String::new();
+        for _ in 0..500 {
+            text = stage.metrics("localhost", "/metrics").await.unwrap().1;
+            if text.contains(busy) {
+                break;
+            }
+        }
+        assert!(text.contains(busy), "{text}");
+        stage.shift(100).await;
+        stage.sizes_of(Slice::Blue, 0).await;
+        assert_eq!(versions(stage, 10, "").await, all("2.0.0", 10));
+    });
+    let (status, answer) = slow.unwrap();
+    assert!(status == 200 && answer.contains("1.0.0 "), "{answer}");
+    stage
+        .until_seen("blue is gone", |seen| {
+            seen.slice(Slice::Blue).instances.is_empty()
+        })
+        .await;
+    assert_eq!(versions(stage, 10, "").await, all("2.0.0", 10));
+}
+
 #[tokio::test]
 async fn users_are_shifted_to_green_and_back_and_blue_is_retired() {
     let stage = Stage::start().await;
@@ -51,31 +77,8 @@ async fn users_are_shifted_to_green_and_back_and_blue_is_retired() {
         10 + u64::from(split["2.0.0"])
     );
 
-    // A slow request on blue is finished while blue goes and green serves.
     stage.shift(0).await;
-    let (slow, ()) = tokio::join!(stage.get("/slow"), async {
-        let blue_is_busy =
-            r#"in_flight{service="cart",environment="live",slice="blue",release="1.0.0"} 1"#;
-        for _ in 0..500 {
-            let (_, text) = stage.metrics("localhost", "/metrics").await.unwrap();
-            if text.contains(blue_is_busy) {
-                break;
-            }
-        }
-        stage.shift(100).await;
-        stage.sizes_of(Slice::Blue, 0).await;
-        assert_eq!(versions(&stage, 10, "").await, all("2.0.0", 10));
-    });
-    assert!(
-        slow.unwrap().1.contains("1.0.0 "),
-        "the old release answered"
-    );
-    stage
-        .until_seen("blue is gone", |seen| {
-            seen.slice(Slice::Blue).instances.is_empty()
-        })
-        .await;
-    assert_eq!(versions(&stage, 10, "").await, all("2.0.0", 10));
+    retire_blue_under_a_slow_request(&stage).await;
     stage
         .apply(Effect::SetLaunch {
             slice: Slice::Blue,
