@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "shop.staging".to_owned(),
         Route {
             slices,
-            sticky: None,
+            ..Route::default()
         },
     )]);
     router.publish(Table { hosts });

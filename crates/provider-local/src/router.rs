@@ -1,5 +1,5 @@
 //! The HTTP router of the one-machine cloud: `http://{service}.{environment}.localhost:PORT` to the
-//! instances of the service's slices, by weight.
+//! instances of the service's slices: by weight, by a sticky user's point, or by a tester's pass.
 //!
 //! One thread per core, each with its own single-threaded runtime and its own listener on the same
 //! port. The users' side is hyper (HTTP/1.1 and HTTP/2); the instances' side is a small HTTP/1.1

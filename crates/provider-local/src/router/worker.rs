@@ -1,7 +1,7 @@
 //! One thread of the router: its listener, its connections, its idle connections to instances.
 //!
-//! Invariant: nothing that happens per request is shared between threads, but the table (read) and
-//! the count of each instance.
+//! Invariant: nothing that happens per request is shared between threads, but the table (read), the
+//! count of each instance and the counters of each release.
 
 use std::{
     net::SocketAddr,
