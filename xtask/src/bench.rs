@@ -6,6 +6,7 @@ mod load;
 mod mirror;
 mod router;
 mod turns;
+mod weights;
 
 use crate::cargo;
 
@@ -18,15 +19,17 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         None => {
             router::run()?;
             mirror::run()?;
+            weights::run()?;
             deployment::run()?;
             scale()
         }
         Some("router") => router::run(),
         Some("mirror") => mirror::run(),
+        Some("weights") => weights::run(),
         Some("deployment") => deployment::run(),
         Some("scale") => scale(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, mirror, deployment and scale"
+            "there is no bench {other}; there are router, mirror, weights, deployment and scale"
         )),
     }
 }

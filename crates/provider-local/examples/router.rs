@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         address: address.parse()?,
         threads: Some(threads.parse::<NonZeroUsize>()?),
         limits: Limits::default(),
+        pass_key: None,
     })?;
     let mut slices = vec![slice(Slice::Blue, 100, instances)?];
     let mut mirror = None;
@@ -41,7 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         mirror = Some(Mirroring::new(asked, UnixMs(0)));
     }
-    let route = Route { slices, mirror };
+    let route = Route {
+        slices,
+        mirror,
+        sticky: None,
+    };
     let hosts = HashMap::from([("shop.staging".to_owned(), route)]);
     router.publish(Table { hosts });
     println!("listening on {}", router.local_addr());

@@ -1,5 +1,5 @@
 //! The HTTP router of the one-machine cloud: `http://{service}.{environment}.localhost:PORT` to the
-//! instances of the service's slices, by weight.
+//! instances of the service's slices: by weight, by a sticky user's point, or by a tester's pass.
 //!
 //! One thread per core, each with its own single-threaded runtime and its own listener on the same
 //! port. The users' side is hyper (HTTP/1.1 and HTTP/2); the instances' side is a small HTTP/1.1
@@ -14,9 +14,12 @@
 
 mod answer;
 mod body;
+mod choice;
 mod client;
 mod compare;
+mod cookies;
 mod copies;
+mod counters;
 mod exchange;
 mod forward;
 mod framing;
@@ -24,6 +27,7 @@ mod host;
 mod mirror;
 mod request_head;
 mod sample;
+mod sticky;
 mod table;
 mod tunnel;
 mod upstream;
@@ -31,6 +35,7 @@ mod wire;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -51,8 +56,13 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
 };
 
+use crate::pass::PassKey;
+use choice::Passes;
 use copies::Job;
+use counters::Refused;
+pub use counters::{CLASSES, Counters, Counts};
 pub use mirror::{Mirroring, SHADOW};
+pub use sticky::Sticky;
 pub use table::{Backend, Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
 
@@ -66,7 +76,7 @@ const KEEPALIVE_PROBES: u32 = 4;
 const UNREAD_MAX_MS: u32 = 60_000;
 
 /// How a router is set up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RouterConfig {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
@@ -74,6 +84,8 @@ pub struct RouterConfig {
     pub threads: Option<NonZeroUsize>,
     /// What users and instances may take of time and memory.
     pub limits: Limits,
+    /// What testers' passes are checked with; without it every pass is ignored.
+    pub pass_key: Option<PassKey>,
 }
 
 /// What users and instances may take of time and memory.
@@ -113,6 +125,7 @@ impl Default for RouterConfig {
             address,
             threads: None,
             limits: Limits::default(),
+            pass_key: None,
         }
     }
 }
@@ -161,6 +174,8 @@ impl Router {
     pub fn start(config: RouterConfig) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             published: ArcSwap::default(),
+            refused: Refused::default(),
+            passes: Passes::new(config.pass_key),
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections)),
         });
@@ -225,6 +240,19 @@ impl Router {
         for running in &self.workers {
             running.worker.table_changed();
         }
+    }
+
+    /// How many requests it answered by itself since it runs, by status. 502 and 504 are counted for
+    /// the instance too.
+    #[must_use]
+    pub fn refused(&self) -> BTreeMap<u16, u64> {
+        self.shared.refused.read()
+    }
+
+    /// How many testers' passes were ignored since it runs, by reason.
+    #[must_use]
+    pub fn ignored_passes(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.passes.ignored()
     }
 
     /// Takes no new connection, lets requests in flight finish for at most `grace`, and stops.

@@ -184,9 +184,10 @@ impl Copier {
     async fn exchange(&self, to_send: &ToSend, mut lease: Lease) -> Result<Got, io::Error> {
         let limits = self.shared.limits;
         let backend = Arc::clone(lease.backend());
-        let idle = to_send
-            .repeatable
-            .then(|| self.pool.take(&backend, limits.upstream_idle_timeout));
+        let idle = to_send.repeatable.then(|| {
+            let age_max = limits.upstream_idle_timeout;
+            self.pool.take(&backend, age_max, Instant::now())
+        });
         if let Some(upstream) = idle.flatten() {
             let mut exchange = self.begin(to_send, upstream, lease);
             match exchange.head(limits.copy_timeout).await {

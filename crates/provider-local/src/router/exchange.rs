@@ -28,7 +28,7 @@ use tokio_util::io::poll_read_buf;
 use super::{
     framing::{Framing, Piece},
     sample::Sampled,
-    table::Lease,
+    table::{Backend, Lease},
     upstream::{Pool, READ_LEN_MIN, Upstream},
     wire::{self, Head, WireFault},
 };
@@ -390,6 +390,11 @@ impl Exchange {
     /// was idle? Then a request that may be repeated is repeated.
     pub(super) fn was_reused(&self) -> bool {
         self.upstream.reused
+    }
+
+    /// Who is asked.
+    pub(super) fn backend(&self) -> &Backend {
+        self.lease.backend()
     }
 
     /// After a fault: the lease, and the request's head, to be sent again.

@@ -1,7 +1,7 @@
 //! One thread of the router: its listener, its connections, its idle connections to instances.
 //!
-//! Invariant: nothing that happens per request is shared between threads, but the table (read) and
-//! the count of each instance.
+//! Invariant: nothing that happens per request is shared between threads, but the table (read), the
+//! count of each instance and the counters of each release.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Limits, client::Client, copies::Job, table::Table, upstream::Pool};
+use super::{
+    Limits, choice::Passes, client::Client, copies::Job, counters::Refused, table::Table,
+    upstream::Pool,
+};
 
 /// How often idle connections are looked through.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +42,9 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) published: ArcSwap<Published>,
+    /// What was answered without an instance.
+    pub(super) refused: Refused,
+    pub(super) passes: Passes,
     pub(super) limits: Limits,
     pub(super) connections: Arc<Semaphore>,
 }
@@ -51,6 +57,7 @@ pub(super) struct Worker {
     /// To the thread that sends copies.
     pub(super) jobs: mpsc::UnboundedSender<Job>,
     random: AtomicU64,
+    points: AtomicU64,
     turn: AtomicUsize,
     is_closing: AtomicBool,
     closing: Notify,
@@ -64,16 +71,19 @@ impl Worker {
         jobs: mpsc::UnboundedSender<Job>,
         seed: u64,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let worker = Self {
             shared,
             pool: Arc::default(),
             jobs,
             random: AtomicU64::new(seed),
+            points: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
             swept: Notify::new(),
-        })
+        };
+        worker.points.store(worker.random(), Ordering::Relaxed);
+        Arc::new(worker)
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -94,6 +104,17 @@ impl Worker {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// The next point for a user who is not known, as a part of 2^64: from a random start on, each is
+    /// the golden ratio further than the one before, round and round (Weyl's sequence). Any few of
+    /// them that follow each other are spread more evenly than chance would, so that shares are kept
+    /// over few requests too.
+    pub(super) fn point(&self) -> u64 {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let point = self.points.load(Ordering::Relaxed).wrapping_add(GOLDEN);
+        self.points.store(point, Ordering::Relaxed);
+        point
     }
 
     /// Counts up, so that equals take turns.

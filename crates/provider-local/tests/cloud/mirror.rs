@@ -19,7 +19,7 @@ fn traffic(mirror: Option<Mirror>) -> Effect {
 async fn a_mirror_is_seen_compared_kept_and_ended() {
     let mut stage = Stage::start().await;
     stage.serve_one_zero(1).await;
-    stage.fill_green().await;
+    stage.fill(Slice::Green, "2.0.0", 1).await;
     let seen = stage.observe().await;
     assert_eq!((seen.mirror, seen.mirrored), (None, None));
 
