@@ -16,6 +16,7 @@ pub mod decide;
 pub mod deployment;
 pub mod effect;
 pub mod event;
+pub mod evidence;
 pub mod governance;
 pub mod names;
 pub mod observation;

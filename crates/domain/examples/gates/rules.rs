@@ -1,0 +1,205 @@
+//! The rules that are compared. Each is shown every second and says when it would stop the release.
+
+use domain::{
+    evidence::{Comparison, Tolerance, Verdict},
+    traffic::{Histogram, Traffic, bucket_end_us},
+};
+
+/// One way to judge a release.
+pub trait Rule {
+    /// Takes one second into account; `true` stops the release.
+    fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool;
+}
+
+/// What this repository does.
+pub struct Ours {
+    pub tolerance: Tolerance,
+    pub comparison: Comparison,
+    /// When it said "not worse" for the first time, and after how many requests of the new release.
+    pub passed: Option<(u32, u64)>,
+    pub requests: u64,
+}
+
+impl Ours {
+    pub fn new(tolerance: Tolerance) -> Self {
+        Self {
+            tolerance,
+            comparison: Comparison::default(),
+            passed: None,
+            requests: 0,
+        }
+    }
+}
+
+impl Rule for Ours {
+    fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool {
+        self.comparison.add(new, stable, &self.tolerance);
+        self.requests += new.requests;
+        match self.comparison.settled(&self.tolerance) {
+            Some(Verdict::Worse) => true,
+            Some(_) => {
+                self.passed.get_or_insert((t + 1, self.requests));
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+/// Fixed thresholds over the last minute, asked for every minute, as Argo Rollouts and Flagger do.
+pub struct Threshold {
+    pub errors_max: f64,
+    pub p99_ms_max: f64,
+    /// Failed measurements that are forgiven.
+    pub failure_limit: u32,
+    pub failures: u32,
+    pub minute: Traffic,
+}
+
+impl Threshold {
+    pub fn new(errors_max: f64, p99_ms_max: f64, failure_limit: u32) -> Self {
+        Self {
+            errors_max,
+            p99_ms_max,
+            failure_limit,
+            failures: 0,
+            minute: Traffic::default(),
+        }
+    }
+}
+
+impl Rule for Threshold {
+    fn second(&mut self, t: u32, new: &Traffic, _: &Traffic) -> bool {
+        merge(&mut self.minute, new);
+        if !(t + 1).is_multiple_of(60) {
+            return false;
+        }
+        let minute = std::mem::take(&mut self.minute);
+        let slow = quantile_ms(&minute.latency, 0.99).is_some_and(|ms| ms > self.p99_ms_max);
+        self.failures += u32::from(slow || error_rate(&minute) > self.errors_max);
+        self.failures > self.failure_limit
+    }
+}
+
+/// Mann and Whitney's test on one point per minute, over all minutes so far, every five minutes, with
+/// the confidence and the tolerance of Kayenta's judge. Any metric that is high stops.
+#[derive(Default)]
+pub struct MannWhitney {
+    minute: [Traffic; 2],
+    /// Per metric, the points of the new release and of stable.
+    points: [[Vec<f64>; 2]; 3],
+}
+
+impl Rule for MannWhitney {
+    fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool {
+        merge(&mut self.minute[0], new);
+        merge(&mut self.minute[1], stable);
+        if !(t + 1).is_multiple_of(60) {
+            return false;
+        }
+        for (side, minute) in std::mem::take(&mut self.minute).into_iter().enumerate() {
+            if minute.requests == 0 {
+                continue;
+            }
+            let quantile = |q| quantile_ms(&minute.latency, q).unwrap_or(0.0);
+            let metrics = [error_rate(&minute), quantile(0.5), quantile(0.95)];
+            for (points, value) in self.points.iter_mut().zip(metrics) {
+                points[side].push(value);
+            }
+        }
+        (t + 1).is_multiple_of(300)
+            && self
+                .points
+                .iter()
+                .any(|[new, stable]| is_high(new, stable, 0.02, 0.25))
+    }
+}
+
+/// Whether the lower end of the confidence interval of the shift from stable to new, which lies at one
+/// of the pairwise differences, is above `tolerance` times their median.
+fn is_high(new: &[f64], stable: &[f64], alpha: f64, tolerance: f64) -> bool {
+    let mut differences: Vec<f64> = new
+        .iter()
+        .flat_map(|x| stable.iter().map(move |y| x - y))
+        .collect();
+    differences.sort_by(f64::total_cmp);
+    let Some(last) = differences.len().checked_sub(1) else {
+        return false;
+    };
+    let median = f64::midpoint(differences[last / 2], differences[last.div_ceil(2)]);
+    let rank = critical(new.len(), stable.len(), alpha / 2.0).max(1);
+    differences[rank - 1] > tolerance * median.abs()
+}
+
+/// The smallest `u` with `P(U <= u) >= alpha` for samples of `m` and `n`: exact, by counting.
+fn critical(m: usize, n: usize, alpha: f64) -> usize {
+    // ways[j][u]: choices of j of the ranks so far, with statistic u.
+    let mut ways = vec![vec![0.0_f64; m * n + 1]; m + 1];
+    ways[0][0] = 1.0;
+    for rank in 0..m + n {
+        for j in (0..m.min(rank + 1)).rev() {
+            let below = rank - j;
+            for u in (below..=m * n).rev() {
+                let more = ways[j][u - below];
+                ways[j + 1][u] += more;
+            }
+        }
+    }
+    let total: f64 = ways[m].iter().sum();
+    let mut sum = 0.0;
+    ways[m]
+        .iter()
+        .position(|count| {
+            sum += count / total;
+            sum >= alpha
+        })
+        .unwrap_or(m * n)
+}
+
+/// An ordinary one-sided test of two proportions at 1 %, on all requests so far, looked at every
+/// second.
+#[derive(Default)]
+pub struct PValue {
+    new: Traffic,
+    stable: Traffic,
+}
+
+impl Rule for PValue {
+    fn second(&mut self, _: u32, new: &Traffic, stable: &Traffic) -> bool {
+        const Z: f64 = 2.326;
+        merge(&mut self.new, new);
+        merge(&mut self.stable, stable);
+        let (a, b) = (self.new.requests as f64, self.stable.requests as f64);
+        let pooled = (self.new.errors + self.stable.errors) as f64 / (a + b);
+        let spread = (pooled * (1.0 - pooled) * (1.0 / a + 1.0 / b)).sqrt();
+        // As taught: not before five errors are to be expected.
+        pooled * a >= 5.0 && error_rate(&self.new) - error_rate(&self.stable) > Z * spread
+    }
+}
+
+fn merge(all: &mut Traffic, more: &Traffic) {
+    all.requests += more.requests;
+    all.errors += more.errors;
+    for (bucket, count) in &more.latency.buckets {
+        *all.latency.buckets.entry(*bucket).or_default() += count;
+    }
+}
+
+fn error_rate(traffic: &Traffic) -> f64 {
+    traffic.errors as f64 / traffic.requests.max(1) as f64
+}
+
+/// A quantile in milliseconds, interpolated within its bucket as Prometheus does.
+fn quantile_ms(histogram: &Histogram, q: f64) -> Option<f64> {
+    let mut left = q * histogram.count() as f64;
+    let end = |bucket: u8| bucket_end_us(bucket).unwrap_or(u64::MAX) as f64 / 1000.0;
+    histogram.buckets.iter().find_map(|(bucket, count)| {
+        let count = *count as f64;
+        if left <= count {
+            let start = bucket.checked_sub(1).map_or(0.0, end);
+            return Some(start + (end(*bucket) - start) * left / count);
+        }
+        left -= count;
+        None
+    })
+}
