@@ -14,13 +14,15 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         None => {
             router::run()?;
             deployment::run()?;
-            scale()
+            scale()?;
+            gates()
         }
         Some("router") => router::run(),
         Some("deployment") => deployment::run(),
         Some("scale") => scale(),
+        Some("gates") => gates(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, deployment and scale"
+            "there is no bench {other}; there are router, deployment, scale and gates"
         )),
     }
 }
@@ -36,5 +38,19 @@ fn scale() -> Result<(), String> {
         "pointsman",
         "--example",
         "scale",
+    ])
+}
+
+/// The comparison that gates use, beside the rules that other tools use, on simulated releases.
+fn gates() -> Result<(), String> {
+    println!("\n## False stops and missed faults\n");
+    cargo(&[
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "domain",
+        "--example",
+        "gates",
     ])
 }

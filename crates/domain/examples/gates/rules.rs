@@ -160,20 +160,23 @@ fn critical(m: usize, n: usize, alpha: f64) -> usize {
 /// second.
 #[derive(Default)]
 pub struct PValue {
-    new: Traffic,
-    stable: Traffic,
+    /// Requests and errors.
+    new: (u64, u64),
+    stable: (u64, u64),
 }
 
 impl Rule for PValue {
     fn second(&mut self, _: u32, new: &Traffic, stable: &Traffic) -> bool {
         const Z: f64 = 2.326;
-        merge(&mut self.new, new);
-        merge(&mut self.stable, stable);
-        let (a, b) = (self.new.requests as f64, self.stable.requests as f64);
-        let pooled = (self.new.errors + self.stable.errors) as f64 / (a + b);
+        for (sum, more) in [(&mut self.new, new), (&mut self.stable, stable)] {
+            *sum = (sum.0 + more.requests, sum.1 + more.errors);
+        }
+        let (a, b) = (self.new.0 as f64, self.stable.0 as f64);
+        let (c, d) = (self.new.1 as f64, self.stable.1 as f64);
+        let pooled = (c + d) / (a + b);
         let spread = (pooled * (1.0 - pooled) * (1.0 / a + 1.0 / b)).sqrt();
         // As taught: not before five errors are to be expected.
-        pooled * a >= 5.0 && error_rate(&self.new) - error_rate(&self.stable) > Z * spread
+        pooled * a >= 5.0 && c / a - d / b > Z * spread
     }
 }
 

@@ -77,8 +77,8 @@ impl fmt::Display for Percent {
         let percent = self.0 as f64 / 10_000.0;
         match self.0 {
             0 => f.write_str("0 %"),
-            ..1_000 => write!(f, "{percent:.3} %"),
-            ..10_000 => write!(f, "{percent:.2} %"),
+            i64::MIN..1_000 => write!(f, "{percent:.3} %"),
+            1_000..10_000 => write!(f, "{percent:.2} %"),
             _ => write!(f, "{percent:.1} %"),
         }
     }
