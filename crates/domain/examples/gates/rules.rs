@@ -1,8 +1,10 @@
 //! The rules that are compared. Each is shown every second and says when it would stop the release.
 
+use std::sync::LazyLock;
+
 use domain::{
     evidence::{Comparison, Tolerance, Verdict},
-    traffic::{Histogram, Traffic, bucket_end_us},
+    traffic::{BUCKET_LAST, Traffic, bucket_end_us},
 };
 
 /// One way to judge a release.
@@ -13,11 +15,11 @@ pub trait Rule {
 
 /// What this repository does.
 pub struct Ours {
-    pub tolerance: Tolerance,
-    pub comparison: Comparison,
+    tolerance: Tolerance,
+    comparison: Comparison,
     /// When it said "not worse" for the first time, and after how many requests of the new release.
     pub passed: Option<(u32, u64)>,
-    pub requests: u64,
+    requests: u64,
 }
 
 impl Ours {
@@ -48,12 +50,12 @@ impl Rule for Ours {
 
 /// Fixed thresholds over the last minute, asked for every minute, as Argo Rollouts and Flagger do.
 pub struct Threshold {
-    pub errors_max: f64,
-    pub p99_ms_max: f64,
+    errors_max: f64,
+    p99_ms_max: f64,
     /// Failed measurements that are forgiven.
-    pub failure_limit: u32,
-    pub failures: u32,
-    pub minute: Traffic,
+    failure_limit: u32,
+    failures: u32,
+    minute: Minute,
 }
 
 impl Threshold {
@@ -63,20 +65,22 @@ impl Threshold {
             p99_ms_max,
             failure_limit,
             failures: 0,
-            minute: Traffic::default(),
+            minute: Minute::default(),
         }
     }
 }
 
 impl Rule for Threshold {
     fn second(&mut self, t: u32, new: &Traffic, _: &Traffic) -> bool {
-        merge(&mut self.minute, new);
+        self.minute.add(new);
         if !(t + 1).is_multiple_of(60) {
             return false;
         }
         let minute = std::mem::take(&mut self.minute);
-        let slow = quantile_ms(&minute.latency, 0.99).is_some_and(|ms| ms > self.p99_ms_max);
-        self.failures += u32::from(slow || error_rate(&minute) > self.errors_max);
+        let slow = minute
+            .quantile_ms(0.99)
+            .is_some_and(|ms| ms > self.p99_ms_max);
+        self.failures += u32::from(slow || minute.error_rate() > self.errors_max);
         self.failures > self.failure_limit
     }
 }
@@ -85,15 +89,15 @@ impl Rule for Threshold {
 /// the confidence and the tolerance of Kayenta's judge. Any metric that is high stops.
 #[derive(Default)]
 pub struct MannWhitney {
-    minute: [Traffic; 2],
+    minute: [Minute; 2],
     /// Per metric, the points of the new release and of stable.
     points: [[Vec<f64>; 2]; 3],
 }
 
 impl Rule for MannWhitney {
     fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool {
-        merge(&mut self.minute[0], new);
-        merge(&mut self.minute[1], stable);
+        self.minute[0].add(new);
+        self.minute[1].add(stable);
         if !(t + 1).is_multiple_of(60) {
             return false;
         }
@@ -101,8 +105,8 @@ impl Rule for MannWhitney {
             if minute.requests == 0 {
                 continue;
             }
-            let quantile = |q| quantile_ms(&minute.latency, q).unwrap_or(0.0);
-            let metrics = [error_rate(&minute), quantile(0.5), quantile(0.95)];
+            let quantile = |q| minute.quantile_ms(q).unwrap_or(0.0);
+            let metrics = [minute.error_rate(), quantile(0.5), quantile(0.95)];
             for (points, value) in self.points.iter_mut().zip(metrics) {
                 points[side].push(value);
             }
@@ -111,13 +115,15 @@ impl Rule for MannWhitney {
             && self
                 .points
                 .iter()
-                .any(|[new, stable]| is_high(new, stable, 0.02, 0.25))
+                .any(|[new, stable]| is_high(new, stable, 0.25))
     }
 }
 
 /// Whether the lower end of the confidence interval of the shift from stable to new, which lies at one
 /// of the pairwise differences, is above `tolerance` times their median.
-fn is_high(new: &[f64], stable: &[f64], alpha: f64, tolerance: f64) -> bool {
+///
+/// Two-sided at 98 %.
+fn is_high(new: &[f64], stable: &[f64], tolerance: f64) -> bool {
     let mut differences: Vec<f64> = new
         .iter()
         .flat_map(|x| stable.iter().map(move |y| x - y))
@@ -127,7 +133,10 @@ fn is_high(new: &[f64], stable: &[f64], alpha: f64, tolerance: f64) -> bool {
         return false;
     };
     let median = f64::midpoint(differences[last / 2], differences[last.div_ceil(2)]);
-    let rank = critical(new.len(), stable.len(), alpha / 2.0).max(1);
+    // Both sides have a point each minute, so that few sizes occur.
+    static RANKS: LazyLock<Vec<usize>> =
+        LazyLock::new(|| (0..=20).map(|n| critical(n, n, 0.01).max(1)).collect());
+    let rank = RANKS[new.len().min(stable.len())];
     differences[rank - 1] > tolerance * median.abs()
 }
 
@@ -180,29 +189,48 @@ impl Rule for PValue {
     }
 }
 
-fn merge(all: &mut Traffic, more: &Traffic) {
-    all.requests += more.requests;
-    all.errors += more.errors;
-    for (bucket, count) in &more.latency.buckets {
-        *all.latency.buckets.entry(*bucket).or_default() += count;
+/// What was counted in a minute: cheaper to add up than [`Traffic`].
+struct Minute {
+    requests: u64,
+    errors: u64,
+    buckets: [u64; BUCKET_LAST as usize + 1],
+}
+
+impl Default for Minute {
+    fn default() -> Self {
+        Self {
+            requests: 0,
+            errors: 0,
+            buckets: [0; BUCKET_LAST as usize + 1],
+        }
     }
 }
 
-fn error_rate(traffic: &Traffic) -> f64 {
-    traffic.errors as f64 / traffic.requests.max(1) as f64
-}
-
-/// A quantile in milliseconds, interpolated within its bucket as Prometheus does.
-fn quantile_ms(histogram: &Histogram, q: f64) -> Option<f64> {
-    let mut left = q * histogram.count() as f64;
-    let end = |bucket: u8| bucket_end_us(bucket).unwrap_or(u64::MAX) as f64 / 1000.0;
-    histogram.buckets.iter().find_map(|(bucket, count)| {
-        let count = *count as f64;
-        if left <= count {
-            let start = bucket.checked_sub(1).map_or(0.0, end);
-            return Some(start + (end(*bucket) - start) * left / count);
+impl Minute {
+    fn add(&mut self, second: &Traffic) {
+        self.requests += second.requests;
+        self.errors += second.errors;
+        for (bucket, count) in &second.latency.buckets {
+            self.buckets[usize::from(*bucket)] += count;
         }
-        left -= count;
-        None
-    })
+    }
+
+    fn error_rate(&self) -> f64 {
+        self.errors as f64 / self.requests.max(1) as f64
+    }
+
+    /// A quantile in milliseconds, interpolated within its bucket as Prometheus does.
+    fn quantile_ms(&self, q: f64) -> Option<f64> {
+        let mut left = q * self.requests as f64;
+        let end = |bucket: u8| bucket_end_us(bucket).unwrap_or(u64::MAX) as f64 / 1000.0;
+        (0_u8..).zip(self.buckets).find_map(|(bucket, count)| {
+            let count = count as f64;
+            if count > 0.0 && left <= count {
+                let start = bucket.checked_sub(1).map_or(0.0, end);
+                return Some(start + (end(bucket) - start) * left / count);
+            }
+            left -= count;
+            None
+        })
+    }
 }

@@ -62,7 +62,7 @@ impl Tolerance {
     }
 
     /// Whole buckets within the latency margin: the most `n` with `2^(n/4) <= 1 + margin`.
-    fn steps(&self) -> u8 {
+    pub(super) fn steps(&self) -> u8 {
         let ratio = 100 + u128::from(self.latency_margin_percent.min(100_000));
         let octaves = ratio.pow(4) / 100_u128.pow(4);
         u8::try_from(octaves.ilog2()).unwrap_or(BUCKET_LAST)

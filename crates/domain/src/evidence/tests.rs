@@ -174,6 +174,64 @@ fn a_percentile_is_compared_once_stable_has_shown_where_it_is() {
     assert_eq!(boundary(20), [Some((21_526, 30_443)); 2]);
 }
 
+/// 1,000 answers: so many of them at each duration in milliseconds.
+fn answers(durations: &[(u64, u64)]) -> Traffic {
+    let mut all = traffic(1_000, 0, 1);
+    all.latency.buckets.clear();
+    for (count, ms) in durations {
+        *all.latency
+            .buckets
+            .entry(bucket_of_us(ms * 1000))
+            .or_default() += count;
+    }
+    all
+}
+
+#[test]
+fn percentiles_are_judged_by_where_they_are() {
+    let usual = answers(&[(1_000, 20)]);
+    let [p50, p95] = [0, 1];
+    let verdict = |new: &[(u64, u64)], percentile: usize| {
+        let look = compared(30, &answers(new), &usual).look(&Tolerance::default());
+        look.latency[percentile].judged.verdict
+    };
+    assert_eq!(verdict(&[(1_000, 20)], p50), Verdict::NotWorse);
+    assert_eq!(verdict(&[(1_000, 28)], p95), Verdict::NotWorse);
+    assert_eq!(verdict(&[(1_000, 40)], p50), Verdict::Worse);
+    // A tenth is slow: that is no matter of the median, whatever all of stable's answers have in common.
+    assert_eq!(verdict(&[(900, 20), (100, 90)], p50), Verdict::NotWorse);
+    assert_eq!(verdict(&[(900, 20), (100, 90)], p95), Verdict::Worse);
+    assert_eq!(verdict(&[(970, 20), (30, 90)], p95), Verdict::NotWorse);
+    // Three of five: now it is.
+    assert_eq!(verdict(&[(400, 20), (600, 90)], p50), Verdict::Worse);
+}
+
+#[test]
+fn a_service_that_gets_slower_as_a_whole_stops_nothing() {
+    let tolerance = Tolerance::default();
+    let mut comparison = Comparison::default();
+    for second in 0..120 {
+        let now = answers(&[(500, 20 + second), (500, 40 + 2 * second)]);
+        comparison.add(&now, &now, &tolerance);
+        assert_ne!(comparison.settled(&tolerance), Some(Verdict::Worse));
+    }
+    // Long after the boundary says little: every answer is beyond it now.
+    assert_eq!(comparison.settled(&tolerance), Some(Verdict::NotWorse));
+}
+
+#[test]
+fn a_latency_margin_is_in_whole_buckets() {
+    let steps = |latency_margin_percent| {
+        Tolerance {
+            latency_margin_percent,
+            ..Tolerance::default()
+        }
+        .steps()
+    };
+    let margins = [0, 18, 19, 42, 50, 69, 99, 100, 300, u32::MAX];
+    assert_eq!(margins.map(steps), [0, 0, 1, 2, 2, 3, 3, 4, 8, 39]);
+}
+
 fn some_arm(most: u64) -> impl Strategy<Value = Arm> {
     (0..most).prop_flat_map(|requests| (0..=requests).prop_map(move |events| arm(requests, events)))
 }
