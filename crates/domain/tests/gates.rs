@@ -73,6 +73,27 @@ fn a_release_like_stable_passes_at_the_first_share() {
 }
 
 #[test]
+fn a_release_that_is_worse_by_the_margin_hardly_ever_passes() {
+    // 1 % and 2 %: exactly one point, which is where passing by chance is easiest.
+    let fault = Fault {
+        errors: 2.0,
+        latency: 1.0,
+    };
+    let tolerance = Tolerance {
+        percentiles: Vec::new(),
+        ..Tolerance::default()
+    };
+    let shares = widening(30);
+    let passes = (0..500)
+        .filter(|seed| {
+            let first = first_verdict((*seed, fault, 0.0), &tolerance, &shares);
+            matches!(first, Some((_, Verdict::NotWorse)))
+        })
+        .count();
+    assert!(passes <= 5, "{passes} of 500 passed");
+}
+
+#[test]
 fn a_small_change_within_the_margin_passes() {
     let fault = Fault {
         errors: 1.2,
