@@ -21,15 +21,17 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             mirror::run()?;
             weights::run()?;
             deployment::run()?;
-            scale()
+            scale()?;
+            gates()
         }
         Some("router") => router::run(),
         Some("mirror") => mirror::run(),
         Some("weights") => weights::run(),
         Some("deployment") => deployment::run(),
         Some("scale") => scale(),
+        Some("gates") => gates(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, mirror, weights, deployment and scale"
+            "there is no bench {other}; there are router, mirror, weights, deployment, scale and gates"
         )),
     }
 }
@@ -45,5 +47,19 @@ fn scale() -> Result<(), String> {
         "pointsman",
         "--example",
         "scale",
+    ])
+}
+
+/// The comparison that gates use, beside the rules that other tools use, on simulated releases.
+fn gates() -> Result<(), String> {
+    println!("\n## False stops and missed faults\n");
+    cargo(&[
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "domain",
+        "--example",
+        "gates",
     ])
 }

@@ -174,11 +174,11 @@ fn the_old_slice_goes_only_without_users_and_beside_a_whole_new_one() {
             (0, "0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+"),
         ],
         expect![[r#"
-            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 2
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 0
             0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              apply: users: 100 % green
             0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; the bake begins anew once all are
             61  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              fail: only 1 of 2 instances of v2 became healthy within 1 min
-            0   s 0 0/0/2 v1 | v1~ v1~ ; 100 2/2/2 v2 suspended | v2+ v2+              wait: 2 instances of v1 finish their last requests and stop
+            0   s 0 0/0/2 v1 | v1~ v1~ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 0
             0   s 0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+                      next step
         "#]],
     );
