@@ -4,6 +4,7 @@ mod configs;
 mod deployment;
 mod load;
 mod mirror;
+mod rollback;
 mod router;
 mod turns;
 mod weights;
@@ -21,6 +22,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             mirror::run()?;
             weights::run()?;
             deployment::run()?;
+            rollback::run()?;
             scale()?;
             gates()
         }
@@ -28,10 +30,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         Some("mirror") => mirror::run(),
         Some("weights") => weights::run(),
         Some("deployment") => deployment::run(),
+        Some("rollback") => rollback::run(),
         Some("scale") => scale(),
         Some("gates") => gates(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, mirror, weights, deployment, scale and gates"
+            "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale and gates"
         )),
     }
 }
