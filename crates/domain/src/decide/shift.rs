@@ -42,7 +42,7 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>
     }
     let moves_users = !same(&look.seen.weights, weights);
     if moves_users && !served_by_somebody(look, weights) {
-        return Decision::Wait(Waiting::Weights);
+        return unserved(look);
     }
     Decision::Apply(Effect::SetTraffic {
         weights: weights.clone(),
@@ -93,8 +93,19 @@ pub(super) fn again(look: &Look<'_>) -> Option<Decision> {
             mirror: mirror.clone(),
         })
     } else {
-        Decision::Wait(Waiting::Weights)
+        unserved(look)
     })
+}
+
+/// Users cannot go where they shall: for a while that may change.
+pub(super) fn unserved(look: &Look<'_>) -> Decision {
+    if look.waited_ms() > SHIFT_DEADLINE_MS {
+        Decision::Fail(Failure::NotShifted {
+            within_ms: SHIFT_DEADLINE_MS,
+        })
+    } else {
+        Decision::Wait(Waiting::Weights)
+    }
 }
 
 /// What is seen may be about to change: an earlier request of this deployment, maybe one whose reply

@@ -149,7 +149,7 @@ fn at_step(deployment: Deployment, start: &str, at: usize) -> Deployment {
         &Decision::Record(Baseline::of(
             &seen(start),
             &deployment.strategy,
-            deployment.stable.is_some(),
+            deployment.stable.as_ref(),
         )),
         UnixMs(0),
     );

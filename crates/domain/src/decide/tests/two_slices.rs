@@ -42,7 +42,7 @@ fn canary(gates: Vec<Gate>, at: usize) -> Deployment {
     let strategy = Strategy::Canary(options);
     let start = both(BEGIN);
     let deployment = Deployment::new(request(strategy, 2, Some("v1")), &start);
-    let baseline = Baseline::of(&start, &deployment.strategy, true);
+    let baseline = Baseline::of(&start, &deployment.strategy, deployment.stable.as_ref());
     let mut recorded = deployment.after(&Decision::Record(baseline), UnixMs(0));
     recorded.progress.at = at;
     recorded

@@ -53,6 +53,8 @@ pub struct SimWorld {
     pub refused: Vec<String>,
     /// Weights that were asked for a slice without a healthy instance.
     pub unserved: Vec<String>,
+    /// Somebody else has split the users at least once.
+    pub meddled: bool,
     /// What checks outside say.
     pub outside_is_good: bool,
     /// The largest Desired that an engine asked for since the checker looked.
@@ -76,6 +78,7 @@ impl Shared {
             stale_ms: story.stale_ms,
             refused: Vec::new(),
             unserved: Vec::new(),
+            meddled: false,
             outside_is_good: story.outside_is_good,
             asked_max: 0,
             faults: story.faults,
@@ -128,6 +131,9 @@ impl Shared {
                 asg.autoscale(rng.i64(-2..=2));
             }
         }
+        if happens(rng, faults.meddle) {
+            world.meddled |= world.cloud.meddle();
+        }
         if world.stale_ms > 0 {
             let look = world.cloud.look(now);
             world.history.push_front(look);
@@ -153,6 +159,12 @@ enum Fate {
 }
 
 impl SimWorld {
+    /// Nothing goes wrong now.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.faults == Faults::NONE
+    }
+
     fn provider_fate(&mut self) -> Fate {
         self.calls += 1;
         let (faults, rng) = (self.faults, &mut self.rng);
