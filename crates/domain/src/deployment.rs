@@ -364,9 +364,13 @@ impl Deployment {
             &self.launch,
             self.stable.as_ref(),
         );
+        let current = baseline.live_sizes().desired;
         self.baseline = Some(baseline);
         self.progress.steps.clone_from(&self.plan.steps);
         self.progress.since = now;
+        if self.plan.steps.is_empty() {
+            self.turn_round(Failure::NoRoom { current }, now);
+        }
     }
 
     fn enter(&mut self, at: usize, now: UnixMs) {

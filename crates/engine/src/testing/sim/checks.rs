@@ -115,7 +115,7 @@ impl Checker {
         let share = cloud.weights.get(&next).copied().unwrap_or(0);
         let forward = deployment.progress.course == Course::Forward;
         self.emergency |= cloud.slices[&self.roles.live].healthy() == 0;
-        let undisturbed = self.orderly && !world.meddled && !self.emergency;
+        let undisturbed = self.orderly && world.meddled.is_none() && !self.emergency;
         let planned = self.roles.are_apart() && forward && undisturbed;
         if planned && share < self.share {
             let before = self.share;
@@ -231,14 +231,20 @@ impl Checker {
             );
         }
         if deployment.baseline.is_some() {
-            self.restored(story, ending.outcome, world, now);
+            self.restored(story, (ending.outcome, ending.at), world, now);
             self.survivors(deployment, ending.outcome, &world.cloud, now);
         }
         self.outcome(story, ending.outcome, now);
     }
 
     /// Sizes, rebalancing, protection and weights: the baseline plus exactly the intended change.
-    fn restored(&mut self, story: &Story, outcome: Outcome, world: &SimWorld, now: UnixMs) {
+    fn restored(
+        &mut self,
+        story: &Story,
+        (outcome, ended_at): (Outcome, UnixMs),
+        world: &SimWorld,
+        now: UnixMs,
+    ) {
         let cloud = &world.cloud;
         for (slice, asg) in &cloud.slices {
             self.slice_restored(story, outcome, *slice, asg, now);
@@ -255,7 +261,11 @@ impl Checker {
             self.roles.live
         };
         let share = cloud.weights.get(&users).copied().unwrap_or(0);
-        let meddled = world.meddled && !self.roles.are_apart();
+        // With one slice the split is not the plan's business; and nobody sees what was done to it
+        // between the last look and the end.
+        let meddled = world
+            .meddled
+            .is_some_and(|at| !self.roles.are_apart() || at.plus_ms(self.excuse_ms) >= ended_at);
         if served && outcome != Outcome::Failed && share != 100 && !meddled {
             self.broken(now, &format!("{users} has {share} % of the users"));
         }

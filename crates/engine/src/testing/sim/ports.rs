@@ -53,8 +53,8 @@ pub struct SimWorld {
     pub refused: Vec<String>,
     /// Weights that were asked for a slice without a healthy instance.
     pub unserved: Vec<String>,
-    /// Somebody else has split the users at least once.
-    pub meddled: bool,
+    /// When somebody else split the users last.
+    pub meddled: Option<UnixMs>,
     /// What checks outside say.
     pub outside_is_good: bool,
     /// The largest Desired that an engine asked for since the checker looked.
@@ -78,7 +78,7 @@ impl Shared {
             stale_ms: story.stale_ms,
             refused: Vec::new(),
             unserved: Vec::new(),
-            meddled: false,
+            meddled: None,
             outside_is_good: story.outside_is_good,
             asked_max: 0,
             faults: story.faults,
@@ -131,8 +131,8 @@ impl Shared {
                 asg.autoscale(rng.i64(-2..=2));
             }
         }
-        if happens(rng, faults.meddle) {
-            world.meddled |= world.cloud.meddle();
+        if happens(rng, faults.meddle) && world.cloud.meddle() {
+            world.meddled = Some(now);
         }
         if world.stale_ms > 0 {
             let look = world.cloud.look(now);
