@@ -2,7 +2,7 @@
 //!
 //! Invariant: no rule lives here. A handler reads the request, calls one operation, and writes the
 //! answer; it never names the store or a provider.
-//! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs the token; a test walks
+//! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs a token; a test walks
 //! the API's own description to make sure.
 
 mod audit;
@@ -35,7 +35,7 @@ use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{access::Token, operations::Operations};
+use crate::{access::Access, operations::Operations};
 use describe::TokenScheme;
 use problem::{Problem, ProblemDocument};
 
@@ -48,18 +48,18 @@ const STREAMS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct App {
     operations: Operations,
-    token: Arc<Token>,
+    access: Arc<Access>,
     streams: streams::Streams,
     underway: idempotency::Underway,
 }
 
 impl App {
-    /// The API over `operations`, for those who show `token`. Streams end with `stopping`.
+    /// The API over `operations`, for those whom `access` admits. Streams end with `stopping`.
     #[must_use]
-    pub fn new(operations: Operations, token: Token, stopping: CancellationToken) -> Self {
+    pub fn new(operations: Operations, access: Access, stopping: CancellationToken) -> Self {
         Self {
             operations,
-            token: Arc::new(token),
+            access: Arc::new(access),
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
         }

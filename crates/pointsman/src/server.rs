@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    access::Token,
+    access::{Access, Token},
     api::{self, App},
     clock::SystemClock,
     config::Config,
@@ -100,7 +100,7 @@ impl Server {
         config: &Config,
         providers: Providers,
     ) -> anyhow::Result<Self> {
-        let token = Token::load_or_create(&data.token())?;
+        let access = Access::new(Token::load_or_create(&data.token())?, data.people());
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let store = open_store(config, &data).await?;
@@ -116,7 +116,7 @@ impl Server {
         let stopping = CancellationToken::new();
         let operations = assemble(&store, artifacts, providers)?;
         let engine = drive(&operations, &stopping);
-        let app = App::new(operations, token, stopping.clone());
+        let app = App::new(operations, access, stopping.clone());
         let listener = listener::serve(listener, api::router(app), stopping.clone());
         let note = data.note();
         let server = Self {

@@ -82,7 +82,7 @@ pub(super) async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Only those with the token pass; who they are goes with the request.
+/// Only those with a token pass; who they are goes with the request.
 pub(super) async fn authenticated(
     State(app): State<App>,
     mut request: Request,
@@ -94,7 +94,7 @@ pub(super) async fn authenticated(
         .and_then(|value| value.to_str().ok())
         .and_then(bearer);
     let actor = shown
-        .and_then(|token| app.token.admit(token))
+        .and_then(|token| app.access.admit(token))
         .ok_or_else(unauthenticated)?;
     request.extensions_mut().insert(actor);
     let mut response = next.run(request).await;
