@@ -16,6 +16,7 @@ mod health;
 mod idempotency;
 mod layers;
 mod manifests;
+mod metrics;
 mod problem;
 mod releases;
 mod streams;
@@ -35,7 +36,7 @@ use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{access::Access, operations::Operations};
+use crate::{access::Access, metrics::Metrics, operations::Operations};
 use describe::TokenScheme;
 use problem::{Problem, ProblemDocument};
 
@@ -49,6 +50,7 @@ const STREAMS_MAX: usize = 256;
 pub struct App {
     operations: Operations,
     access: Arc<Access>,
+    metrics: Metrics,
     streams: streams::Streams,
     underway: idempotency::Underway,
 }
@@ -56,10 +58,16 @@ pub struct App {
 impl App {
     /// The API over `operations`, for those whom `access` admits. Streams end with `stopping`.
     #[must_use]
-    pub fn new(operations: Operations, access: Access, stopping: CancellationToken) -> Self {
+    pub fn new(
+        operations: Operations,
+        access: Access,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             operations,
             access: Arc::new(access),
+            metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
         }
@@ -93,6 +101,7 @@ pub fn router(app: App) -> Router {
         .merge(quick(large(), &app, manifests::BODY_LEN_MAX))
         .merge(Router::from(slow()).layer(DefaultBodyLimit::disable()))
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
+    let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
     Router::from(open())
         .merge(with_token)
         .with_state(app)
@@ -101,6 +110,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn(layers::request_id))
+        .layer(counted)
 }
 
 /// Routes with an answer in time, to bodies of a bounded size.
@@ -134,6 +144,7 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(environments::roll_back))
         .routes(routes!(environments::logs))
         .routes(routes!(audit::list))
+        .routes(routes!(metrics::metrics))
 }
 
 /// Large bodies.

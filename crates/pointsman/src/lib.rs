@@ -19,6 +19,7 @@ pub mod config;
 pub mod demo;
 pub mod journal;
 pub mod local;
+pub mod metrics;
 pub mod operations;
 mod outside;
 pub mod providers;

@@ -12,6 +12,7 @@ mod events;
 mod idempotency;
 mod lists;
 mod manifests;
+mod metrics;
 mod people;
 mod places;
 mod releases;
