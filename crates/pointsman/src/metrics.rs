@@ -23,7 +23,7 @@ use std::{
 
 use axum::http::{Method, StatusCode};
 use domain::{
-    deployment::{Deployment, Ending},
+    deployment::{Deployment, Ending, Outcome},
     event::{Event, What},
     names::EnvironmentName,
 };
@@ -147,6 +147,17 @@ impl Metrics {
         self.0.requests.get_or_create(&labels).inc();
     }
 
+    /// A deployment is driven from now on. However it ends, that is an increase from zero: a
+    /// Prometheus takes no notice of a counter that begins at one.
+    fn claimed(&self, deployment: &Deployment) {
+        self.0.driven.see(deployment);
+        for outcome in labels::OUTCOMES {
+            let (counted, timed) = self.labels(deployment, outcome);
+            drop(self.0.deployments.get_or_create(&counted));
+            drop(self.0.deployment_seconds.get_or_create(&timed));
+        }
+    }
+
     /// A turn was stored.
     fn saved(&self, deployment: &Deployment, events: &[Event]) {
         for event in events {
@@ -168,21 +179,30 @@ impl Metrics {
     }
 
     fn ended(&self, deployment: &Deployment, ending: &Ending) {
-        let labels = DurationLabels {
-            strategy: deployment.strategy.kind().to_string(),
-            outcome: word(&ending.outcome),
-        };
+        let (counted, timed) = self.labels(deployment, ending.outcome);
         let took = Duration::from_millis(ending.at.since_ms(deployment.requested_at));
         self.0
             .deployment_seconds
-            .get_or_create(&labels)
+            .get_or_create(&timed)
             .observe(took.as_secs_f64());
-        let labels = DeploymentLabels {
-            environment: self.environment(&deployment.target.place.environment),
-            strategy: labels.strategy,
-            outcome: labels.outcome,
+        self.0.deployments.get_or_create(&counted).inc();
+    }
+
+    fn labels(
+        &self,
+        deployment: &Deployment,
+        outcome: Outcome,
+    ) -> (DeploymentLabels, DurationLabels) {
+        let timed = DurationLabels {
+            strategy: deployment.strategy.kind().to_string(),
+            outcome: word(&outcome),
         };
-        self.0.deployments.get_or_create(&labels).inc();
+        let counted = DeploymentLabels {
+            environment: self.environment(&deployment.target.place.environment),
+            strategy: timed.strategy.clone(),
+            outcome: timed.outcome.clone(),
+        };
+        (counted, timed)
     }
 
     /// The label of an environment.

@@ -5,7 +5,7 @@
 
 use axum::http::Method;
 use domain::{
-    deployment::{Course, Deployment},
+    deployment::{Course, Deployment, Outcome},
     plan::Step,
 };
 use engine::{
@@ -67,6 +67,14 @@ pub(super) struct RequestLabels {
     pub(super) route: String,
     pub(super) status: u16,
 }
+
+/// Every way in which a deployment ends.
+pub(super) const OUTCOMES: [Outcome; 4] = [
+    Outcome::Succeeded,
+    Outcome::RolledBack,
+    Outcome::Aborted,
+    Outcome::Failed,
+];
 
 /// Every way in which a request to a provider fails.
 pub(super) const ERROR_KINDS: [ErrorKind; 6] = [

@@ -58,7 +58,7 @@ impl<J: Journal> Journal for Counted<J> {
     ) -> Result<Vec<Deployment>, JournalError> {
         let claimed = self.inner.claim(engine, now, lease_ms, limit).await?;
         for deployment in &claimed {
-            self.metrics.0.driven.see(deployment);
+            self.metrics.claimed(deployment);
         }
         Ok(claimed)
     }

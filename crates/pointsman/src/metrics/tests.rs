@@ -1,6 +1,6 @@
 use domain::{
     decide::{Failure, Waiting},
-    deployment::{Certificate, Outcome, Pause},
+    deployment::{Certificate, Pause},
     gate::{ApprovalGate, Gate, GateLook, Verdict},
     names::DeploymentId,
     observation::Slice,
@@ -99,6 +99,13 @@ async fn deployments_are_counted_as_long_as_they_are_driven() {
         &metrics,
         &["pointsman_deployments_running{status=\"running\"} 2"],
     );
+
+    let failed = format!(
+        "pointsman_deployments_total{{environment=\"{}\",strategy=\"{}\",outcome=\"failed\"}} 0",
+        first.target.place.environment,
+        first.strategy.kind()
+    );
+    assert_lines(&metrics, &[&failed]);
 
     let by = "alice".to_owned();
     first.waiting = Some(Waiting::Paused { by: by.clone() });
