@@ -21,7 +21,7 @@ pub mod journal;
 pub mod local;
 pub mod metrics;
 pub mod operations;
-mod outside;
+pub mod outside;
 pub mod providers;
 pub mod server;
 pub mod telemetry;

@@ -9,6 +9,7 @@ mod catalogue;
 mod deployments;
 mod description;
 mod events;
+mod gates;
 mod idempotency;
 mod lists;
 mod manifests;
