@@ -33,6 +33,8 @@ impl Outside {
     /// # Errors
     /// When the system gives no trust roots or no sockets.
     pub fn new() -> Result<Self, reqwest::Error> {
+        // An error means that it is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())

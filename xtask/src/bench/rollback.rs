@@ -204,7 +204,7 @@ impl Drop for World {
             .status();
         let _ = self.server.wait();
         let stop = Command::new(&self.program)
-            .args(["local", "--stop", "--state"])
+            .args(["local", "--stop", "--state-dir"])
             .arg(self.folder.join("cloud"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

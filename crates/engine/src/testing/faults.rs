@@ -45,9 +45,24 @@ impl Faults {
         meddle: 0,
     };
 
+    /// Nothing goes wrong, but that somebody may meddle.
+    #[must_use]
+    pub fn only_meddling(self) -> bool {
+        let meddle = 0;
+        Self { meddle, ..self } == Self::NONE
+    }
+
     /// A mix: some stories are calm, some have one kind of trouble, some have all of them.
     #[must_use]
     pub fn draw(rng: &mut Rng, autoscaled: bool) -> Self {
+        if rng.u32(0..8) == 0 {
+            // Nothing but a meddler.
+            let meddle = rng.u32(5..=20);
+            return Self {
+                meddle,
+                ..Self::NONE
+            };
+        }
         let all = rng.u32(0..4) == 0;
         let mut chance = |max: u32| {
             if all || rng.u32(0..4) == 0 {

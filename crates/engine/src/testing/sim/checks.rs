@@ -21,9 +21,9 @@ use crate::{
     turn::DECISION_AGE_MS_MAX,
 };
 
-/// How long a bake may take to bring users back to where the last shift put them, when nothing goes
-/// wrong: a lease of a dead engine runs out, routers follow.
-const STRAYED_MS_MAX: u64 = 60_000;
+/// How long a bake may take to bring users back to where the last shift put them, when nothing else
+/// goes wrong: an old state is shown, a request is made again, routers follow.
+const STRAYED_MS_MAX: u64 = 20_000;
 
 /// Watches one story.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Checker {
     emergency: bool,
     /// A late request of a frozen engine cannot be told from a new one.
     orderly: bool,
+    /// Nothing goes wrong in this story, but that somebody may meddle.
+    quiet: bool,
     /// Since when users are not where the last shift put them, although nothing goes wrong.
     strayed_since: Option<UnixMs>,
 }
@@ -75,6 +77,7 @@ impl Checker {
             emergency: false,
             share: 0,
             orderly: story.fenced || story.engines == 1,
+            quiet: story.faults.only_meddling(),
             strayed_since: None,
         }
     }
@@ -152,7 +155,7 @@ impl Checker {
         let dead = world.cloud.slices.values().any(|asg| asg.healthy() == 0);
         let share = |weights: &Weights| weights.get(&self.roles.next).copied().unwrap_or(0);
         let strayed = shifted.is_some_and(|shifted| share(shifted) != share(&world.cloud.weights));
-        if !watched || !strayed || dead || self.emergency || !world.is_calm() {
+        if !watched || !strayed || dead || self.emergency || !self.quiet {
             self.strayed_since = None;
             return;
         }

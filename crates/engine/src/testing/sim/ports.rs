@@ -159,12 +159,6 @@ enum Fate {
 }
 
 impl SimWorld {
-    /// Nothing goes wrong now.
-    #[must_use]
-    pub fn is_calm(&self) -> bool {
-        self.faults == Faults::NONE
-    }
-
     fn provider_fate(&mut self) -> Fate {
         self.calls += 1;
         let (faults, rng) = (self.faults, &mut self.rng);
