@@ -100,13 +100,6 @@ async fn deployments_are_counted_as_long_as_they_are_driven() {
         &["pointsman_deployments_running{status=\"running\"} 2"],
     );
 
-    let failed = format!(
-        "pointsman_deployments_total{{environment=\"{}\",strategy=\"{}\",outcome=\"failed\"}} 0",
-        first.target.place.environment,
-        first.strategy.kind()
-    );
-    assert_lines(&metrics, &[&failed]);
-
     let by = "alice".to_owned();
     first.waiting = Some(Waiting::Paused { by: by.clone() });
     let since = UnixMs(0);
@@ -126,26 +119,32 @@ async fn deployments_are_counted_as_long_as_they_are_driven() {
         ],
     );
     // Stored over by somebody else: nothing happened.
-    assert_eq!(
-        journal.save(&second, &[]).await.unwrap(),
-        engine::ports::Saved::Superseded
-    );
-
-    second.version += 1;
-    second.failure = Some(Failure::Aborted {
-        by: "bob".to_owned(),
-        reason: "late".to_owned(),
-    });
-    second.ending = Some(Ending {
-        outcome: Outcome::Aborted,
-        at: second.requested_at.plus_ms(45_000),
-        certificate: Certificate { lines: Vec::new() },
-    });
-    journal.save(&second, &[]).await.unwrap();
+    let again = journal.save(&second, &[]).await.unwrap();
+    assert_eq!(again, engine::ports::Saved::Superseded);
     journal.release("a", &first.id).await.unwrap();
-    let (environment, strategy) = (&second.target.place.environment, second.strategy.kind());
+    assert_lines(
+        &metrics,
+        &[
+            "pointsman_deployments_running{status=\"running\"} 1",
+            "pointsman_deployments_running{status=\"paused\"} 0",
+            "pointsman_deployment_waiting{reason=\"paused\"} 0",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn an_ending_is_counted_with_its_time_and_was_zero_before() {
+    let metrics = Metrics::default();
+    let journal = MemoryJournal::default();
+    let mut deployment = deployment("d1");
+    journal.begin(deployment.clone());
+    let journal = metrics.counting(journal);
+    journal.claim("a", UnixMs(0), 60_000, 9).await.unwrap();
+    let place = &deployment.target.place;
+    let strategy = deployment.strategy.kind();
     let ended = format!(
-        "pointsman_deployments_total{{environment=\"{environment}\",strategy=\"{strategy}\",outcome=\"aborted\"}} 1"
+        "pointsman_deployments_total{{environment=\"{}\",strategy=\"{strategy}\",outcome=\"aborted\"}}",
+        place.environment
     );
     let bucket = |le| {
         format!(
@@ -154,14 +153,26 @@ async fn deployments_are_counted_as_long_as_they_are_driven() {
     };
     assert_lines(
         &metrics,
+        &[&format!("{ended} 0"), &format!("{} 0", bucket("60.0"))],
+    );
+    deployment.version += 1;
+    deployment.failure = Some(Failure::Aborted {
+        by: "bob".to_owned(),
+        reason: "late".to_owned(),
+    });
+    deployment.ending = Some(Ending {
+        outcome: Outcome::Aborted,
+        at: deployment.requested_at.plus_ms(45_000),
+        certificate: Certificate { lines: Vec::new() },
+    });
+    journal.save(&deployment, &[]).await.unwrap();
+    assert_lines(
+        &metrics,
         &[
-            &ended,
+            &format!("{ended} 1"),
             &format!("{} 0", bucket("30.0")),
             &format!("{} 1", bucket("60.0")),
             "pointsman_deployments_running{status=\"running\"} 0",
-            "pointsman_deployments_running{status=\"paused\"} 0",
-            "pointsman_deployment_waiting{reason=\"paused\"} 0",
-            "pointsman_deployment_waiting{reason=\"weights\"} 0",
         ],
     );
 }

@@ -80,6 +80,67 @@ shop_errors 0.02
 shop_unknown NaN
 ";
 
+/// A question, its bounds, and what comes of it.
+type Question = (&'static str, Option<f64>, Option<f64>, &'static str);
+
+/// How many deployments to staging succeeded, as the server under test counts them.
+const ENDED: &str = "pointsman_deployments_total{environment=\"staging\",outcome=\"succeeded\"}";
+
+const QUESTIONS: [Question; 12] = [
+    (
+        "shop_errors",
+        None,
+        Some(0.05),
+        "good: 0.02 is within its bounds",
+    ),
+    (
+        "shop_errors",
+        Some(0.02),
+        Some(0.02),
+        "good: 0.02 is within its bounds",
+    ),
+    ("shop_errors", None, Some(0.01), "bad: 0.02 is above 0.01"),
+    ("shop_errors", Some(0.5), None, "bad: 0.02 is below 0.5"),
+    (
+        "scalar(shop_errors)",
+        None,
+        Some(1.0),
+        "good: 0.02 is within its bounds",
+    ),
+    ("vector(1)", Some(1.0), None, "good: 1 is within its bounds"),
+    (
+        "shop_absent",
+        None,
+        Some(1.0),
+        "nothing: main has no value for the query",
+    ),
+    (
+        "shop_unknown",
+        None,
+        Some(1.0),
+        "nothing: main has no value for the query",
+    ),
+    (
+        "shop_errors / 0",
+        None,
+        Some(1.0),
+        "nothing: main has no value for the query",
+    ),
+    (
+        "shop_errors[1m]",
+        None,
+        Some(1.0),
+        "nothing: main has no value for the query",
+    ),
+    (
+        "'text'",
+        None,
+        Some(1.0),
+        "nothing: main has no value for the query",
+    ),
+    (ENDED, Some(1.0), Some(1.0), "good: 1 is within its bounds"),
+];
+
 #[tokio::test]
 async fn a_real_prometheus_is_asked() {
     let app = TestApp::with_shop().await;
@@ -88,62 +149,8 @@ async fn a_real_prometheus_is_asked() {
     let real = Prometheus::start(&app, &shop.address.to_string()).await;
     real.until_known("shop_errors").await;
     real.until_known("up{job=\"pointsman\"} == 1").await;
-    let ended = "pointsman_deployments_total{environment=\"staging\",outcome=\"succeeded\"}";
-    real.until_known(ended).await;
-    for (query, min, max, heard) in [
-        (
-            "shop_errors",
-            None,
-            Some(0.05),
-            "good: 0.02 is within its bounds",
-        ),
-        (
-            "shop_errors",
-            Some(0.02),
-            Some(0.02),
-            "good: 0.02 is within its bounds",
-        ),
-        ("shop_errors", None, Some(0.01), "bad: 0.02 is above 0.01"),
-        ("shop_errors", Some(0.5), None, "bad: 0.02 is below 0.5"),
-        (
-            "scalar(shop_errors)",
-            None,
-            Some(1.0),
-            "good: 0.02 is within its bounds",
-        ),
-        ("vector(1)", Some(1.0), None, "good: 1 is within its bounds"),
-        (
-            "shop_absent",
-            None,
-            Some(1.0),
-            "nothing: main has no value for the query",
-        ),
-        (
-            "shop_unknown",
-            None,
-            Some(1.0),
-            "nothing: main has no value for the query",
-        ),
-        (
-            "shop_errors / 0",
-            None,
-            Some(1.0),
-            "nothing: main has no value for the query",
-        ),
-        (
-            "shop_errors[1m]",
-            None,
-            Some(1.0),
-            "nothing: main has no value for the query",
-        ),
-        (
-            "'text'",
-            None,
-            Some(1.0),
-            "nothing: main has no value for the query",
-        ),
-        (ended, Some(1.0), Some(1.0), "good: 1 is within its bounds"),
-    ] {
+    real.until_known(ENDED).await;
+    for (query, min, max, heard) in QUESTIONS {
         let gate = prometheus(&real.url, query, min, max);
         assert_eq!(asked(&gate).await, heard, "{query}");
         // As people write it in the catalogue.
