@@ -18,6 +18,9 @@ mod layers;
 mod manifests;
 mod problem;
 mod releases;
+mod slices;
+#[expect(dead_code, reason = "only their descriptions are used")]
+mod strategies;
 mod streams;
 mod wire;
 
@@ -129,9 +132,15 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(deployments::resume))
         .routes(routes!(deployments::abort))
         .routes(routes!(deployments::roll_back))
+        .routes(routes!(deployments::approve))
+        .routes(routes!(deployments::reject))
+        .routes(routes!(deployments::promote))
         .routes(routes!(events::events))
+        .routes(routes!(events::looks))
         .routes(routes!(environments::status))
         .routes(routes!(environments::roll_back))
+        .routes(routes!(slices::read))
+        .routes(routes!(slices::switch))
         .routes(routes!(environments::logs))
         .routes(routes!(audit::list))
 }
