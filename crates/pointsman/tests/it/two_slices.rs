@@ -291,6 +291,45 @@ async fn a_switch_says_why_not() {
 }
 
 #[tokio::test]
+async fn rolling_back_takes_the_quickest_way() {
+    let app = with_slices(&catalogue("")).await;
+    let id = begin(
+        &app,
+        "1.1.0",
+        json!({"kind": "blue-green", "warm_seconds": 0}),
+    )
+    .await;
+    succeeds(&app, &id).await;
+    let path = format!("{PLACE}/roll-back");
+    let back = app.post(&path, json!({"reason": "loses orders"})).await;
+    let strategy = back.json()["deployment"]["strategy"].clone();
+    assert_eq!(
+        (
+            &strategy["kind"],
+            &strategy["warm_seconds"],
+            &strategy["gates"]
+        ),
+        (&json!("blue-green"), &json!(0), &json!([])),
+        "the other slice is empty"
+    );
+    succeeds(&app, &id_of(&back)).await;
+    let keeping = json!({"kind": "blue-green", "keep_old": true});
+    let id = begin(&app, "1.1.0", keeping).await;
+    succeeds(&app, &id).await;
+    let back = app.post(&path, json!({})).await;
+    assert_eq!(back.json()["deployment"]["strategy"]["kind"], "switch");
+    assert_eq!(back.json()["deployment"]["version"], "1.0.0");
+    succeeds(&app, &id_of(&back)).await;
+    let only = "environment_types: [testing]";
+    let only = catalogue("").replace(only, &format!("{only}\nstrategies: [scale-up]"));
+    app.apply(&only).await;
+    let back = app.post(&path, json!({})).await;
+    assert_eq!(back.json()["deployment"]["strategy"]["kind"], "scale-up");
+    assert_eq!(back.json()["deployment"]["version"], "1.1.0");
+    succeeds(&app, &id_of(&back)).await;
+}
+
+#[tokio::test]
 async fn rolling_back_during_a_canary_turns_it_round() {
     let app = with_slices(&catalogue("")).await;
     let stages = json!([{"percent": 10, "seconds": 3600}]);
