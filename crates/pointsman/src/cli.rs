@@ -23,6 +23,7 @@ pub mod screen;
 mod serve;
 mod sse;
 mod status;
+mod strategy;
 pub mod style;
 pub mod watch;
 pub mod wire;
