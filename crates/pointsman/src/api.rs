@@ -19,6 +19,9 @@ mod manifests;
 mod metrics;
 mod problem;
 mod releases;
+mod slices;
+#[expect(dead_code, reason = "only their descriptions are used")]
+mod strategies;
 mod streams;
 mod wire;
 
@@ -139,9 +142,15 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(deployments::resume))
         .routes(routes!(deployments::abort))
         .routes(routes!(deployments::roll_back))
+        .routes(routes!(deployments::approve))
+        .routes(routes!(deployments::reject))
+        .routes(routes!(deployments::promote))
         .routes(routes!(events::events))
+        .routes(routes!(events::looks))
         .routes(routes!(environments::status))
         .routes(routes!(environments::roll_back))
+        .routes(routes!(slices::read))
+        .routes(routes!(slices::switch))
         .routes(routes!(environments::logs))
         .routes(routes!(audit::list))
         .routes(routes!(metrics::metrics))

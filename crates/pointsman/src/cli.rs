@@ -21,8 +21,10 @@ mod problem;
 pub mod releases;
 pub mod screen;
 mod serve;
+mod slices;
 mod sse;
 mod status;
+mod strategy;
 pub mod style;
 mod token;
 pub mod watch;
@@ -36,7 +38,7 @@ use self::{
     catalogue::{EntryCommand, EnvironmentCommand},
     client::Client,
     connection::{Connection, ConnectionArgs},
-    deployments::{DeploymentCommand, ReasonArgs, TargetArgs, Turn},
+    deployments::{ApproveArgs, DeploymentCommand, ReasonArgs, TargetArgs, Turn},
     failure::{EXIT_CODES, Exit, Failure},
     kinds::Kind,
     output::Format,
@@ -79,6 +81,16 @@ pub enum Command {
     Abort(ReasonArgs),
     /// Go back to what was live before, during a deployment or after it
     Rollback(ReasonArgs),
+    /// Say yes where a deployment waits for a person
+    Approve(ApproveArgs),
+    /// Say no where a deployment waits for a person: what was live before is brought back
+    Reject(ReasonArgs),
+    /// Cut the present watch of a deployment short; approvals cannot be skipped
+    Promote(TargetArgs),
+    /// Move the users to what the other slice runs
+    Switch(slices::SwitchArgs),
+    /// Show the slices of a service side by side: users, versions, requests
+    Slices(slices::SlicesArgs),
     /// Show what the instances of a service wrote
     Logs(logs::LogsArgs),
     /// Make the catalogue what manifests say, all or nothing
@@ -104,6 +116,9 @@ pub enum Command {
     /// Server groups, the capacity of a service in an environment
     #[command(subcommand)]
     ServerGroup(EntryCommand),
+    /// Prometheus servers, which gates can ask
+    #[command(subcommand)]
+    Prometheus(EntryCommand),
     /// Releases, the immutable versions of a service
     #[command(subcommand)]
     Release(releases::ReleaseCommand),
@@ -191,6 +206,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Resume(args) => deployments::resume(context, &args).await,
         Command::Abort(args) => deployments::turn(context, &args, Turn::Abort).await,
         Command::Rollback(args) => deployments::turn(context, &args, Turn::RollBack).await,
+        Command::Approve(args) => deployments::approve(context, &args).await,
+        Command::Reject(args) => deployments::turn(context, &args, Turn::Reject).await,
+        Command::Promote(args) => deployments::promote(context, &args).await,
+        Command::Switch(args) => slices::switch(context, &args).await,
+        Command::Slices(args) => slices::show(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Apply(args) => manifests::apply(context, &args).await,
         Command::Diff(args) => manifests::diff(context, &args).await,
@@ -203,6 +223,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         }
         Command::Environment(command) => catalogue::environment(context, command).await,
         Command::ServerGroup(command) => catalogue::run(context, Kind::ServerGroup, command).await,
+        Command::Prometheus(command) => catalogue::run(context, Kind::Prometheus, command).await,
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,

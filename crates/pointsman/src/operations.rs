@@ -20,6 +20,7 @@ pub mod idempotency;
 pub mod logs;
 pub mod manifests;
 pub mod releases;
+pub mod slices;
 pub mod status;
 mod tarball;
 

@@ -33,7 +33,7 @@ impl Outside {
     /// # Errors
     /// When the system gives no trust roots or no sockets.
     pub fn new() -> Result<Self, reqwest::Error> {
-        // An error means that it is installed already.
+        // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(TIMEOUT)

@@ -152,6 +152,18 @@ pub enum Objection {
         /// How many must be.
         needed: u32,
     },
+    /// A switch names another release than the one that it would bring.
+    #[error("{slice}, the other slice of {place}, runs {running} and not {version}")]
+    OtherSliceRuns {
+        /// Which service, where.
+        place: Place,
+        /// The slice.
+        slice: Slice,
+        /// What it runs.
+        running: Version,
+        /// What was asked for.
+        version: Version,
+    },
     /// A gate asks a Prometheus that is not in the catalogue.
     #[error("a gate asks the Prometheus {prometheus}, which is not in the catalogue")]
     PrometheusUnknown {
@@ -230,6 +242,10 @@ impl Objection {
             ),
             Self::OtherSliceUnhealthy { place, .. } => format!(
                 "wait until its instances are healthy; `pointsman slices {} -e {}` shows them",
+                place.service, place.environment
+            ),
+            Self::OtherSliceRuns { place, version, .. } => format!(
+                "run `pointsman switch {} -e {}` for what runs there, or deploy {version} with --strategy blue-green",
                 place.service, place.environment
             ),
             Self::PrometheusUnknown { .. } => {

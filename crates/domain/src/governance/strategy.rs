@@ -304,6 +304,14 @@ pub(super) fn slices(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     let Some(launch) = other.launches.as_ref().filter(|_| facts.live.is_some()) else {
         return vec![Objection::OtherSliceEmpty { place }];
     };
+    if launch.version != wish.version {
+        return vec![Objection::OtherSliceRuns {
+            place,
+            slice,
+            running: launch.version.clone(),
+            version: wish.version.clone(),
+        }];
+    }
     let needed = super::capacity(strategy, group, facts.live.as_ref(), &facts.seen).asked;
     match other.healthy_of(&launch.id) {
         0 if other.sizes.desired == 0 => vec![Objection::OtherSliceEmpty { place }],

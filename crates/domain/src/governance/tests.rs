@@ -240,3 +240,29 @@ fn a_first_deployment_needs_no_room_to_double() {
         expect!["admitted"],
     );
 }
+
+#[test]
+fn a_switch_names_what_the_other_slice_runs() {
+    check(
+        |wish, facts| {
+            wish.strategy = Strategy::Switch;
+            let service = facts.service.as_mut().unwrap();
+            service.strategies = [StrategyKind::Switch].into();
+            facts.group.as_mut().unwrap().slices = 2;
+            let old = Launch {
+                id: crate::release::LaunchId("1.5.0-1".into()),
+                version: "1.5.0".parse().unwrap(),
+                digest: Digest::from_bytes([2; 32]),
+            };
+            let other = SliceSeen {
+                launches: Some(old),
+                ..SliceSeen::default()
+            };
+            facts.seen.slices.insert(Slice::Green, other);
+        },
+        expect![[r#"
+            green, the other slice of cart.live, runs 1.5.0 and not 2.0.0
+              -> run `pointsman switch cart -e live` for what runs there, or deploy 2.0.0 with --strategy blue-green
+        "#]],
+    );
+}

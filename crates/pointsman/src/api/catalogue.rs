@@ -1,4 +1,4 @@
-//! The five kinds of catalogue entries: the same four requests for each, described once.
+//! The six kinds of catalogue entries: the same four requests for each, described once.
 
 #[expect(dead_code, reason = "only their descriptions are used")]
 mod schemas;
@@ -45,7 +45,7 @@ struct Collection {
     schema: &'static str,
 }
 
-const COLLECTIONS: [Collection; 5] = [
+const COLLECTIONS: [Collection; 6] = [
     collection(Kind::Team, "teams", "Team"),
     collection(Kind::Service, "services", "Service"),
     collection(
@@ -55,6 +55,7 @@ const COLLECTIONS: [Collection; 5] = [
     ),
     collection(Kind::Environment, "environments", "Environment"),
     collection(Kind::ServerGroup, "server-groups", "ServerGroup"),
+    collection(Kind::Prometheus, "prometheuses", "Prometheus"),
 ];
 
 const fn collection(kind: Kind, path: &'static str, schema: &'static str) -> Collection {
@@ -67,7 +68,7 @@ struct NamePath {
     name: String,
 }
 
-/// The routes of all five kinds.
+/// The routes of all six kinds.
 pub(super) fn routes() -> OpenApiRouter<App> {
     COLLECTIONS
         .into_iter()

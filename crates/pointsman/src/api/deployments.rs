@@ -21,11 +21,12 @@ use super::{
     App,
     extract::{InActor, InJson, InMaybeJson, InPath, InQuery},
     problem::{ObjectionView, Problem, ProblemDocument},
+    strategies::StrategyBody,
     wire::{Listing, limit, listing, tagged},
 };
 use crate::operations::deployments::{Begun, Listed, Rehearsal};
 
-pub use views::{DeploymentView, PreviewView, StrategyBody};
+pub use views::{DeploymentView, PreviewView};
 
 /// What to deploy, where, and how.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,6 +67,14 @@ pub struct Reason {
 pub struct MaybeReason {
     /// In their words.
     pub reason: Option<String>,
+}
+
+/// Which plan is approved.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Approval {
+    /// `plan_hash` of the deployment as it was read; without it, the present plan is approved.
+    pub plan_hash: Option<String>,
 }
 
 impl MaybeReason {
@@ -290,6 +299,72 @@ pub(super) async fn roll_back(
 ) -> Result<Response, Problem> {
     let reason = body.or("rolled back by a person");
     command(app, actor, path, Command::RollBack { reason }).await
+}
+
+/// Says yes where the deployment waits for a person.
+#[utoipa::path(
+    post,
+    operation_id = "approve_deployment",
+    path = "/api/v1/deployments/{id}/approve",
+    tag = "deployments",
+    params(DeploymentPath),
+    request_body = Option<Approval>,
+    responses(
+        (status = 200, body = DeploymentView, description = "It is approved."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody asked for it, somebody else must say it (`not_by_requester`), or the plan is another one by now (`plan_changed`)."),
+    )
+)]
+pub(super) async fn approve(
+    State(app): State<App>,
+    InActor(actor): InActor,
+    InPath(path): InPath<DeploymentPath>,
+    InMaybeJson(body): InMaybeJson<Approval>,
+) -> Result<Response, Problem> {
+    let plan = body.plan_hash.as_deref();
+    let deployment = app.operations.approve(&actor, &path.id, plan).await?;
+    Ok(tagged(deployment.version, DeploymentView::from(deployment)))
+}
+
+/// Says no where the deployment waits for a person: it ends as rolled back.
+#[utoipa::path(
+    post,
+    operation_id = "reject_deployment",
+    path = "/api/v1/deployments/{id}/reject",
+    tag = "deployments",
+    params(DeploymentPath),
+    request_body = Reason,
+    responses(
+        (status = 200, body = DeploymentView, description = "It turns round."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+    )
+)]
+pub(super) async fn reject(
+    app: State<App>,
+    actor: InActor,
+    path: InPath<DeploymentPath>,
+    InJson(Reason { reason }): InJson<Reason>,
+) -> Result<Response, Problem> {
+    command(app, actor, path, Command::Reject { reason }).await
+}
+
+/// Cuts the present watch short: its time and its gates count as passed. Approvals cannot be skipped.
+#[utoipa::path(
+    post,
+    operation_id = "promote_deployment",
+    path = "/api/v1/deployments/{id}/promote",
+    tag = "deployments",
+    params(DeploymentPath),
+    responses(
+        (status = 200, body = DeploymentView, description = "It goes on with the next step."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+    )
+)]
+pub(super) async fn promote(
+    app: State<App>,
+    actor: InActor,
+    path: InPath<DeploymentPath>,
+) -> Result<Response, Problem> {
+    command(app, actor, path, Command::Promote).await
 }
 
 async fn command(

@@ -10,7 +10,7 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
-use domain::{event::Event, names::DeploymentId};
+use domain::{event::Event, evidence::Look, names::DeploymentId};
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,9 +20,12 @@ use super::{
     App,
     extract::{InPath, InQuery},
     problem::{Problem, ProblemDocument},
-    wire::{Listing, Paging, cursor, limit, listing, time},
+    wire::{Listing, Paging, cursor, limit, listing, time, word},
 };
-use crate::operations::{Error, events::Numbered};
+use crate::operations::{
+    Error,
+    events::{Looked, Numbered},
+};
 
 /// A comment is sent when nothing else was for so long, so that dead connections are found.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -44,12 +47,13 @@ pub struct EventView {
     pub seq: i64,
     /// When, RFC 3339.
     pub at: String,
-    /// What: `requested`, `recorded`, `step_started`, `applied`, `waiting`, `commanded`,
-    /// `rolling_back` or `finished`.
+    /// What: `requested`, `recorded`, `step_started`, `applied`, `waiting`, `looked`,
+    /// `commanded`, `rolling_back` or `finished`.
     pub event: String,
     /// The same as a sentence.
     pub message: String,
-    /// The rest, by the kind of event: `step`, `effect`, `waiting`, `command` and `by`, `outcome`.
+    /// The rest, by the kind of event: `step`, `effect`, `waiting`, `look`, `command` and `by`,
+    /// `outcome`.
     #[serde(flatten)]
     #[schema(additional_properties)]
     pub rest: Map<String, Value>,
@@ -112,6 +116,75 @@ pub(super) async fn events(
     let limit = limit(paging.limit)?;
     let page = app.operations.events(&path.id, after, limit).await?;
     Ok(listing(&uri, page, EventView::from))
+}
+
+/// One look at one gate.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GateLook)]
+pub struct LookView {
+    /// The place of its event in the deployment's list, counted from 1.
+    pub seq: i64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// At which step of the way forward, counted from 0.
+    pub step: usize,
+    /// Users that were meant to be on the new release then, in percent.
+    pub percent: u8,
+    /// Index of the gate in its step.
+    pub gate: usize,
+    /// Which gate, in words.
+    pub name: String,
+    /// `open` (not enough is known yet), `met` or `failed`.
+    pub verdict: String,
+    /// The same with its numbers, as a sentence.
+    pub text: String,
+    /// The numbers, where users' traffic was compared.
+    #[schema(value_type = Option<Object>)]
+    pub traffic: Option<Look>,
+    /// The value, where something outside was asked.
+    pub value: Option<f64>,
+}
+
+impl From<Looked> for LookView {
+    fn from(looked: Looked) -> Self {
+        let look = looked.look;
+        Self {
+            seq: looked.seq,
+            at: time(looked.at),
+            step: looked.step,
+            percent: looked.percent,
+            gate: look.gate,
+            name: look.name,
+            verdict: word(&look.verdict),
+            text: look.text,
+            traffic: look.traffic,
+            value: look.value.map(|number| number.0),
+        }
+    }
+}
+
+/// The looks at the gates of a deployment, oldest first, to be drawn.
+#[utoipa::path(
+    get,
+    operation_id = "list_deployment_looks",
+    path = "/api/v1/deployments/{id}/looks",
+    tag = "deployments",
+    params(EventsPath, Paging),
+    responses(
+        (status = 200, body = Listing<LookView>, description = "One page."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
+    )
+)]
+pub(super) async fn looks(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    InPath(path): InPath<EventsPath>,
+    InQuery(paging): InQuery<Paging>,
+) -> Result<Response, Problem> {
+    let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
+    let limit = limit(paging.limit)?;
+    let page = app.operations.looks(&path.id, after, limit).await?;
+    Ok(listing(&uri, page, LookView::from))
 }
 
 async fn stream(app: &App, id: &DeploymentId, after: i64) -> Result<Response, Problem> {

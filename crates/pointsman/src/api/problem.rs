@@ -190,6 +190,11 @@ fn table(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::BrokenOff { .. } => (S::BAD_REQUEST, "upload_broken_off", "send it again"),
         Error::Refused(_) => (S::CONFLICT, "refused", ""),
         Error::Command(refused) => (S::CONFLICT, command_code(refused), ""),
+        Error::PlanChanged { .. } => (
+            S::CONFLICT,
+            "plan_changed",
+            "read the deployment again, and approve its present plan",
+        ),
         Error::NothingBefore { .. } => (
             S::CONFLICT,
             "nothing_to_roll_back_to",

@@ -1,4 +1,4 @@
-//! `team|service|environment-type|environment|server-group list|get`, and locks of environments.
+//! `team|service|environment-type|environment|server-group|prometheus list|get`, and locks of environments.
 
 use clap::{Args, Subcommand};
 use reqwest::Method;

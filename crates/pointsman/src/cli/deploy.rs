@@ -3,9 +3,9 @@
 use std::{str::FromStr, time::Instant};
 
 use clap::Args;
-use domain::{plan::scale_up::ScaleUp, time::human_ms};
+use domain::time::human_ms;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Context,
@@ -14,6 +14,7 @@ use super::{
     output::{self, Format},
     plan_page, problem,
     screen::{Screen, Target},
+    strategy::StrategyArgs,
     style::Style,
     watch::{self, Watching},
     wire::{Deployment, Preview, Status},
@@ -29,15 +30,8 @@ pub struct WishArgs {
     /// Where
     #[arg(short, long, value_name = "ENV")]
     pub environment: String,
-    /// How many instances more than asked may run at once, such as 50% [default: 100%]
-    #[arg(long, value_name = "PERCENT")]
-    pub surge: Option<Percent>,
-    /// How long new instances must stay healthy before old ones go, such as 10s [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub bake: Option<Seconds>,
-    /// How long new instances may take to become healthy, such as 2m [default: 5m]
-    #[arg(long, value_name = "TIME")]
-    pub health_deadline: Option<Seconds>,
+    #[command(flatten)]
+    pub strategy: StrategyArgs,
     /// Also when this release is live already: replaces its instances by fresh ones
     #[arg(long)]
     pub force: bool,
@@ -100,21 +94,13 @@ impl FromStr for Seconds {
 }
 
 impl WishArgs {
-    fn body(&self, dry_run: bool) -> Value {
-        let mut strategy = Map::new();
-        let numbers = [
-            ("surge_percent", self.surge.map(|percent| percent.0)),
-            ("bake_seconds", self.bake.map(|seconds| seconds.0)),
-            (
-                "health_deadline_seconds",
-                self.health_deadline.map(|seconds| seconds.0),
-            ),
-        ];
-        for (name, number) in numbers {
-            if let Some(number) = number {
-                strategy.insert(name.to_owned(), number.into());
-            }
-        }
+    /// The body of the request. The gates of the server group are read where others are added.
+    async fn body(&self, client: &Client, dry_run: bool) -> Result<Value, Failure> {
+        let usual = if self.strategy.adds_to_the_group() {
+            self.gates_of_the_group(client).await?
+        } else {
+            Vec::new()
+        };
         let mut body = json!({
             "service": self.service,
             "environment": self.environment,
@@ -122,32 +108,39 @@ impl WishArgs {
             "force": self.force,
             "dry_run": dry_run,
         });
-        if !strategy.is_empty() {
-            strategy.insert("kind".to_owned(), "scale-up".into());
-            body["strategy"] = Value::Object(strategy);
+        if let Some(strategy) = self.strategy.body(usual)? {
+            body["strategy"] = strategy;
         }
-        body
+        Ok(body)
     }
-}
 
-impl WishArgs {
+    async fn gates_of_the_group(&self, client: &Client) -> Result<Vec<Value>, Failure> {
+        let name = format!("{}.{}", self.service, self.environment);
+        let group: Result<Value, Failure> = client.get(client.url(&["server-groups", &name])).await;
+        match group {
+            // Governance says better what is missing.
+            Err(failure) if failure.exit == Exit::NotReached => Ok(Vec::new()),
+            group => {
+                let gates = group?.get_mut("gates").map(Value::take);
+                Ok(gates
+                    .and_then(|gates| gates.as_array().cloned())
+                    .unwrap_or_default())
+            }
+        }
+    }
+
     /// The deployment that is only planned, as far as a heading tells it.
-    async fn planned(&self, client: &Client) -> Result<Deployment, Failure> {
+    async fn planned(&self, client: &Client, body: &Value) -> Result<Deployment, Failure> {
         let place = ["environments", &self.environment, "services", &self.service];
         let status: Status = client.get(client.url(&place)).await?;
-        let numbers = ScaleUp::default();
+        let strategy = body.get("strategy").cloned();
+        let strategy = strategy.unwrap_or_else(|| json!({ "kind": "scale-up" }));
         Ok(Deployment {
             service: self.service.clone(),
             environment: self.environment.clone(),
             version: self.version.clone(),
             stable_version: status.live.map(|live| live.version),
-            strategy: json!({
-                "kind": "scale-up",
-                "surge_percent": self.surge.map_or(numbers.surge_percent, |p| p.0),
-                "bake_seconds": self.bake.map_or(numbers.bake_seconds, |s| s.0),
-                "health_deadline_seconds":
-                    self.health_deadline.map_or(numbers.health_deadline_seconds, |s| s.0),
-            }),
+            strategy,
             ..Deployment::default()
         })
     }
@@ -161,8 +154,22 @@ pub async fn deploy(context: &Context, args: &DeployArgs) -> Result<Exit, Failur
     if args.dry_run {
         return plan(context, &args.wish).await;
     }
+    args.wish.strategy.check()?;
     let client = context.client()?;
-    let begun = begin(&client, &args.wish.body(false)).await?;
+    let begun = begin(&client, &args.wish.body(&client, false).await?).await?;
+    follow(context, &client, begun, args.no_wait).await
+}
+
+/// Shows what a deployment that began will do, and watches it, unless nobody wants to wait.
+///
+/// # Errors
+/// When the server says no, or is away for too long.
+pub async fn follow(
+    context: &Context,
+    client: &Client,
+    begun: Begun,
+    no_wait: bool,
+) -> Result<Exit, Failure> {
     let mut screen = context.screen();
     let style = screen.style();
     screen.log(&plan_page::heading(&begun.deployment, style));
@@ -172,10 +179,10 @@ pub async fn deploy(context: &Context, args: &DeployArgs) -> Result<Exit, Failur
             plan_page::page(&begun.deployment, preview, style)
         ));
     }
-    if args.no_wait {
+    if no_wait {
         return begun_only(context, &begun);
     }
-    finish(context, &client, begun.deployment).await
+    finish(context, client, begun.deployment).await
 }
 
 /// Watches `deployment` to its end, prints the outcome, and turns it into an exit code.
@@ -260,16 +267,16 @@ pub fn outcome(ended: &Deployment, elapsed_ms: u64, style: Style) -> String {
 /// # Errors
 /// When governance says no, or the server cannot be reached.
 pub async fn plan(context: &Context, args: &WishArgs) -> Result<Exit, Failure> {
+    args.strategy.check()?;
     let client = context.client()?;
-    let reply = client
-        .post(client.url(&["deployments"]), &args.body(true))
-        .await?;
+    let body = args.body(&client, true).await?;
+    let reply = client.post(client.url(&["deployments"]), &body).await?;
     let answer: DryRun = client.read(reply.body.clone())?;
     if context.format != Format::Table {
         output::value(context.format, &reply.body, output::yaml)?;
     } else if let Some(preview) = &answer.preview {
         let style = Style::stdout();
-        let planned = args.planned(&client).await?;
+        let planned = args.planned(&client, &body).await?;
         output::line(&plan_page::heading(&planned, style))?;
         output::line(&format!("\n{}", plan_page::page(&planned, preview, style)))?;
     }

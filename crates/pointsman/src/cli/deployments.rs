@@ -1,4 +1,5 @@
-//! `deployment list|get`, `watch`, `pause`, `resume`, `abort`, `rollback`.
+//! `deployment list|get`, `watch`, `pause`, `resume`, `approve`, `promote`, `reject`,
+//! `abort`, `rollback`.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -64,11 +65,23 @@ pub struct ReasonArgs {
     no_wait: bool,
 }
 
+/// Which deployment is approved.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Only if its plan is still the one with this hash (`plan_hash` of `pointsman deployment get`)
+    #[arg(long, value_name = "HASH")]
+    plan_hash: Option<String>,
+}
+
 /// What a person can ask of a running deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// Give stable back, end as aborted.
     Abort,
+    /// Say no where a gate asks: give stable back, end as rolled back.
+    Reject,
     /// Give stable back, end as rolled back.
     RollBack,
 }
@@ -153,7 +166,7 @@ pub async fn watch(context: &Context, args: &TargetArgs) -> Result<Exit, Failure
 /// # Errors
 /// When there is none, it ended or is held already, or the server cannot be reached.
 pub async fn pause(context: &Context, args: &TargetArgs) -> Result<Exit, Failure> {
-    let id = send(context, args, "pause").await?;
+    let id = send(context, args, "pause", json!({})).await?;
     context.say(&format!("paused; `pointsman resume {id}` lets it go on"));
     Ok(Exit::Ok)
 }
@@ -163,16 +176,49 @@ pub async fn pause(context: &Context, args: &TargetArgs) -> Result<Exit, Failure
 /// # Errors
 /// When there is none, it is not held, or the server cannot be reached.
 pub async fn resume(context: &Context, args: &TargetArgs) -> Result<Exit, Failure> {
-    let id = send(context, args, "resume").await?;
+    let id = send(context, args, "resume", json!({})).await?;
     context.say(&format!("it goes on; `pointsman watch {id}` shows how"));
     Ok(Exit::Ok)
 }
 
-async fn send(context: &Context, args: &TargetArgs, verb: &str) -> Result<String, Failure> {
+/// Says yes where a deployment waits for a person.
+///
+/// # Errors
+/// When it waits for none, somebody else must say it, or the server cannot be reached.
+pub async fn approve(context: &Context, args: &ApproveArgs) -> Result<Exit, Failure> {
+    let body = match &args.plan_hash {
+        Some(hash) => json!({ "plan_hash": hash }),
+        None => json!({}),
+    };
+    let id = send(context, &args.target, "approve", body).await?;
+    context.say(&format!(
+        "approved; `pointsman watch {id}` shows how it goes on"
+    ));
+    Ok(Exit::Ok)
+}
+
+/// Cuts the present watch of a deployment short.
+///
+/// # Errors
+/// When it watches nothing now, waits for a person, or the server cannot be reached.
+pub async fn promote(context: &Context, args: &TargetArgs) -> Result<Exit, Failure> {
+    let id = send(context, args, "promote", json!({})).await?;
+    context.say(&format!(
+        "it goes on with the next step; `pointsman watch {id}` shows how"
+    ));
+    Ok(Exit::Ok)
+}
+
+async fn send(
+    context: &Context,
+    args: &TargetArgs,
+    verb: &str,
+    body: Value,
+) -> Result<String, Failure> {
     let client = context.client()?;
     let id = id(&client, args).await?;
     let url = client.url(&["deployments", &id, verb]);
-    let reply = client.post(url, &json!({})).await?;
+    let reply = client.post(url, &body).await?;
     if context.format != Format::Table {
         output::value(context.format, &reply.body, output::yaml)?;
     }
@@ -201,9 +247,14 @@ pub async fn turn(context: &Context, args: &ReasonArgs, turn: Turn) -> Result<Ex
             ])
         }
         (Turn::RollBack, None) => client.url(&["deployments", &target.target, "roll-back"]),
-        (Turn::Abort, _) => {
+        (Turn::Abort | Turn::Reject, _) => {
             let id = id(&client, target).await?;
-            client.url(&["deployments", &id, "abort"])
+            let verb = if turn == Turn::Reject {
+                "reject"
+            } else {
+                "abort"
+            };
+            client.url(&["deployments", &id, verb])
         }
     };
     let reply = client.post(url, &json!({ "reason": reason })).await?;

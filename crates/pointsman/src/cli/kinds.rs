@@ -18,6 +18,8 @@ pub enum Kind {
     Environment,
     /// The capacity of one service in one environment.
     ServerGroup,
+    /// Where gates ask for numbers.
+    Prometheus,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::EnvironmentType => "environment-types",
             Self::Environment => "environments",
             Self::ServerGroup => "server-groups",
+            Self::Prometheus => "prometheuses",
         }
     }
 
@@ -42,6 +45,7 @@ impl Kind {
             Self::EnvironmentType => "environment type",
             Self::Environment => "environment",
             Self::ServerGroup => "server group",
+            Self::Prometheus => "Prometheus",
         }
     }
 
@@ -52,6 +56,7 @@ impl Kind {
             Self::EnvironmentType => "EnvironmentType",
             Self::Environment => "Environment",
             Self::ServerGroup => "ServerGroup",
+            Self::Prometheus => "Prometheus",
         }
     }
 
@@ -81,7 +86,15 @@ impl Kind {
             Self::Service => &["NAME", "OWNER", "ENVIRONMENT TYPES", "DESCRIPTION"],
             Self::EnvironmentType => &["NAME", "DESCRIPTION"],
             Self::Environment => &["NAME", "TYPE", "CAPACITY LIMIT", "LOCKED", "DESCRIPTION"],
-            Self::ServerGroup => &["SERVICE", "ENVIRONMENT", "SIZE", "ZONES", "HEALTH"],
+            Self::ServerGroup => &[
+                "SERVICE",
+                "ENVIRONMENT",
+                "SIZE",
+                "SLICES",
+                "ZONES",
+                "HEALTH",
+            ],
+            Self::Prometheus => &["NAME", "URL", "DESCRIPTION"],
         }
     }
 
@@ -112,12 +125,14 @@ impl Kind {
                 text("service"),
                 text("environment"),
                 text("size"),
+                text("slices"),
                 text("zones"),
                 entry
                     .get("health")
                     .map(|health| text_at(health, "path"))
                     .unwrap_or_default(),
             ],
+            Self::Prometheus => vec![text("name"), text("url"), text("description")],
         }
     }
 }

@@ -6,11 +6,13 @@ use domain::time::human_ms;
 
 use super::{
     style::Style,
-    wire::{Deployment, Instance, Status},
+    wire::{Deployment, Gate, Instance, Status},
 };
 
 /// Most instances that are drawn as dots, per version.
 const DOTS_MAX: usize = 40;
+/// Columns of the bar that shows how users are split.
+const SPLIT_COLUMNS: usize = 20;
 
 /// What is known of a running deployment.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +28,15 @@ impl Snapshot {
     #[must_use]
     pub fn lines(&self, elapsed: Duration, style: Style) -> Vec<String> {
         let mut lines = self.versions(style);
+        lines.extend(self.split(style));
         lines.push(self.step(elapsed, style));
+        let gates = self.deployment.gates.iter();
+        lines.extend(
+            gates.map(|gate| format!("  {} {}", style.dim("gate  "), gate_text(gate, style))),
+        );
         let waiting = self.deployment.waiting.as_deref().map(|w| self.plain(w));
         if let Some(waiting) = waiting.filter(|_| !self.deployment.is_finished()) {
+            let waiting = self.without_gate(&waiting);
             lines.push(format!("  {} {waiting}", style.dim("waits ")));
         }
         lines
@@ -79,6 +87,49 @@ impl Snapshot {
             .collect()
     }
 
+    /// How users are split, where new and stable have a slice each.
+    fn split(&self, style: Style) -> Option<String> {
+        let Deployment { roles, .. } = &self.deployment;
+        let weights = &self.status.observation.as_ref()?.weights;
+        if roles.live == roles.next || weights.is_empty() {
+            return None;
+        }
+        let share = |slice| weights.get(slice).copied().unwrap_or(0);
+        let (new, old) = (share(&roles.next), share(&roles.live));
+        let columns = usize::from(new) * SPLIT_COLUMNS / 100;
+        // A share that is there is seen, however small it is.
+        let columns = if new > 0 { columns.max(1) } else { 0 };
+        let bar = format!(
+            "{}{}",
+            style.green(&"█".repeat(columns)),
+            style.dim(&"░".repeat(SPLIT_COLUMNS - columns))
+        );
+        let version = &self.deployment.version;
+        let stable = self
+            .deployment
+            .stable_version
+            .as_deref()
+            .unwrap_or("nothing");
+        Some(format!(
+            "  {} {bar}  {new} % {version} ({}), {old} % {stable} ({})",
+            style.dim("split "),
+            roles.next,
+            roles.live
+        ))
+    }
+
+    /// What it waits for, without what the line of the gate says already.
+    fn without_gate(&self, waiting: &str) -> String {
+        let gates = &self.deployment.gates;
+        let gate = gates
+            .iter()
+            .find(|gate| waiting.starts_with(&format!("{}: ", gate.name)));
+        match (gate, waiting.rsplit_once("; ")) {
+            (Some(gate), Some((_, rest))) => format!("{}; {rest}", gate.name),
+            _ => waiting.to_owned(),
+        }
+    }
+
     /// Which step, and since when all this goes on. What the step is, was told when it began.
     fn step(&self, elapsed: Duration, style: Style) -> String {
         let Deployment { plan, step, .. } = &self.deployment;
@@ -94,6 +145,32 @@ impl Snapshot {
         let elapsed = human_ms(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / 100 * 100);
         let elapsed = style.dim(&format!("  after {elapsed}"));
         format!("  {} {what}{how}{elapsed}", style.dim("step  "))
+    }
+}
+
+/// Where a gate stands: its sign, its name, its last look.
+#[must_use]
+pub fn gate_text(gate: &Gate, style: Style) -> String {
+    let Gate {
+        name,
+        verdict,
+        text,
+    } = gate;
+    let text = if text.is_empty() {
+        "nothing was measured yet"
+    } else {
+        text
+    };
+    format!("{} {name}: {text}", verdict_sign(verdict, style))
+}
+
+/// The sign of a verdict.
+#[must_use]
+pub fn verdict_sign(verdict: &str, style: Style) -> String {
+    match verdict {
+        "met" => style.green("✔"),
+        "failed" => style.red("✘"),
+        _ => style.yellow("○"),
     }
 }
 
@@ -156,7 +233,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::cli::wire::Observation;
+    use crate::cli::wire::{Observation, Roles};
 
     #[test]
     fn points_in_time_are_told_as_lengths() {
@@ -201,7 +278,10 @@ mod tests {
                 ..Deployment::default()
             },
             status: Status {
-                observation: Some(Observation { instances }),
+                observation: Some(Observation {
+                    instances,
+                    ..Observation::default()
+                }),
                 ..Status::default()
             },
         };
@@ -213,6 +293,54 @@ mod tests {
               1.10.0  ●○○○      1 healthy, 3 starting
               step   1 of 2  after 1.2 s
               waits  1 of 4 instances of 1.10.0 are healthy"#]]
+        .assert_eq(&format!("picture:\n{}", lines.join("\n")));
+    }
+
+    #[test]
+    fn a_canary_shows_the_split_and_its_gates() {
+        let gate = |name: &str, verdict: &str, text: &str| Gate {
+            name: name.to_owned(),
+            verdict: verdict.to_owned(),
+            text: text.to_owned(),
+        };
+        let snapshot = Snapshot {
+            deployment: Deployment {
+                version: "1.10.0".into(),
+                stable_version: Some("1.9.0".into()),
+                roles: Roles {
+                    live: "blue".into(),
+                    next: "green".into(),
+                },
+                status: "running".into(),
+                plan: vec!["1. shift".into(), "2. bake".into()],
+                step: 1,
+                gates: vec![
+                    gate("errors and latency", "open", "12 more requests are needed"),
+                    gate("up of metrics", "met", "1 is at least 1"),
+                    gate("check at http://x", "open", ""),
+                ],
+                waiting: Some(
+                    "errors and latency: 12 more requests are needed; gives up at noon".into(),
+                ),
+                ..Deployment::default()
+            },
+            status: Status {
+                observation: Some(Observation {
+                    weights: [("blue".to_owned(), 99), ("green".to_owned(), 1)].into(),
+                    ..Observation::default()
+                }),
+                ..Status::default()
+            },
+        };
+        let lines = snapshot.lines(Duration::from_millis(1234), Style::PLAIN);
+        expect![[r#"
+            picture:
+              split  █░░░░░░░░░░░░░░░░░░░  1 % 1.10.0 (green), 99 % 1.9.0 (blue)
+              step   2 of 2  after 1.2 s
+              gate   ○ errors and latency: 12 more requests are needed
+              gate   ✔ up of metrics: 1 is at least 1
+              gate   ○ check at http://x: nothing was measured yet
+              waits  errors and latency; gives up at noon"#]]
         .assert_eq(&format!("picture:\n{}", lines.join("\n")));
     }
 }

@@ -1,6 +1,9 @@
 //! The plan as people see it before the click: steps, instances that go, capacity, time, way back.
 
-use domain::time::human_ms;
+use domain::{
+    plan::{Strategy, two_slices::Stage},
+    time::human_ms,
+};
 
 use super::{
     style::Style,
@@ -19,22 +22,7 @@ const IDS_MAX: usize = 24;
 /// The heading: what goes where, and how.
 #[must_use]
 pub fn heading(deployment: &Deployment, style: Style) -> String {
-    let number = |key: &str| {
-        deployment
-            .strategy
-            .get(key)
-            .and_then(serde_json::Value::as_u64)
-    };
-    let mut numbers = Vec::new();
-    if let Some(percent) = number("surge_percent") {
-        numbers.push(format!("surge {percent} %"));
-    }
-    if let Some(seconds) = number("bake_seconds") {
-        numbers.push(format!("bake {}", human_ms(seconds * 1000)));
-    }
-    if let Some(seconds) = number("health_deadline_seconds") {
-        numbers.push(format!("health deadline {}", human_ms(seconds * 1000)));
-    }
+    let numbers = numbers(&deployment.strategy);
     let kind = deployment
         .strategy
         .get("kind")
@@ -45,6 +33,48 @@ pub fn heading(deployment: &Deployment, style: Style) -> String {
         (Some(kind), false) => format!("by {kind}: {}", numbers.join(", ")),
     };
     format!("{}  {}", style.bold(&deployment.title()), style.dim(&how))
+}
+
+/// The numbers of a strategy, with those that nobody typed. One that is not known here has none.
+fn numbers(strategy: &serde_json::Value) -> Vec<String> {
+    let time = |seconds: u32| human_ms(u64::from(seconds) * 1000);
+    let deadline = |seconds| format!("health deadline {}", time(seconds));
+    match serde_json::from_value(strategy.clone()) {
+        Ok(Strategy::ScaleUp(options)) => vec![
+            format!("surge {} %", options.surge_percent),
+            format!("bake {}", time(options.bake_seconds)),
+            deadline(options.health_deadline_seconds),
+        ],
+        Ok(Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
+            let stages: Vec<String> = options.stages().map(stage).collect();
+            let mut numbers = vec![match &stages[..] {
+                [_] => "all users at once".to_owned(),
+                stages => stages.join(", then "),
+            }];
+            if let Some(shadow) = &options.shadow {
+                let (percent, length) = (shadow.percent, time(shadow.seconds));
+                numbers.insert(0, format!("copies of {percent} % for {length}"));
+            }
+            numbers.push(match options.keep_old {
+                true => "the old slice stays".to_owned(),
+                false => format!("warm {}", time(options.warm_seconds)),
+            });
+            numbers.push(deadline(options.health_deadline_seconds));
+            numbers
+        }
+        Ok(Strategy::Switch) | Err(_) => Vec::new(),
+    }
+}
+
+fn stage(stage: Stage) -> String {
+    match stage.seconds {
+        0 => format!("{} %", stage.percent),
+        seconds => format!(
+            "{} % for {}",
+            stage.percent,
+            human_ms(u64::from(seconds) * 1000)
+        ),
+    }
 }
 
 /// The page below the heading, for the plan of `deployment`.
@@ -82,11 +112,19 @@ fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String
         .iter()
         .map(|step| with_versions(&step.text, deployment))
         .collect();
-    let width = texts.iter().map(|text| text.chars().count()).max();
+    // Gates have long names, so they get a line of their own.
+    let texts: Vec<(&str, Option<&str>)> = texts
+        .iter()
+        .map(|text| match text.split_once("; gates: ") {
+            Some((text, gates)) => (text, Some(gates)),
+            None => (text.as_str(), None),
+        })
+        .collect();
+    let width = texts.iter().map(|(text, _)| text.chars().count()).max();
     let width = width.unwrap_or(0).max(4);
     let heading = format!("  #  {:width$}  {:>9}  {:>9}", "step", "takes", "way back");
     let mut lines = vec![style.dim(&heading)];
-    for (index, (step, text)) in preview.steps.iter().zip(&texts).enumerate() {
+    for (index, (step, (text, gates))) in preview.steps.iter().zip(&texts).enumerate() {
         let mark = match preview.point_of_no_return {
             Some(at) if at == index => {
                 // From here on, the way back has to start instances again.
@@ -95,11 +133,14 @@ fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String
             _ => String::new(),
         };
         lines.push(format!(
-            "  {}  {text:width$}  {:>9}  {:>9}{mark}",
+            " {:>2}  {text:width$}  {:>9}  {:>9}{mark}",
             index + 1,
             human_ms(round(step.expected_ms)),
             human_ms(round(step.way_back_ms)),
         ));
+        if let Some(gates) = gates {
+            lines.push(format!("     {} {gates}", style.dim("gates:")));
+        }
     }
     lines
 }
@@ -214,6 +255,39 @@ mod tests {
     use crate::cli::wire::PreviewStep;
 
     #[test]
+    fn the_heading_tells_the_numbers_also_those_that_nobody_typed() {
+        let told = |strategy| {
+            let deployment = Deployment {
+                service: "shop".into(),
+                environment: "live".into(),
+                version: "1.1.0".into(),
+                strategy,
+                ..Deployment::default()
+            };
+            heading(&deployment, Style::PLAIN)
+        };
+        let json = |text: &str| serde_json::from_str(text).expect("JSON");
+        for (strategy, text) in [
+            (
+                r#"{"kind": "scale-up", "bake_seconds": 5}"#,
+                "by scale-up: surge 100 %, bake 5 s, health deadline 5 min",
+            ),
+            (
+                r#"{"kind": "blue-green", "keep_old": true}"#,
+                "by blue-green: all users at once, the old slice stays, health deadline 5 min",
+            ),
+            (
+                r#"{"kind": "canary", "stages": [{"percent": 10, "seconds": 300}]}"#,
+                "by canary: 10 % for 5 min, then 100 %, warm 10 min, health deadline 5 min",
+            ),
+            (r#"{"kind": "switch"}"#, "by switch"),
+            (r#"{"kind": "newer"}"#, "by newer"),
+        ] {
+            assert_eq!(told(json(strategy)), format!("shop 1.1.0 in live  {text}"));
+        }
+    }
+
+    #[test]
     fn a_plan_is_one_calm_page() {
         let deployment = Deployment {
             version: "1.1.0".into(),
@@ -233,7 +307,11 @@ mod tests {
                     2250,
                     2500,
                 ),
-                step("bake blue: 4 of 1.1.0 stay healthy for 5 s", 5000, 2500),
+                step(
+                    "bake blue: 4 of 1.1.0 stay healthy for 5 s; gates: approval, a long one",
+                    5000,
+                    2500,
+                ),
                 step("retire blue: none of 1.0.0 left, 4 stay", 2500, 4750),
             ],
             retires: ["a1", "a2", "a3", "a4"].map(str::to_owned).to_vec(),
@@ -249,6 +327,7 @@ mod tests {
               #  step                                                takes   way back
               1  fill blue: 4 healthy of 1.1.0, beside 4 others      2.3 s      2.5 s
               2  bake blue: 4 of 1.1.0 stay healthy for 5 s            5 s      2.5 s
+                 gates: approval, a long one
               3  retire blue: none of 1.0.0 left, 4 stay             2.5 s      4.8 s  point of no return
 
                   8 ┤      ████████████████████████████████████████

@@ -7,6 +7,7 @@ use super::{
     Context,
     client::Client,
     failure::{Exit, Failure},
+    live::gate_text,
     output::{self, ago, text_at},
     style::Style,
     wire::{Deployment, Instance, Status},
@@ -125,11 +126,21 @@ fn page(status: &Status, style: Style) -> String {
             format!("{}, since {}", style.green(&live.version), ago(&live.since))
         }),
     );
+    let split = status.observation.as_ref().map(|seen| &seen.weights);
+    if let Some(weights) = split.filter(|weights| weights.len() > 1) {
+        let shares = weights
+            .iter()
+            .map(|(slice, share)| format!("{share} % {slice}"));
+        field("users", shares.collect::<Vec<_>>().join(", "));
+    }
     if let Some(deployment) = &status.deployment {
         field(
             "deployment",
             format!("{}  {}", in_short(deployment), style.dim(&deployment.id)),
         );
+        for gate in &deployment.gates {
+            field("gate", gate_text(gate, style));
+        }
         if let Some(waiting) = &deployment.waiting {
             field("waits", waiting.clone());
         }

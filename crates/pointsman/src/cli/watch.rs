@@ -1,6 +1,6 @@
 //! Watches a deployment until it ends: every event as a line, and in a terminal a live picture.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -11,9 +11,9 @@ use super::{
     client::Client,
     failure::{Exit, Failure},
     follow::{self, Update},
-    live::Snapshot,
+    live::{Snapshot, verdict_sign},
     screen::Screen,
-    wire::{Deployment, Event, Status},
+    wire::{Deployment, Event, Look, Status},
 };
 
 /// Between two pictures.
@@ -46,6 +46,7 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
     let started = Instant::now();
     let mut updates = follow::follow(client.clone(), deployment.id.clone());
     let (looks, looker) = look(client.clone(), deployment);
+    let mut verdicts = Verdicts::default();
     let mut tick = interval(DRAW);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let ended = loop {
@@ -54,7 +55,7 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
                 Some(Update::Ended(deployment)) => break Ok(*deployment),
                 Some(Update::Failed(failure)) => break Err(failure),
                 Some(update) => {
-                    let line = told(&update, &looks.borrow(), screen);
+                    let line = told(&update, &looks.borrow(), screen, &mut verdicts);
                     if let Some(line) = line { screen.log(&line); }
                 }
                 None => break Err(Failure::new(Exit::NotReached, "the watching ended")),
@@ -69,6 +70,18 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
     looker.abort();
     screen.clear();
     ended
+}
+
+/// What the gates were last seen to say. Gates are looked at every second; only a change is told.
+#[derive(Debug, Default)]
+struct Verdicts(BTreeMap<(Option<usize>, usize), String>);
+
+impl Verdicts {
+    /// The look differs from the one before; a gate begins open.
+    fn changed(&mut self, step: Option<usize>, look: &Look) -> bool {
+        let before = self.0.insert((step, look.gate), look.verdict.clone());
+        before.as_deref().unwrap_or("open") != look.verdict
+    }
 }
 
 /// Looks again and again at the deployment and at what runs, until aborted.
@@ -111,9 +124,22 @@ async fn refresh(client: &Client, old: &Snapshot) -> Result<Snapshot, Failure> {
 }
 
 /// An update as a line that stays.
-fn told(update: &Update, snapshot: &Snapshot, screen: &Screen) -> Option<String> {
+fn told(
+    update: &Update,
+    snapshot: &Snapshot,
+    screen: &Screen,
+    verdicts: &mut Verdicts,
+) -> Option<String> {
     let style = screen.style();
     match update {
+        Update::Event(Event {
+            look: Some(look),
+            step,
+            message,
+            ..
+        }) => verdicts
+            .changed(*step, look)
+            .then(|| format!("  {} {message}", verdict_sign(&look.verdict, style))),
         Update::Event(event) => event_line(event, snapshot, screen),
         Update::Lost => Some(style.yellow("  the server does not answer; looking for it again")),
         Update::Back => Some(style.dim("  the server answers again")),
@@ -139,4 +165,30 @@ fn event_line(event: &Event, snapshot: &Snapshot, screen: &Screen) -> Option<Str
         "commanded" => format!("  {} {text}", style.yellow("!")),
         _ => format!("  {} {}", style.dim("·"), style.dim(&text)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_told_when_its_verdict_changes() {
+        let mut verdicts = Verdicts::default();
+        let mut told = |step, verdict: &str| {
+            let look = Look {
+                gate: 0,
+                verdict: verdict.to_owned(),
+            };
+            verdicts.changed(Some(step), &look)
+        };
+        let seen = [
+            told(2, "open"),
+            told(2, "open"),
+            told(2, "met"),
+            told(2, "met"),
+            told(4, "open"),
+            told(4, "failed"),
+        ];
+        assert_eq!(seen, [false, false, true, false, false, true]);
+    }
 }

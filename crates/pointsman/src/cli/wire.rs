@@ -3,6 +3,8 @@
 //! Invariant: unknown fields are ignored and missing ones are empty, so that a newer or older server
 //! can still be watched and steered.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -24,6 +26,10 @@ pub struct Deployment {
     pub stable_version: Option<String>,
     /// How, with numbers.
     pub strategy: Value,
+    /// Which slice has which role.
+    pub roles: Roles,
+    /// The gates of the current step.
+    pub gates: Vec<Gate>,
     /// `running`, `paused`, `rolling_back`, `succeeded`, `rolled_back`, `aborted` or `failed`.
     pub status: String,
     /// The steps of the present course, as texts.
@@ -45,6 +51,28 @@ pub struct Deployment {
     pub finished_at: Option<String>,
     /// What was restored.
     pub certificate: Option<Certificate>,
+}
+
+/// Which slice has which role; both the same where they share one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Roles {
+    /// Where stable is.
+    pub live: String,
+    /// Where the new release comes up.
+    pub next: String,
+}
+
+/// Where a gate stands.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Gate {
+    /// Which, in words.
+    pub name: String,
+    /// `open`, `met` or `failed`.
+    pub verdict: String,
+    /// The last look at it.
+    pub text: String,
 }
 
 /// What a deployment left behind, compared with what was intended.
@@ -134,6 +162,8 @@ pub struct Live {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Observation {
+    /// How users are split between slices, in percent.
+    pub weights: BTreeMap<String, u8>,
     /// Every instance that the provider lists.
     pub instances: Vec<Instance>,
 }
@@ -212,6 +242,20 @@ pub struct Event {
     pub event: String,
     /// The same as a sentence.
     pub message: String,
+    /// At which step, where that belongs to it.
+    pub step: Option<usize>,
+    /// What a look at a gate came to.
+    pub look: Option<Look>,
+}
+
+/// One look at one gate.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Look {
+    /// Index of the gate in its step.
+    pub gate: usize,
+    /// `open`, `met` or `failed`.
+    pub verdict: String,
 }
 
 /// A text, or a number as text.

@@ -19,12 +19,14 @@ use domain::{
     release::{Launch, LaunchId},
 };
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use store::{StoreError, deployments::Filter};
 use uuid::Uuid;
 
 use super::{Actor, Error, Operations, Page, environments::checked_reason};
 
 mod roll_back;
+mod switch;
 
 pub use roll_back::RolledBack;
 
@@ -78,12 +80,23 @@ impl Operations {
     /// # Errors
     /// [`Error::Refused`] with every objection; [`Error::Provider`] when the group cannot be seen.
     pub async fn request(&self, actor: &Actor, wish: Wish) -> Result<Begun, Error> {
+        self.request_because(actor, wish, None).await
+    }
+
+    /// As [`Operations::request`]; the audit log keeps why.
+    async fn request_because(
+        &self,
+        actor: &Actor,
+        wish: Wish,
+        reason: Option<&str>,
+    ) -> Result<Begun, Error> {
+        let reason = reason.map(checked_reason).transpose()?;
         let mut tries = 0;
         loop {
             tries += 1;
             let drafted = self.draft(actor, wish.clone()).await?;
             let drafted = drafted.map_err(Error::Refused)?;
-            match self.begin(actor, &drafted).await {
+            match self.begin(actor, &drafted, reason.as_deref()).await {
                 Err(StoreError::Superseded { .. }) if tries < TRIES => {}
                 Err(StoreError::AlreadyRunning(running)) => {
                     let place = wish.place;
@@ -125,12 +138,40 @@ impl Operations {
         id: &DeploymentId,
         command: Command,
     ) -> Result<Deployment, Error> {
+        self.command_to(actor, id, command, None).await
+    }
+
+    /// Says yes where a deployment asks for it. With `plan`, only to the plan with this hash: what
+    /// was read is what is approved.
+    ///
+    /// # Errors
+    /// [`Error::PlanChanged`]; and those of [`Operations::command`].
+    pub async fn approve(
+        &self,
+        actor: &Actor,
+        id: &DeploymentId,
+        plan: Option<&str>,
+    ) -> Result<Deployment, Error> {
+        self.command_to(actor, id, Command::Approve, plan).await
+    }
+
+    async fn command_to(
+        &self,
+        actor: &Actor,
+        id: &DeploymentId,
+        command: Command,
+        plan: Option<&str>,
+    ) -> Result<Deployment, Error> {
         let command = checked(command)?;
         let mut tries = 0;
         loop {
             tries += 1;
             let now = self.now();
             let before = self.deployment(id).await?;
+            let hash = plan_hash(&before);
+            if plan.is_some_and(|plan| plan != hash) {
+                return Err(Error::PlanChanged { hash });
+            }
             let after = before.command(command.clone(), actor.name(), now)?;
             let events = event::of_command(&command, actor.name(), &after, now);
             let action = format!("deployment.{}", word(&command));
@@ -245,14 +286,22 @@ impl Operations {
         Deployment::new(request, admitted.seen())
     }
 
-    async fn begin(&self, actor: &Actor, drafted: &Drafted) -> Result<(), StoreError> {
+    async fn begin(
+        &self,
+        actor: &Actor,
+        drafted: &Drafted,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError> {
         let deployment = &drafted.deployment;
-        let detail = json!({
+        let mut detail = json!({
             "place": deployment.target.place.to_string(),
             "version": deployment.launch.version,
             "stable": deployment.stable.as_ref().map(|stable| &stable.version),
             "strategy": deployment.strategy,
         });
+        if let Some(reason) = reason {
+            detail["reason"] = reason.into();
+        }
         let audit = self.audit(
             actor,
             "deployment.request",
@@ -281,6 +330,14 @@ impl Operations {
         estimates.boot_ms = measured.unwrap_or(estimates.boot_ms);
         Ok(preview(deployment, seen, estimates))
     }
+}
+
+/// The SHA-256 of the plan's JSON, in hexadecimal digits: names the plan that somebody read.
+#[must_use]
+pub fn plan_hash(deployment: &Deployment) -> String {
+    let json = serde_json::to_vec(&deployment.plan);
+    let json = json.expect("plans have text keys and no failing parts");
+    domain::release::Digest::from_bytes(Sha256::digest(&json).into()).to_string()
 }
 
 fn target(place: &Place, group: &domain::catalogue::ServerGroup) -> Target {

@@ -48,6 +48,14 @@ pub enum Error {
     /// A command makes no sense now.
     #[error(transparent)]
     Command(#[from] CommandRefused),
+    /// Somebody approves a plan that is another one by now.
+    #[error(
+        "the plan of this deployment is not the one that you read; the present one has the hash {hash}"
+    )]
+    PlanChanged {
+        /// The hash of the present plan.
+        hash: String,
+    },
     /// There is no release to go back to.
     #[error(
         "there is no release before the live one of {place}, so there is nothing to go back to"

@@ -6,12 +6,16 @@
 use std::{collections::VecDeque, time::Duration};
 
 use domain::{
+    deployment::Deployment,
     event::{Event, What},
+    gate::GateLook,
     names::DeploymentId,
+    plan::Step,
+    time::UnixMs,
 };
 use futures_util::{Stream, stream};
 
-use super::{Error, Operations, Page};
+use super::{Error, Operations, PAGE_MAX, Page};
 use crate::journal::Watch;
 
 /// How often the store is asked when no hint comes.
@@ -21,6 +25,21 @@ const BATCH: u32 = 200;
 
 /// An event with its place in the deployment's list, counted from 1.
 pub type Numbered = (i64, Event);
+
+/// One look at one gate, as it was stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Looked {
+    /// The place of its event in the deployment's list, counted from 1.
+    pub seq: i64,
+    /// When.
+    pub at: UnixMs,
+    /// At which step of the way forward.
+    pub step: usize,
+    /// Users that were meant to be on the new release then, in percent.
+    pub percent: u8,
+    /// What was seen.
+    pub look: GateLook,
+}
 
 impl Operations {
     /// The events of a deployment after the sequence number `after`.
@@ -37,6 +56,33 @@ impl Operations {
         let fetch = Page::<Numbered>::fetch(limit);
         let events = self.store().events(id, after, fetch).await?;
         Ok(Page::of(events, limit, |(seq, _)| seq.to_string()))
+    }
+
+    /// The looks at the gates of a deployment, oldest first, after the event `after`.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] deployment.
+    pub async fn looks(
+        &self,
+        id: &DeploymentId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Page<Looked>, Error> {
+        let deployment = self.deployment(id).await?;
+        let wanted = usize::try_from(Page::<Looked>::fetch(limit)).unwrap_or(usize::MAX);
+        let (mut looks, mut after) = (Vec::new(), after);
+        loop {
+            let events = self.store().events(id, after, PAGE_MAX).await?;
+            let Some((last, _)) = events.last() else {
+                break;
+            };
+            after = *last;
+            looks.extend(events.into_iter().filter_map(|e| looked(&deployment, e)));
+            if looks.len() >= wanted {
+                break;
+            }
+        }
+        Ok(Page::of(looks, limit, |look| look.seq.to_string()))
     }
 
     /// The events of a deployment after the sequence number `after`, as they happen. The stream
@@ -60,6 +106,30 @@ impl Operations {
         };
         Ok(stream::unfold(follower, Follower::next))
     }
+}
+
+fn looked(deployment: &Deployment, (seq, event): Numbered) -> Option<Looked> {
+    let What::Looked { step, look } = event.what else {
+        return None;
+    };
+    Some(Looked {
+        seq,
+        at: event.at,
+        step,
+        percent: share_at(deployment, step),
+        look,
+    })
+}
+
+/// The share of the new release at a step of the way forward, in percent.
+fn share_at(deployment: &Deployment, step: usize) -> u8 {
+    let before = deployment.plan.steps.iter().take(step).rev();
+    let weights = before.into_iter().find_map(|step| match step {
+        Step::Shift { weights, .. } => Some(weights),
+        _ => None,
+    });
+    let share = weights.and_then(|weights| weights.get(&deployment.roles.next));
+    share.copied().unwrap_or(0)
 }
 
 /// One who follows a deployment.

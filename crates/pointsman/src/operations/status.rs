@@ -86,7 +86,7 @@ impl Operations {
     }
 
     /// A provider that has never heard of a place does not say when it looked: it was now.
-    fn dated(&self, mut seen: Observation) -> Observation {
+    pub(in crate::operations) fn dated(&self, mut seen: Observation) -> Observation {
         if seen.at == UnixMs::default() {
             seen.at = self.now();
         }
@@ -94,7 +94,10 @@ impl Operations {
     }
 
     /// The server group of a place, as the catalogue describes it now.
-    async fn target(&self, place: &Place) -> Result<Option<Target>, Error> {
+    pub(in crate::operations) async fn target(
+        &self,
+        place: &Place,
+    ) -> Result<Option<Target>, Error> {
         let name = place.to_string();
         let Some(entry) = self.store().entry(Kind::ServerGroup, &name).await? else {
             return Ok(None);

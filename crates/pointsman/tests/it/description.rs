@@ -25,13 +25,16 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
     let app = TestApp::start().await;
     let every_field = json!([
         {"kind": "Team", "name": "web", "description": "d", "contact": "c"},
-        {"kind": "EnvironmentType", "name": "testing", "description": "d"},
+        {"kind": "EnvironmentType", "name": "testing", "description": "d",
+         "approval_by_another": true},
+        {"kind": "Prometheus", "name": "metrics", "url": "http://metrics:9090", "description": "d"},
         {"kind": "Service", "name": "shop", "owner": "web", "description": "d",
          "environment_types": ["testing"], "strategies": ["scale-up"]},
         {"kind": "Environment", "name": "staging", "environment_type": "testing",
          "description": "d", "capacity_limit": 9},
         {"kind": "ServerGroup", "service": "shop", "environment": "staging", "size": 2,
-         "autoscaling": {"min": 1, "max": 3}, "size_limit": 6, "zones": ["a"], "slices": 1,
+         "autoscaling": {"min": 1, "max": 3}, "size_limit": 6, "zones": ["a"], "slices": 2,
+         "stickiness": {"by": "cookie"}, "gates": every_gate(),
          "health": {"path": "/"}, "drain_seconds": 1, "variables": {"A": "b"}},
     ]);
     let answer = app.post("/api/v1/manifests", every_field).await;
@@ -42,6 +45,7 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
         ("services/shop", "Service"),
         ("environments/staging", "Environment"),
         ("server-groups/shop.staging", "ServerGroup"),
+        ("prometheuses/metrics", "Prometheus"),
     ] {
         let entry = app.get(&format!("/api/v1/{path}")).await.json();
         let mut names: Vec<String> = entry.as_object().unwrap().keys().cloned().collect();
@@ -52,6 +56,56 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
     let mut names: Vec<String> = health.as_object().unwrap().keys().cloned().collect();
     names.sort();
     assert_eq!(names, described("HealthCheck"));
+}
+
+/// One gate of every kind that can be written, with all its fields.
+fn every_gate() -> Value {
+    let patience = json!({"interval_seconds": 1, "bad_answers": 1});
+    json!([
+        {"gate": "traffic", "at": [10], "deadline": 1, "tolerance": {}},
+        {"gate": "prometheus", "at": [10], "deadline": 1, "prometheus": "metrics", "url": "http://x",
+         "query": "up", "min": 1, "max": 2, "patience": patience},
+        {"gate": "http", "at": [10], "deadline": 1, "url": "http://x", "patience": patience},
+        {"gate": "approval", "at": [10], "deadline": 1, "by_another": true},
+    ])
+}
+
+#[test]
+fn strategies_and_gates_are_described_with_all_their_fields() {
+    let canary = json!({
+        "kind": "canary", "stages": [{"percent": 10, "seconds": 1}], "gates": every_gate(),
+        "shadow": {"percent": 10, "seconds": 1, "methods": ["POST"], "gate": {},
+                   "compare": {"headers": ["x"], "ignore": ["$.at"]}},
+        "warm_seconds": 1, "keep_old": true, "health_deadline_seconds": 1,
+    });
+    let written = |strategy: Value| -> Value {
+        let strategy: domain::plan::Strategy = serde_json::from_value(strategy).unwrap();
+        serde_json::to_value(strategy).unwrap()
+    };
+    let (canary, scale_up) = (written(canary), written(json!({"kind": "scale-up"})));
+    for (value, path, tag, schema) in [
+        (&scale_up, "", "kind", "ScaleUp"),
+        (&canary, "", "kind", "TwoSlices"),
+        (&canary, "/stages/0", "", "Stage"),
+        (&canary, "/shadow", "", "Shadow"),
+        (&canary, "/shadow/compare", "", "Compare"),
+        (&canary, "/shadow/gate", "", "ShadowGate"),
+        (&canary, "/gates/0", "gate", "TrafficGate"),
+        (&canary, "/gates/0/tolerance", "", "Tolerance"),
+        (&canary, "/gates/1", "gate", "PrometheusGate"),
+        (&canary, "/gates/1/patience", "", "Patience"),
+        (&canary, "/gates/2", "gate", "HttpGate"),
+        (&canary, "/gates/3", "gate", "ApprovalGate"),
+    ] {
+        let fields = value.pointer(path).and_then(Value::as_object).unwrap();
+        let mut names: Vec<&String> = fields.keys().filter(|name| *name != tag).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            described(schema).iter().collect::<Vec<_>>(),
+            "{schema}"
+        );
+    }
 }
 
 #[test]

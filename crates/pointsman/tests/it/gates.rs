@@ -1,319 +1,217 @@
-//! Gates that ask the world outside: a real Prometheus, and servers that answer well or badly.
+//! Gates: from the manifest or the request, their looks, and what is wrong with them.
 
-use std::time::{Duration, Instant};
+use serde_json::{Value, json};
 
-use domain::{
-    deployment::Deployment,
-    gate::{Gate, HttpGate, Number, PrometheusGate, Said},
-};
-use engine::{ports::Probe, testing::sim::story::Story};
-use pointsman::outside::Outside;
-use serde_json::Value;
+use crate::support::{Answer, CATALOGUE, TestApp, wish};
 
-use crate::support::{
-    Prometheus, TestApp,
-    stub::{Behaviour, Stub},
-};
-
-/// Longer than any question may take, and far below the age at which a decision is dropped.
-const ANSWER_MAX: Duration = Duration::from_secs(8);
-
-fn deployment() -> Deployment {
-    Story::draw(&mut fastrand::Rng::with_seed(3)).deployment
-}
-
-fn prometheus(url: &str, query: &str, min: Option<f64>, max: Option<f64>) -> Gate {
-    Gate::Prometheus(PrometheusGate {
-        at: Vec::new(),
-        prometheus: "main".parse().unwrap(),
-        url: url.to_owned(),
-        query: query.to_owned(),
-        min: min.map(Number),
-        max: max.map(Number),
-        patience: Default::default(),
-        deadline: Default::default(),
-    })
-}
-
-fn http(url: &str) -> Gate {
-    Gate::Http(HttpGate {
-        at: Vec::new(),
-        url: url.to_owned(),
-        patience: Default::default(),
-        deadline: Default::default(),
-    })
-}
-
-/// What the gate hears, as a line. It hears something in time, whatever the other side does.
-async fn asked(gate: &Gate) -> String {
-    // An error means that another test was faster.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let began = Instant::now();
-    let said = Outside::new().unwrap().ask(&deployment(), gate).await;
-    assert!(
-        began.elapsed() < ANSWER_MAX,
-        "{gate}: {:?}",
-        began.elapsed()
-    );
-    match said {
-        Said::Good { text, .. } => format!("good: {text}"),
-        Said::Bad { text, .. } => format!("bad: {text}"),
-        Said::Nothing { text } => format!("nothing: {text}"),
-    }
-}
-
-/// A port that nobody listens on.
-async fn nobody() -> String {
-    let stub = Stub::saying("").await;
-    let url = stub.url();
-    drop(stub);
-    // The task lets go of its socket when it is next looked at.
-    while reqwest::get(&url).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    url
-}
-
-const SHOP: &str = "# TYPE shop_errors gauge
-shop_errors 0.02
-# TYPE shop_unknown gauge
-shop_unknown NaN
+const GATES: &str = "
+slices: 2
+stickiness: {by: cookie, seconds: 60}
+gates:
+  - {gate: approval, at: [20]}
 ";
 
-/// A question, its bounds, and what comes of it.
-type Question = (&'static str, Option<f64>, Option<f64>, &'static str);
-
-/// How many deployments to staging succeeded, as the server under test counts them.
-const ENDED: &str = "pointsman_deployments_total{environment=\"staging\",outcome=\"succeeded\"}";
-
-const QUESTIONS: [Question; 12] = [
-    (
-        "shop_errors",
-        None,
-        Some(0.05),
-        "good: 0.02 is within its bounds",
-    ),
-    (
-        "shop_errors",
-        Some(0.02),
-        Some(0.02),
-        "good: 0.02 is within its bounds",
-    ),
-    ("shop_errors", None, Some(0.01), "bad: 0.02 is above 0.01"),
-    ("shop_errors", Some(0.5), None, "bad: 0.02 is below 0.5"),
-    (
-        "scalar(shop_errors)",
-        None,
-        Some(1.0),
-        "good: 0.02 is within its bounds",
-    ),
-    ("vector(1)", Some(1.0), None, "good: 1 is within its bounds"),
-    (
-        "shop_absent",
-        None,
-        Some(1.0),
-        "nothing: main has no value for the query",
-    ),
-    (
-        "shop_unknown",
-        None,
-        Some(1.0),
-        "nothing: main has no value for the query",
-    ),
-    (
-        "shop_errors / 0",
-        None,
-        Some(1.0),
-        "nothing: main has no value for the query",
-    ),
-    (
-        "shop_errors[1m]",
-        None,
-        Some(1.0),
-        "nothing: main has no value for the query",
-    ),
-    (
-        "'text'",
-        None,
-        Some(1.0),
-        "nothing: main has no value for the query",
-    ),
-    (ENDED, Some(1.0), Some(1.0), "good: 1 is within its bounds"),
-];
-
-#[tokio::test]
-async fn a_real_prometheus_is_asked() {
+async fn with_gates() -> TestApp {
     let app = TestApp::with_shop().await;
-    app.bring_up("1.0.0").await;
-    let shop = Stub::saying(SHOP).await;
-    let real = Prometheus::start(&app, &shop.address.to_string()).await;
-    real.until_known("shop_errors").await;
-    real.until_known("up{job=\"pointsman\"} == 1").await;
-    real.until_known(ENDED).await;
-    for (query, min, max, heard) in QUESTIONS {
-        let gate = prometheus(&real.url, query, min, max);
-        assert_eq!(asked(&gate).await, heard, "{query}");
-        // As people write it in the catalogue.
-        let gate = prometheus(&format!("{}/", real.url), query, min, max);
-        assert_eq!(asked(&gate).await, heard, "{query}");
-    }
-    let refused = asked(&prometheus(&real.url, "sum(rate(", None, Some(1.0))).await;
-    assert!(
-        refused.starts_with("nothing: main refused the query: "),
-        "{refused}"
-    );
-    let elsewhere = format!("{}/elsewhere", real.url);
-    let lost = asked(&prometheus(&elsewhere, "shop_errors", None, Some(1.0))).await;
-    assert!(
-        lost.starts_with("nothing: main answered no query result"),
-        "{lost}"
-    );
-    let url = real.url.clone();
-    drop(real);
-    let gone = asked(&prometheus(&url, "shop_errors", None, Some(1.0))).await;
-    assert_eq!(gone, "nothing: main cannot be reached");
-}
-
-#[tokio::test]
-async fn the_queries_of_the_guide_are_understood() {
-    let guide = include_str!("../../../../docs/guide/metrics.md");
-    let queries: Vec<&str> = guide
-        .split("```promql\n")
-        .skip(1)
-        .filter_map(|rest| rest.split_once("```"))
-        .map(|(query, _)| query)
-        .collect();
-    assert!(queries.len() >= 3, "{queries:?}");
-    let app = TestApp::with_shop().await;
-    app.bring_up("1.0.0").await;
-    let shop = Stub::saying("").await;
-    let real = Prometheus::start(&app, &shop.address.to_string()).await;
-    real.until_known("pointsman_deployments_total").await;
-    for query in queries {
-        let answer = real.query(query).await;
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-    }
-    // Whatever a Prometheus gets, the guide explains.
-    let names = real
-        .query("count by (__name__) ({job=\"pointsman\"})")
+    app.apply(&CATALOGUE.replace("size: 2", &format!("size: 2{GATES}")))
         .await;
-    for sample in names["data"]["result"].as_array().unwrap() {
-        let name = sample["metric"]["__name__"].as_str().unwrap();
-        let family = ["_bucket", "_sum", "_count"]
-            .into_iter()
-            .fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
-        let known = !family.starts_with("pointsman_") || guide.contains(&format!("`{family}`"));
-        assert!(known, "the guide does not explain {family}");
+    app.bring_up("1.0.0").await;
+    app
+}
+
+async fn ask(app: &TestApp, strategy: Value, dry_run: bool) -> Answer {
+    let mut body = wish("1.1.0");
+    body["strategy"] = strategy;
+    body["dry_run"] = dry_run.into();
+    app.post("/api/v1/deployments", body).await
+}
+
+/// The steps that would be taken.
+async fn steps(app: &TestApp, strategy: Value) -> String {
+    let rehearsed = ask(app, strategy, true).await;
+    let steps = rehearsed.json()["preview"]["steps"].clone();
+    let steps = steps
+        .as_array()
+        .unwrap_or_else(|| panic!("{}", rehearsed.text));
+    let text = |step: &Value| step["text"].as_str().unwrap().to_owned();
+    let texts: Vec<String> = steps.iter().map(text).collect();
+    texts.join("\n")
+}
+
+#[tokio::test]
+async fn the_gates_of_the_group_hold_unless_a_request_brings_its_own() {
+    let app = with_gates().await;
+    let canary = |gates: Option<Value>| {
+        let mut strategy = json!({"kind": "canary", "stages": [{"percent": 20, "seconds": 5}]});
+        if let Some(gates) = gates {
+            strategy["gates"] = gates;
+        }
+        strategy
+    };
+    let usual = steps(&app, canary(None)).await;
+    assert!(usual.contains("; gates: approval"), "{usual}");
+    let none = steps(&app, canary(Some(json!([])))).await;
+    assert!(!none.contains("gates"), "{none}");
+    let own = json!([{"gate": "traffic"}]);
+    let own = steps(&app, canary(Some(own))).await;
+    assert!(
+        own.contains("errors and latency") && !own.contains("approval"),
+        "{own}"
+    );
+}
+
+#[tokio::test]
+async fn every_look_is_kept_and_paged() {
+    let app = with_gates().await;
+    let strategy = json!({
+        "kind": "canary", "stages": [{"percent": 50, "seconds": 3600}],
+        "gates": [{"gate": "traffic"}],
+    });
+    let begun = ask(&app, strategy, false).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let id = begun.json()["deployment"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/api/v1/deployments/{id}/looks");
+    assert_eq!(app.get(&path).await.status, 200, "none is no error");
+    let looked = |deployment: &Value| {
+        let text = deployment["gates"][0]["text"].as_str().unwrap_or_default();
+        !text.is_empty()
+    };
+    let seen = app.until(&id, looked).await;
+    assert_eq!(seen["gates"][0]["gate"], "traffic");
+    let enough = async {
+        loop {
+            let page = app.get(&path).await.json();
+            if page["items"].as_array().unwrap().len() >= 2 {
+                return page;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let all = tokio::time::timeout(crate::support::PATIENCE, enough)
+        .await
+        .expect("a look every second");
+    let first = &all["items"][0];
+    assert_eq!(
+        (&first["step"], &first["percent"], &first["gate"]),
+        (&json!(2), &json!(50), &json!(0))
+    );
+    assert_eq!(first["name"], "errors and latency against stable");
+    assert!(first["traffic"].is_object() && first["value"].is_null());
+    let page = app.get(&format!("{path}?limit=1")).await.json();
+    assert_eq!(page["items"], json!([first]));
+    let cursor = page["next"].as_str().unwrap();
+    let next = app.get(&format!("{path}?limit=1&cursor={cursor}")).await;
+    assert_eq!(next.json()["items"][0], all["items"][1]);
+    let events = app
+        .get(&format!("/api/v1/deployments/{id}/events?limit=500"))
+        .await;
+    let events = events.json()["items"].clone();
+    let event = |event: &&Value| event["seq"] == first["seq"];
+    let event = events.as_array().unwrap().iter().find(event).unwrap();
+    assert_eq!(event["event"], "looked");
+    assert_eq!(event["look"]["text"], first["text"]);
+    let aborted = format!("/api/v1/deployments/{id}/abort");
+    app.post(&aborted, json!({"reason": "seen enough"})).await;
+    assert_eq!(app.finished(&id).await["status"], "aborted");
+    let bad = app.get(&format!("{path}?cursor=x")).await;
+    assert_eq!(bad.code(), "bad_query");
+    let none = app.get("/api/v1/deployments/none/looks").await;
+    assert_eq!(none.code(), "not_found");
+}
+
+#[tokio::test]
+async fn a_prometheus_is_known_by_its_name() {
+    let app = with_gates().await;
+    let gate = json!({"gate": "prometheus", "prometheus": "metrics", "query": "up", "min": 1});
+    let strategy = json!({
+        "kind": "canary", "stages": [{"percent": 20, "seconds": 5}], "gates": [gate],
+    });
+    let unknown = ask(&app, strategy.clone(), false).await;
+    assert_eq!(unknown.code(), "refused");
+    assert_eq!(
+        unknown.json()["objections"][0]["code"],
+        "prometheus_unknown"
+    );
+    let group = CATALOGUE.replace(
+        "size: 2",
+        "size: 2\nslices: 2\ngates: [{gate: prometheus, prometheus: metrics, query: up, max: 1}]",
+    );
+    let dangling = app.manifests(&group, false).await;
+    assert_eq!(dangling.json()["errors"][0]["field"], "gates");
+    let bad = "kind: Prometheus\nname: metrics\nurl: ftp://somewhere";
+    let bad = app.manifests(bad, true).await;
+    assert_eq!(bad.json()["errors"][0]["field"], "url");
+    let prometheus = "kind: Prometheus\nname: metrics\nurl: http://127.0.0.1:9\n";
+    app.apply(&format!("{prometheus}---{group}")).await;
+    let entry = app.get("/api/v1/prometheuses/metrics").await;
+    assert_eq!(entry.json()["url"], "http://127.0.0.1:9");
+    let all = app.get("/api/v1/prometheuses").await.json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 1);
+    let held = app.delete("/api/v1/prometheuses/metrics").await;
+    assert_eq!(held.code(), "still_referenced");
+    assert!(steps(&app, strategy).await.contains("up of metrics"));
+}
+
+#[tokio::test]
+async fn bad_strategies_are_told_by_their_field() {
+    let app = with_gates().await;
+    let invalid = [
+        (json!({"kind": "sideways"}), "sideways"),
+        (json!({"kind": "canary", "steps": []}), "steps"),
+        (json!({"kind": "blue-green", "warm_seconds": "long"}), "u32"),
+        (
+            json!({"kind": "canary", "stages": [{"seconds": 1}]}),
+            "percent",
+        ),
+        (
+            json!({"kind": "canary", "gates": [{"gate": "luck"}]}),
+            "luck",
+        ),
+    ];
+    for (strategy, named) in invalid {
+        let answer = ask(&app, strategy.clone(), false).await;
+        assert_eq!(answer.code(), "invalid", "{strategy}");
+        let error = answer.json()["errors"][0].clone();
+        assert!(
+            error["field"].as_str().unwrap().starts_with("strategy"),
+            "{error}"
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(named), "{strategy}: {message}");
     }
-}
-
-#[tokio::test]
-async fn a_prometheus_that_answers_badly_says_nothing() {
-    let success = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
-    let good = Stub::saying(success).await;
-    let redirect = Behaviour::Answer(
-        "302 Found",
-        format!("location: {}/api/v1/query", good.url()),
-        String::new(),
-    );
-    let html = Behaviour::Answer("502 Bad Gateway", "x: y".into(), "<html>no</html>".into());
-    let slowly = Behaviour::Endless {
-        pause: Duration::from_millis(100),
-    };
-    let quickly = Behaviour::Endless {
-        pause: Duration::ZERO,
-    };
-    let late = "nothing: main did not answer in time".to_owned();
-    let cut = format!(
-        "nothing: main answered no query result: {}",
-        "x".repeat(200)
-    );
-    let stories = [
+    let refused = [
         (
-            redirect,
-            "nothing: main answered no query result: ".to_owned(),
+            json!({"kind": "canary", "stages": [{"percent": 101}]}),
+            "stages.percent",
         ),
         (
-            html,
-            "nothing: main answered no query result: <html>no</html>".to_owned(),
-        ),
-        (Behaviour::Silence, late.clone()),
-        (slowly, late),
-        (quickly, cut),
-    ]
-    .map(|(behaviour, heard)| async move {
-        let stub = Stub::start(behaviour.clone()).await;
-        let gate = prometheus(&stub.url(), "up", Some(0.0), None);
-        assert_eq!(asked(&gate).await, heard, "{behaviour:?}");
-    });
-    futures_util::future::join_all(stories).await;
-    assert!(good.requests().is_empty(), "the redirect was followed");
-    let gate = prometheus(&good.url(), "up", Some(0.0), None);
-    assert_eq!(asked(&gate).await, "good: 1 is within its bounds");
-}
-
-#[tokio::test]
-async fn an_http_check_is_told_what_is_deployed() {
-    let stub = Stub::saying("fine\n").await;
-    let said = asked(&http(&format!("{}/check?x=1", stub.url()))).await;
-    assert_eq!(said, "good: it answered 200 OK: fine");
-    let requests = stub.requests();
-    let [request] = requests.as_slice() else {
-        panic!("asked once: {requests:?}");
-    };
-    let body: Value = serde_json::from_str(request).unwrap();
-    let deployment = deployment();
-    let place = &deployment.target.place;
-    assert_eq!(body["name"], place.service.to_string());
-    assert_eq!(body["namespace"], place.environment.to_string());
-    assert_eq!(body["phase"], "Progressing");
-    assert_eq!(body["checksum"], deployment.launch.id.to_string());
-    let about = &body["metadata"];
-    assert_eq!(about["deployment"], deployment.id.to_string());
-    assert_eq!(about["version"], deployment.launch.version.to_string());
-}
-
-#[tokio::test]
-async fn an_http_check_is_good_only_with_2xx() {
-    let good = Stub::saying("").await;
-    let answer =
-        |status, header: String, body: &str| Behaviour::Answer(status, header, body.to_owned());
-    let elsewhere = format!("location: {}", good.url());
-    let slowly = Behaviour::Endless {
-        pause: Duration::from_millis(100),
-    };
-    let stories = [
-        (
-            answer("204 No Content", "x: y".into(), ""),
-            "good: it answered 204 No Content",
+            json!({"kind": "canary", "stages": [{"percent": 50}, {"percent": 10}]}),
+            "stages must be growing",
         ),
         (
-            answer("200 OK", "x: y".into(), "a\u{7}\nb"),
-            "good: it answered 200 OK: ab",
+            json!({"kind": "blue-green", "warm_seconds": 9_999_999}),
+            "warm_seconds",
         ),
         (
-            answer("500 Internal Server Error", "x: y".into(), "no"),
-            "bad: it answered 500 Internal Server Error: no",
+            json!({"kind": "blue-green", "shadow": {"percent": 0}}),
+            "shadow.percent",
         ),
         (
-            answer("404 Not Found", "x: y".into(), ""),
-            "bad: it answered 404 Not Found",
+            json!({"kind": "canary", "gates": [{"gate": "http", "url": "nowhere"}]}),
+            "gates.url",
         ),
         (
-            answer("307 Temporary Redirect", elsewhere, ""),
-            "bad: it answered 307 Temporary Redirect",
+            json!({"kind": "blue-green", "gates": [{"gate": "traffic"}]}),
+            "no stage of this deployment has users on both",
         ),
-        (Behaviour::Silence, "nothing: URL did not answer in time"),
-        (slowly, "nothing: URL did not answer in time"),
-    ]
-    .map(|(behaviour, heard)| async move {
-        let stub = Stub::start(behaviour.clone()).await;
-        let said = asked(&http(&stub.url())).await;
-        assert_eq!(said, heard.replace("URL", &stub.url()), "{behaviour:?}");
-    });
-    futures_util::future::join_all(stories).await;
-    assert!(good.requests().is_empty(), "the redirect was followed");
-    let nobody = nobody().await;
-    let said = asked(&http(&nobody)).await;
-    assert_eq!(said, format!("nothing: {nobody} cannot be reached"));
+    ];
+    for (strategy, named) in refused {
+        let answer = ask(&app, strategy.clone(), false).await;
+        assert_eq!(answer.code(), "refused", "{strategy}");
+        let message = answer.json()["objections"].to_string();
+        assert!(message.contains(named), "{strategy}: {message}");
+    }
 }

@@ -10,7 +10,10 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use crate::{api::environments::LockView, operations::catalogue::Kind};
+use crate::{
+    api::{environments::LockView, strategies::GateBody},
+    operations::catalogue::Kind,
+};
 
 /// People who own services.
 #[derive(ToSchema)]
@@ -47,7 +50,8 @@ pub struct Service {
     /// The environment types it may be deployed to. Empty means nowhere.
     #[schema(required = false)]
     pub environment_types: Vec<String>,
-    /// The strategies it may be deployed with, such as `scale-up`.
+    /// The strategies it may be deployed with: `scale-up`, `blue-green`, `canary`, `switch`.
+    /// Left out: all of them.
     #[schema(required = false)]
     pub strategies: Vec<String>,
     /// Changes with every put.
@@ -128,9 +132,16 @@ pub struct ServerGroup {
     /// The zones instances are spread over.
     #[schema(required = false)]
     pub zones: Vec<String>,
-    /// 1.
-    #[schema(required = false)]
+    /// One slice, or two for blue/green, canary and switches.
+    #[schema(required = false, default = 1, minimum = 1, maximum = 2)]
     pub slices: u8,
+    /// Keeps each user on one side while users are split between slices. Left out: each request is
+    /// sent by chance.
+    #[schema(required = false)]
+    pub stickiness: Option<Stickiness>,
+    /// What must hold on the way to more users, unless a deployment brings gates of its own.
+    #[schema(required = false, max_items = 20)]
+    pub gates: Vec<GateBody>,
     /// When an instance counts as healthy.
     #[schema(required = false)]
     pub health: HealthCheck,
@@ -149,6 +160,24 @@ pub struct ServerGroup {
     /// Who put it.
     #[schema(read_only)]
     pub updated_by: String,
+}
+
+/// What a user is recognised by; `by` says which way.
+#[derive(ToSchema)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Stickiness {
+    /// A cookie that the router gives to whoever has none.
+    Cookie {
+        /// How long it lasts, in seconds.
+        #[schema(required = false, default = 86_400, minimum = 1, maximum = 31_536_000)]
+        seconds: u32,
+    },
+    /// The hash of a request header, such as a user id set by a gateway. Requests without it are
+    /// sent by chance.
+    Header {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Bounds of a group's own autoscaling.

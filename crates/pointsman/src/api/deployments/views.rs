@@ -1,13 +1,23 @@
 //! What deployments and their previews look like in answers.
 
 use domain::{
-    deployment::{Certificate, Deployment},
-    plan::preview::{CapacityPoint, Preview, PreviewStep},
+    deployment::{Certificate, Course, Deployment},
+    gate::{Gate, GateState, Verdict},
+    plan::{
+        Step,
+        preview::{CapacityPoint, Preview, PreviewStep},
+    },
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::wire::{time, word};
+use crate::{
+    api::{
+        strategies::{StepBody, StrategyBody},
+        wire::{time, word},
+    },
+    operations::deployments::plan_hash,
+};
 
 /// One attempt to make a release the live one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +38,8 @@ pub struct DeploymentView {
     /// How.
     #[schema(value_type = StrategyBody)]
     pub strategy: domain::plan::Strategy,
+    /// Which slice has which role; as planned, until the baseline is recorded.
+    pub roles: RolesView,
     /// `running`, `paused`, `rolling_back`, `succeeded`, `rolled_back`, `aborted` or `failed`.
     pub status: String,
     /// `forward` or `rolling_back`.
@@ -39,6 +51,10 @@ pub struct DeploymentView {
     /// Index of the current step; equal to their number while the baseline is being restored, and
     /// at the end.
     pub step: usize,
+    /// SHA-256 over the JSON of the way forward: an approval can name the plan that was read.
+    pub plan_hash: String,
+    /// The gates of the current step.
+    pub gates: Vec<GateView>,
     /// What it waits for.
     pub waiting: Option<String>,
     /// Why it does not go forward any more.
@@ -57,23 +73,6 @@ pub struct DeploymentView {
     pub version_number: u64,
 }
 
-/// How a release becomes the live one.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Strategy)]
-pub struct StrategyBody {
-    /// `scale-up`: double the group, keep the new half.
-    pub kind: String,
-    /// How many instances more than asked may run at once, in percent of asked (1 to 100).
-    #[schema(required = false, default = 100, minimum = 1, maximum = 100)]
-    pub surge_percent: u32,
-    /// How long new instances must stay healthy before old ones go, in seconds.
-    #[schema(required = false, default = 10, maximum = 86_400)]
-    pub bake_seconds: u32,
-    /// How long new instances may take to become healthy, in seconds.
-    #[schema(required = false, default = 300, minimum = 1, maximum = 86_400)]
-    pub health_deadline_seconds: u32,
-}
-
 /// One condition to reach.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
@@ -83,8 +82,34 @@ pub struct StepView {
     /// `reached`, `current` or `ahead`.
     pub state: String,
     /// The condition with its numbers; `step` says which kind it is.
-    #[schema(value_type = Object)]
-    pub condition: domain::plan::Step,
+    #[schema(value_type = StepBody)]
+    pub condition: Step,
+}
+
+/// Which slice has which role.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Roles)]
+pub struct RolesView {
+    /// Where stable is: `blue` or `green`.
+    pub live: String,
+    /// Where the new release comes up; the same where both share a slice.
+    pub next: String,
+}
+
+/// Where a gate stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GateState)]
+pub struct GateView {
+    /// Which gate, in words.
+    pub name: String,
+    /// `traffic`, `shadow`, `prometheus`, `http` or `approval`.
+    pub gate: String,
+    /// `open` (not enough is known yet), `met` or `failed`.
+    pub verdict: String,
+    /// The last look at it, in words.
+    pub text: String,
+    /// Who approved, where a person was asked.
+    pub approved_by: Option<String>,
 }
 
 /// A person's hold on a deployment.
@@ -169,8 +194,8 @@ impl From<Deployment> for DeploymentView {
     fn from(deployment: Deployment) -> Self {
         let (status, course) = (status(&deployment), word(&deployment.progress.course));
         let at = deployment.progress.at;
-        let numbered =
-            |(index, step): (usize, &domain::plan::Step)| format!("{}. {step}", index + 1);
+        let (plan_hash, gates) = (plan_hash(&deployment), gates(&deployment));
+        let numbered = |(index, step): (usize, &Step)| format!("{}. {step}", index + 1);
         let place = deployment.target.place;
         Self {
             id: deployment.id.to_string(),
@@ -180,6 +205,10 @@ impl From<Deployment> for DeploymentView {
             launch: deployment.launch.id.to_string(),
             stable_version: deployment.stable.map(|stable| stable.version.to_string()),
             strategy: deployment.strategy,
+            roles: RolesView {
+                live: deployment.roles.live.to_string(),
+                next: deployment.roles.next.to_string(),
+            },
             status,
             course,
             plan: deployment
@@ -191,6 +220,8 @@ impl From<Deployment> for DeploymentView {
                 .collect(),
             steps: steps(deployment.progress.steps, at),
             step: at,
+            plan_hash,
+            gates,
             waiting: deployment.waiting.map(|waiting| waiting.to_string()),
             failure: deployment.failure.map(|failure| failure.to_string()),
             paused: deployment.paused.map(|pause| PauseView {
@@ -207,7 +238,6 @@ impl From<Deployment> for DeploymentView {
 }
 
 fn status(deployment: &Deployment) -> String {
-    use domain::deployment::Course;
     match (
         &deployment.ending,
         &deployment.paused,
@@ -220,7 +250,46 @@ fn status(deployment: &Deployment) -> String {
     }
 }
 
-fn steps(steps: Vec<domain::plan::Step>, at: usize) -> Vec<StepView> {
+/// The gates of the current step. On the way back nothing is asked any more.
+fn gates(deployment: &Deployment) -> Vec<GateView> {
+    let Some(Step::Bake { until, .. }) = deployment.step() else {
+        return Vec::new();
+    };
+    let states = &deployment.progress.watch.gates;
+    let gates = until.gates.iter().enumerate();
+    gates
+        .map(|(index, gate)| gate_view(gate, states.get(index).cloned().unwrap_or_default()))
+        .collect()
+}
+
+fn gate_view(gate: &Gate, state: GateState) -> GateView {
+    let (kind, text) = match gate {
+        Gate::Traffic(_) => ("traffic", state.text),
+        Gate::Shadow(_) => ("shadow", state.text),
+        Gate::Prometheus(_) => ("prometheus", state.text),
+        Gate::Http(_) => ("http", state.text),
+        Gate::Approval(_) => {
+            let text = match &state.approved_by {
+                Some(by) => format!("approved by {by}"),
+                None => "nobody has approved yet".to_owned(),
+            };
+            ("approval", text)
+        }
+    };
+    let verdict = match state.approved_by {
+        Some(_) => Verdict::Met,
+        None => state.verdict,
+    };
+    GateView {
+        name: gate.to_string(),
+        gate: kind.to_owned(),
+        verdict: word(&verdict),
+        text,
+        approved_by: state.approved_by,
+    }
+}
+
+fn steps(steps: Vec<Step>, at: usize) -> Vec<StepView> {
     let state = |index: usize| match index.cmp(&at) {
         std::cmp::Ordering::Less => "reached",
         std::cmp::Ordering::Equal => "current",

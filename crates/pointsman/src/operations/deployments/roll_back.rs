@@ -1,11 +1,19 @@
 //! Rolling back a place: a deployment that runs there turns round; otherwise the release before the
-//! live one is deployed.
+//! live one is deployed, by the quickest way there is.
+//!
+//! ```text
+//! the other slice runs it, healthy    switch        seconds: one change of weights
+//! there is another slice              blue-green    all at once, without gates or waiting
+//! one slice                           scale-up      without a bake
+//! ```
 
 use domain::{
+    catalogue::{ServerGroup, Service},
     deployment::{Command, Deployment, Outcome},
     governance::Wish,
     names::{Place, Version},
-    plan::{Strategy, preview::Preview, scale_up::ScaleUp},
+    observation::Observation,
+    plan::{Capacity, Roles, Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
 };
 use store::{
     catalogue::Kind,
@@ -53,21 +61,51 @@ impl Operations {
                 }
             }
         }
+        let version = self.version_before(place).await?;
         let wish = Wish {
             place: place.clone(),
-            version: self.version_before(place).await?,
-            // Users may be suffering, and this release has proven itself: no bake.
-            strategy: Strategy::ScaleUp(ScaleUp {
-                bake_seconds: 0,
-                ..ScaleUp::default()
-            }),
+            strategy: self.way_back(place, &version).await?,
+            version,
             force: false,
         };
-        let begun = self.request(actor, wish).await?;
+        let begun = self.request_because(actor, wish, Some(reason)).await?;
         Ok(RolledBack {
             deployment: begun.deployment,
             preview: Some(begun.preview),
         })
+    }
+
+    /// The quickest way to `version` that the service may be deployed with. Users may be suffering,
+    /// and this release has proven itself: no bake, no gates, no waiting.
+    async fn way_back(&self, place: &Place, version: &Version) -> Result<Strategy, Error> {
+        let scale_up = Strategy::ScaleUp(ScaleUp {
+            bake_seconds: 0,
+            ..ScaleUp::default()
+        });
+        let target = self.target(place).await?;
+        let Some(target) = target.filter(|target| target.group.slices > 1) else {
+            return Ok(scale_up);
+        };
+        let seen = self.observe(&target).await?;
+        let live = self.store().live(place).await?;
+        let live = live.map(|live| live.launch.version);
+        let blue_green = Strategy::BlueGreen(TwoSlices {
+            gates: Some(Vec::new()),
+            warm_seconds: 0,
+            ..TwoSlices::default()
+        });
+        let switch =
+            runs_beside(version, live.as_ref(), &target.group, &seen).then_some(Strategy::Switch);
+        let ways = switch.into_iter().chain([blue_green, scale_up]);
+        let entry = self.entry(Kind::Service, place.service.as_str()).await?;
+        let service: Service = serde_json::from_value(entry.body).map_err(|_| Error::Internal {
+            doing: "reading a service of the catalogue",
+        })?;
+        let mut ways: Vec<Strategy> = ways.collect();
+        let allowed = |way: &Strategy| service.strategies.contains(&way.kind());
+        // Where none is allowed, governance says so of the best one.
+        let best = ways.iter().position(allowed).unwrap_or(0);
+        Ok(ways.swap_remove(best))
     }
 
     /// The service and the environment are in the catalogue.
@@ -117,6 +155,20 @@ impl Operations {
             .find(other)
             .ok_or_else(nothing)
     }
+}
+
+/// The other slice runs `version`, with as many healthy instances as are needed.
+fn runs_beside(
+    version: &Version,
+    live: Option<&Version>,
+    group: &ServerGroup,
+    seen: &Observation,
+) -> bool {
+    let roles = Roles::of(&Strategy::Switch, live, seen);
+    let other = seen.slice(roles.next);
+    let needed = Capacity::of(group, seen.slice(roles.live).sizes.desired).asked;
+    let launch = other.launches.as_ref().filter(|it| it.version == *version);
+    launch.is_some_and(|launch| other.healthy_of(&launch.id) >= needed.max(1))
 }
 
 fn at(place: &Place, unfinished: bool) -> Filter {

@@ -1,0 +1,364 @@
+//! How a release becomes live, as people type it: `--strategy` and the options that go with it.
+//!
+//! Invariant: an option that says nothing to the chosen strategy is refused, never ignored. What is
+//! not given is left to the server.
+
+use std::{fs, path::PathBuf, str::FromStr};
+
+use clap::{Args, ValueEnum};
+use domain::{
+    gate::{ApprovalGate, Gate, TrafficGate},
+    plan::two_slices::{Stage, Stages},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    deploy::{Percent, Seconds},
+    failure::Failure,
+};
+
+/// The stages of a canary when nobody says which.
+const CANARY: &str = "1%:2m,10%:5m,50%:10m";
+/// Its shares, when only their time is said.
+const CANARY_SHARES: &str = "1,10,50";
+
+/// The strategies of `--strategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Double the group, keep the new half
+    ScaleUp,
+    /// Fill the other slice, move the users over, all at once or by weights
+    BlueGreen,
+    /// Fill the other slice, move the users over bit by bit, watching what they get
+    Canary,
+}
+
+const ALL: &[Way] = &[Way::ScaleUp, Way::BlueGreen, Way::Canary];
+const TWO_SLICES: &[Way] = &[Way::BlueGreen, Way::Canary];
+
+/// How the release becomes live.
+#[derive(Debug, Default, Args)]
+pub struct StrategyArgs {
+    /// How the release becomes live [default: scale-up]
+    #[arg(long, value_enum, value_name = "STRATEGY")]
+    strategy: Option<Way>,
+    /// scale-up: how many instances more than asked may run at once, such as 50% [default: 100%]
+    #[arg(long, value_name = "PERCENT")]
+    surge: Option<Percent>,
+    /// blue-green: shares of users that are moved one after the other, such as 5,25,50,100
+    #[arg(long, value_name = "SHARES")]
+    weights: Option<Stages>,
+    /// blue-green: move all users at once (the default)
+    #[arg(long)]
+    all_at_once: bool,
+    /// canary: shares of users and for how long, or a name such as Canary10Percent5Minutes
+    /// [default: 1%:2m,10%:5m,50%:10m]
+    #[arg(long, value_name = "STAGES")]
+    steps: Option<Stages>,
+    /// scale-up: how long new instances must stay healthy before old ones go [default: 10s];
+    /// otherwise the time of stages that have none
+    #[arg(long, value_name = "TIME")]
+    bake: Option<Seconds>,
+    /// How long new instances may take to become healthy, such as 2m [default: 5m]
+    #[arg(long, value_name = "TIME")]
+    health_deadline: Option<Seconds>,
+    /// blue-green, canary: how long the old slice stays ready once all users are moved
+    /// [default: 10m]
+    #[arg(long, value_name = "TIME")]
+    warm: Option<Seconds>,
+    /// blue-green, canary: keep the old slice for good, for `pointsman switch`
+    #[arg(long)]
+    keep_old: bool,
+    /// blue-green, canary: send copies of so many requests to the new release before any user is
+    /// moved, such as 5% or 5%:2m [default time: 1m]
+    #[arg(long, value_name = "PERCENT[:TIME]")]
+    shadow: Option<Dark>,
+    /// With --shadow: compare the answers, and go on only if they agree
+    #[arg(long)]
+    shadow_compare: bool,
+    /// blue-green, canary: wait for a person's approval at these shares, such as 10,50
+    /// (0: before any user is moved)
+    #[arg(long, value_name = "SHARES")]
+    approve_at: Option<Shares>,
+    /// blue-green, canary: go on only while errors and latency are not worse than the old release's
+    #[arg(long)]
+    gate_traffic: bool,
+    /// blue-green, canary: a YAML list of gates as in manifests, instead of those of the server group
+    #[arg(long, value_name = "FILE")]
+    gates: Option<PathBuf>,
+    /// blue-green, canary: no gates, not even those of the server group
+    #[arg(long)]
+    no_gates: bool,
+}
+
+/// Copies of so many requests, for so long; written `5%` or `5%:2m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dark {
+    percent: Percent,
+    time: Option<Seconds>,
+}
+
+impl FromStr for Dark {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (percent, time) = match text.split_once(':') {
+            Some((percent, time)) => (percent, Some(time.parse()?)),
+            None => (text, None),
+        };
+        let percent = percent.parse()?;
+        Ok(Self { percent, time })
+    }
+}
+
+/// Shares of users from 0 to 100, written `10,50` or `10%,50%`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shares(Vec<u8>);
+
+impl FromStr for Shares {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let share = |part: &str| {
+            let digits = part.trim().trim_end_matches('%');
+            digits.parse().ok().filter(|share| *share <= 100)
+        };
+        let shares: Option<Vec<u8>> = text.split(',').map(share).collect();
+        shares
+            .map(Self)
+            .ok_or_else(|| "write shares of users from 0 to 100, such as 10,50".to_owned())
+    }
+}
+
+impl Way {
+    fn word(self) -> &'static str {
+        match self {
+            Self::ScaleUp => "scale-up",
+            Self::BlueGreen => "blue-green",
+            Self::Canary => "canary",
+        }
+    }
+}
+
+impl StrategyArgs {
+    fn way(&self) -> Way {
+        self.strategy.unwrap_or(Way::ScaleUp)
+    }
+
+    /// Gates are added to those of the server group, which must be known then.
+    #[must_use]
+    pub fn adds_to_the_group(&self) -> bool {
+        self.adds_gates() && self.gates.is_none()
+    }
+
+    fn adds_gates(&self) -> bool {
+        self.gate_traffic || self.approve_at.is_some()
+    }
+
+    /// The options make sense together.
+    ///
+    /// # Errors
+    /// A sentence about the first one that does not.
+    pub fn check(&self) -> Result<(), Failure> {
+        let way = self.way();
+        let given = self.options().into_iter().filter(|(_, given, _)| *given);
+        for (option, _, ways) in given {
+            if !ways.contains(&way) {
+                return Err(self.stray(option, ways));
+            }
+        }
+        let clash = |one: &str, other: &str, why: &str| {
+            Failure::usage(format!("{one} and {other} do not go together")).because(why)
+        };
+        if self.all_at_once && self.weights.is_some() {
+            return Err(clash(
+                "--all-at-once",
+                "--weights",
+                "weights move users bit by bit",
+            ));
+        }
+        if self.keep_old && self.warm.is_some() {
+            let why = "a slice that is kept for good has no time after which it goes";
+            return Err(clash("--keep-old", "--warm", why));
+        }
+        if self.no_gates && (self.gates.is_some() || self.adds_gates()) {
+            let why = "one says that there are no gates, the other brings some";
+            let other = match (&self.gates, self.gate_traffic) {
+                (Some(_), _) => "--gates",
+                (None, true) => "--gate-traffic",
+                (None, false) => "--approve-at",
+            };
+            return Err(clash("--no-gates", other, why));
+        }
+        if self.shadow_compare && self.shadow.is_none() {
+            return Err(Failure::usage("--shadow-compare has no answers to compare")
+                .next("add --shadow 5% to send copies of requests to the new release"));
+        }
+        self.check_approvals()
+    }
+
+    /// An approval at a share that users never are at would be asked for by nobody.
+    fn check_approvals(&self) -> Result<(), Failure> {
+        let stages = self.stages();
+        let Some(Shares(shares)) = &self.approve_at else {
+            return Ok(());
+        };
+        let known = |share: &u8| {
+            [0, 100].contains(share) || stages.iter().any(|stage| stage.percent == *share)
+        };
+        match shares.iter().find(|share| !known(share)) {
+            None => Ok(()),
+            Some(share) => {
+                let shares: Vec<String> = stages.iter().map(|s| s.percent.to_string()).collect();
+                let at = ["0".to_owned()].into_iter().chain(shares);
+                let at: Vec<String> = at.collect();
+                Err(Failure::usage(format!(
+                    "--approve-at {share}: no stage of this deployment has {share} % of the users"
+                ))
+                .next(format!("approve at one of {}, or 100", at.join(", "))))
+            }
+        }
+    }
+
+    /// Every option: whether it is given, and what it belongs to.
+    fn options(&self) -> [(&'static str, bool, &'static [Way]); 14] {
+        [
+            ("--surge", self.surge.is_some(), &[Way::ScaleUp]),
+            ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
+            ("--all-at-once", self.all_at_once, &[Way::BlueGreen]),
+            ("--steps", self.steps.is_some(), &[Way::Canary]),
+            ("--bake", self.bake.is_some(), ALL),
+            ("--health-deadline", self.health_deadline.is_some(), ALL),
+            ("--warm", self.warm.is_some(), TWO_SLICES),
+            ("--keep-old", self.keep_old, TWO_SLICES),
+            ("--shadow", self.shadow.is_some(), TWO_SLICES),
+            ("--shadow-compare", self.shadow_compare, TWO_SLICES),
+            ("--approve-at", self.approve_at.is_some(), TWO_SLICES),
+            ("--gate-traffic", self.gate_traffic, TWO_SLICES),
+            ("--gates", self.gates.is_some(), TWO_SLICES),
+            ("--no-gates", self.no_gates, TWO_SLICES),
+        ]
+    }
+
+    fn stray(&self, option: &str, ways: &[Way]) -> Failure {
+        let words: Vec<&str> = ways.iter().map(|way| way.word()).collect();
+        let words = words.join(" or ");
+        let failure = Failure::usage(format!(
+            "{option} says nothing to {}: it belongs to {words}",
+            self.way().word()
+        ));
+        let failure = match self.strategy {
+            Some(_) => failure,
+            None => failure.because("without --strategy, this is a scale-up"),
+        };
+        failure.next(format!(
+            "leave it out, or add --strategy {}",
+            ways[0].word()
+        ))
+    }
+
+    /// The stages that were typed, or are usual; the last one may be missing.
+    fn stages(&self) -> Vec<Stage> {
+        let read = |text: &str| text.parse().map_or(Vec::new(), |Stages(stages)| stages);
+        let typed = self.weights.as_ref().or(self.steps.as_ref());
+        let mut stages = match (typed, self.way(), self.bake) {
+            (Some(Stages(stages)), _, _) => stages.clone(),
+            (None, Way::Canary, None) => read(CANARY),
+            (None, Way::Canary, Some(_)) => read(CANARY_SHARES),
+            (None, Way::BlueGreen, Some(_)) => read("100"),
+            (None, _, _) => Vec::new(),
+        };
+        if let Some(Seconds(bake)) = self.bake {
+            // What comes after all users are moved is the warm wait, unless they are moved at once.
+            let alone = stages.len() == 1;
+            let timeless = stages.iter_mut().filter(|stage| stage.seconds == 0);
+            timeless
+                .filter(|stage| stage.percent < 100 || alone)
+                .for_each(|stage| stage.seconds = bake);
+        }
+        stages
+    }
+
+    /// The strategy for the API; `None` when nothing was asked for. `usual` are the gates of the
+    /// server group, where [`Self::adds_to_the_group`].
+    ///
+    /// # Errors
+    /// When the file with gates cannot be read.
+    pub fn body(&self, usual: Vec<Value>) -> Result<Option<Value>, Failure> {
+        let mut body = Map::new();
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value);
+            }
+        };
+        let seconds = |time: Option<Seconds>| time.map(|Seconds(seconds)| seconds.into());
+        set("health_deadline_seconds", seconds(self.health_deadline));
+        if self.way() == Way::ScaleUp {
+            set("surge_percent", self.surge.map(|percent| percent.0.into()));
+            set("bake_seconds", seconds(self.bake));
+        } else {
+            let stages = self.stages();
+            set("stages", (!stages.is_empty()).then(|| json!(stages)));
+            set("warm_seconds", seconds(self.warm));
+            set("keep_old", self.keep_old.then_some(true.into()));
+            set("shadow", self.shadow.map(|dark| self.shadow_body(dark)));
+            set("gates", self.gates_body(usual)?.map(Value::Array));
+        }
+        if body.is_empty() && self.strategy.is_none() {
+            return Ok(None);
+        }
+        body.insert("kind".to_owned(), self.way().word().into());
+        Ok(Some(Value::Object(body)))
+    }
+
+    fn shadow_body(&self, dark: Dark) -> Value {
+        let mut shadow = json!({ "percent": dark.percent.0 });
+        if let Some(Seconds(seconds)) = dark.time {
+            shadow["seconds"] = seconds.into();
+        }
+        if self.shadow_compare {
+            shadow["compare"] = json!({});
+        }
+        shadow
+    }
+
+    /// The gates, unless those of the server group stay as they are.
+    fn gates_body(&self, usual: Vec<Value>) -> Result<Option<Vec<Value>>, Failure> {
+        if self.no_gates {
+            return Ok(Some(Vec::new()));
+        }
+        let mut gates = match &self.gates {
+            Some(file) => read_gates(file)?,
+            None if self.adds_gates() => usual,
+            None => return Ok(None),
+        };
+        if self.gate_traffic {
+            gates.push(json!(Gate::Traffic(TrafficGate::default())));
+        }
+        if let Some(Shares(at)) = self.approve_at.clone() {
+            let approval = ApprovalGate {
+                at,
+                ..ApprovalGate::default()
+            };
+            gates.push(json!(Gate::Approval(approval)));
+        }
+        Ok(Some(gates))
+    }
+}
+
+/// A YAML list of gates, read here already so that a fault is told with the name of the file.
+fn read_gates(file: &PathBuf) -> Result<Vec<Value>, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::usage(format!("{shown} cannot be read"))
+            .because(error)
+            .next("name a file with a YAML list of gates")
+    })?;
+    let gates: Vec<Gate> = serde_saphyr::from_str(&text).map_err(|error| {
+        Failure::usage(format!("{shown} holds no list of gates"))
+            .because(error)
+            .next("write gates as in the manifest of a server group, such as `- {gate: approval, at: [10]}`")
+    })?;
+    Ok(gates.iter().map(|gate| json!(gate)).collect())
+}
+
+#[cfg(test)]
+mod tests;
