@@ -25,10 +25,15 @@ impl UnixMs {
     }
 }
 
-/// A length of time in whole milliseconds, written for people: `1500 ms`, `40 s`, `2 min 5 s`.
+/// A length of time in whole milliseconds, written for people: `1.5 s`, `40 s`, `2 min 5 s`,
+/// `24 h`.
 #[must_use]
 pub fn human_ms(ms: u64) -> String {
     match (ms / 60_000, ms % 60_000 / 1000) {
+        (120.., _) => match (ms / 3_600_000, ms % 3_600_000 / 60_000) {
+            (hours, 0) => format!("{hours} h"),
+            (hours, minutes) => format!("{hours} h {minutes} min"),
+        },
         (0, _) if ms < 10_000 && !ms.is_multiple_of(1000) => format!("{:.1} s", ms as f64 / 1000.0),
         (0, seconds) => format!("{seconds} s"),
         (minutes, 0) => format!("{minutes} min"),

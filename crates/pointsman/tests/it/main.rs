@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod bad_input;
 mod catalogue;
+mod command_line;
 mod deployments;
 mod description;
 mod events;
