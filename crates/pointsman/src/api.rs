@@ -151,6 +151,7 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(environments::roll_back))
         .routes(routes!(slices::read))
         .routes(routes!(slices::switch))
+        .routes(routes!(slices::pass))
         .routes(routes!(environments::logs))
         .routes(routes!(audit::list))
         .routes(routes!(metrics::metrics))

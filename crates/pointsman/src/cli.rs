@@ -91,6 +91,8 @@ pub enum Command {
     Switch(slices::SwitchArgs),
     /// Show the slices of a service side by side: users, versions, requests
     Slices(slices::SlicesArgs),
+    /// Give a pass that lets testers into one slice, also one without users
+    Pass(slices::PassArgs),
     /// Show what the instances of a service wrote
     Logs(logs::LogsArgs),
     /// Make the catalogue what manifests say, all or nothing
@@ -211,6 +213,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Promote(args) => deployments::promote(context, &args).await,
         Command::Switch(args) => slices::switch(context, &args).await,
         Command::Slices(args) => slices::show(context, &args).await,
+        Command::Pass(args) => slices::pass(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Apply(args) => manifests::apply(context, &args).await,
         Command::Diff(args) => manifests::diff(context, &args).await,

@@ -19,6 +19,7 @@ pub mod events;
 pub mod idempotency;
 pub mod logs;
 pub mod manifests;
+pub mod passes;
 pub mod releases;
 pub mod slices;
 pub mod status;

@@ -10,7 +10,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::Observation,
+    observation::{Observation, Slice},
+    time::UnixMs,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 
@@ -72,6 +73,25 @@ impl Providers {
         match self {
             Self::Local(local) => Some(local.url(place)),
             Self::Other(_) => None,
+        }
+    }
+
+    /// Words that let a tester into one slice of a place, and when they end.
+    ///
+    /// # Errors
+    /// When the provider gives none, or does not answer.
+    pub async fn pass(
+        &self,
+        place: &Place,
+        slice: Slice,
+        seconds: u32,
+    ) -> Result<(String, UnixMs), ProviderError> {
+        match self {
+            Self::Local(local) => local.pass(place, slice, seconds).await,
+            Self::Other(_) => Err(ProviderError {
+                kind: ErrorKind::Missing,
+                message: "its routers know no passes".to_owned(),
+            }),
         }
     }
 

@@ -104,6 +104,14 @@ impl Store {
             .collect()
     }
 
+    /// Appends an event about something that the store itself does not hold.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note(&self, audit: Audit) -> Result<(), StoreError> {
+        self.audited().await?.commit(&[audit]).await
+    }
+
     /// Checks the whole log, page by page.
     ///
     /// # Errors

@@ -221,6 +221,11 @@ fn table(error: &Error) -> (StatusCode, &'static str, &'static str) {
             "no_logs",
             "deploy something there first; the status of the place shows its instances",
         ),
+        Error::NoPasses { .. } => (
+            S::NOT_FOUND,
+            "no_passes",
+            "deploy something there first; `pointsman slices` shows what runs",
+        ),
         Error::Provider(_) => (
             S::SERVICE_UNAVAILABLE,
             "provider_unavailable",

@@ -9,14 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::traffic::{self, Mirrored, Traffic};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     App,
     deployments::{DeploymentBegun, MaybeReason},
     environments::{PlacePath, SizesView},
-    extract::{InActor, InMaybeJson, InPath},
+    extract::{InActor, InJson, InMaybeJson, InPath},
     problem::{Problem, ProblemDocument},
     strategies::Mirror,
     wire::{time, word},
@@ -161,6 +161,65 @@ pub(super) async fn switch(
     let begun = app.operations.switch(&actor, &place, reason.as_deref());
     let body = DeploymentBegun::from(begun.await?);
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// Which slice a pass leads to, and for how long.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PassRequest {
+    /// `blue` or `green`; the slice without users when it is left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    slice: Option<domain::observation::Slice>,
+    /// For how long, at most a week.
+    #[serde(default = "an_hour")]
+    #[schema(required = false, default = 3600, minimum = 1, maximum = 604_800)]
+    seconds: u32,
+}
+
+fn an_hour() -> u32 {
+    3600
+}
+
+/// A pass for testers. It is shown once, and kept nowhere.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pass)]
+pub struct PassView {
+    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
+    pub token: String,
+    /// Which slice it leads to.
+    pub slice: String,
+    /// When it ends, RFC 3339.
+    pub expires_at: String,
+}
+
+/// Gives a pass that lets testers into one slice, also one without users.
+#[utoipa::path(
+    post,
+    operation_id = "create_pass",
+    path = "/api/v1/environments/{environment}/services/{service}/passes",
+    tag = "environments",
+    params(PlacePath),
+    request_body = PassRequest,
+    responses(
+        (status = 201, body = PassView, description = "The pass."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such place, or nothing was ever deployed there."),
+    )
+)]
+pub(super) async fn pass(
+    State(app): State<App>,
+    InActor(actor): InActor,
+    InPath(path): InPath<PlacePath>,
+    InJson(PassRequest { slice, seconds }): InJson<PassRequest>,
+) -> Result<Response, Problem> {
+    let place = path.into();
+    let pass = app.operations.pass(&actor, &place, slice, seconds).await?;
+    let view = PassView {
+        token: pass.token,
+        slice: pass.slice.to_string(),
+        expires_at: time(pass.expires),
+    };
+    Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
 impl From<Slices> for SlicesView {

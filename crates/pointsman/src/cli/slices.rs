@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
-    deploy::{self, Begun},
+    deploy::{self, Begun, Seconds},
     failure::{Exit, Failure},
-    output,
+    output::{self, Format},
+    screen::{Screen, Target},
 };
 
 /// Of what.
@@ -33,6 +34,19 @@ pub struct SwitchArgs {
     /// Return as soon as it has begun
     #[arg(long)]
     no_wait: bool,
+}
+
+/// For whom, and for how long.
+#[derive(Debug, Args)]
+pub struct PassArgs {
+    #[command(flatten)]
+    place: SlicesArgs,
+    /// `blue` or `green` [default: the slice without users]
+    #[arg(long)]
+    slice: Option<String>,
+    /// How long it lasts, such as 30m, at most a week
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    lasts: Seconds,
 }
 
 /// The slices of a place, as far as they are shown.
@@ -119,6 +133,33 @@ pub async fn switch(context: &Context, args: &SwitchArgs) -> Result<Exit, Failur
     let body = json!({ "reason": args.reason });
     let begun: Begun = client.read(client.post(url, &body).await?.body)?;
     deploy::follow(context, &client, begun, args.no_wait).await
+}
+
+/// Gives a pass for testers: on standard output only the pass, so that it can be put into a variable.
+///
+/// # Errors
+/// When nothing was deployed there, or the server cannot be reached.
+pub async fn pass(context: &Context, args: &PassArgs) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let SlicesArgs {
+        service,
+        environment,
+    } = &args.place;
+    let url = client.url(&["environments", environment, "services", service, "passes"]);
+    let body = json!({ "slice": args.slice, "seconds": args.lasts.0 });
+    let pass = client.post(url, &body).await?.body;
+    if context.format != Format::Table {
+        output::value(context.format, &pass, output::yaml)?;
+        return Ok(Exit::Ok);
+    }
+    let text = |field: &str| pass[field].as_str().unwrap_or_default().to_owned();
+    output::line(&text("token"))?;
+    Screen::new(Target::Stderr).log(&format!(
+        "leads to {} until {}; send it as the header x-pointsman-pass, or as the cookie pointsman-pass",
+        text("slice"),
+        text("expires_at")
+    ));
+    Ok(Exit::Ok)
 }
 
 fn page(slices: &Slices) -> String {

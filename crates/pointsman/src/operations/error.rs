@@ -95,6 +95,12 @@ pub enum Error {
         /// What the provider said.
         why: String,
     },
+    /// No pass can be given there.
+    #[error("no pass can be given: {why}")]
+    NoPasses {
+        /// What the provider said.
+        why: String,
+    },
     /// The provider does not help.
     #[error("the provider cannot answer: {}", .0.message)]
     Provider(#[from] ProviderError),

@@ -51,6 +51,15 @@ pub enum Role {
     Next,
 }
 
+impl Slices {
+    /// The slice that a tester wants to see: where the next release comes up; with one slice, that.
+    #[must_use]
+    pub fn next(&self) -> Slice {
+        let next = self.slices.iter().find(|slice| slice.role == Role::Next);
+        next.map_or(Slice::Blue, |standing| standing.slice)
+    }
+}
+
 impl Operations {
     /// The slices of a place.
     ///

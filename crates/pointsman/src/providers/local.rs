@@ -15,7 +15,8 @@ use std::{
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::Observation,
+    observation::{Observation, Slice},
+    time::UnixMs,
 };
 use engine::ports::{Provider, ProviderError};
 use futures_util::StreamExt;
@@ -78,6 +79,20 @@ impl Local {
     pub fn url(&self, place: &Place) -> String {
         let port = self.router_port.load(Ordering::Relaxed);
         format!("http://{place}.localhost:{port}")
+    }
+
+    /// Words that let a tester into one slice of a place, and when they end.
+    ///
+    /// # Errors
+    /// When it does not answer, or nothing was ever deployed there.
+    pub async fn pass(
+        &self,
+        place: &Place,
+        slice: Slice,
+        seconds: u32,
+    ) -> Result<(String, UnixMs), ProviderError> {
+        let pass = self.cloud.pass(place, slice, seconds).await?;
+        Ok((pass.token, pass.expires))
     }
 
     /// Logs of the instances at a place.

@@ -343,6 +343,40 @@ async fn dark_traffic_lets_a_clean_release_through_and_stops_a_dirty_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pass_leads_testers_into_the_dark_slice_and_nobody_else() {
+    let world = two_slices().await;
+    let canary = [
+        "--strategy",
+        "blue-green",
+        "--all-at-once",
+        "--approve-at",
+        "0",
+    ];
+    let id = world.begin("1.1.0", &canary).await;
+    waits_for(&world, &id, "approval").await;
+    let pass = world
+        .json(&[&["pass"], &PLACE[..], &["--for", "10m"]].concat())
+        .await;
+    let token = pass["token"].as_str().expect("a pass");
+    assert_eq!(pass["slice"], "green");
+    assert_eq!(
+        world.release_for(&[("x-pointsman-pass", token)]).await,
+        "1.1.0"
+    );
+    let forged = format!("{token}x");
+    for words in [&[][..], &[("x-pointsman-pass", forged.as_str())][..]] {
+        assert_eq!(world.release_for(words).await, "1.0.0", "{words:?}");
+    }
+    let audit = world.ok(&["audit", "list", "--limit", "1"]).await;
+    assert!(
+        audit.contains("pass.create") && !audit.contains(token),
+        "{audit}"
+    );
+    world.ok(&["abort", &id, "--reason", "seen enough"]).await;
+    world.ended(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn switch_swaps_slices_and_is_refused_without_anything_to_switch_to() {
     let world = two_slices().await;
     let refused = world.fails(&[&["switch"], &PLACE[..]].concat(), 3).await;
