@@ -1,7 +1,13 @@
 //! `cargo xtask bench`: measures against peers and floors, in the same run, and prints ratios.
 
+mod configs;
 mod deployment;
+mod load;
+mod mirror;
+mod rollback;
 mod router;
+mod turns;
+mod weights;
 
 use crate::cargo;
 
@@ -13,14 +19,22 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.first().map(String::as_str) {
         None => {
             router::run()?;
+            mirror::run()?;
+            weights::run()?;
             deployment::run()?;
-            scale()
+            rollback::run()?;
+            scale()?;
+            gates()
         }
         Some("router") => router::run(),
+        Some("mirror") => mirror::run(),
+        Some("weights") => weights::run(),
         Some("deployment") => deployment::run(),
+        Some("rollback") => rollback::run(),
         Some("scale") => scale(),
+        Some("gates") => gates(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, deployment and scale"
+            "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale and gates"
         )),
     }
 }
@@ -36,5 +50,19 @@ fn scale() -> Result<(), String> {
         "pointsman",
         "--example",
         "scale",
+    ])
+}
+
+/// The comparison that gates use, beside the rules that other tools use, on simulated releases.
+fn gates() -> Result<(), String> {
+    println!("\n## False stops and missed faults\n");
+    cargo(&[
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "domain",
+        "--example",
+        "gates",
     ])
 }

@@ -43,7 +43,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "bench",
-        "[router|deployment|scale] measure against peers and floors",
+        "[router|mirror|weights|deployment|rollback|scale|gates] measure against peers and floors",
         bench::run,
     ),
     ("ci", "what .ci/run calls: the same as test", tests::all),

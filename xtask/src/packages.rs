@@ -4,7 +4,26 @@ use std::{path::Path, process::Command};
 
 use crate::run;
 
-/// Makes sure that the packages are installed. Does nothing, and needs no rights, where they are.
+/// Installs packages whose services stay off: now, because Debian asks `policy-rc.d` before it
+/// starts one, and at the next boot. Chores start what they need themselves.
+const INSTALL: &str = r#"
+    set -e
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' INT TERM HUP
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "$@"
+    for service in "$@"; do
+        systemctl disable --quiet "$service" 2>/dev/null || true
+    done
+"#;
+
+/// Makes sure that the packages are installed, without a service of theirs running. Does nothing, and needs no rights, where they are.
 ///
 /// # Errors
 /// When a package is missing and cannot be installed: the message says what to run by hand.
@@ -25,20 +44,9 @@ pub fn ensure(packages: &[&str]) -> Result<(), String> {
         return Err(format!("this machine has no apt-get; {by_hand}"));
     }
     println!("installing {}", missing.join(" "));
-    let apt = |arguments: &[&str]| {
-        let mut command = privileged("apt-get");
-        run(command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    let install = [
-        &["install", "-y", "-qq", "--no-install-recommends"],
-        &missing[..],
-    ]
-    .concat();
-    apt(&["update", "-qq"])
-        .and_then(|()| apt(&install))
-        .map_err(|error| format!("{error}; {by_hand}"))
+    let mut install = privileged("sh");
+    install.args(["-c", INSTALL, "install"]).args(&missing);
+    run(&mut install).map_err(|_| format!("the packages cannot be installed; {by_hand}"))
 }
 
 fn installed(package: &str) -> bool {

@@ -8,7 +8,7 @@ use std::{
 use crate::{check, packages};
 
 /// Debian packages that the tests start themselves.
-const NEEDED: &[&str] = &["postgresql"];
+const NEEDED: &[&str] = &["postgresql", "prometheus"];
 
 /// What the test runs counted.
 #[derive(Default)]

@@ -226,7 +226,7 @@ fn before_the_first_change(deployment: &Deployment, seen: &Observation) -> Decis
         (None, Course::Forward) => Decision::Record(Baseline::of(
             seen,
             &deployment.strategy,
-            deployment.stable.is_some(),
+            deployment.stable.as_ref(),
         )),
     }
 }

@@ -224,8 +224,7 @@ impl Deployment {
     /// A deployment that has not done anything yet, planned for the group as it is seen now.
     #[must_use]
     pub fn new(request: Request, seen: &Observation) -> Self {
-        let has_stable = request.stable.is_some();
-        let now = Baseline::of(seen, &request.strategy, has_stable);
+        let now = Baseline::of(seen, &request.strategy, request.stable.as_ref());
         let plan = plan::plan(
             &request.strategy,
             &Situation::of(&request.target.group, &now),
@@ -365,9 +364,13 @@ impl Deployment {
             &self.launch,
             self.stable.as_ref(),
         );
+        let current = baseline.live_sizes().desired;
         self.baseline = Some(baseline);
         self.progress.steps.clone_from(&self.plan.steps);
         self.progress.since = now;
+        if self.plan.steps.is_empty() {
+            self.turn_round(Failure::NoRoom { current }, now);
+        }
     }
 
     fn enter(&mut self, at: usize, now: UnixMs) {

@@ -128,6 +128,19 @@ pub fn of_turn(
         }
         Decision::Look { .. } | Decision::Next | Decision::Fail(_) | Decision::Finish(_) => {}
     }
+    events.extend(of_progress(before, decision, after, at));
+    events
+}
+
+/// What became of the course, the step and the deployment itself.
+fn of_progress(
+    before: &Deployment,
+    decision: &Decision,
+    after: &Deployment,
+    at: UnixMs,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut push = |what, message: String| events.push(Event { at, what, message });
     if before.progress.course != after.progress.course {
         let why = after
             .failure

@@ -92,6 +92,7 @@ pub struct Admitted {
     wish: Wish,
     group: ServerGroup,
     release: Release,
+    live: Option<Version>,
     seen: Observation,
 }
 
@@ -119,13 +120,18 @@ impl Admitted {
     /// The numbers that the deployment is planned for.
     #[must_use]
     pub fn capacity(&self) -> Capacity {
-        capacity(&self.wish.strategy, &self.group, &self.seen)
+        capacity(
+            &self.wish.strategy,
+            &self.group,
+            self.live.as_ref(),
+            &self.seen,
+        )
     }
     /// What users are switched to: the launch that the other slice runs.
     #[must_use]
     pub fn switches_to(&self) -> Option<&Launch> {
         let strategy = &self.wish.strategy;
-        let slice = Roles::of(strategy, true, &self.seen.weights).next;
+        let slice = Roles::of(strategy, self.live.as_ref(), &self.seen).next;
         let other = self.seen.slices.get(&slice)?;
         other
             .launches
@@ -163,6 +169,7 @@ pub fn admit(wish: Wish, facts: Facts) -> Result<Admitted, Vec<Objection>> {
             wish,
             group,
             release,
+            live: facts.live,
             seen: facts.seen,
         }),
         _ => Err(objections),
@@ -266,7 +273,7 @@ fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     let (Some(group), Some(environment)) = (&facts.group, &facts.environment) else {
         return Vec::new();
     };
-    let capacity = capacity(&wish.strategy, group, &facts.seen);
+    let capacity = capacity(&wish.strategy, group, facts.live.as_ref(), &facts.seen);
     let base = capacity.asked.max(capacity.current);
     let peak = if capacity.current == 0 {
         base
@@ -296,8 +303,13 @@ fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
 }
 
 /// The numbers of a group as it is seen, for a deployment by `strategy`.
-fn capacity(strategy: &Strategy, group: &ServerGroup, seen: &Observation) -> Capacity {
-    let live = Roles::of(strategy, true, &seen.weights).live;
+fn capacity(
+    strategy: &Strategy,
+    group: &ServerGroup,
+    live: Option<&Version>,
+    seen: &Observation,
+) -> Capacity {
+    let live = Roles::of(strategy, live, seen).live;
     Capacity::of(group, seen.slice(live).sizes.desired)
 }
 

@@ -15,7 +15,8 @@ use crate::{
     catalogue::{ServerGroup, StrategyKind},
     deployment::Baseline,
     gate::Gate,
-    observation::{Slice, Weights, WeightsText},
+    names::Version,
+    observation::{Observation, Slice, Weights, WeightsText},
     release::{Launch, LaunchId},
     traffic::Mirror,
 };
@@ -87,16 +88,20 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// The roles for `strategy`, when users are split as `weights` says.
+    /// The roles for `strategy` in what is seen: live is the slice with users that launches `stable`,
+    /// and where none does the one with most users.
     #[must_use]
-    pub fn of(strategy: &Strategy, has_stable: bool, weights: &Weights) -> Self {
-        let share = |slice| weights.get(&slice).copied().unwrap_or(0);
-        let live = if share(Slice::Green) > share(Slice::Blue) {
-            Slice::Green
-        } else {
-            Slice::Blue
+    pub fn of(strategy: &Strategy, stable: Option<&Version>, seen: &Observation) -> Self {
+        let rank = |slice: &Slice| {
+            let share = seen.weights.get(slice).copied().unwrap_or(0);
+            let launches = seen.slices.get(slice).and_then(|it| it.launches.as_ref());
+            let of_stable = share > 0 && launches.map(|launch| &launch.version) == stable;
+            (of_stable, share)
         };
-        let next = if has_stable && strategy.needs_two_slices() {
+        // Of equals the last one wins.
+        let live = [Slice::Green, Slice::Blue].into_iter().max_by_key(rank);
+        let live = live.unwrap_or(Slice::Blue);
+        let next = if stable.is_some() && strategy.needs_two_slices() {
             live.other()
         } else {
             live

@@ -6,12 +6,12 @@
 //!   turn can have under way (`lease_ms` is far above the providers' request timeouts);
 //! - what a poll costs does not grow with history: one observation, and a save only for a change.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use domain::{
     deployment::Deployment, effect::Target, names::DeploymentId, observation::Observation,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
     ports::{Clock, Journal, JournalError, Probe, Provider, ProviderError},
@@ -53,11 +53,23 @@ impl RunnerConfig {
     }
 }
 
+/// Hears how each turn went, for those who count them. The next turn waits for it.
+pub trait TurnMeter: fmt::Debug + Send + Sync {
+    /// A turn came to `turned`, and took so long: the provider's answers and the save included.
+    fn turned(&self, turned: &Result<Turned, JournalError>, took: Duration);
+}
+
+/// Nobody counts.
+impl TurnMeter for () {
+    fn turned(&self, _: &Result<Turned, JournalError>, _: Duration) {}
+}
+
 /// The running engine.
 #[derive(Debug)]
 pub struct Runner<P, Q, J, C> {
     world: Arc<World<P, Q, J, C>>,
     config: Arc<RunnerConfig>,
+    meter: Arc<dyn TurnMeter>,
     wake: Arc<watch::Sender<u64>>,
 }
 
@@ -77,6 +89,7 @@ impl<P, Q, J, C> Clone for Runner<P, Q, J, C> {
         Self {
             world: Arc::clone(&self.world),
             config: Arc::clone(&self.config),
+            meter: Arc::clone(&self.meter),
             wake: Arc::clone(&self.wake),
         }
     }
@@ -100,7 +113,17 @@ where
                 clock,
             }),
             config: Arc::new(config),
+            meter: Arc::new(()),
             wake: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// The same engine, whose turns `meter` hears of.
+    #[must_use]
+    pub fn metered(self, meter: impl TurnMeter + 'static) -> Self {
+        Self {
+            meter: Arc::new(meter),
+            ..self
         }
     }
 
@@ -208,7 +231,10 @@ where
     /// One turn, and what to do after it.
     async fn step(&self, drive: &mut Drive) -> Result<Pace, JournalError> {
         let poll = Duration::from_millis(self.config.poll_ms);
-        let turned = turn(&self.world, drive.deployment.clone()).await?;
+        let began = Instant::now();
+        let turned = turn(&self.world, drive.deployment.clone()).await;
+        self.meter.turned(&turned, began.elapsed());
+        let turned = turned?;
         if !matches!(turned, Turned::Troubled(_)) {
             drive.backoff_ms = self.config.poll_ms;
         }

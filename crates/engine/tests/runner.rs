@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use domain::{
     deployment::{Command, Deployment, Outcome, Request},
@@ -15,7 +18,7 @@ use domain::{
 };
 use engine::{
     ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
-    runner::{Runner, RunnerConfig},
+    runner::{Runner, RunnerConfig, TurnMeter},
     testing::{
         cloud::{Behaviour, Lags},
         contract::launch,
@@ -23,6 +26,7 @@ use engine::{
         journal::MemoryJournal,
         sim::story::Story,
     },
+    turn::Turned,
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -279,4 +283,30 @@ impl Probe for NobodyAsked {
     async fn ask(&self, _: &Deployment, gate: &Gate) -> Said {
         unreachable!("{gate} was asked")
     }
+}
+
+/// Remembers how turns went.
+#[derive(Debug, Clone, Default)]
+struct Meter(Arc<Mutex<Vec<(bool, Duration)>>>);
+
+impl TurnMeter for Meter {
+    fn turned(&self, turned: &Result<Turned, JournalError>, took: Duration) {
+        let ended = matches!(turned, Ok(Turned::Ended(_)));
+        self.0.lock().unwrap().push((ended, took));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_hears_of_every_turn() {
+    let stage = Stage::new();
+    let id = stage.begin(1);
+    let meter = Meter::default();
+    let runner = stage.runner(None).metered(meter.clone());
+    let running = tokio::spawn(async move { runner.run(std::future::pending()).await });
+    stage.until_ended(&id).await;
+    let turns = meter.0.lock().unwrap().clone();
+    assert!(turns.len() > 5, "{turns:?}");
+    let ended: Vec<bool> = turns.iter().map(|(ended, _)| *ended).collect();
+    assert_eq!(ended.iter().position(|it| *it), Some(turns.len() - 1));
+    running.abort();
 }

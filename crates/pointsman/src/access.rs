@@ -1,7 +1,12 @@
-//! The bearer token: made at the first start, kept in a file that only its owner can read.
+//! Who may come in: whoever shows the token of the first start, or a token of a person.
+//!
+//! The token of the first start is in a file that only its owner can read, and who shows it is called
+//! `admin`. Others get tokens of their own ([`people`]), so that what they do carries their names.
 //!
 //! Invariant: a token is never logged, never an argument, never part of a URL; it is compared in
-//! constant time.
+//! constant time, with everybody's, whoever it belongs to.
+
+pub mod people;
 
 use std::{
     fmt, fs,
@@ -13,17 +18,29 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::operations::Actor;
+use people::{Known, Person};
 
+/// Name of the one who shows the token of the first start.
+const ADMIN: &str = "admin";
 /// Random bytes of a token.
 const RANDOM_LEN: usize = 32;
 /// Shortest token that is read from a file, in characters: less is no secret.
 const TOKEN_LEN_MIN: usize = 32;
 
-/// The token of the one who may do everything.
+/// A token's SHA-256. Only the hash is kept; comparing hashes tells nothing about the token.
+type Hash = [u8; 32];
+
+/// Everybody who may come in.
+#[derive(Debug)]
+pub struct Access {
+    admin: Token,
+    people: Known,
+}
+
+/// The token of the first start.
 #[derive(Clone)]
 pub struct Token {
-    /// Only the hash is kept in memory; comparing hashes tells nothing about the token.
-    hash: [u8; 32],
+    hash: Hash,
 }
 
 /// Why there is no token.
@@ -50,6 +67,48 @@ pub enum TokenError {
     /// The system has no randomness.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
+}
+
+impl Access {
+    /// Those who show `admin`, or the token of a person in the folder `people`, which need not be
+    /// there. Who is added or taken away later is noticed.
+    #[must_use]
+    pub fn new(admin: Token, people: PathBuf) -> Self {
+        Self {
+            admin,
+            people: Known::in_folder(people),
+        }
+    }
+
+    /// The one who shows this token, if it is anybody's.
+    #[must_use]
+    pub fn admit(&self, shown: &str) -> Option<Actor> {
+        let people = self.people.now();
+        let name = whose(&self.admin, &people, &hash(shown))?;
+        Some(Actor::authenticated(name))
+    }
+}
+
+/// The name of the one whose token has this hash. Everybody's is looked at, and nothing branches on
+/// what is found before the end.
+fn whose<'a>(admin: &Token, people: &'a [Person], shown: &Hash) -> Option<&'a str> {
+    // Position 0 is nobody, 1 the admin, the others follow.
+    let hashes = std::iter::once(&admin.hash).chain(people.iter().map(|person| &person.hash));
+    let found = hashes.zip(1_usize..).fold(0, |found, (kept, position)| {
+        let mask = usize::from(same(kept, shown)).wrapping_neg();
+        (found & !mask) | (position & mask)
+    });
+    match found {
+        0 => None,
+        1 => Some(ADMIN),
+        _ => people.get(found - 2).map(|person| person.name.as_str()),
+    }
+}
+
+/// Whether two hashes are the same, in constant time.
+fn same(a: &Hash, b: &Hash) -> bool {
+    let differing = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    std::hint::black_box(differing) == 0
 }
 
 impl Token {
@@ -87,17 +146,6 @@ impl Token {
     pub fn of(text: &str) -> Self {
         Self { hash: hash(text) }
     }
-
-    /// The one who shows this token, if it is the right one.
-    #[must_use]
-    pub fn admit(&self, shown: &str) -> Option<Actor> {
-        let differing = self
-            .hash
-            .iter()
-            .zip(hash(shown))
-            .fold(0, |differing, (kept, shown)| differing | (kept ^ shown));
-        (std::hint::black_box(differing) == 0).then(|| Actor::authenticated("admin"))
-    }
 }
 
 impl fmt::Debug for Token {
@@ -106,7 +154,7 @@ impl fmt::Debug for Token {
     }
 }
 
-fn hash(text: &str) -> [u8; 32] {
+fn hash(text: &str) -> Hash {
     Sha256::digest(text.as_bytes()).into()
 }
 
@@ -148,7 +196,8 @@ mod tests {
         );
         let read = Token::load_or_create(&path).unwrap();
         for token in [made, read] {
-            assert_eq!(token.admit(text.trim()).unwrap().name(), "admin");
+            let access = Access::new(token, folder.path().join("people"));
+            assert_eq!(access.admit(text.trim()).unwrap().name(), ADMIN);
             for wrong in [
                 "",
                 "x",
@@ -156,9 +205,24 @@ mod tests {
                 &text.trim()[1..],
                 &text.trim().to_uppercase(),
             ] {
-                assert!(token.admit(wrong).is_none(), "{wrong:?} is not the token");
+                assert!(access.admit(wrong).is_none(), "{wrong:?} is not the token");
             }
         }
+    }
+
+    #[test]
+    fn each_person_is_known_by_their_own_token() {
+        let person = |name: &str| Person {
+            name: name.parse().unwrap(),
+            hash: hash(name),
+        };
+        let people = [person("alice"), person("bob"), person("carol")];
+        let admin = Token::of(ADMIN);
+        for name in [ADMIN, "alice", "bob", "carol"] {
+            assert_eq!(whose(&admin, &people, &hash(name)), Some(name));
+        }
+        assert_eq!(whose(&admin, &people, &hash("dave")), None);
+        assert_eq!(whose(&admin, &[], &hash("alice")), None);
     }
 
     #[test]

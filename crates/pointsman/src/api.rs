@@ -2,7 +2,7 @@
 //!
 //! Invariant: no rule lives here. A handler reads the request, calls one operation, and writes the
 //! answer; it never names the store or a provider.
-//! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs the token; a test walks
+//! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs a token; a test walks
 //! the API's own description to make sure.
 
 mod audit;
@@ -16,6 +16,7 @@ mod health;
 mod idempotency;
 mod layers;
 mod manifests;
+mod metrics;
 mod problem;
 mod releases;
 mod slices;
@@ -38,7 +39,7 @@ use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{access::Token, operations::Operations};
+use crate::{access::Access, metrics::Metrics, operations::Operations};
 use describe::TokenScheme;
 use problem::{Problem, ProblemDocument};
 
@@ -51,18 +52,25 @@ const STREAMS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct App {
     operations: Operations,
-    token: Arc<Token>,
+    access: Arc<Access>,
+    metrics: Metrics,
     streams: streams::Streams,
     underway: idempotency::Underway,
 }
 
 impl App {
-    /// The API over `operations`, for those who show `token`. Streams end with `stopping`.
+    /// The API over `operations`, for those whom `access` admits. Streams end with `stopping`.
     #[must_use]
-    pub fn new(operations: Operations, token: Token, stopping: CancellationToken) -> Self {
+    pub fn new(
+        operations: Operations,
+        access: Access,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             operations,
-            token: Arc::new(token),
+            access: Arc::new(access),
+            metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
         }
@@ -96,6 +104,7 @@ pub fn router(app: App) -> Router {
         .merge(quick(large(), &app, manifests::BODY_LEN_MAX))
         .merge(Router::from(slow()).layer(DefaultBodyLimit::disable()))
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
+    let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
     Router::from(open())
         .merge(with_token)
         .with_state(app)
@@ -104,6 +113,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn(layers::request_id))
+        .layer(counted)
 }
 
 /// Routes with an answer in time, to bodies of a bounded size.
@@ -143,6 +153,7 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(slices::switch))
         .routes(routes!(environments::logs))
         .routes(routes!(audit::list))
+        .routes(routes!(metrics::metrics))
 }
 
 /// Large bodies.

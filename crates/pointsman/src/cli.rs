@@ -26,6 +26,7 @@ mod sse;
 mod status;
 mod strategy;
 pub mod style;
+mod token;
 pub mod watch;
 pub mod wire;
 
@@ -127,6 +128,9 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Tokens of people, besides the one of the first start; run where the data folder is
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Run the control plane
     Server(serve::ServerArgs),
     /// Run the one-machine cloud, which a server starts by itself; or end it
@@ -223,6 +227,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Token(command) => token::run(context, &command),
         Command::Server(args) => serve::server(args).await,
         Command::Local(args) => serve::local(context, args).await,
         Command::Demo(args) => demo::run(context, &args).await,

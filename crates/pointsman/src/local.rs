@@ -25,10 +25,16 @@ const LOOK: Duration = Duration::from_millis(50);
 pub async fn run(
     state: PathBuf,
     router_port: Option<u16>,
+    metrics_port: Option<u16>,
     log: crate::config::LogFormat,
 ) -> anyhow::Result<()> {
     telemetry::start(log);
-    Ok(daemon::run(DaemonConfig { state, router_port }).await?)
+    let config = DaemonConfig {
+        state,
+        router_port,
+        metrics_port,
+    };
+    Ok(daemon::run(config).await?)
 }
 
 /// Ends the one-machine cloud of a state folder, and waits until it has ended. Its instances go on

@@ -39,13 +39,14 @@ pub use error::Error;
 use crate::{
     clock::SystemClock,
     journal::{Changes, TellingJournal},
+    metrics::Counted,
     outside::Outside,
     providers::Providers,
 };
 use artifacts::Artifacts;
 
 /// The engine of this process.
-pub type Engine = Runner<Providers, Outside, TellingJournal, SystemClock>;
+pub type Engine = Runner<Counted<Providers>, Outside, Counted<TellingJournal>, SystemClock>;
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;

@@ -30,11 +30,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    access::Token,
+    access::{Access, Token},
     api::{self, App},
     clock::SystemClock,
     config::Config,
     journal::{Changes, TellingJournal},
+    metrics::Metrics,
     operations::{Engine, Operations, Parts, artifacts::Artifacts},
     outside::Outside,
     providers::Providers,
@@ -100,7 +101,7 @@ impl Server {
         config: &Config,
         providers: Providers,
     ) -> anyhow::Result<Self> {
-        let token = Token::load_or_create(&data.token())?;
+        let access = Access::new(Token::load_or_create(&data.token())?, data.people());
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let store = open_store(config, &data).await?;
@@ -114,9 +115,10 @@ impl Server {
             .local_addr()
             .context("the listener has no address")?;
         let stopping = CancellationToken::new();
-        let operations = assemble(&store, artifacts, providers)?;
+        let metrics = Metrics::default();
+        let operations = assemble(&store, artifacts, providers, &metrics)?;
         let engine = drive(&operations, &stopping);
-        let app = App::new(operations, token, stopping.clone());
+        let app = App::new(operations, access, metrics, stopping.clone());
         let listener = listener::serve(listener, api::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
@@ -216,6 +218,7 @@ fn assemble(
     store: &Store,
     artifacts: Artifacts,
     providers: Providers,
+    metrics: &Metrics,
 ) -> anyhow::Result<Operations> {
     let changes = Changes::default();
     let journal = TellingJournal {
@@ -225,12 +228,13 @@ fn assemble(
     let id = Uuid::now_v7().simple();
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
-        providers.clone(),
+        metrics.counting(providers.clone()),
         Outside::new()?,
-        journal,
+        metrics.counting(journal),
         SystemClock,
         settings,
-    );
+    )
+    .metered(metrics.clone());
     Ok(Operations::new(Parts {
         store: store.clone(),
         artifacts,

@@ -35,7 +35,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
 /// What pure rooms may use from outside: data, errors, and the calendar.
 const PURE: [&str; 3] = ["jiff", "serde", "thiserror"];
 /// What the engine may use beyond that: it knows time and tasks, not the world.
-const ENGINE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
+const ENGINE: [&str; 5] = ["futures-util", "serde", "thiserror", "tokio", "tracing"];
 /// `fastrand` drives the simulation, behind the feature `testing`.
 const ENGINE_TESTING: [&str; 1] = ["fastrand"];
 /// Parts of tokio that reach the world.

@@ -1,6 +1,6 @@
 //! The daemon, and a service for it to run, for the tests of this crate.
 //!
-//! `cloud local --state-dir DIR [--router-port N]` is the daemon; `cloud serve` is the service: it
+//! `cloud local --state-dir DIR [--router-port N] [--metrics-port N]` is the daemon; `cloud serve` is the service: it
 //! answers with its version and id, `/slow` after a second, and `/health` with 500 when BROKEN is set.
 
 use std::{
@@ -22,14 +22,16 @@ fn main() {
         arguments.get(at + 1).cloned()
     };
     let state = PathBuf::from(after("--state-dir").expect("--state-dir DIR is needed"));
-    let router_port = after("--router-port").map(|port| port.parse().expect("a port"));
+    let port = |name| after(name).map(|port| port.parse().expect("a port"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
-    let result = runtime
-        .expect("a runtime")
-        .block_on(run(DaemonConfig { state, router_port }));
+    let result = runtime.expect("a runtime").block_on(run(DaemonConfig {
+        state,
+        router_port: port("--router-port"),
+        metrics_port: port("--metrics-port"),
+    }));
     if let Err(error) = result {
         eprintln!("{error}");
         std::process::exit(1);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::Observation,
+    observation::{Observation, Slice},
     release::Digest,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
@@ -29,7 +29,10 @@ use tokio_util::io::ReaderStream;
 
 use crate::{
     daemon::SOCKET,
-    wire::{ApplyRequest, LogsQuery, ObserveRequest, Problem, ShutdownRequest, Status},
+    wire::{
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
+        Status,
+    },
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.
@@ -80,6 +83,26 @@ impl LocalCloud {
     pub async fn shut_down(&self, stop_instances: bool) -> Result<(), ProviderError> {
         let body = json(&ShutdownRequest { stop_instances })?;
         self.ask(Method::POST, "/v1/shutdown", body).await.map(drop)
+    }
+
+    /// A pass that lets a tester's requests into one slice of a place, whatever its weight, for at
+    /// most [`crate::pass::SECONDS_MAX`] seconds.
+    ///
+    /// # Errors
+    /// When nobody answers, nothing was ever deployed there, or the time is too long.
+    pub async fn pass(
+        &self,
+        place: &Place,
+        slice: Slice,
+        seconds: u32,
+    ) -> Result<Pass, ProviderError> {
+        let place = place.clone();
+        let body = json(&PassRequest {
+            place,
+            slice,
+            seconds,
+        })?;
+        read(self.ask(Method::POST, "/v1/passes", body).await?).await
     }
 
     /// The logs of a place, as they come.
@@ -265,6 +288,8 @@ pub struct Launcher {
     pub state: PathBuf,
     /// The port of the router, if it matters.
     pub router_port: Option<u16>,
+    /// The port of the metrics, if it matters.
+    pub metrics_port: Option<u16>,
 }
 
 /// Makes sure that the daemon of a state folder runs: starts it, detached from this process, when
@@ -318,6 +343,9 @@ fn start(launcher: &Launcher, log: &Path) -> io::Result<()> {
     command.arg("local").arg("--state-dir").arg(&launcher.state);
     if let Some(port) = launcher.router_port {
         command.arg("--router-port").arg(port.to_string());
+    }
+    if let Some(port) = launcher.metrics_port {
+        command.arg("--metrics-port").arg(port.to_string());
     }
     let output = log.try_clone()?;
     let command = command

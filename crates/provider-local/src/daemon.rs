@@ -13,15 +13,20 @@
 //! - one daemon per state folder.
 
 mod control;
+mod counted;
 mod health;
 mod instance;
+mod metrics;
+mod mirrors;
 mod saved;
+mod scrape;
+mod start;
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -31,24 +36,26 @@ use domain::{
     release::Launch,
     time::UnixMs,
 };
-use rustix::fs::{FlockOperation, flock};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
 };
 
-use self::{instance::Ending, saved::Saved};
+use self::{counted::Counted, instance::Ending, mirrors::Mirrors, saved::Saved};
 use crate::{
     artifact::Artifacts,
     group::{Group, Member, Next},
     logs,
-    router::{Backend, Limits, Route, Router, RouterConfig, SliceRoute, Table},
+    pass::PassKey,
+    router::{Backend, Route, Router, SliceRoute, Sticky, Table},
 };
 
 /// Where the daemon listens for the control plane, in its state folder.
 pub const SOCKET: &str = "local.sock";
 /// The port of the router, unless it is taken or another one is asked for.
 pub const ROUTER_PORT: u16 = 8080;
+/// The key of testers' passes, in its state folder.
+const PASS_KEY: &str = "pass.key";
 /// Ports of instances: below the range that the kernel takes for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// How long requests in flight may take when the daemon itself stops.
@@ -61,6 +68,8 @@ pub struct DaemonConfig {
     pub state: PathBuf,
     /// Port of the router on 127.0.0.1. `None`: the one of the last run, else 8080, else a free one.
     pub router_port: Option<u16>,
+    /// Port of the metrics on 127.0.0.1. `None`: the one of the last run, else a free one.
+    pub metrics_port: Option<u16>,
 }
 
 /// Why the daemon cannot run.
@@ -77,11 +86,24 @@ pub enum DaemonError {
         /// What is wrong with it.
         why: String,
     },
+    /// The key of testers' passes is none.
+    #[error("{} does not hold a key of {} bytes; remove it, and a new one is made (passes signed before are then ignored)", .0.display(), crate::pass::KEY_LEN)]
+    PassKey(PathBuf),
     /// The router cannot listen.
     #[error(
         "the router cannot listen on 127.0.0.1:{port}: {source}; name another port with --router-port"
     )]
     Router {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The metrics cannot be offered.
+    #[error(
+        "the metrics cannot be offered on 127.0.0.1:{port}: {source}; name another port with --metrics-port"
+    )]
+    Metrics {
         /// The port.
         port: u16,
         /// Why.
@@ -99,6 +121,7 @@ struct Daemon {
     artifacts: Artifacts,
     /// Gone once the daemon ends.
     router: Mutex<Option<Router>>,
+    pass_key: PassKey,
     world: Mutex<World>,
     /// Says that something changed, so that the supervisor looks again.
     changed: Notify,
@@ -120,6 +143,8 @@ enum Stop {
 struct World {
     saved: Saved,
     live: BTreeMap<InstanceId, Live>,
+    mirrors: Mirrors,
+    counted: Counted,
 }
 
 /// An instance that has a task.
@@ -135,29 +160,39 @@ struct Live {
 /// # Errors
 /// When it cannot start. Once it runs it goes on.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
-    prepare_folder(&config.state)?;
-    let _lock = lock(&config.state)?;
+    start::prepare(&config.state)?;
+    let _lock = start::lock(&config.state)?;
     let mut saved = Saved::load(&config.state)?;
-    let router = start_router(config.router_port, saved.router_port).await?;
+    let pass_key = start::pass_key(&config.state)?;
+    let router = start::router(config.router_port, saved.router_port, &pass_key).await?;
+    let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
     let address = router.local_addr();
     saved.router_port = address.port();
+    let mut mirrors = Mirrors::default();
+    mirrors.follow(&saved.groups, now());
+    saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
         artifacts: Artifacts::new(config.state.clone()),
         folder: config.state,
         router: Mutex::new(Some(router)),
+        pass_key,
         world: Mutex::new(World {
             saved,
             live: BTreeMap::new(),
+            mirrors,
+            counted: Counted::new(now()),
         }),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
     });
     instance::adopt_all(&daemon);
     let control = control::serve(&daemon)?;
+    let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
     tracing::info!(router = %address, "the one-machine cloud runs");
     supervise(&daemon).await;
     control.abort();
+    scraping.abort();
     rotation.abort();
     // Nobody can ask any more; a socket that nobody answers would only mislead.
     let _ = fs::remove_file(daemon.folder.join(SOCKET));
@@ -236,6 +271,8 @@ impl Daemon {
         let result = {
             let mut world = self.world();
             let result = change(&mut world);
+            let World { saved, mirrors, .. } = &mut *world;
+            mirrors.follow(&saved.groups, now());
             self.settle(&world);
             result
         };
@@ -282,6 +319,8 @@ impl Daemon {
         if changed {
             self.settle(&world);
         }
+        let World { saved, counted, .. } = &mut *world;
+        counted.settle(&saved.groups);
         sleep
     }
 
@@ -365,7 +404,8 @@ impl World {
 
     /// What the router routes by: the healthy instances of every group, by its weights.
     fn table(&self) -> Table {
-        let route = |group: &Group| Route {
+        let route = |host: &str, group: &Group| Route {
+            sticky: (group.settings.stickiness.as_ref()).and_then(|by| Sticky::new(host, by)),
             slices: group
                 .slices
                 .iter()
@@ -381,13 +421,14 @@ impl World {
                         .collect(),
                 })
                 .collect(),
+            mirror: self.mirrors.of(host).cloned(),
         };
         Table {
             hosts: self
                 .saved
                 .groups
                 .iter()
-                .map(|(host, group)| (host.clone(), route(group)))
+                .map(|(host, group)| (host.clone(), route(host, group)))
                 .collect(),
         }
     }
@@ -400,57 +441,6 @@ pub(crate) fn now() -> UnixMs {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     UnixMs(0).plus_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// The state folder, for its owner only.
-fn prepare_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    for name in ["artifacts", "releases", "logs"] {
-        fs::create_dir_all(folder.join(name))?;
-    }
-    Ok(())
-}
-
-/// Holds the folder for as long as the file is open.
-fn lock(folder: &Path) -> Result<fs::File, DaemonError> {
-    let file = fs::File::create(folder.join("lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(DaemonError::AlreadyRuns(folder.to_owned())),
-        Err(error) => Err(io::Error::from(error).into()),
-    }
-}
-
-/// The router on the port that was asked for, or on the one of the last run, so that users find it
-/// again. The last run may be ending just now, so its port is waited for a little.
-async fn start_router(asked: Option<u16>, last: u16) -> Result<Router, DaemonError> {
-    let start = |port| {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let config = RouterConfig {
-            address,
-            threads: None,
-            limits: Limits::default(),
-        };
-        Router::start(config).map_err(|source| DaemonError::Router { port, source })
-    };
-    match asked.or((last != 0).then_some(last)) {
-        Some(0) => start(0),
-        Some(port) => {
-            for _ in 0..20 {
-                if let Ok(router) = start(port) {
-                    return Ok(router);
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            start(port)
-        }
-        None => start(ROUTER_PORT).or_else(|_| start(0)),
-    }
 }
 
 /// Whether nobody listens on this port of 127.0.0.1.

@@ -3,6 +3,8 @@
 //! Invariant: pure. Nothing here starts or stops a process; [`Slot::next`] only says what should
 //! happen, and the supervisor does it.
 
+mod check;
+
 use std::collections::BTreeMap;
 
 use domain::{
@@ -14,6 +16,7 @@ use domain::{
     },
     release::{Digest, Launch, LaunchId},
     time::UnixMs,
+    traffic::Mirror,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +38,9 @@ pub struct Group {
     pub fence: Option<Token>,
     /// How users are split.
     pub weights: Weights,
+    /// The dark traffic, if there shall be any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
     /// The slices that were ever used.
     pub slices: BTreeMap<Slice, Slot>,
 }
@@ -129,6 +135,7 @@ impl Group {
             settings,
             fence: None,
             weights,
+            mirror: None,
             slices,
         }
     }
@@ -151,7 +158,7 @@ impl Group {
                 token: token.clone(),
             });
         }
-        check(effect)?;
+        check::check(effect)?;
         self.fence = Some(token.clone());
         self.settings = settings.clone();
         match effect {
@@ -187,7 +194,10 @@ impl Group {
                 let there = slot.member(instance).is_some_and(|m| m.state.is_present());
                 return Ok(there.then(|| instance.clone()));
             }
-            Effect::SetTraffic { weights, .. } => self.weights.clone_from(weights),
+            Effect::SetTraffic { weights, mirror } => {
+                self.weights.clone_from(weights);
+                self.mirror.clone_from(mirror);
+            }
         }
         Ok(None)
     }
@@ -207,37 +217,6 @@ impl Group {
             weights: self.weights.clone(),
             ..Observation::default()
         }
-    }
-}
-
-fn check(effect: &Effect) -> Result<(), Refusal> {
-    let invalid = |text: String| Err(Refusal::Invalid(text));
-    match effect {
-        Effect::SetSizes {
-            sizes: Sizes { min, desired, max },
-            ..
-        } => {
-            if min > desired || desired > max {
-                return invalid(format!(
-                    "min {min} <= desired {desired} <= max {max} does not hold"
-                ));
-            }
-            if *desired > SLICE_SIZE_MAX {
-                return invalid(format!(
-                    "{desired} instances are too many for one machine; at most {SLICE_SIZE_MAX} are"
-                ));
-            }
-            Ok(())
-        }
-        Effect::SetTraffic { weights, .. } if !weights.is_empty() => {
-            let sum: u32 = weights.values().map(|weight| u32::from(*weight)).sum();
-            if sum == 100 {
-                Ok(())
-            } else {
-                invalid(format!("weights sum to {sum}, not to 100"))
-            }
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The HTTP router of the one-machine cloud: `http://{service}.{environment}.localhost:PORT` to the
-//! instances of the service's slices, by weight.
+//! instances of the service's slices: by weight, by a sticky user's point, or by a tester's pass.
 //!
 //! One thread per core, each with its own single-threaded runtime and its own listener on the same
 //! port. The users' side is hyper (HTTP/1.1 and HTTP/2); the instances' side is a small HTTP/1.1
@@ -14,12 +14,20 @@
 
 mod answer;
 mod body;
+mod choice;
 mod client;
+mod compare;
+mod cookies;
+mod copies;
+mod counters;
 mod exchange;
 mod forward;
 mod framing;
 mod host;
+mod mirror;
 mod request_head;
+mod sample;
+mod sticky;
 mod table;
 mod tunnel;
 mod upstream;
@@ -27,6 +35,7 @@ mod wire;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -44,9 +53,16 @@ use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 
+use crate::pass::PassKey;
+use choice::Passes;
+use copies::Job;
+use counters::Refused;
+pub use counters::{CLASSES, Counters, Counts};
+pub use mirror::{Mirroring, SHADOW};
+pub use sticky::Sticky;
 pub use table::{Backend, Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
 
@@ -60,7 +76,7 @@ const KEEPALIVE_PROBES: u32 = 4;
 const UNREAD_MAX_MS: u32 = 60_000;
 
 /// How a router is set up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RouterConfig {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
@@ -68,6 +84,8 @@ pub struct RouterConfig {
     pub threads: Option<NonZeroUsize>,
     /// What users and instances may take of time and memory.
     pub limits: Limits,
+    /// What testers' passes are checked with; without it every pass is ignored.
+    pub pass_key: Option<PassKey>,
 }
 
 /// What users and instances may take of time and memory.
@@ -92,6 +110,11 @@ pub struct Limits {
     /// How long a connection to an instance is kept idle. Shorter than the 5 s of common servers
     /// (Node.js, uvicorn, Apache), so that it is not the instance who closes under our feet.
     pub upstream_idle_timeout: Duration,
+    /// Requests of one mirror that are being copied at once. More are dropped, and counted.
+    pub copies: usize,
+    /// How long a copy of a request may take. An instance that drains waits for its copies, so this
+    /// should be shorter than any drain.
+    pub copy_timeout: Duration,
 }
 
 impl Default for RouterConfig {
@@ -102,6 +125,7 @@ impl Default for RouterConfig {
             address,
             threads: None,
             limits: Limits::default(),
+            pass_key: None,
         }
     }
 }
@@ -117,6 +141,8 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(60),
             upstream_idle_timeout: Duration::from_secs(4),
+            copies: 64,
+            copy_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -148,6 +174,8 @@ impl Router {
     pub fn start(config: RouterConfig) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             published: ArcSwap::default(),
+            refused: Refused::default(),
+            passes: Passes::new(config.pass_key),
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections)),
         });
@@ -156,6 +184,7 @@ impl Router {
             .map_or_else(thread::available_parallelism, Ok)?;
         let grace_ms = Arc::new(AtomicU64::new(0));
         refuse_taken(config.address)?;
+        let jobs = copies::start(Arc::clone(&shared))?;
         // All listeners exist before the first thread runs: a later failure leaves nothing behind.
         let mut prepared = Vec::new();
         let mut address = config.address;
@@ -168,7 +197,7 @@ impl Router {
             prepared.push((runtime, listener));
         }
         let start = |(number, (runtime, listener))| {
-            Running::start(number, &shared, &grace_ms, (runtime, listener))
+            Running::start(number, (&shared, &jobs), &grace_ms, (runtime, listener))
         };
         let workers = prepared
             .into_iter()
@@ -198,16 +227,32 @@ impl Router {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let generation = self.shared.published.load().generation + 1;
+        let has_mirrors = table.hosts.values().any(|route| route.mirror.is_some());
         let slices = table.hosts.values().flat_map(|route| &route.slices);
         for backend in slices.flat_map(|slice| &slice.backends) {
             backend.mark_listed(generation);
         }
-        self.shared
-            .published
-            .store(Arc::new(Published { generation, table }));
+        self.shared.published.store(Arc::new(Published {
+            generation,
+            table,
+            has_mirrors,
+        }));
         for running in &self.workers {
             running.worker.table_changed();
         }
+    }
+
+    /// How many requests it answered by itself since it runs, by status. 502 and 504 are counted for
+    /// the instance too.
+    #[must_use]
+    pub fn refused(&self) -> BTreeMap<u16, u64> {
+        self.shared.refused.read()
+    }
+
+    /// How many testers' passes were ignored since it runs, by reason.
+    #[must_use]
+    pub fn ignored_passes(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.passes.ignored()
     }
 
     /// Takes no new connection, lets requests in flight finish for at most `grace`, and stops.
@@ -237,13 +282,14 @@ impl Drop for Router {
 impl Running {
     fn start(
         number: usize,
-        shared: &Arc<Shared>,
+        (shared, jobs): (&Arc<Shared>, &mpsc::UnboundedSender<Job>),
         grace_ms: &Arc<AtomicU64>,
         (runtime, listener): (Runtime, TcpListener),
     ) -> io::Result<Self> {
         // The standard library's keys for hashing are random: seed enough for shares.
         let worker = Worker::new(
             Arc::clone(shared),
+            jobs.clone(),
             RandomState::new().build_hasher().finish(),
         );
         let (ended, wait) = oneshot::channel();

@@ -3,7 +3,8 @@
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::InstanceId,
+    observation::{InstanceId, Slice},
+    time::UnixMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,32 @@ where
     text.parse().map_err(serde::de::Error::custom)
 }
 
+/// Asks for a tester's pass.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PassRequest {
+    /// To which place.
+    pub place: Place,
+    /// To which of its slices, whatever its weight.
+    pub slice: Slice,
+    /// For how long, from 1 to [`crate::pass::SECONDS_MAX`].
+    pub seconds: u32,
+}
+
+/// A tester's pass. Whoever has it gets in, so it is never printed.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Pass {
+    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
+    pub token: String,
+    /// When it ends.
+    pub expires: UnixMs,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pass {{ token: .., expires: {:?} }}", self.expires)
+    }
+}
+
 /// Asks the daemon to end.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ShutdownRequest {
@@ -66,6 +93,9 @@ pub struct Status {
     pub pid: u32,
     /// Port of the router on 127.0.0.1.
     pub router_port: u16,
+    /// Port of the metrics on 127.0.0.1, at `/metrics`.
+    #[serde(default)]
+    pub metrics_port: u16,
     /// Instances that are not gone.
     pub instances: usize,
 }

@@ -1,18 +1,27 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
 use super::{Decision, Failure, Look, Waiting, gates, shift};
-use crate::{plan::Until, release::LaunchId};
+use crate::{
+    observation::{Instance, InstanceState, count},
+    plan::Until,
+    release::LaunchId,
+};
 
 pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Until) -> Decision {
     if let Some(decision) = shift::again(look) {
         return decision;
     }
     let bake_ms = u64::from(until.seconds) * 1000;
-    let healthy = look.slice.healthy_of(launch);
+    let progress = &look.deployment.progress;
+    // One that was replaced between two looks did not stay healthy, although all are healthy now.
+    let watched_since = progress.holds_since.filter(|_| until.warm.is_none());
+    let stayed = |i: &&Instance| {
+        i.state == InstanceState::Healthy && watched_since.is_none_or(|since| i.started_at <= since)
+    };
+    let healthy = count(look.slice.present_of(launch).filter(stayed));
     if healthy < wanted {
         return lost(look, launch, healthy, wanted, bake_ms);
     }
-    let progress = &look.deployment.progress;
     // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
     let since = match until.warm {
         Some(_) => progress.since,

@@ -14,6 +14,11 @@ pub(super) struct Fill<'a> {
 }
 
 pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
+    let apart = look.deployment.roles.are_apart();
+    if apart && !look.going_forward() && look.slice.healthy_of(fill.launch) >= fill.count {
+        // Stable runs as it always did: users go back to it without another request before.
+        return look.reached(Decision::Next);
+    }
     let ready = prepare(look, fill.launch)
         .or_else(|| stop_scale_in(look, fill))
         .or_else(|| hold_live(look));

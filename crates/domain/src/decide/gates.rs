@@ -4,7 +4,7 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Decision, Failure, Look, Waiting};
+use super::{Decision, Failure, Look, Waiting, shift};
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
@@ -124,10 +124,12 @@ fn take(look: &Look<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
         .looked_at
         .is_none_or(|at| look.now.since_ms(at) >= LOOK_MS);
     let mut looks = Vec::new();
+    let alone = shift::stable_serves_nobody(look);
     if due && until.gates.iter().any(measures) {
         for (index, gate) in until.gates.iter().enumerate() {
             looks.extend(
                 match gate {
+                    Gate::Traffic(_) | Gate::Shadow(_) if alone => Some(nothing_to_compare()),
                     Gate::Traffic(gate) => Some(traffic(look, gate, watch)),
                     Gate::Shadow(gate) => Some(shadow(look, gate, watch)),
                     _ => None,
@@ -154,6 +156,18 @@ fn take(look: &Look<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
         (state.verdict, state.text) = (look.verdict, look.text.clone());
     }
     looks
+}
+
+/// Deploying the fix must be possible while stable is broken.
+fn nothing_to_compare() -> GateLook {
+    GateLook {
+        gate: 0,
+        name: String::new(),
+        verdict: Verdict::Met,
+        text: "stable answers nobody any more; there is nothing to compare with".to_owned(),
+        traffic: None,
+        value: None,
+    }
 }
 
 /// The new release against stable, by what routers counted since the last look.

@@ -165,6 +165,14 @@ pub enum Failure {
         /// How many had to be.
         wanted: u32,
     },
+    /// The group grew to its limit before the deployment began.
+    #[error(
+        "the group keeps {current} instances now, and its size limit leaves no room to start one new instance"
+    )]
+    NoRoom {
+        /// How many there are.
+        current: u32,
+    },
     /// A gate says no.
     #[error("{gate}: {text}")]
     Gate {

@@ -53,20 +53,30 @@ fn touched<'a>(look: &Look<'a>) -> impl Iterator<Item = Slice> + use<'a> {
 }
 
 /// Instances of the release that was retired show up again only where a provider showed an old
-/// state before; they are retired again.
+/// state before, or where a slice scaled itself in the very moment; they are retired again.
 fn straggler(look: &Look<'_>) -> Option<Decision> {
     let deployment = look.deployment;
-    let retires =
-        deployment.plan.steps.iter().any(
-            |step| matches!(step, Step::Retire { slice, .. } if *slice == deployment.roles.live),
-        );
-    let retired = match deployment.progress.course {
-        Course::Forward if retires => deployment.stable.as_ref()?,
+    let roles = deployment.roles;
+    let apart = roles.are_apart();
+    let retires = |slice: Slice, steps: &[Step]| {
+        let of = |step: &Step| matches!(step, Step::Retire { slice: of, .. } if *of == slice);
+        steps.iter().any(of)
+    };
+    let (slice, retired) = match deployment.progress.course {
+        Course::Forward if retires(roles.live, &deployment.plan.steps) => {
+            (roles.live, deployment.stable.as_ref()?)
+        }
+        Course::RollingBack if apart && retires(roles.next, &deployment.progress.steps) => {
+            (roles.next, &deployment.launch)
+        }
         Course::Forward | Course::RollingBack => return None,
     };
-    let look = look.on(deployment.roles.live);
-    look.slice.present_of(&retired.id).next()?;
-    let apart = deployment.roles.are_apart();
+    let lost = matches!(deployment.failure, Some(Failure::StableLost { .. }));
+    let look = look.on(slice);
+    look.slice
+        .present_of(&retired.id)
+        .next()
+        .filter(|_| !lost)?;
     let leaving = if apart {
         0
     } else {
@@ -108,14 +118,14 @@ fn gets_new(look: &Look<'_>) -> bool {
     look.going_forward() || stranded(look)
 }
 
-/// The way back failed, nothing of stable's slice is healthy and some of the new one's is: users stay
-/// where somebody answers them.
+/// The way back failed, nothing of stable's slice is healthy, and users are on the new one or could
+/// be: they stay where somebody answers them, or may soon. Whether somebody does in this very moment
+/// plays no part once users are there, so that an instance that comes and goes does not undo it.
 fn stranded(look: &Look<'_>) -> bool {
     let roles = look.deployment.roles;
     let lost = matches!(look.deployment.failure, Some(Failure::StableLost { .. }));
-    lost && roles.are_apart()
-        && look.seen.slice(roles.live).healthy() == 0
-        && look.seen.slice(roles.next).healthy() > 0
+    let next_serves = || look.users_on(roles.next) > 0 || look.seen.slice(roles.next).healthy() > 0;
+    lost && roles.are_apart() && look.seen.slice(roles.live).healthy() == 0 && next_serves()
 }
 
 /// The sizes that stay. A group that scales itself keeps its live desired count.
@@ -170,8 +180,9 @@ fn resized(before: Sizes, asked: u32) -> Sizes {
 /// How users shall be split in the end: as the last shift of this course says.
 fn weights(look: &Look<'_>) -> Weights {
     let roles = look.deployment.roles;
-    if stranded(look) {
-        return split(roles.next, roles.live, 100);
+    let all_on_next = split(roles.next, roles.live, 100);
+    if stranded(look) && shift::served_by_somebody(look, &all_on_next) {
+        return all_on_next;
     }
     let steps = &look.deployment.progress.steps;
     let shifted = steps.iter().rev().find_map(|step| match step {

@@ -9,6 +9,7 @@ use super::{Decision, Failure, Look, Waiting, shift, survivors};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
+    plan::two_slices::split,
     release::LaunchId,
 };
 
@@ -68,7 +69,15 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
         return Some(decision);
     }
     if look.users_on(look.at) > 0 {
-        return Some(Decision::Wait(Waiting::Weights));
+        let weights = split(look.at.other(), look.at, 100);
+        return Some(if shift::served_by_somebody(look, &weights) {
+            Decision::Apply(Effect::SetTraffic {
+                weights,
+                mirror: None,
+            })
+        } else {
+            shift::unserved(look)
+        });
     }
     let launch = &deployment.launch.id;
     let wanted = deployment.capacity().asked;
@@ -137,7 +146,13 @@ fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Opt
     let sizes = Sizes {
         min: retire.leaving,
         desired,
-        max: now.max,
+        // A slice that shall be empty must not scale itself out again; and a stale look may show a Max
+        // from before the group grew.
+        max: if desired == 0 {
+            0
+        } else {
+            now.max.max(desired)
+        },
     };
     (sizes != now).then_some(Decision::Apply(Effect::SetSizes { slice, sizes }))
 }

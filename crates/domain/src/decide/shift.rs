@@ -4,7 +4,7 @@ use super::{Decision, Failure, Look, Waiting};
 use crate::{
     effect::Effect,
     observation::{Slice, Weights},
-    plan::Step,
+    plan::{Step, two_slices::split},
     traffic::Mirror,
 };
 
@@ -13,6 +13,7 @@ use crate::{
 const SHIFT_DEADLINE_MS: u64 = 300_000;
 
 pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> Decision {
+    let weights = &possible(look, weights);
     let seen = same(&look.seen.weights, weights) && look.seen.mirror.as_ref() == mirror;
     if seen && !another_is_under_way(look, weights, mirror) {
         return look.reached(Decision::Next);
@@ -39,13 +40,36 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>
             within_ms: SHIFT_DEADLINE_MS,
         });
     }
-    if !served_by_somebody(look, weights) {
-        return Decision::Wait(Waiting::Weights);
+    let moves_users = !same(&look.seen.weights, weights);
+    if moves_users && !served_by_somebody(look, weights) {
+        return unserved(look);
     }
     Decision::Apply(Effect::SetTraffic {
         weights: weights.clone(),
         mirror: mirror.cloned(),
     })
+}
+
+/// The split that can be: where nothing of stable is healthy, all users that would be shared with it
+/// go to the new release at once, and stay there. Deploying the fix must be possible while stable is
+/// broken.
+fn possible(look: &Look<'_>, weights: &Weights) -> Weights {
+    let roles = look.deployment.roles;
+    let shared = share(weights, roles.next) > 0 && share(weights, roles.live) > 0;
+    if shared && roles.are_apart() && look.going_forward() && stable_serves_nobody(look) {
+        split(roles.next, roles.live, 100)
+    } else {
+        weights.clone()
+    }
+}
+
+/// Stable has no healthy instance, or had none when users were moved away from it.
+pub(super) fn stable_serves_nobody(look: &Look<'_>) -> bool {
+    let deployment = look.deployment;
+    let roles = deployment.roles;
+    let asked = deployment.progress.asked_traffic.as_ref();
+    let moved = asked.is_some_and(|asked| share(&asked.weights, roles.next) == 100);
+    moved || look.seen.slice(roles.live).healthy() == 0
 }
 
 /// Users are still split as the last shift said, or the request that makes it so again: a request
@@ -57,19 +81,31 @@ pub(super) fn again(look: &Look<'_>) -> Option<Decision> {
         Step::Shift { weights, mirror } => Some((weights, mirror)),
         _ => None,
     })?;
+    let weights = possible(look, weights);
     let apart = look.deployment.roles.are_apart();
-    let seen = same(&look.seen.weights, weights) && look.seen.mirror == *mirror;
+    let seen = same(&look.seen.weights, &weights) && look.seen.mirror == *mirror;
     if !apart || seen {
         return None;
     }
-    Some(if served_by_somebody(look, weights) {
+    Some(if served_by_somebody(look, &weights) {
         Decision::Apply(Effect::SetTraffic {
-            weights: weights.clone(),
+            weights,
             mirror: mirror.clone(),
         })
     } else {
-        Decision::Wait(Waiting::Weights)
+        unserved(look)
     })
+}
+
+/// Users cannot go where they shall: for a while that may change.
+pub(super) fn unserved(look: &Look<'_>) -> Decision {
+    if look.waited_ms() > SHIFT_DEADLINE_MS {
+        Decision::Fail(Failure::NotShifted {
+            within_ms: SHIFT_DEADLINE_MS,
+        })
+    } else {
+        Decision::Wait(Waiting::Weights)
+    }
 }
 
 /// What is seen may be about to change: an earlier request of this deployment, maybe one whose reply

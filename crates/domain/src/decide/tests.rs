@@ -19,6 +19,8 @@ use crate::{
     release::{Digest, Launch, LaunchId},
 };
 
+mod two_slices;
+
 fn launch(version: &str) -> Launch {
     let digest = Digest::from_bytes([1; 32]);
     Launch {
@@ -29,6 +31,16 @@ fn launch(version: &str) -> Launch {
 }
 
 fn deployment(stable: Option<&str>) -> Deployment {
+    let options = ScaleUp {
+        bake_seconds: 10,
+        health_deadline_seconds: 60,
+        ..ScaleUp::default()
+    };
+    let start = if stable.is_some() { START } else { "0/0/0 - |" };
+    Deployment::new(request(Strategy::ScaleUp(options), 1, stable), &seen(start))
+}
+
+fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
     let place = Place {
         service: "cart".parse().unwrap(),
         environment: "live".parse().unwrap(),
@@ -40,33 +52,35 @@ fn deployment(stable: Option<&str>) -> Deployment {
         autoscaling: None,
         size_limit: None,
         zones: vec!["a".into()],
-        slices: 1,
+        slices,
         stickiness: None,
         gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
     };
-    let options = ScaleUp {
-        bake_seconds: 10,
-        health_deadline_seconds: 60,
-        ..ScaleUp::default()
-    };
-    let request = Request {
+    Request {
         id: DeploymentId("d1".into()),
         target: Target { place, group },
-        strategy: Strategy::ScaleUp(options),
+        strategy,
         launch: launch("v2"),
         stable: stable.map(launch),
         requested_by: "ada".into(),
         requested_at: UnixMs(0),
-    };
-    let start = if stable.is_some() { START } else { "0/0/0 - |" };
-    Deployment::new(request, &seen(start))
+    }
 }
 
 /// Reads a situation. Weights are all on the one slice.
 fn seen(text: &str) -> Observation {
+    Observation {
+        slices: [(Slice::Blue, slice(text, "i"))].into(),
+        weights: Weights::from([(Slice::Blue, 100)]),
+        ..Observation::default()
+    }
+}
+
+/// Reads one slice; ids of instances begin with `prefix`.
+fn slice(text: &str, prefix: &str) -> SliceSeen {
     let (settings, instances) = text.split_once('|').unwrap();
     let mut settings = settings.split_whitespace();
     let sizes: Vec<u32> = settings
@@ -83,8 +97,8 @@ fn seen(text: &str) -> Observation {
     let instances = instances
         .split_whitespace()
         .enumerate()
-        .map(|(n, text)| instance(n, text));
-    let slice = SliceSeen {
+        .map(|(n, text)| instance(&format!("{prefix}{n}"), text));
+    SliceSeen {
         sizes: Sizes {
             min: sizes[0],
             desired: sizes[1],
@@ -93,15 +107,10 @@ fn seen(text: &str) -> Observation {
         launches,
         rebalancing_suspended,
         instances: instances.collect(),
-    };
-    Observation {
-        slices: [(Slice::Blue, slice)].into(),
-        weights: Weights::from([(Slice::Blue, 100)]),
-        ..Observation::default()
     }
 }
 
-fn instance(n: usize, text: &str) -> Instance {
+fn instance(id: &str, text: &str) -> Instance {
     let version = text.trim_end_matches(['+', '.', '!', '~', '*']);
     let state = match text.trim_end_matches('*').chars().last() {
         Some('+') => InstanceState::Healthy,
@@ -110,7 +119,7 @@ fn instance(n: usize, text: &str) -> Instance {
         _ => InstanceState::Draining,
     };
     Instance {
-        id: InstanceId(format!("i{n}")),
+        id: InstanceId(id.to_owned()),
         launch: LaunchId(version.to_owned()),
         version: version.parse().unwrap(),
         zone: "a".into(),
@@ -140,7 +149,7 @@ fn at_step(deployment: Deployment, start: &str, at: usize) -> Deployment {
         &Decision::Record(Baseline::of(
             &seen(start),
             &deployment.strategy,
-            deployment.stable.is_some(),
+            deployment.stable.as_ref(),
         )),
         UnixMs(0),
     );

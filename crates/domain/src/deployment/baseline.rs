@@ -39,8 +39,8 @@ pub struct SliceBaseline {
 impl Baseline {
     /// What `seen` says about the slices that a deployment by `strategy` may change.
     #[must_use]
-    pub fn of(seen: &Observation, strategy: &Strategy, has_stable: bool) -> Self {
-        let roles = Roles::of(strategy, has_stable, &seen.weights);
+    pub fn of(seen: &Observation, strategy: &Strategy, stable: Option<&Launch>) -> Self {
+        let roles = Roles::of(strategy, stable.map(|stable| &stable.version), seen);
         let slices = [roles.live, roles.next].map(|slice| (slice, SliceBaseline::of(seen, slice)));
         Self {
             roles,

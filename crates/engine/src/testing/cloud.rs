@@ -186,6 +186,17 @@ impl Cloud {
         }
     }
 
+    /// Somebody else splits the users evenly, if both slices can answer them and both have some or
+    /// had some. Says whether they did.
+    pub fn meddle(&mut self) -> bool {
+        let answer = self.slices.len() == 2 && self.slices.values().all(|asg| asg.healthy() > 0);
+        let served = self.weights.values().any(|weight| *weight > 0);
+        if answer && served {
+            self.weights = self.slices.keys().map(|slice| (*slice, 50)).collect();
+        }
+        answer && served
+    }
+
     /// Healthy instances in the slices that have users.
     #[must_use]
     pub fn healthy_for_users(&self) -> u32 {

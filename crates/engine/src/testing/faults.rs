@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 /// Chances are per call or per tick, in thousandths.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Faults {
     /// The engine dies at a port call.
     pub crash: u32,
@@ -25,6 +25,8 @@ pub struct Faults {
     pub instance_ill: u32,
     /// The group's autoscaling moves Desired, per tick.
     pub autoscale: u32,
+    /// Somebody else splits the users evenly, per tick.
+    pub meddle: u32,
 }
 
 impl Faults {
@@ -40,11 +42,27 @@ impl Faults {
         instance_lost: 0,
         instance_ill: 0,
         autoscale: 0,
+        meddle: 0,
     };
+
+    /// Nothing goes wrong, but that somebody may meddle.
+    #[must_use]
+    pub fn only_meddling(self) -> bool {
+        let meddle = 0;
+        Self { meddle, ..self } == Self::NONE
+    }
 
     /// A mix: some stories are calm, some have one kind of trouble, some have all of them.
     #[must_use]
     pub fn draw(rng: &mut Rng, autoscaled: bool) -> Self {
+        if rng.u32(0..8) == 0 {
+            // Nothing but a meddler.
+            let meddle = rng.u32(5..=20);
+            return Self {
+                meddle,
+                ..Self::NONE
+            };
+        }
         let all = rng.u32(0..4) == 0;
         let mut chance = |max: u32| {
             if all || rng.u32(0..4) == 0 {
@@ -64,6 +82,7 @@ impl Faults {
             instance_lost: chance(15),
             instance_ill: chance(15),
             autoscale: if autoscaled { chance(30) } else { 0 },
+            meddle: chance(5),
         }
     }
 }

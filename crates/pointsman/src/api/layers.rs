@@ -1,10 +1,13 @@
-//! What every request passes through, from the outside in: an id, a safety net for panics, a limit
+//! What every request passes through, from the outside in: a count, an id, a safety net for panics, a limit
 //! of time, and the token.
 
-use std::{any::Any, time::Duration};
+use std::{
+    any::Any,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -13,6 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{App, extract::unauthenticated, problem::Problem};
+use crate::metrics::Metrics;
 
 /// Longest request id that is taken over.
 const REQUEST_ID_LEN_MAX: usize = 64;
@@ -20,6 +24,21 @@ const REQUEST_ID_LEN_MAX: usize = 64;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Counts answers, and the time until their first byte.
+pub(super) async fn counted(
+    State(metrics): State<Metrics>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    metrics.answered(&method, route, response.status(), began.elapsed());
+    response
+}
 
 /// Gives each request an id, which is in the log and in the answer.
 pub(super) async fn request_id(request: Request, next: Next) -> Response {
@@ -82,7 +101,7 @@ pub(super) async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Only those with the token pass; who they are goes with the request.
+/// Only those with a token pass; who they are goes with the request.
 pub(super) async fn authenticated(
     State(app): State<App>,
     mut request: Request,
@@ -94,7 +113,7 @@ pub(super) async fn authenticated(
         .and_then(|value| value.to_str().ok())
         .and_then(bearer);
     let actor = shown
-        .and_then(|token| app.token.admit(token))
+        .and_then(|token| app.access.admit(token))
         .ok_or_else(unauthenticated)?;
     request.extensions_mut().insert(actor);
     let mut response = next.run(request).await;

@@ -72,6 +72,9 @@ pub struct LocalArgs {
     /// Port of the router [default: the one of the last run, else 8080, else any free one]
     #[arg(long, value_name = "PORT")]
     router_port: Option<u16>,
+    /// Port of the router's metrics on 127.0.0.1 [default: the one of the last run, else any free one]
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
     /// End the one that runs, once its instances have finished their last requests
     #[arg(long)]
     stop: bool,
@@ -98,7 +101,7 @@ pub async fn local(context: &Context, args: LocalArgs) -> Result<Exit, Failure> 
         context.say("stopped");
         return Ok(Exit::Ok);
     }
-    local::run(state, args.router_port, args.log.into())
+    local::run(state, args.router_port, args.metrics_port, args.log.into())
         .await
         .map_err(|error| failure("the one-machine cloud cannot run", &error))?;
     Ok(Exit::Ok)

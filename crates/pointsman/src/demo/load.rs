@@ -46,6 +46,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The name of the service there, for the `Host` header.
     pub host: String,
+    /// What is asked for.
+    pub path: String,
 }
 
 impl Target {
@@ -66,6 +68,7 @@ impl Target {
         Ok(Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             host: format!("{host}:{port}"),
+            path: parsed.map_or("/".to_owned(), |url| url.path().to_owned()),
         })
     }
 }
@@ -196,10 +199,16 @@ impl User {
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
         for number in 1_u64.. {
             tick.tick().await;
-            let slow = number.is_multiple_of(SLOW_EVERY);
-            let path = if slow { "/slow?ms=400" } else { "/" };
+            // Only the front page has a slow sister.
+            let slow = number.is_multiple_of(SLOW_EVERY) && self.target.path == "/";
+            let path = if slow {
+                "/slow?ms=400"
+            } else {
+                &self.target.path
+            };
+            let path = path.to_owned();
             let started = Instant::now();
-            let answer = timeout(ANSWER_MAX, self.ask(path))
+            let answer = timeout(ANSWER_MAX, self.ask(&path))
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_MAX.as_secs())));
             if answer.is_err() {
@@ -308,7 +317,14 @@ mod tests {
             }
         });
         let host = "shop".to_owned();
-        let load = Load::start(&Target { address, host }, 2000);
+        let load = Load::start(
+            &Target {
+                address,
+                host,
+                path: "/".to_owned(),
+            },
+            2000,
+        );
         let enough = async {
             while load.counts().failed < 20 {
                 tokio::task::yield_now().await;

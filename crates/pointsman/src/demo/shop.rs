@@ -11,10 +11,10 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::cli::failure::Exit;
@@ -38,6 +38,13 @@ struct Release {
     service: String,
     version: String,
     broken: String,
+    /// So many of a hundred requests for pages fail.
+    errors_percent: u64,
+    /// Every page takes so long.
+    delay: Duration,
+    price_cents: u64,
+    /// Requests for pages so far, so that exactly the share fails.
+    pages: AtomicU64,
 }
 
 /// Serves the release in the current folder on `PORT`, until the process is ended.
@@ -122,6 +129,10 @@ fn answer(request: &Request, release: &Release) -> Answer {
         service, version, ..
     } = release;
     let broken = release.broken == "health";
+    let is_page = matches!(request.path.as_str(), "/" | "/price");
+    if is_page && release.fails_a_page() {
+        return Answer::text(500, "something went wrong\n").with_version(version);
+    }
     let answer = match request.path.as_str() {
         "/health" if broken => Answer::text(503, "broken\n"),
         "/health" => Answer::text(200, "ok\n"),
@@ -131,6 +142,11 @@ fn answer(request: &Request, release: &Release) -> Answer {
         ),
         "/" if broken => Answer::text(500, "this release is broken\n"),
         "/" => Answer::text(200, &format!("{service} {version}\n")),
+        "/price" => Answer::json(&format!(
+            "{{\"item\":\"train set\",\"price_cents\":{},\"currency\":\"EUR\",\"served_at\":{}}}\n",
+            release.price_cents,
+            unix_ms(),
+        )),
         "/slow" => {
             thread::sleep(Duration::from_millis(request.number(
                 "ms",
@@ -142,6 +158,11 @@ fn answer(request: &Request, release: &Release) -> Answer {
         _ => Answer::text(404, "no such page\n"),
     };
     answer.with_version(version)
+}
+
+fn unix_ms() -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis())
 }
 
 /// A stream of server-sent events, one every 100 ms, then the end.
@@ -227,6 +248,7 @@ fn drop_body(reader: &mut BufReader<TcpStream>, len: u64) -> io::Result<()> {
 
 struct Answer {
     status: u16,
+    media_type: &'static str,
     body: String,
     version: Option<String>,
 }
@@ -235,8 +257,16 @@ impl Answer {
     fn text(status: u16, body: &str) -> Self {
         Self {
             status,
+            media_type: "text/plain",
             body: body.to_owned(),
             version: None,
+        }
+    }
+
+    fn json(body: &str) -> Self {
+        Self {
+            media_type: "application/json",
+            ..Self::text(200, body)
         }
     }
 
@@ -258,8 +288,9 @@ impl Answer {
         };
         let connection = if close { "connection: close\r\n" } else { "" };
         let answer = format!(
-            "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n{version}{connection}\r\n{}",
+            "HTTP/1.1 {} {reason}\r\ncontent-type: {}\r\ncontent-length: {}\r\n{version}{connection}\r\n{}",
             self.status,
+            self.media_type,
             self.body.len(),
             self.body
         );
@@ -282,11 +313,27 @@ impl Release {
             .map(|(name, value)| (name.trim(), value.trim()))
             .collect();
         let setting = |name: &str| (*settings.get(name).unwrap_or(&"")).to_owned();
+        let number = |name: &str, otherwise| {
+            let number = settings.get(name).and_then(|text| text.parse().ok());
+            number.unwrap_or(otherwise)
+        };
         Self {
             service: setting("SERVICE"),
             version: setting("VERSION"),
             broken: setting("BROKEN"),
+            errors_percent: number("ERRORS_PERCENT", 0).min(100),
+            delay: Duration::from_millis(number("DELAY_MS", 0).min(SLOW_MS_MAX)),
+            price_cents: number("PRICE_CENTS", 4999),
+            pages: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a page; every so many fail, evenly.
+    fn fails_a_page(&self) -> bool {
+        thread::sleep(self.delay);
+        let nth = self.pages.fetch_add(1, Ordering::Relaxed);
+        let failed_until = |n: u64| n * self.errors_percent / 100;
+        failed_until(nth + 1) > failed_until(nth)
     }
 }
 
@@ -308,5 +355,12 @@ mod tests {
         assert_eq!(ask("/health", &broken).0, 503);
         assert_eq!(ask("/", &broken).0, 500);
         assert_eq!(ask("/nothing", &good).0, 404);
+        assert!(ask("/price", &good).1.contains("\"price_cents\":4999,"));
+        let cheap = Release::of("SERVICE=cart\nVERSION=1.5.0\nPRICE_CENTS=1\n");
+        assert!(ask("/price", &cheap).1.contains("\"price_cents\":1,"));
+        let flaky = Release::of("SERVICE=cart\nVERSION=1.3.0\nERRORS_PERCENT=20\n");
+        let failed = (0..100).filter(|_| ask("/", &flaky).0 == 500).count();
+        assert_eq!(failed, 20);
+        assert_eq!(ask("/health", &flaky).0, 200);
     }
 }

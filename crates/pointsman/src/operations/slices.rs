@@ -2,7 +2,7 @@
 
 use domain::{
     deployment::Deployment,
-    names::Place,
+    names::{Place, Version},
     observation::{Observation, Slice, SliceSeen},
     plan::{Roles, Strategy},
     time::UnixMs,
@@ -66,7 +66,9 @@ impl Operations {
         };
         let target = target.ok_or_else(|| unknown(Kind::ServerGroup, &place.to_string()))?;
         let seen = self.dated(self.observe(&target).await?);
-        let roles = roles(running.as_ref(), &seen);
+        let live = self.store().live(&place).await?;
+        let live = live.map(|live| live.launch.version);
+        let roles = roles(running.as_ref(), live.as_ref(), &seen);
         let slices = [Slice::Blue, Slice::Green]
             .into_iter()
             .take(usize::from(target.group.slices))
@@ -83,10 +85,10 @@ impl Operations {
 }
 
 /// A deployment that has begun says which slice is which; otherwise the users do.
-fn roles(running: Option<&Deployment>, seen: &Observation) -> Roles {
+fn roles(running: Option<&Deployment>, live: Option<&Version>, seen: &Observation) -> Roles {
     let decided = running.and_then(|deployment| Some(deployment.baseline.as_ref()?.roles));
     let apart = decided.filter(|roles| roles.are_apart());
-    apart.unwrap_or_else(|| Roles::of(&Strategy::Switch, true, &seen.weights))
+    apart.unwrap_or_else(|| Roles::of(&Strategy::Switch, live, seen))
 }
 
 fn standing(slice: Slice, roles: Roles, seen: &Observation) -> Standing {

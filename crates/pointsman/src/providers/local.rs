@@ -61,6 +61,7 @@ impl Local {
             program: std::env::current_exe()?,
             state,
             router_port: None,
+            metrics_port: None,
         };
         let status = client::ensure_running(&launcher).await?;
         let router_port = Arc::new(AtomicU16::new(status.router_port));

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
+use crate::access::people;
+
 /// A data folder that this process alone uses, as long as this value lives.
 #[derive(Debug)]
 pub(super) struct DataFolder {
@@ -47,6 +49,11 @@ impl DataFolder {
 
     pub(super) fn token(&self) -> PathBuf {
         self.path.join("token")
+    }
+
+    /// Where the tokens of people are, if there are any.
+    pub(super) fn people(&self) -> PathBuf {
+        people::folder(&self.path)
     }
 
     pub(super) fn note(&self) -> PathBuf {

@@ -7,4 +7,5 @@ mod commands;
 mod crashes;
 mod deployments;
 mod steering;
+mod traffic;
 mod world;

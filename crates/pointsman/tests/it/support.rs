@@ -1,7 +1,9 @@
 //! A server under test, who asks it, and what is asked.
 
 mod artifact;
+mod prometheus;
 mod redact;
+pub mod stub;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +19,15 @@ use engine::{
     },
 };
 use pointsman::{
-    clock::SystemClock, config::Config, operations::artifacts::Limits, providers::Providers,
-    server::Server,
+    access::people, clock::SystemClock, config::Config, operations::artifacts::Limits,
+    providers::Providers, server::Server,
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use artifact::{release, tarball};
+pub use prometheus::Prometheus;
 pub use redact::redacted;
 
 /// How long a test waits for something that must happen.
@@ -111,6 +114,11 @@ impl TestApp {
     /// Stops the server.
     pub async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
+    }
+
+    /// Makes a token for a person.
+    pub fn create_person(&self, name: &str) -> String {
+        people::create(&self.config.data, &name.parse().unwrap()).unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -11,7 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
-use domain::{observation::InstanceId, release::Digest};
+use domain::{
+    observation::{InstanceId, Observation},
+    release::Digest,
+    time::UnixMs,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
@@ -24,7 +28,11 @@ use crate::{
     artifact::ArtifactError,
     group::{Group, Refusal},
     logs,
-    wire::{ApplyRequest, LogsQuery, ObserveRequest, Problem, ShutdownRequest, Status},
+    pass::SECONDS_MAX,
+    wire::{
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
+        Status,
+    },
 };
 
 /// Between two looks at a log that is followed.
@@ -53,6 +61,7 @@ pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
             put(store_artifact).get(has_artifact),
         )
         .route("/v1/logs", get(read_logs))
+        .route("/v1/passes", post(sign_pass))
         .route("/v1/status", get(status))
         .route("/v1/shutdown", post(shutdown))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -99,9 +108,15 @@ impl axum::serve::Listener for OwnerOnly {
 }
 
 async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> Response {
+    let place = request.place.to_string();
     let world = daemon.world();
-    let group = world.saved.groups.get(&request.place.to_string());
-    let seen = group.map(|group| group.look(now())).unwrap_or_default();
+    let group = world.saved.groups.get(&place);
+    let seen = group.map(|group| Observation {
+        traffic: world.counted.traffic(&place, group),
+        ..group.look(now())
+    });
+    let mut seen = seen.unwrap_or_default();
+    world.mirrors.show(&place, &mut seen);
     Json(seen).into_response()
 }
 
@@ -155,13 +170,39 @@ async fn store_artifact(State(daemon): Shared, Path(digest): Path<Digest>, body:
 }
 
 async fn status(State(daemon): Shared) -> Json<Status> {
-    let router_port = daemon.world().saved.router_port;
-    let instances = daemon.world().live.len();
+    let world = daemon.world();
     Json(Status {
         pid: std::process::id(),
-        router_port,
-        instances,
+        router_port: world.saved.router_port,
+        metrics_port: world.saved.metrics_port,
+        instances: world.live.len(),
     })
+}
+
+async fn sign_pass(State(daemon): Shared, Json(request): Json<PassRequest>) -> Response {
+    let PassRequest {
+        place,
+        slice,
+        seconds,
+    } = request;
+    if !(1..=SECONDS_MAX).contains(&seconds) {
+        let text = format!("a pass is good for 1 to {SECONDS_MAX} seconds, not for {seconds}");
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, &text);
+    }
+    let name = place.to_string();
+    if !daemon.world().saved.groups.contains_key(&name) {
+        return problem(StatusCode::NOT_FOUND, &nothing_at(&name));
+    }
+    // Whole seconds, as the token says it.
+    let end = now().plus_ms(u64::from(seconds) * 1000);
+    let expires = UnixMs(end.0 - end.0 % 1000);
+    let token = daemon.pass_key.sign(&name, slice, expires);
+    tracing::info!(%place, %slice, seconds, "made a pass");
+    Json(Pass { token, expires }).into_response()
+}
+
+fn nothing_at(place: &str) -> String {
+    format!("nothing was ever deployed to {place} on this machine")
 }
 
 async fn shutdown(State(daemon): Shared, Json(request): Json<ShutdownRequest>) -> StatusCode {
@@ -179,8 +220,7 @@ async fn shutdown(State(daemon): Shared, Json(request): Json<ShutdownRequest>) -
 async fn read_logs(State(daemon): Shared, Query(query): Query<LogsQuery>) -> Response {
     let place = query.place.to_string();
     if !daemon.world().saved.groups.contains_key(&place) {
-        let text = format!("nothing was ever deployed to {place} on this machine");
-        return problem(StatusCode::NOT_FOUND, &text);
+        return problem(StatusCode::NOT_FOUND, &nothing_at(&place));
     }
     let followed = Followed {
         daemon,

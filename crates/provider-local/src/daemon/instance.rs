@@ -78,7 +78,9 @@ pub(super) fn spawn(
         return;
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, member.port));
-    let (backend, stop) = (Backend::new(id.clone(), address), Arc::new(Notify::new()));
+    let counters = world.counted.of(place, slice, &member.version);
+    let backend = Backend::counted(id.clone(), address, counters);
+    let stop = Arc::new(Notify::new());
     world.live.insert(
         id,
         Live {

@@ -27,6 +27,9 @@ pub(super) struct Saved {
     pub(super) groups: BTreeMap<String, Group>,
     /// The port that the router had; 0 before the first start.
     pub(super) router_port: u16,
+    /// The port that the metrics had; 0 before the first start.
+    #[serde(default)]
+    pub(super) metrics_port: u16,
     next_instance: u64,
     next_port: u16,
 }

@@ -30,7 +30,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::UnknownHost(_) => StatusCode::NOT_FOUND,
@@ -40,6 +40,11 @@ impl Refusal {
             Self::NoInstance(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+
+    /// It is an instance's fault, which could not be reached or did not answer well.
+    pub(super) fn is_of_the_instance(&self) -> bool {
+        matches!(self, Self::BadGateway(_) | Self::GatewayTimeout(_))
     }
 
     fn text(&self) -> String {

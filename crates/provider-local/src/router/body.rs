@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::{
     client::Busy,
     exchange::{Answer, Exchange, Fault},
+    sample::Capture,
     table::Lease,
 };
 
@@ -21,6 +22,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct RouterBody {
     source: Source,
+    /// Keeps the answer, to compare it with those of copies.
+    capture: Option<Box<Capture>>,
     _busy: Option<Busy>,
 }
 
@@ -38,6 +41,7 @@ impl RouterBody {
     pub(super) fn text(text: Bytes) -> Self {
         Self {
             source: Source::Whole(text, None),
+            capture: None,
             _busy: None,
         }
     }
@@ -45,19 +49,25 @@ impl RouterBody {
     pub(super) fn empty() -> Self {
         Self {
             source: Source::Ended,
+            capture: None,
             _busy: None,
         }
     }
 
-    pub(super) fn from_instance(answer: Answer) -> Self {
+    pub(super) fn from_instance(answer: Answer, capture: Option<Box<Capture>>) -> Self {
         let source = match answer {
             Answer::Whole(bytes, lease) => Source::Whole(bytes, Some(lease)),
             Answer::Coming(exchange) => Source::Coming(exchange),
         };
-        Self {
+        let mut body = Self {
             source,
+            capture,
             _busy: None,
+        };
+        if let Some(capture) = body.capture.as_mut().filter(|_| body.source.has_ended()) {
+            capture.see_end();
         }
+        body
     }
 
     /// Counts the user's connection as busy until the body is gone.
@@ -75,6 +85,42 @@ impl Body for RouterBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let piece = ready!(self.poll_source(cx));
+        let ended = self.source.has_ended();
+        if let Some(capture) = &mut self.capture {
+            capture.see(&piece, ended);
+        }
+        Poll::Ready(piece)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.has_ended()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Ended => SizeHint::with_exact(0),
+            Source::Whole(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Coming(exchange) => exchange
+                .missing()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+impl Source {
+    /// Nothing follows.
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Ended => true,
+            Self::Whole(bytes, _) => bytes.is_empty(),
+            Self::Coming(_) => false,
+        }
+    }
+}
+
+impl RouterBody {
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         if let Source::Coming(exchange) = &mut self.source {
             let piece = ready!(exchange.poll_piece(cx));
             let ended = exchange.has_ended();
@@ -91,26 +137,6 @@ impl Body for RouterBody {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Ended => true,
-            Source::Whole(bytes, _) => bytes.is_empty(),
-            Source::Coming(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Ended => SizeHint::with_exact(0),
-            Source::Whole(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Coming(exchange) => exchange
-                .missing()
-                .map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
-    }
-}
-
-impl RouterBody {
     /// The instance is done: its connection goes back, its count goes down.
     fn end(&mut self) {
         if let Source::Coming(exchange) = std::mem::replace(&mut self.source, Source::Ended) {

@@ -27,7 +27,8 @@ use tokio_util::io::poll_read_buf;
 
 use super::{
     framing::{Framing, Piece},
-    table::Lease,
+    sample::Sampled,
+    table::{Backend, Lease},
     upstream::{Pool, READ_LEN_MIN, Upstream},
     wire::{self, Head, WireFault},
 };
@@ -93,6 +94,8 @@ pub(super) struct Exchange {
     /// The instance no longer takes the request; it may still answer.
     deaf: bool,
     to_head: bool,
+    /// The request will be copied.
+    sampled: Option<Box<Sampled>>,
     framing: Framing,
     keep_alive: bool,
     answered: bool,
@@ -107,6 +110,8 @@ pub(super) struct Sending {
     pub(super) expects_continue: bool,
     /// The request is a HEAD.
     pub(super) to_head: bool,
+    /// The request will be copied.
+    pub(super) sampled: Option<Box<Sampled>>,
 }
 
 /// The body of an answer once its head was read.
@@ -135,6 +140,7 @@ impl Exchange {
             waits_for_user: false,
             deaf: false,
             to_head: sending.to_head,
+            sampled: sending.sampled,
             framing: Framing::UntilClose,
             keep_alive: false,
             answered: false,
@@ -279,6 +285,9 @@ impl Exchange {
             }
             Outgoing::Nothing => return Err(Fault::WrongLength),
         }
+        if let Some(sampled) = &mut self.sampled {
+            sampled.see_body(&data);
+        }
         upstream.data = data;
         Ok(())
     }
@@ -311,6 +320,11 @@ impl Exchange {
             *read_len = (*read_len / 2).max(READ_LEN_MIN);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// After the head: the request, if it will be copied.
+    pub(super) fn take_sampled(&mut self) -> Option<Box<Sampled>> {
+        self.sampled.take()
     }
 
     /// After the head: the body, whole if it is here already.
@@ -376,6 +390,11 @@ impl Exchange {
     /// was idle? Then a request that may be repeated is repeated.
     pub(super) fn was_reused(&self) -> bool {
         self.upstream.reused
+    }
+
+    /// Who is asked.
+    pub(super) fn backend(&self) -> &Backend {
+        self.lease.backend()
     }
 
     /// After a fault: the lease, and the request's head, to be sent again.

@@ -15,10 +15,13 @@ use tokio::time::{Instant, sleep};
 use super::{
     answer::Refusal,
     body::RouterBody,
+    choice::Choice,
     client::{Busy, Client},
+    counters::Account,
     exchange::{Exchange, Fault, Outgoing, Sending},
     host::{Key, host_of},
     request_head::{self, Wording},
+    sample::{Sampled, sample},
     table::{Backend, Lease, Pick},
     tunnel::Tunnel,
     upstream::Upstream,
@@ -41,9 +44,10 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<RouterBody>, Infallible> {
     let busy = Busy::new(&client);
-    let response = forward(&client, request)
-        .await
-        .unwrap_or_else(Refusal::into_response);
+    let response = forward(&client, request).await.unwrap_or_else(|refusal| {
+        client.worker.shared.refused.count(refusal.status());
+        refusal.into_response()
+    });
     Ok(response.map(|body| body.busy(busy)))
 }
 
@@ -69,14 +73,36 @@ async fn forward(
         websocket: upgrade.is_some(),
         expects_continue: has_body && request_head::expects_continue(&head),
     };
-    let attempt = Attempt {
+    let begun = Instant::now();
+    let mut attempt = Attempt {
         client,
         head: &head,
         wording,
         body: has_body.then_some(body),
+        now: begun,
+        choice: None,
+        failed: None,
     };
-    let (answer, exchange) = attempt.run().await?;
-    respond(client, answer, exchange, upgrade)
+    let ended = attempt.run().await;
+    let account = Account {
+        begun,
+        by_pass: attempt.choice.as_ref().is_some_and(Choice::by_pass),
+    };
+    match ended {
+        Ok((answer, exchange)) => {
+            let mut response = respond(client, answer, exchange, (upgrade, account))?;
+            if let Some(choice) = attempt.choice {
+                choice.mark(response.headers_mut());
+            }
+            Ok(response)
+        }
+        Err(refusal) => {
+            if let Some(backend) = attempt.failed.filter(|_| refusal.is_of_the_instance()) {
+                account.close(&backend, refusal.status());
+            }
+            Err(refusal)
+        }
+    }
 }
 
 /// A request and all that is needed to send it.
@@ -85,11 +111,17 @@ struct Attempt<'a> {
     head: &'a request::Parts,
     wording: Wording<'a>,
     body: Option<Incoming>,
+    /// The last look at the clock; as good as now.
+    now: Instant,
+    /// Where it goes, once its host is found.
+    choice: Option<Choice>,
+    /// The instance that failed last.
+    failed: Option<Arc<Backend>>,
 }
 
 impl Attempt<'_> {
     /// Sends the request until an instance answers.
-    async fn run(mut self) -> Result<(Head, Exchange), Refusal> {
+    async fn run(&mut self) -> Result<(Head, Exchange), Refusal> {
         let worker = &self.client.worker;
         let limits = worker.limits();
         let (mut lease, mut upstream) = self.reach().await?;
@@ -105,6 +137,7 @@ impl Attempt<'_> {
                 outgoing: self.wording.outgoing,
                 expects_continue: self.wording.expects_continue,
                 to_head: self.head.method == Method::HEAD,
+                sampled: self.sampled(lease.backend()),
             };
             let mut exchange = Exchange::new(upstream, lease, Arc::clone(&worker.pool), sending);
             let fault = match exchange.head(limits.first_byte_timeout).await {
@@ -112,7 +145,9 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
             if !(repeatable && exchange.was_reused() && matches!(fault, Fault::Unanswered)) {
-                return Err(refusal(&fault, exchange.into_retry().0.backend()));
+                let (lease, _) = exchange.into_retry();
+                self.failed = Some(Arc::clone(lease.backend()));
+                return Err(refusal(&fault, lease.backend()));
             }
             let output;
             (lease, output) = exchange.into_retry();
@@ -121,8 +156,15 @@ impl Attempt<'_> {
         }
     }
 
+    /// What is kept of the request for a copy, if it is drawn for one. Testers are no users.
+    fn sampled(&self, backend: &Arc<Backend>) -> Option<Box<Sampled>> {
+        let by_pass = self.choice.as_ref().is_some_and(Choice::by_pass);
+        let sampled = || sample(&self.client.worker, backend, self.head, &self.wording);
+        (!by_pass).then(sampled).flatten()
+    }
+
     /// An instance and a connection to it, idle or new.
-    async fn reach(&self) -> Result<(Lease, Box<Upstream>), Refusal> {
+    async fn reach(&mut self) -> Result<(Lease, Box<Upstream>), Refusal> {
         let worker = &self.client.worker;
         let limits = worker.limits();
         let age_max = match (self.body.is_none(), &self.head.method) {
@@ -130,14 +172,14 @@ impl Attempt<'_> {
             _ => UNREPEATABLE_IDLE_MAX.min(limits.upstream_idle_timeout),
         };
         let lease = self.choose(&[], None).await?;
-        match worker.pool.take(lease.backend(), age_max) {
+        match worker.pool.take(lease.backend(), age_max, self.now) {
             Some(upstream) => Ok((lease, upstream)),
             None => self.reach_afresh(lease).await,
         }
     }
 
     /// A new connection to the instance of `lease`, or to another one when it cannot be had.
-    async fn reach_afresh(&self, mut lease: Lease) -> Result<(Lease, Box<Upstream>), Refusal> {
+    async fn reach_afresh(&mut self, mut lease: Lease) -> Result<(Lease, Box<Upstream>), Refusal> {
         let limits = self.client.worker.limits();
         let mut tried = Vec::new();
         loop {
@@ -149,6 +191,7 @@ impl Attempt<'_> {
             tracing::debug!(instance.id = %backend.id(), "could not connect to an instance: {error}");
             drop(lease);
             let refusal = unreachable(&backend, &error);
+            self.failed = Some(Arc::clone(&backend));
             tried.push(backend);
             if tried.len() == TRIED_MAX {
                 return Err(refusal);
@@ -160,7 +203,7 @@ impl Attempt<'_> {
     /// Chooses an instance that was not `tried` and counts the request in. When there is none the
     /// answer is `otherwise`, or that there is no healthy instance.
     async fn choose(
-        &self,
+        &mut self,
         tried: &[Arc<Backend>],
         otherwise: Option<Refusal>,
     ) -> Result<Lease, Refusal> {
@@ -177,7 +220,10 @@ impl Attempt<'_> {
                     .hosts
                     .get(key.as_str())
                     .ok_or_else(unknown)?;
-                match route.pick(worker.random(), worker.turn(), tried) {
+                let choice = self.choice.get_or_insert_with(|| {
+                    Choice::of(route, key.as_str(), &self.head.headers, worker)
+                });
+                match choice.pick(route, worker.turn(), tried) {
                     Pick::Backend(backend) => {
                         if let Some(lease) = backend.lease() {
                             return Ok(lease);
@@ -191,8 +237,8 @@ impl Attempt<'_> {
                     }
                 }
             }
-            let until = *until.get_or_insert_with(|| Instant::now() + TABLE_WAIT);
-            if Instant::now() >= until {
+            self.now = Instant::now();
+            if self.now >= *until.get_or_insert(self.now + TABLE_WAIT) {
                 return Err(otherwise.unwrap_or_else(|| Refusal::NoInstance(host.to_owned())));
             }
             sleep(TABLE_LOOK).await;
@@ -225,25 +271,30 @@ fn refusal(fault: &Fault, backend: &Backend) -> Refusal {
     }
 }
 
-/// Passes an instance's answer on.
+/// Passes an instance's answer on, and counts it.
 fn respond(
     client: &Arc<Client>,
     head: Head,
-    exchange: Exchange,
-    upgrade: Option<hyper::upgrade::OnUpgrade>,
+    mut exchange: Exchange,
+    (upgrade, account): (Option<hyper::upgrade::OnUpgrade>, Account),
 ) -> Result<Response<RouterBody>, Refusal> {
+    let sampled = exchange.take_sampled();
+    let capture = sampled.and_then(|sampled| sampled.answered(&head));
     let mut response = Response::new(RouterBody::empty());
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        *response.body_mut() = RouterBody::from_instance(exchange.into_answer());
+        account.close(exchange.backend(), head.status);
+        *response.body_mut() = RouterBody::from_instance(exchange.into_answer(), capture);
         return Ok(response);
     }
     let Some(upgrade) = upgrade.filter(|_| head.websocket) else {
+        account.close(exchange.backend(), StatusCode::BAD_GATEWAY);
         return Err(Refusal::BadGateway(
             "it switched to a protocol nobody asked for".to_owned(),
         ));
     };
+    account.close(exchange.backend(), head.status);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -2,7 +2,8 @@
 //!
 //! Invariant: the framing fields are written from what was understood, never copied, so that the
 //! instance cannot find another end of the request than the router did.
-//! Invariant: fields that concern only the user's connection do not reach the instance.
+//! Invariant: fields that concern only the user's connection do not reach the instance, and neither
+//! does a tester's pass.
 
 use std::io::Write;
 
@@ -10,7 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request}
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::{exchange::Outgoing, host::path_of};
+use super::{cookies, exchange::Outgoing, host::path_of};
+use crate::pass;
 
 /// What the head says beside the user's own words.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ pub(super) fn write(output: &mut Vec<u8>, head: &request::Parts, wording: &Wordi
             put_field(output, name.as_str(), value.as_bytes());
         }
     }
-    put_cookies(output, head);
+    cookies::write(output, &head.headers);
     put_forwarded(output, &head.headers, wording);
     if wording.websocket {
         put(output, &["connection: upgrade\r\nupgrade: websocket\r\n"]);
@@ -149,6 +151,7 @@ fn stays_behind(name: &HeaderName) -> bool {
             | "x-forwarded-for"
             | "x-forwarded-host"
             | "x-forwarded-proto"
+            | pass::HEADER
     )
 }
 
@@ -162,19 +165,6 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     names
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .collect()
-}
-
-/// HTTP/2 may cut cookies into several fields; HTTP/1.1 wants one (RFC 9113, section 8.2.3).
-fn put_cookies(output: &mut Vec<u8>, head: &request::Parts) {
-    let mut cookies = head.headers.get_all(header::COOKIE).iter();
-    let Some(first) = cookies.next() else { return };
-    output.extend_from_slice(b"cookie: ");
-    output.extend_from_slice(first.as_bytes());
-    for more in cookies {
-        output.extend_from_slice(b"; ");
-        output.extend_from_slice(more.as_bytes());
-    }
-    output.extend_from_slice(b"\r\n");
 }
 
 fn put_forwarded(output: &mut Vec<u8>, headers: &HeaderMap, wording: &Wording<'_>) {
@@ -228,7 +218,8 @@ mod tests {
             .header("x-forwarded-for", "1.2.3.4")
             .header("x-forwarded-host", "evil")
             .header("x-forwarded-proto", "https")
-            .header("cookie", "a=1")
+            .header("x-pointsman-pass", "secret")
+            .header("cookie", "a=1; pointsman-pass=secret")
             .header("cookie", "b=2");
         assert_eq!(
             written(request.body(()).expect("good"), Outgoing::Length(7), false),

@@ -3,7 +3,8 @@
 //! Invariant: an instance that was told to drain and whose [`Backend::in_flight`] was then seen to
 //! be 0 gets no further request. The count goes up *before* the draining mark is read, and the mark
 //! is set *before* the count is read; both in one total order (`SeqCst`).
-//! Invariant: over many requests every slice gets exactly its share of the weights.
+//! Invariant: over many points that are spread evenly every slice gets exactly its share of the
+//! weights, and a point stays in the slice whose share grows.
 
 use std::{
     collections::HashMap,
@@ -15,6 +16,8 @@ use std::{
 };
 
 use domain::observation::{InstanceId, Slice};
+
+use super::{counters::Counters, mirror::Mirroring, sticky::Sticky};
 
 /// How many instances are compared for each request; groups larger than this are walked in turn.
 const COMPARED_MAX: usize = 8;
@@ -29,8 +32,13 @@ pub struct Table {
 /// Where the users of one service in one environment go.
 #[derive(Debug, Default)]
 pub struct Route {
-    /// The slices; those with weight 0 get nobody.
+    /// The slices; those with weight 0 get nobody but testers with a pass. Sticky users are split in
+    /// this order.
     pub slices: Vec<SliceRoute>,
+    /// The dark traffic, if there is any.
+    pub mirror: Option<Arc<Mirroring>>,
+    /// What users are recognised by; `None` when each request is sent by chance.
+    pub sticky: Option<Sticky>,
 }
 
 /// One slice of a route.
@@ -52,19 +60,28 @@ pub struct Backend {
     address: SocketAddr,
     in_flight: AtomicUsize,
     draining: AtomicBool,
+    /// Shared by all instances of its release in its slice.
+    counters: Arc<Counters>,
     /// The newest table that lists it.
     listed: AtomicU64,
 }
 
 impl Backend {
-    /// An instance that listens at `address`.
+    /// An instance that listens at `address`, with counters of its own.
     #[must_use]
     pub fn new(id: InstanceId, address: SocketAddr) -> Arc<Self> {
+        Self::counted(id, address, Arc::default())
+    }
+
+    /// An instance that listens at `address`, whose requests `counters` counts.
+    #[must_use]
+    pub fn counted(id: InstanceId, address: SocketAddr, counters: Arc<Counters>) -> Arc<Self> {
         Arc::new(Self {
             id,
             address,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            counters,
             listed: AtomicU64::new(0),
         })
     }
@@ -79,6 +96,12 @@ impl Backend {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What counts its requests.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Requests that it is answering now, in all threads. One ends with the last byte of its answer.
@@ -150,9 +173,10 @@ pub(super) enum Pick<'a> {
 }
 
 impl Route {
-    /// Chooses an instance that was not `tried`: the slice by weight with the help of `random`, the
-    /// instance by the fewest requests in flight, starting to look at place `turn`.
-    pub(super) fn pick(&self, random: u64, turn: usize, tried: &[Arc<Backend>]) -> Pick<'_> {
+    /// Chooses an instance that was not `tried`: the slice by weight, as the one that `point`, a part
+    /// of 2^64, lies in; the instance by the fewest requests in flight, starting to look at place
+    /// `turn`.
+    pub(super) fn pick(&self, point: u64, turn: usize, tried: &[Arc<Backend>]) -> Pick<'_> {
         let usable = |backend: &Arc<Backend>| {
             !backend.is_draining() && !tried.iter().any(|other| Arc::ptr_eq(other, backend))
         };
@@ -161,7 +185,7 @@ impl Route {
             false => 0,
         };
         let total = self.slices.iter().map(weight).sum();
-        let mut point = scale(random, total);
+        let mut point = scale(point, total);
         for slice in &self.slices {
             let share = weight(slice);
             if point < share {
@@ -182,11 +206,35 @@ impl Route {
             false => Pick::Nobody,
         }
     }
+
+    /// The instance of `slice` with the fewest requests in flight, whatever the slice's weight is.
+    pub(super) fn pick_in(&self, slice: Slice, turn: usize) -> Option<&Arc<Backend>> {
+        let slice = self.slices.iter().find(|route| route.slice == slice)?;
+        least_loaded(&slice.backends, turn, |backend| !backend.is_draining())
+    }
+
+    /// Chooses an instance of one slice, whatever its weight. `None` when the slice has no instance
+    /// that could be asked.
+    pub(super) fn pick_of(
+        &self,
+        slice: Slice,
+        turn: usize,
+        tried: &[Arc<Backend>],
+    ) -> Option<Pick<'_>> {
+        let route = self.slices.iter().find(|route| route.slice == slice)?;
+        let there = |backend: &Arc<Backend>| !backend.is_draining();
+        let usable = |backend: &Arc<Backend>| {
+            there(backend) && !tried.iter().any(|other| Arc::ptr_eq(other, backend))
+        };
+        route.backends.iter().any(there).then(|| {
+            least_loaded(&route.backends, turn, usable).map_or(Pick::Nobody, Pick::Backend)
+        })
+    }
 }
 
-/// Maps a random 64-bit number to `0..total` (to 0 when `total` is 0).
-fn scale(random: u64, total: u64) -> u64 {
-    let high = (u128::from(random) * u128::from(total)) >> 64;
+/// Maps a 64-bit number to `0..total` (to 0 when `total` is 0).
+pub(super) fn scale(point: u64, total: u64) -> u64 {
+    let high = (u128::from(point) * u128::from(total)) >> 64;
     u64::try_from(high).expect("a product of two 64-bit numbers, shifted by 64 bits")
 }
 
@@ -238,6 +286,7 @@ mod tests {
                     slice(Slice::Blue, 100 - weight, &[&blue]),
                     slice(Slice::Green, weight, &[&green]),
                 ],
+                ..Route::default()
             };
             // 10,000 points spread evenly over the range of the random number.
             let points = (0..10_000_u64).map(|point| point * (u64::MAX / 10_000));
@@ -256,6 +305,7 @@ mod tests {
         let (a, b, c) = (backend("a"), backend("b"), backend("c"));
         let route = Route {
             slices: vec![slice(Slice::Blue, 100, &[&a, &b, &c])],
+            ..Route::default()
         };
         let turns: Vec<_> = (0..4).map(|turn| picked(&route, 7, turn)).collect();
         assert_eq!(turns, ["a", "b", "c", "a"]);
@@ -271,6 +321,7 @@ mod tests {
         let (a, b) = (backend("a"), backend("b"));
         let route = Route {
             slices: vec![slice(Slice::Blue, 100, &[&a, &b])],
+            ..Route::default()
         };
         a.start_draining();
         assert_eq!(picked(&route, 7, 0), "b");
@@ -292,6 +343,7 @@ mod tests {
                 slice(Slice::Blue, 90, &[]),
                 slice(Slice::Green, 10, &[&green]),
             ],
+            ..Route::default()
         };
         assert!(
             [0, u64::MAX / 2, u64::MAX]
@@ -305,9 +357,42 @@ mod tests {
         let green = backend("green");
         let route = Route {
             slices: vec![slice(Slice::Green, 0, &[&green])],
+            ..Route::default()
         };
         assert_eq!(picked(&route, 7, 0), "nobody");
+        assert!(matches!(
+            route.pick_of(Slice::Green, 0, &[]),
+            Some(Pick::Backend(_))
+        ));
+        let tried = [Arc::clone(&green)];
+        assert!(matches!(
+            route.pick_of(Slice::Green, 0, &tried),
+            Some(Pick::Nobody)
+        ));
+        assert!(route.pick_of(Slice::Blue, 0, &[]).is_none());
+        green.start_draining();
+        assert!(route.pick_of(Slice::Green, 0, &[]).is_none());
         assert_eq!(picked(&Route::default(), 7, 0), "nobody");
+    }
+
+    /// A user who was moved to the slice that grows stays there.
+    #[test]
+    fn widening_moves_nobody_back() {
+        let (blue, green) = (backend("blue"), backend("green"));
+        for point in (0..1_000_u64).map(|point| point * (u64::MAX / 1_000)) {
+            let slice_at = |weight: u8| {
+                let route = Route {
+                    slices: vec![
+                        slice(Slice::Blue, 100 - weight, &[&blue]),
+                        slice(Slice::Green, weight, &[&green]),
+                    ],
+                    ..Route::default()
+                };
+                picked(&route, point, 0) == "green"
+            };
+            let greens: Vec<bool> = (0..=100).map(slice_at).collect();
+            assert!(greens.is_sorted(), "{point}: {greens:?}");
+        }
     }
 
     /// The drain invariant under threads: whoever saw 0 after the mark never sees a lease again.

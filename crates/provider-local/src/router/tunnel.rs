@@ -1,17 +1,25 @@
 //! After an upgrade to WebSocket: bytes go both ways, unread.
 //!
 //! Invariant: the instance has a request in flight, and the user's connection counts as busy and
-//! against the limit of connections, until both directions ended.
+//! against the limit of connections, until both directions ended. Once one has, the other does in
+//! bounded time: a user who lingers cannot hold on to an instance that is gone.
+
+use std::{pin::pin, time::Duration};
 
 use bytes::BytesMut;
+use futures_util::future::{Either, select};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncWriteExt, copy_bidirectional},
+    io::{self, AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 use super::{client::Busy, exchange::Exchange, table::Lease};
+
+/// How long one side may go on after the other has closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A connection to an instance that has switched protocols.
 #[derive(Debug)]
@@ -43,12 +51,27 @@ impl Tunnel {
         });
     }
 
-    async fn carry(mut self, upgrade: OnUpgrade) -> std::io::Result<()> {
-        let upgraded = upgrade.await.map_err(std::io::Error::other)?;
+    async fn carry(mut self, upgrade: OnUpgrade) -> io::Result<()> {
+        let upgraded = upgrade.await.map_err(io::Error::other)?;
         let mut user = TokioIo::new(upgraded);
         user.write_all(&self.first).await?;
         self.first = BytesMut::new();
-        copy_bidirectional(&mut user, &mut self.stream).await?;
-        Ok(())
+        let (mut from_user, mut to_user) = io::split(user);
+        let (mut from_instance, mut to_instance) = self.stream.split();
+        let up = pin!(carry_one_way(&mut from_user, &mut to_instance));
+        let down = pin!(carry_one_way(&mut from_instance, &mut to_user));
+        match select(up, down).await {
+            Either::Left((ended, down)) => ended.and(timeout(LAST_WORDS, down).await?),
+            Either::Right((ended, up)) => ended.and(timeout(LAST_WORDS, up).await?),
+        }
     }
+}
+
+/// Carries bytes until there are no more, and says so to the other side.
+async fn carry_one_way(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    io::copy(from, to).await?;
+    to.shutdown().await
 }

@@ -158,12 +158,17 @@ fn key(backend: &Arc<Backend>) -> usize {
 }
 
 impl Pool {
-    /// The connection that was used last, if it is still good and was idle for less than `age_max`.
-    pub(super) fn take(&self, backend: &Arc<Backend>, age_max: Duration) -> Option<Box<Upstream>> {
+    /// The connection that was used last, if it is still good and was idle for less than `age_max`
+    /// before `now`.
+    pub(super) fn take(
+        &self,
+        backend: &Arc<Backend>,
+        age_max: Duration,
+        now: Instant,
+    ) -> Option<Box<Upstream>> {
         let mut idle = self.lock();
         let idle = &mut *idle;
         let (_, connections) = idle.backends.get_mut(&key(backend))?;
-        let now = Instant::now();
         while let Some(mut connection) = connections.pop() {
             idle.count -= 1;
             if connection.is_silent() && connection.used_at + age_max > now {

@@ -1,7 +1,7 @@
 //! One thread of the router: its listener, its connections, its idle connections to instances.
 //!
-//! Invariant: nothing that happens per request is shared between threads, but the table (read) and
-//! the count of each instance.
+//! Invariant: nothing that happens per request is shared between threads, but the table (read), the
+//! count of each instance and the counters of each release.
 
 use std::{
     net::SocketAddr,
@@ -19,10 +19,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Limits, client::Client, table::Table, upstream::Pool};
+use super::{
+    Limits, choice::Passes, client::Client, copies::Job, counters::Refused, table::Table,
+    upstream::Pool,
+};
 
 /// How often idle connections are looked through.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
+pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Rest after `accept` failed, such as for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -31,12 +34,17 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 pub(super) struct Published {
     pub(super) generation: u64,
     pub(super) table: Table,
+    /// Some route of it has a mirror.
+    pub(super) has_mirrors: bool,
 }
 
 /// What all threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) published: ArcSwap<Published>,
+    /// What was answered without an instance.
+    pub(super) refused: Refused,
+    pub(super) passes: Passes,
     pub(super) limits: Limits,
     pub(super) connections: Arc<Semaphore>,
 }
@@ -46,7 +54,10 @@ pub(super) struct Shared {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Arc<Pool>,
+    /// To the thread that sends copies.
+    pub(super) jobs: mpsc::UnboundedSender<Job>,
     random: AtomicU64,
+    points: AtomicU64,
     turn: AtomicUsize,
     is_closing: AtomicBool,
     closing: Notify,
@@ -55,16 +66,24 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, seed: u64) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        jobs: mpsc::UnboundedSender<Job>,
+        seed: u64,
+    ) -> Arc<Self> {
+        let worker = Self {
             shared,
             pool: Arc::default(),
+            jobs,
             random: AtomicU64::new(seed),
+            points: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
             swept: Notify::new(),
-        })
+        };
+        worker.points.store(worker.random(), Ordering::Relaxed);
+        Arc::new(worker)
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -85,6 +104,17 @@ impl Worker {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// The next point for a user who is not known, as a part of 2^64: from a random start on, each is
+    /// the golden ratio further than the one before, round and round (Weyl's sequence). Any few of
+    /// them that follow each other are spread more evenly than chance would, so that shares are kept
+    /// over few requests too.
+    pub(super) fn point(&self) -> u64 {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let point = self.points.load(Ordering::Relaxed).wrapping_add(GOLDEN);
+        self.points.store(point, Ordering::Relaxed);
+        point
     }
 
     /// Counts up, so that equals take turns.

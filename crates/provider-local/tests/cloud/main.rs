@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod counted;
+mod mirror;
 mod stage;
+mod two;
 
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 

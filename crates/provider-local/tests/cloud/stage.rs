@@ -12,7 +12,7 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Sizes, Slice, SliceSeen, Weights},
+    observation::{Observation, Sizes, Slice, SliceSeen, Weights},
     release::{Digest, Launch, LaunchId},
 };
 use engine::{
@@ -97,6 +97,7 @@ impl Stage {
             program: example(),
             state: self.state(),
             router_port: Some(0),
+            metrics_port: None,
         }
     }
 
@@ -126,16 +127,34 @@ impl Stage {
     }
 
     pub async fn sizes(&self, desired: u32) {
+        self.sizes_of(Slice::Blue, desired).await;
+    }
+
+    pub async fn sizes_of(&self, slice: Slice, desired: u32) {
         let sizes = Sizes {
             min: desired,
             desired,
             max: desired,
         };
-        self.apply(Effect::SetSizes {
-            slice: Slice::Blue,
-            sizes,
+        self.apply(Effect::SetSizes { slice, sizes }).await;
+    }
+
+    /// Brings up so many instances of a version in a slice.
+    pub async fn fill(&self, slice: Slice, version: &str, many: u32) {
+        let launch = Some(self.launches[version].clone());
+        self.apply(Effect::SetLaunch { slice, launch }).await;
+        self.sizes_of(slice, many).await;
+        self.until_seen("all are healthy", |seen| {
+            seen.slice(slice).healthy() == many
         })
         .await;
+    }
+
+    /// Sends so many percent of the users to green and the rest to blue.
+    pub async fn shift(&self, green: u8) {
+        let weights = Weights::from([(Slice::Blue, 100 - green), (Slice::Green, green)]);
+        let mirror = None;
+        self.apply(Effect::SetTraffic { weights, mirror }).await;
     }
 
     /// Brings up so many instances of 1.0.0 and sends users to them.
@@ -157,30 +176,39 @@ impl Stage {
     }
 
     pub async fn look(&self) -> SliceSeen {
-        self.cloud
-            .observe(&self.target())
-            .await
-            .unwrap()
-            .slice(Slice::Blue)
+        self.observe().await.slice(Slice::Blue)
+    }
+
+    pub async fn observe(&self) -> Observation {
+        self.cloud.observe(&self.target()).await.unwrap()
     }
 
     pub async fn until(&self, what: &str, right: impl Fn(&SliceSeen) -> bool) {
+        self.until_seen(what, |seen| right(&seen.slice(Slice::Blue)))
+            .await;
+    }
+
+    pub async fn until_seen(&self, what: &str, right: impl Fn(&Observation) -> bool) {
         for _ in 0..1000 {
-            if right(&self.look().await) {
+            if right(&self.observe().await) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{what}: not seen in time: {:#?}", self.look().await);
+        panic!("{what}: not seen in time: {:#?}", self.observe().await);
     }
 
-    /// The processes of all instances, as the state file names them.
+    /// The processes of all instances in blue, as the state file names them.
     pub async fn pids(&self) -> Vec<i32> {
+        self.pids_of(Slice::Blue).await
+    }
+
+    pub async fn pids_of(&self, slice: Slice) -> Vec<i32> {
         let state = tokio::fs::read(self.state().join("state.json"))
             .await
             .unwrap();
         let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
-        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
+        let members = &state["groups"]["cart.live"]["slices"][slice.to_string()]["members"];
         let pid = |member: &serde_json::Value| member["process"]["pid"].as_i64();
         let members = members.as_array().into_iter().flatten();
         members
@@ -191,19 +219,19 @@ impl Stage {
 
     /// One request through the router on a connection of its own.
     pub async fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
+        self.get_with(path, "").await
+    }
+
+    /// One request through the router with more header fields, each with its line end.
+    pub async fn get_with(&self, path: &str, fields: &str) -> std::io::Result<(u16, String)> {
         let port = self.cloud.status().await.unwrap().router_port;
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: cart.live.localhost:{port}\r\nconnection: close\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let status = answer
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        Ok((status.unwrap_or(0), answer))
+        ask(port, "cart.live.localhost", path, fields).await
+    }
+
+    /// What a reader of metrics gets.
+    pub async fn metrics(&self, host: &str, path: &str) -> std::io::Result<(u16, String)> {
+        let port = self.cloud.status().await.unwrap().metrics_port;
+        ask(port, host, path, "").await
     }
 }
 
@@ -213,8 +241,9 @@ impl Drop for Stage {
         self.daemon.wait().ok();
         let state = std::fs::read(self.state().join("state.json")).unwrap_or_default();
         let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
-        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
-        for member in members.as_array().into_iter().flatten() {
+        let slices = &state["groups"]["cart.live"]["slices"];
+        let members = ["blue", "green"].map(|slice| slices[slice]["members"].as_array());
+        for member in members.into_iter().flatten().flatten() {
             let pid = member["process"]["pid"]
                 .as_i64()
                 .and_then(|pid| i32::try_from(pid).ok());
@@ -249,6 +278,20 @@ impl ProviderStage for Stage {
     fn patience(&self) -> u32 {
         1000
     }
+}
+
+async fn ask(port: u16, host: &str, path: &str, fields: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    Ok((status.unwrap_or(0), answer))
 }
 
 /// Whether all of these processes run.

@@ -288,7 +288,7 @@ async fn shutdown_finishes_what_is_in_flight_and_frees_the_port() {
         address,
         ..RouterConfig::default()
     };
-    let error = Router::start(config).expect_err("the port is taken");
+    let error = Router::start(config.clone()).expect_err("the port is taken");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 
     let begun = Instant::now();

@@ -2,8 +2,13 @@
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
-use domain::observation::{InstanceId, Slice};
-use provider_local::router::{Backend, Limits, Route, Router, RouterConfig, SliceRoute, Table};
+use domain::{
+    catalogue::Stickiness,
+    observation::{InstanceId, Slice},
+};
+use provider_local::router::{
+    Backend, Limits, Route, Router, RouterConfig, SliceRoute, Sticky, Table,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -33,8 +38,13 @@ pub fn router(backends: &[&Arc<Backend>]) -> Router {
     router_with(Limits::default(), backends)
 }
 
-/// A table with one host.
+/// A table with one host, whose users are sent by chance.
 pub fn table(slices: &[(Slice, u8, &[&Arc<Backend>])]) -> Table {
+    table_with(None, slices)
+}
+
+/// A table with one host, whose users are recognised by `sticky`.
+pub fn table_with(sticky: Option<Stickiness>, slices: &[(Slice, u8, &[&Arc<Backend>])]) -> Table {
     let slices = slices.iter().map(|(slice, weight, backends)| SliceRoute {
         slice: *slice,
         weight: *weight,
@@ -42,6 +52,8 @@ pub fn table(slices: &[(Slice, u8, &[&Arc<Backend>])]) -> Table {
     });
     let route = Route {
         slices: slices.collect(),
+        sticky: sticky.and_then(|by| Sticky::new("shop.staging", &by)),
+        ..Route::default()
     };
     Table {
         hosts: HashMap::from([("shop.staging".to_owned(), route)]),
@@ -119,10 +131,17 @@ impl Wire {
 
     /// One GET on this connection; gives status and body.
     pub async fn get(&mut self, path: &str) -> (u16, String) {
-        self.say(&format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
-            .await;
-        let (head, body) = self.message().await;
+        let (head, body) = self.get_with(path, "").await;
         (status(&head), body)
+    }
+
+    /// One GET with more header fields, each with its line end; gives head and body.
+    pub async fn get_with(&mut self, path: &str, fields: &str) -> (String, String) {
+        self.say(&format!(
+            "GET {path} HTTP/1.1\r\nhost: {HOST}\r\n{fields}\r\n"
+        ))
+        .await;
+        self.message().await
     }
 }
 

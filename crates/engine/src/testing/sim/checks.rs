@@ -1,11 +1,12 @@
 //! What must be true at every tick, and at the end, whatever goes wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
+    decide::Failure,
     deployment::{Course, Deployment, Outcome},
     gate::Gate,
-    observation::{InstanceId, Sizes, Slice},
+    observation::{InstanceId, Sizes, Slice, Weights},
     plan::{Roles, Step, Strategy},
     time::UnixMs,
 };
@@ -20,6 +21,10 @@ use crate::{
     turn::DECISION_AGE_MS_MAX,
 };
 
+/// How long a bake may take to bring users back to where the last shift put them, when nothing else
+/// goes wrong: an old state is shown, a request is made again, routers follow.
+const STRAYED_MS_MAX: u64 = 20_000;
+
 /// Watches one story.
 #[derive(Debug)]
 pub struct Checker {
@@ -29,12 +34,20 @@ pub struct Checker {
     excuse_ms: u64,
     protected_before: BTreeSet<InstanceId>,
     roles: Roles,
-    /// Slices that had users at any time.
+    /// Slices that had users a tick ago.
     had_users: BTreeSet<Slice>,
+    /// Since when slices have users without a break.
+    users_since: BTreeMap<Slice, UnixMs>,
     /// The largest share of users that the new release was given on the way forward.
     share: u8,
+    /// Stable had no healthy instance at some time: then all users may be moved at once.
+    emergency: bool,
     /// A late request of a frozen engine cannot be told from a new one.
     orderly: bool,
+    /// Nothing goes wrong in this story, but that somebody may meddle.
+    quiet: bool,
+    /// Since when users are not where the last shift put them, although nothing goes wrong.
+    strayed_since: Option<UnixMs>,
 }
 
 impl Checker {
@@ -60,8 +73,12 @@ impl Checker {
             protected_before: protected,
             roles: story.roles(),
             had_users: BTreeSet::new(),
+            users_since: BTreeMap::new(),
+            emergency: false,
             share: 0,
             orderly: story.fenced || story.engines == 1,
+            quiet: story.faults.only_meddling(),
+            strayed_since: None,
         }
     }
 
@@ -74,7 +91,8 @@ impl Checker {
                 &format!("the engine made a request that AWS refuses: {refused}"),
             );
         }
-        self.capacity(now, &mut world.cloud);
+        let lost = matches!(deployment.failure, Some(Failure::StableLost { .. }));
+        self.capacity(now, lost, &mut world.cloud);
         let ceiling = deployment.ceiling();
         let asked = std::mem::take(&mut world.asked_max);
         if asked > ceiling && deployment.target.group.autoscaling.is_none() {
@@ -84,7 +102,8 @@ impl Checker {
             );
         }
         let weights: u32 = world.cloud.weights.values().map(|w| u32::from(*w)).sum();
-        self.widening(now, deployment, &world.cloud);
+        self.widening(now, deployment, world);
+        self.held(now, deployment, world);
         if weights != 0 && weights != 100 {
             self.broken(now, &format!("weights sum to {weights}"));
         }
@@ -93,32 +112,90 @@ impl Checker {
         }
     }
 
-    /// Going forward, the share of the new release only grows: nobody is moved back and forth.
-    fn widening(&mut self, now: UnixMs, deployment: &Deployment, cloud: &Cloud) {
-        let next = self.roles.next;
+    /// Going forward, the share of the new release only grows, and only while all of it is healthy.
+    fn widening(&mut self, now: UnixMs, deployment: &Deployment, world: &SimWorld) {
+        let (next, cloud) = (self.roles.next, &world.cloud);
         let share = cloud.weights.get(&next).copied().unwrap_or(0);
         let forward = deployment.progress.course == Course::Forward;
-        if self.orderly && self.roles.are_apart() && forward && share < self.share {
+        self.emergency |= cloud.slices[&self.roles.live].healthy() == 0;
+        let undisturbed = self.orderly && world.meddled.is_none() && !self.emergency;
+        let planned = self.roles.are_apart() && forward && undisturbed;
+        if planned && share < self.share {
             let before = self.share;
             self.broken(
                 now,
                 &format!("the share of {next} fell from {before} % to {share} %"),
             );
         }
+        let healthy = cloud.slices[&next].healthy();
+        let excused = self.recent_losses(now, cloud);
+        let asked = deployment.capacity().asked;
+        let fixed = deployment.target.group.autoscaling.is_none();
+        if planned && fixed && share > self.share && healthy + excused < asked {
+            self.broken(
+                now,
+                &format!("users were moved to {next}, where {healthy} of {asked} are healthy"),
+            );
+        }
         self.share = share;
+    }
+
+    /// While a bake goes on undisturbed, users are where the last shift put them.
+    fn held(&mut self, now: UnixMs, deployment: &Deployment, world: &SimWorld) {
+        let progress = &deployment.progress;
+        let shifted = progress.steps[..progress.at]
+            .iter()
+            .rev()
+            .find_map(|step| match step {
+                Step::Shift { weights, .. } => Some(weights),
+                _ => None,
+            });
+        let baking = matches!(deployment.step(), Some(Step::Bake { .. }));
+        let watched = baking && self.roles.are_apart() && deployment.paused.is_none();
+        let dead = world.cloud.slices.values().any(|asg| asg.healthy() == 0);
+        let share = |weights: &Weights| weights.get(&self.roles.next).copied().unwrap_or(0);
+        let strayed = shifted.is_some_and(|shifted| share(shifted) != share(&world.cloud.weights));
+        if !watched || !strayed || dead || self.emergency || !self.quiet {
+            self.strayed_since = None;
+            return;
+        }
+        let since = *self.strayed_since.get_or_insert(now);
+        if now.since_ms(since) > STRAYED_MS_MAX {
+            let weights = world.cloud.weights.clone();
+            self.broken(
+                now,
+                &format!("users stay split {weights:?} while the release bakes"),
+            );
+        }
     }
 
     /// The plan's own doing never takes healthy capacity under the asked count. What was lost by a
     /// fault a moment ago, and may not have been seen yet, is no doing of the plan.
-    fn capacity(&mut self, now: UnixMs, cloud: &mut Cloud) {
+    /// Once stable is lost too, too few are healthy anyway, and which ones changes by the moment.
+    fn capacity(&mut self, now: UnixMs, stable_lost: bool, cloud: &mut Cloud) {
         let with_users = cloud.weights.iter().filter(|(_, weight)| **weight > 0);
-        self.had_users.extend(with_users.map(|(slice, _)| *slice));
-        let mut shed = 0;
+        let with_users: BTreeSet<Slice> = with_users.map(|(slice, _)| *slice).collect();
+        self.users_since
+            .retain(|slice, _| with_users.contains(slice));
+        for slice in &with_users {
+            self.users_since.entry(*slice).or_insert(now);
+        }
+        let had_users = std::mem::replace(&mut self.had_users, with_users);
+        let (mut shed, mut stranded) = (0, Vec::new());
+        let apart = self.roles.are_apart();
         for (slice, asg) in &mut cloud.slices {
             let here = std::mem::take(&mut asg.shed);
-            if self.had_users.contains(slice) {
+            let since = self.users_since.get(slice);
+            let for_long = since.is_some_and(|since| now.since_ms(*since) > self.excuse_ms);
+            if apart && here > 0 && asg.healthy() == 0 && asg.losses.is_empty() && for_long {
+                stranded.push(*slice);
+            }
+            if had_users.contains(slice) || self.had_users.contains(slice) {
                 shed += here;
             }
+        }
+        for slice in stranded {
+            self.broken(now, &format!("{slice} was emptied while it had users"));
         }
         let excused = self.recent_losses(now, cloud);
         let healthy = if self.roles.are_apart() {
@@ -126,7 +203,7 @@ impl Checker {
         } else {
             cloud.slices.values().map(|asg| asg.healthy()).sum()
         };
-        if shed > 0 && healthy + excused < self.floor {
+        if shed > 0 && !stable_lost && healthy + excused < self.floor {
             let floor = self.floor;
             self.broken(
                 now,
@@ -157,14 +234,21 @@ impl Checker {
             );
         }
         if deployment.baseline.is_some() {
-            self.restored(story, ending.outcome, &world.cloud, now);
+            self.restored(story, (ending.outcome, ending.at), world, now);
             self.survivors(deployment, ending.outcome, &world.cloud, now);
         }
         self.outcome(story, ending.outcome, now);
     }
 
     /// Sizes, rebalancing, protection and weights: the baseline plus exactly the intended change.
-    fn restored(&mut self, story: &Story, outcome: Outcome, cloud: &Cloud, now: UnixMs) {
+    fn restored(
+        &mut self,
+        story: &Story,
+        (outcome, ended_at): (Outcome, UnixMs),
+        world: &SimWorld,
+        now: UnixMs,
+    ) {
+        let cloud = &world.cloud;
         for (slice, asg) in &cloud.slices {
             self.slice_restored(story, outcome, *slice, asg, now);
         }
@@ -180,7 +264,12 @@ impl Checker {
             self.roles.live
         };
         let share = cloud.weights.get(&users).copied().unwrap_or(0);
-        if served && outcome != Outcome::Failed && share != 100 {
+        // With one slice the split is not the plan's business; and nobody sees what was done to it
+        // between the last look and the end.
+        let meddled = world
+            .meddled
+            .is_some_and(|at| !self.roles.are_apart() || at.plus_ms(self.excuse_ms) >= ended_at);
+        if served && outcome != Outcome::Failed && share != 100 && !meddled {
             self.broken(now, &format!("{users} has {share} % of the users"));
         }
     }
@@ -290,6 +379,8 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
     let bad = match (strategy, story.new_release) {
         (_, Behaviour::Broken) if *strategy != Strategy::Switch => true,
         (Strategy::ScaleUp(options), release) => match release {
+            // In the place of dead stable ones there are more new ones than are watched.
+            Behaviour::Fades(_) if !story.stable_is_good => return None,
             Behaviour::Fades(after) => {
                 let baked = story.deployment.plan.steps.iter().any(
                     |step| matches!(step, Step::Bake { until, .. } if until.seconds == options.bake_seconds),

@@ -53,6 +53,8 @@ pub struct SimWorld {
     pub refused: Vec<String>,
     /// Weights that were asked for a slice without a healthy instance.
     pub unserved: Vec<String>,
+    /// When somebody else split the users last.
+    pub meddled: Option<UnixMs>,
     /// What checks outside say.
     pub outside_is_good: bool,
     /// The largest Desired that an engine asked for since the checker looked.
@@ -76,6 +78,7 @@ impl Shared {
             stale_ms: story.stale_ms,
             refused: Vec::new(),
             unserved: Vec::new(),
+            meddled: None,
             outside_is_good: story.outside_is_good,
             asked_max: 0,
             faults: story.faults,
@@ -127,6 +130,9 @@ impl Shared {
             if happens(rng, faults.autoscale) {
                 asg.autoscale(rng.i64(-2..=2));
             }
+        }
+        if happens(rng, faults.meddle) && world.cloud.meddle() {
+            world.meddled = Some(now);
         }
         if world.stale_ms > 0 {
             let look = world.cloud.look(now);
@@ -217,7 +223,12 @@ impl SimWorld {
         }
         let now = self.now;
         if let Effect::SetTraffic { weights, .. } = effect {
-            for (slice, _) in weights.iter().filter(|(_, weight)| **weight > 0) {
+            let before = self.cloud.weights.clone();
+            let grows = |slice, weight: &u8| before.get(slice).is_none_or(|had| weight > had);
+            let sent = weights
+                .iter()
+                .filter(|(slice, weight)| **weight > 0 && grows(slice, weight));
+            for (slice, _) in sent {
                 let asg = self.cloud.slice(*slice);
                 if asg.healthy() == 0 && asg.losses.is_empty() {
                     self.unserved.push(format!(

@@ -100,35 +100,20 @@ impl Story {
         let scales = autoscaling.is_some();
         let mut group = group(rng, asked, current, autoscaling);
         let sizes = start_sizes(rng, current, autoscaling);
-        let strategy = strategies::draw(rng);
-        let needs_two = strategy.needs_two_slices();
-        group.slices = if needs_two || rng.u32(0..6) == 0 {
-            2
-        } else {
-            1
-        };
-        let live = if group.slices == 2 && !first && rng.bool() {
-            Slice::Green
-        } else {
-            Slice::Blue
-        };
+        let strategy = strategies::draw(rng, first);
+        let needs_two = strategy.needs_two_slices() || rng.u32(0..6) == 0;
+        group.slices = if needs_two { 2 } else { 1 };
         let switches = strategy == Strategy::Switch;
-        let leftovers = match group.slices {
-            2 if switches && !first => asked.max(current),
-            2 if !first && rng.u32(0..4) == 0 => rng.u32(1..=current),
-            _ => 0,
+        let (live, leftovers) = match group.slices {
+            2 if !first => other_slice(rng, switches, asked, current),
+            _ => (Slice::Blue, 0),
         };
         let zones = rng.u32(1..=4);
         let calm = rng.u32(0..5) == 0;
         let faults_end_ms = rng.u64(30_000..400_000);
         Self {
             deployment: deployment(rng, group, strategy, current),
-            new_release: match rng.u32(0..12) {
-                0..=5 => Behaviour::Good,
-                6 | 7 => Behaviour::Broken,
-                8 | 9 => Behaviour::Errs(200),
-                _ => Behaviour::Fades(rng.u64(500..20_000)),
-            },
+            new_release: new_release(rng, switches),
             stable_is_good: rng.u32(0..12) != 0,
             sizes,
             start_zones: (0..current).map(|_| rng.usize(..zones as usize)).collect(),
@@ -136,19 +121,8 @@ impl Story {
             rebalancing_suspended: rng.u32(0..6) == 0,
             zones,
             lags: lags(rng),
-            policy: *rng
-                .choice(&[
-                    TerminationPolicy::OldestInstance,
-                    TerminationPolicy::NewestInstance,
-                    TerminationPolicy::OldestLaunch,
-                    TerminationPolicy::Random,
-                ])
-                .unwrap_or(&TerminationPolicy::Random),
-            stale_ms: if rng.u32(0..3) == 0 {
-                rng.u64(1..=6) * 500
-            } else {
-                0
-            },
+            policy: policy(rng),
+            stale_ms: stale_ms(rng),
             fenced: rng.bool(),
             engines: if rng.bool() { 1 } else { 2 },
             faults: if calm {
@@ -302,6 +276,49 @@ impl Story {
             },
             self.commands.len(),
         )
+    }
+}
+
+/// Where stable is, and how many instances an earlier deployment left in the other slice.
+fn other_slice(rng: &mut Rng, switches: bool, asked: u32, current: u32) -> (Slice, u32) {
+    let live = if rng.bool() {
+        Slice::Green
+    } else {
+        Slice::Blue
+    };
+    let leftovers = match rng.u32(0..4) {
+        _ if switches => asked.max(current),
+        0 => rng.u32(1..=current),
+        _ => 0,
+    };
+    (live, leftovers)
+}
+
+fn new_release(rng: &mut Rng, switches: bool) -> Behaviour {
+    match rng.u32(0..12) {
+        // What users are switched to was healthy already.
+        _ if switches => Behaviour::Good,
+        0..=5 => Behaviour::Good,
+        6 | 7 => Behaviour::Broken,
+        8 | 9 => Behaviour::Errs(200),
+        _ => Behaviour::Fades(rng.u64(500..20_000)),
+    }
+}
+
+fn policy(rng: &mut Rng) -> TerminationPolicy {
+    match rng.u32(0..4) {
+        0 => TerminationPolicy::OldestInstance,
+        1 => TerminationPolicy::NewestInstance,
+        2 => TerminationPolicy::OldestLaunch,
+        _ => TerminationPolicy::Random,
+    }
+}
+
+fn stale_ms(rng: &mut Rng) -> u64 {
+    if rng.u32(0..3) == 0 {
+        rng.u64(1..=6) * 500
+    } else {
+        0
     }
 }
 

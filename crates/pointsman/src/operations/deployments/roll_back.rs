@@ -87,12 +87,15 @@ impl Operations {
             return Ok(scale_up);
         };
         let seen = self.observe(&target).await?;
+        let live = self.store().live(place).await?;
+        let live = live.map(|live| live.launch.version);
         let blue_green = Strategy::BlueGreen(TwoSlices {
             gates: Some(Vec::new()),
             warm_seconds: 0,
             ..TwoSlices::default()
         });
-        let switch = runs_beside(version, &target.group, &seen).then_some(Strategy::Switch);
+        let switch =
+            runs_beside(version, live.as_ref(), &target.group, &seen).then_some(Strategy::Switch);
         let ways = switch.into_iter().chain([blue_green, scale_up]);
         let entry = self.entry(Kind::Service, place.service.as_str()).await?;
         let service: Service = serde_json::from_value(entry.body).map_err(|_| Error::Internal {
@@ -155,8 +158,13 @@ impl Operations {
 }
 
 /// The other slice runs `version`, with as many healthy instances as are needed.
-fn runs_beside(version: &Version, group: &ServerGroup, seen: &Observation) -> bool {
-    let roles = Roles::of(&Strategy::Switch, true, &seen.weights);
+fn runs_beside(
+    version: &Version,
+    live: Option<&Version>,
+    group: &ServerGroup,
+    seen: &Observation,
+) -> bool {
+    let roles = Roles::of(&Strategy::Switch, live, seen);
     let other = seen.slice(roles.next);
     let needed = Capacity::of(group, seen.slice(roles.live).sizes.desired).asked;
     let launch = other.launches.as_ref().filter(|it| it.version == *version);

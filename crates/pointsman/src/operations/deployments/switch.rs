@@ -42,7 +42,7 @@ impl Operations {
             return Ok(live.launch.version);
         };
         let seen = self.observe(&target).await?;
-        let other = Roles::of(&Strategy::Switch, true, &seen.weights).next;
+        let other = Roles::of(&Strategy::Switch, Some(&live.launch.version), &seen).next;
         let running = seen.slice(other).launches;
         Ok(running.unwrap_or(live.launch).version)
     }

@@ -12,11 +12,11 @@ use domain::{
 use fastrand::Rng;
 
 /// Draws a strategy with all its numbers.
-pub(super) fn draw(rng: &mut Rng) -> Strategy {
+pub(super) fn draw(rng: &mut Rng, first: bool) -> Strategy {
     match rng.u32(0..20) {
         0..=9 => Strategy::ScaleUp(scale_up(rng)),
-        10 => Strategy::Switch,
-        11..=14 => Strategy::BlueGreen(two_slices(rng)),
+        10 if !first => Strategy::Switch,
+        10..=14 => Strategy::BlueGreen(two_slices(rng)),
         _ => Strategy::Canary(two_slices(rng)),
     }
 }

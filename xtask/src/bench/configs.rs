@@ -34,6 +34,26 @@ pub(super) fn nginx_site(backend: u16, port: u16) -> String {
     )
 }
 
+/// nginx as a proxy that copies 5 % of the requests to `shadow`, the way its manual shows. It waits
+/// for copies as long as our router does.
+pub(super) fn nginx_mirror_site(backend: u16, port: u16, shadow: u16) -> String {
+    let site = nginx_site(backend, port);
+    let copied = site.replacen("location / {", "location / { mirror /copy;", 1);
+    let site = copied.strip_suffix('}').unwrap_or(&copied);
+    format!(
+        "split_clients $request_id $copied {{ 5% 1; * 0; }}\n  \
+         upstream shadow {{ server 127.0.0.1:{shadow}; keepalive 64; \
+         keepalive_requests 1000000000; }}\n  {site}\n    \
+         location = /copy {{ internal; if ($copied = 0) {{ return 204; }}\n      \
+         proxy_pass http://shadow$request_uri; proxy_http_version 1.1;\n      \
+         proxy_read_timeout 5s; proxy_set_header Connection \"\";\n      \
+         proxy_set_header Host $http_host; proxy_set_header X-Pointsman-Shadow 1;\n      \
+         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n      \
+         proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;\n    \
+         }} }}"
+    )
+}
+
 /// HAProxy before the backend, as fair as nginx.
 pub(super) fn haproxy_config(backend: u16, port: u16, threads: usize) -> String {
     format!(

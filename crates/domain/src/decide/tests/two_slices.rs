@@ -1,0 +1,439 @@
+//! Situations of groups with two slices, blue first:
+//!
+//! ```text
+//! 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 | v2+ v2+      percent of the users, then as with one slice
+//! ```
+
+use super::*;
+use crate::{
+    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, Said, TrafficGate},
+    plan::two_slices::{Stages, TwoSlices},
+    traffic::Traffic,
+};
+
+fn both(text: &str) -> Observation {
+    let (blue, green) = text.split_once(';').unwrap();
+    let half = |text: &str, prefix| {
+        let (percent, rest) = text.trim().split_once(' ').unwrap();
+        (percent.parse::<u8>().unwrap(), slice(rest, prefix))
+    };
+    let ((blue_users, blue), (green_users, green)) = (half(blue, "b"), half(green, "g"));
+    Observation {
+        slices: [(Slice::Blue, blue), (Slice::Green, green)].into(),
+        weights: [(Slice::Blue, blue_users), (Slice::Green, green_users)].into(),
+        ..Observation::default()
+    }
+}
+
+const BEGIN: &str = "100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 - |";
+const FILLED: &str = "100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+";
+const TENTH: &str = "90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+";
+const MOVED: &str = "0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+";
+
+/// A canary at 10 % for 10 s with these gates, warm for 60 s; recorded, at step `at`.
+fn canary(gates: Vec<Gate>, at: usize) -> Deployment {
+    let options = TwoSlices {
+        stages: "10%:10s".parse::<Stages>().unwrap().0,
+        gates: Some(gates),
+        warm_seconds: 60,
+        health_deadline_seconds: 60,
+        ..TwoSlices::default()
+    };
+    let strategy = Strategy::Canary(options);
+    let start = both(BEGIN);
+    let deployment = Deployment::new(request(strategy, 2, Some("v1")), &start);
+    let baseline = Baseline::of(&start, &deployment.strategy, deployment.stable.as_ref());
+    let mut recorded = deployment.after(&Decision::Record(baseline), UnixMs(0));
+    recorded.progress.at = at;
+    recorded
+}
+
+fn at(seconds: u64) -> UnixMs {
+    UnixMs(0).plus_ms(seconds * 1000)
+}
+
+fn check(deployment: &Deployment, rows: &[(u64, &str)], expected: Expect) {
+    let lines: String = rows
+        .iter()
+        .map(|(seconds, text)| {
+            let decision = decide(deployment, &both(text), &[], at(*seconds));
+            format!("{seconds:<3} s {text:<68} {}\n", say(&decision))
+        })
+        .collect();
+    expected.assert_eq(&lines);
+}
+
+#[test]
+fn the_plan_is_five_conditions() {
+    let plan = canary(vec![], 0).plan.to_string();
+    expect![[r#"
+        1. fill green: 2 healthy of v2
+        2. shift users: 90 % blue, 10 % green
+        3. bake green: 2 of v2 stay healthy for 10 s
+        4. shift users: 100 % green
+        5. bake green: 2 of v2 stay healthy for 60 s while blue stays ready for the way back
+        6. retire blue: none of v1 left, 0 stay
+    "#]]
+    .assert_eq(&plan);
+}
+
+#[test]
+fn fill_touches_only_the_slice_that_nobody_uses() {
+    check(
+        &canary(vec![], 0),
+        &[
+            (0, BEGIN),
+            (0, "100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 v2 |"),
+            (0, "100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 v2 suspended |"),
+            (5, "100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2."),
+            (5, FILLED),
+        ],
+        expect![[r#"
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 - |                                 apply: green: new instances start from v2 (v2)
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 v2 |                                apply: green: suspend rebalancing between zones
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 v2 suspended |                      apply: green: sizes min 2 desired 2 max 2
+            5   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2.              wait: 1 of 2 instances of v2 are healthy, 1 are starting; gives up at 1970-01-01T00:01:00Z
+            5   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              next step
+        "#]],
+    );
+}
+
+#[test]
+fn users_are_moved_only_to_a_slice_that_is_whole() {
+    check(
+        &canary(vec![], 1),
+        &[
+            (0, FILLED),
+            (0, "100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!"),
+            (
+                400,
+                "100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!",
+            ),
+            (400, FILLED),
+            (0, TENTH),
+        ],
+        expect![[r#"
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; the bake begins anew once all are
+            400 s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!              fail: v2 did not stay healthy under watch: 1 of 2 instances were healthy
+            400 s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              fail: routers did not serve the new weights within 5 min
+            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
+        "#]],
+    );
+}
+
+#[test]
+fn a_bake_holds_users_where_the_shift_put_them() {
+    check(
+        &canary(vec![], 2),
+        &[(0, TENTH), (0, FILLED), (0, MOVED)],
+        expect![[r#"
+            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched until 1970-01-01T00:00:10Z; every instance is healthy so far
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
+        "#]],
+    );
+}
+
+#[test]
+fn warm_is_a_time_and_a_loss_does_not_begin_it_anew() {
+    let warm = canary(vec![], 4);
+    check(
+        &warm,
+        &[
+            (0, MOVED),
+            (
+                30,
+                "0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2.",
+            ),
+            (61, MOVED),
+            (5, "0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2! v2!"),
+        ],
+        expect![[r#"
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              wait: all users are on v2; blue stays ready for `pointsman rollback` until 1970-01-01T00:01:00Z, `pointsman promote` ends the wait
+            30  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2.              wait: 1 of 2 instances of v2 are healthy; the bake begins anew once all are
+            61  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              next step
+            5   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2! v2!              fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
+        "#]],
+    );
+}
+
+#[test]
+fn the_old_slice_goes_only_without_users_and_beside_a_whole_new_one() {
+    check(
+        &canary(vec![], 5),
+        &[
+            (0, MOVED),
+            (0, TENTH),
+            (0, "0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!"),
+            (
+                61,
+                "0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!",
+            ),
+            (0, "0 0/0/2 v1 | v1~ v1~ ; 100 2/2/2 v2 suspended | v2+ v2+"),
+            (0, "0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+"),
+        ],
+        expect![[r#"
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 0
+            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              apply: users: 100 % green
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; the bake begins anew once all are
+            61  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              fail: only 1 of 2 instances of v2 became healthy within 1 min
+            0   s 0 0/0/2 v1 | v1~ v1~ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 0
+            0   s 0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+                      next step
+        "#]],
+    );
+}
+
+#[test]
+fn the_end_leaves_one_slice_whole_and_the_other_empty() {
+    check(
+        &canary(vec![], 6),
+        &[
+            (0, "0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+"),
+            (0, "0 0/0/0 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+"),
+            (0, "0 0/0/0 v1 | ; 100 2/2/2 v2 | v2+ v2+"),
+            (0, "50 0/0/0 v1 | ; 50 2/2/2 v2 | v2+ v2+"),
+        ],
+        expect![[r#"
+            0   s 0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+                      apply: blue: sizes min 0 desired 0 max 0
+            0   s 0 0/0/0 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+                      apply: green: resume rebalancing between zones
+            0   s 0 0/0/0 v1 | ; 100 2/2/2 v2 | v2+ v2+                                finish, clean: true
+            0   s 50 0/0/0 v1 | ; 50 2/2/2 v2 | v2+ v2+                                apply: users: 100 % green
+        "#]],
+    );
+}
+
+#[test]
+fn the_way_back_moves_users_first() {
+    let reason = "errors".to_owned();
+    let moved = canary(vec![], 4);
+    let back = moved
+        .command(Command::RollBack { reason }, "ada", at(0))
+        .unwrap();
+    check(
+        &back,
+        &[(0, MOVED)],
+        expect![[r#"
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              next step
+        "#]],
+    );
+    let mut shifting = back;
+    shifting.progress.at = 1;
+    check(
+        &shifting,
+        &[
+            (0, MOVED),
+            (0, "0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 suspended | v2+ v2+"),
+            (0, FILLED),
+        ],
+        expect![[r#"
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: users: 100 % blue
+            0   s 0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 suspended | v2+ v2+              wait: routers do not serve the new weights yet
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 100 % blue
+        "#]],
+    );
+}
+
+#[test]
+fn users_stay_where_somebody_answers_when_stable_is_lost() {
+    let reason = "errors".to_owned();
+    let back = canary(vec![], 4)
+        .command(Command::RollBack { reason }, "ada", at(0))
+        .unwrap();
+    let failure = Failure::Unhealthy {
+        launch: LaunchId("v1".into()),
+        healthy: 0,
+        wanted: 1,
+        within_ms: 60_000,
+    };
+    let lost = back.after(&Decision::Fail(failure), at(61));
+    check(
+        &lost,
+        &[
+            (
+                61,
+                "0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 suspended | v2+ v2+",
+            ),
+            (61, "0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 | v2+ v2+"),
+            (61, "0 2/2/2 v1 | v1+ v1! ; 100 2/2/2 v2 | v2+ v2+"),
+        ],
+        expect![[r#"
+            61  s 0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 suspended | v2+ v2+              apply: green: resume rebalancing between zones
+            61  s 0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 | v2+ v2+                        finish, clean: true
+            61  s 0 2/2/2 v1 | v1+ v1! ; 100 2/2/2 v2 | v2+ v2+                        apply: users: 100 % blue
+        "#]],
+    );
+}
+
+/// `deployment` after each of the looks, a second apart; says how each ended.
+fn watch(mut deployment: Deployment, looks: &[(Observation, Vec<Answer>)]) -> (Deployment, String) {
+    let mut text = String::new();
+    for (second, (seen, answers)) in looks.iter().enumerate() {
+        let now = at(second as u64);
+        let decision = decide(&deployment, seen, answers, now);
+        if let Decision::Look { looks, .. } = &decision {
+            for look in looks {
+                text.push_str(&format!("{second} s look: {:?}\n", look.verdict));
+            }
+        }
+        text.push_str(&format!("{second} s {}\n", say(&decision)));
+        deployment = deployment.after(&decision, now);
+    }
+    (deployment, text)
+}
+
+/// What routers counted in all: requests and errors of the new release and of stable.
+fn counted(text: &str, new: (u64, u64), stable: (u64, u64)) -> (Observation, Vec<Answer>) {
+    let traffic = |(requests, errors)| {
+        let mut traffic = Traffic {
+            epoch: 1,
+            requests,
+            errors,
+            ..Traffic::default()
+        };
+        traffic.latency.buckets.insert(20, requests);
+        traffic
+    };
+    let mut seen = both(text);
+    seen.traffic = [(Slice::Blue, traffic(stable)), (Slice::Green, traffic(new))].into();
+    (seen, Vec::new())
+}
+
+#[test]
+fn more_errors_than_stable_turn_it_round() {
+    let gate = Gate::Traffic(TrafficGate::default());
+    let looks = [
+        counted(TENTH, (0, 0), (1000, 0)),
+        counted(TENTH, (500, 100), (5500, 10)),
+    ];
+    let (after, text) = watch(canary(vec![gate], 2), &looks);
+    assert!(
+        text.contains("1 s look: Failed\n1 s fail: errors and latency against stable:"),
+        "{text}"
+    );
+    assert_eq!(after.progress.course, Course::RollingBack);
+}
+
+#[test]
+fn no_traffic_is_no_success() {
+    let gate = Gate::Traffic(TrafficGate {
+        deadline: Deadline(2),
+        ..TrafficGate::default()
+    });
+    let nothing = || counted(TENTH, (7, 0), (1000, 0));
+    let looks: Vec<_> = (0..14).map(|_| nothing()).collect();
+    let (after, text) = watch(canary(vec![gate], 2), &looks);
+    assert!(
+        text.contains("13 s fail: errors and latency against stable stayed open for 12 s"),
+        "{text}"
+    );
+    assert_eq!(after.progress.course, Course::RollingBack);
+}
+
+#[test]
+fn enough_evidence_lets_it_pass() {
+    let gate = Gate::Traffic(TrafficGate::default());
+    let looks: Vec<_> = (0..12_u64)
+        .map(|n| counted(TENTH, (n * 1000, 0), (n * 9000, 0)))
+        .collect();
+    let (after, text) = watch(canary(vec![gate], 2), &looks);
+    assert!(
+        text.ends_with("10 s look: Met\n10 s next step\n11 s apply: users: 100 % green\n"),
+        "{text}"
+    );
+    assert_eq!(after.progress.at, 3);
+}
+
+#[test]
+fn a_check_may_fail_twice_but_not_three_times() {
+    let gate = Gate::Http(HttpGate {
+        at: Vec::new(),
+        url: "http://check".into(),
+        patience: Patience {
+            interval_seconds: 1,
+            bad_answers: 3,
+        },
+        deadline: Deadline::default(),
+    });
+    let say = |said: &str| {
+        let text = said.to_owned();
+        let said = match said {
+            "good" => Said::Good { text, value: None },
+            "bad" => Said::Bad { text, value: None },
+            _ => Said::Nothing { text },
+        };
+        let answer = Answer {
+            gate: 0,
+            at: at(0),
+            said,
+        };
+        (both(TENTH), vec![answer])
+    };
+    let once = ["bad", "bad", "good", "bad", "silence", "bad", "bad"].map(say);
+    let (after, text) = watch(canary(vec![gate.clone()], 2), &once);
+    assert!(
+        text.contains("6 s look: Failed"),
+        "silence forgives nothing: {text}"
+    );
+    assert_eq!(after.progress.course, Course::RollingBack);
+    let forgiven: Vec<_> = ["bad", "bad", "good"]
+        .iter()
+        .copied()
+        .cycle()
+        .take(12)
+        .map(say)
+        .collect();
+    let (after, _) = watch(canary(vec![gate], 2), &forgiven);
+    assert_eq!(after.progress.at, 3);
+}
+
+#[test]
+fn only_somebody_else_can_say_yes() {
+    use crate::deployment::CommandRefused;
+    let gate = Gate::Approval(ApprovalGate {
+        by_another: true,
+        ..ApprovalGate::default()
+    });
+    let asking = canary(vec![gate], 2);
+    check(
+        &asking,
+        &[(11, TENTH)],
+        expect![[r#"
+            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched until 1970-01-01T00:00:21Z; every instance is healthy so far
+        "#]],
+    );
+    let promoted = asking.clone().command(Command::Promote, "bob", at(11));
+    assert_eq!(promoted.unwrap_err(), CommandRefused::ApprovalFirst);
+    let own = asking.clone().command(Command::Approve, "ada", at(11));
+    let by = "ada".to_owned();
+    assert_eq!(own.unwrap_err(), CommandRefused::NotByRequester { by });
+    let approved = asking
+        .clone()
+        .command(Command::Approve, "bob", at(11))
+        .unwrap();
+    let again = approved.clone().command(Command::Approve, "eve", at(11));
+    assert_eq!(again.unwrap_err(), CommandRefused::NothingToApprove);
+    let decision = decide(&approved, &both(TENTH), &[], at(11));
+    let held = approved.after(&decision, at(11));
+    assert_eq!(decide(&held, &both(TENTH), &[], at(22)), Decision::Next);
+    let reason = "not today".to_owned();
+    let rejected = asking
+        .command(Command::Reject { reason }, "bob", at(11))
+        .unwrap();
+    assert_eq!(
+        rejected.failure.unwrap().to_string(),
+        "rejected by bob: not today"
+    );
+}
+
+#[test]
+fn promote_cuts_a_watch_short_and_nothing_else() {
+    use crate::deployment::CommandRefused;
+    let baking = canary(vec![], 4);
+    let promoted = baking.command(Command::Promote, "ada", at(1)).unwrap();
+    assert_eq!(promoted.progress.at, 5);
+    let refused = promoted
+        .command(Command::Promote, "ada", at(1))
+        .unwrap_err();
+    assert_eq!(refused, CommandRefused::NothingToPromote);
+}

@@ -1,0 +1,362 @@
+//! Blue/green, canary, gates and dark traffic, under load, on real processes.
+
+use std::time::Duration;
+
+use pointsman::demo::load::{Counts, Load, Target};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::world::{PLACE, World, assert_unharmed, group, shop, until};
+
+/// The shop with two slices and release 1.0.0 live.
+async fn two_slices() -> World {
+    let world = World::with_shop().await;
+    let mut settings = group("storefront", "staging");
+    settings["slices"] = json!(2);
+    world.apply(&settings).await;
+    for version in ["1.3.0", "1.4.0", "1.5.0"] {
+        let folder = shop(&format!("releases/storefront/{version}"));
+        let create = ["release", "create", "storefront", version, "--artifact"];
+        world.ok(&[&create[..], &[&folder]].concat()).await;
+    }
+    world
+        .ok(&["deploy", "storefront", "1.0.0", "-e", "staging"])
+        .await;
+    world
+}
+
+/// Deploys by these flags, and waits for the end; gives exit code and output.
+async fn deploy(world: &World, version: &str, flags: &[&str]) -> crate::world::Ran {
+    let args = ["deploy", "storefront", version, "-e", "staging"];
+    world.cli(&[&args[..], flags].concat()).await
+}
+
+async fn waits_for(world: &World, id: &str, text: &str) -> Value {
+    until(&format!("it waits: {text}"), async || {
+        let deployment = world.deployment(id).await;
+        let waiting = deployment["waiting"].as_str().unwrap_or_default();
+        waiting.contains(text).then_some(deployment)
+    })
+    .await
+}
+
+/// Waits until the current step of a deployment says `text`.
+async fn reaches(world: &World, id: &str, text: &str) {
+    until(&format!("the step {text}"), async || {
+        let deployment = world.deployment(id).await;
+        let at = deployment["step"].as_u64().unwrap_or_default() as usize;
+        let step = deployment["plan"][at].as_str().unwrap_or_default();
+        step.contains(text).then_some(())
+    })
+    .await;
+}
+
+async fn live(world: &World) -> String {
+    let status = world.status().await;
+    status["live"]["version"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Everything that failed was an answer of the bad release, and there was something to fail.
+fn only_the_bad_release_failed(counts: &Counts) {
+    for reason in &counts.reasons {
+        assert!(
+            reason.contains("status 500: something went wrong"),
+            "{:?}",
+            counts.reasons
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blue_green_at_once_and_by_weights_fails_no_request() {
+    let world = two_slices().await;
+    let load = world.load().await;
+    let at_once = ["--strategy", "blue-green", "--all-at-once", "--warm", "1s"];
+    let ran = deploy(&world, "1.1.0", &at_once).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert_eq!(live(&world).await, "1.1.0");
+    let by_weights = [
+        "--strategy",
+        "blue-green",
+        "--weights",
+        "5,25,50,100",
+        "--bake",
+        "1s",
+        "--warm",
+        "1s",
+    ];
+    let ran = deploy(&world, "1.0.0", &by_weights).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert_eq!(live(&world).await, "1.0.0");
+    let instances = world.status().await["observation"]["instances"].clone();
+    assert_eq!(instances.as_array().map(Vec::len), Some(4), "{instances:#}");
+    let counts = load.stop().await;
+    assert_unharmed(&counts);
+    assert!(counts.releases["1.1.0"] > 0 && counts.releases["1.0.0"] > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_is_halted_by_errors_and_users_get_stable_back() {
+    let world = two_slices().await;
+    let load = world.load().await;
+    let canary = [
+        "--strategy",
+        "canary",
+        "--steps",
+        "20%:60s",
+        "--gate-traffic",
+    ];
+    let ran = deploy(&world, "1.3.0", &canary).await;
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(
+        ran.stdout.contains("rolled back: 1.0.0 is live"),
+        "{ran:#?}"
+    );
+    assert!(
+        ran.stdout.contains("errors"),
+        "it says which measurement failed: {ran:#?}"
+    );
+    let before = load.counts();
+    only_the_bad_release_failed(&before);
+    assert!(before.failed > 0, "the canary had users");
+    sleep(Duration::from_secs(1)).await;
+    assert_unharmed(&load.stop().await.since(&before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_is_halted_by_latency_and_a_good_one_passes() {
+    let world = two_slices().await;
+    let load = world.load().await;
+    let canary = [
+        "--strategy",
+        "canary",
+        "--steps",
+        "20%:60s",
+        "--gate-traffic",
+    ];
+    let ran = deploy(&world, "1.4.0", &canary).await;
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(
+        ran.stdout.contains("p50") || ran.stdout.contains("p95"),
+        "{ran:#?}"
+    );
+    assert_eq!(live(&world).await, "1.0.0");
+    let canary = [
+        "--strategy",
+        "canary",
+        "--steps",
+        "50%:2s",
+        "--gate-traffic",
+        "--warm",
+        "1s",
+    ];
+    let ran = deploy(&world, "1.1.0", &canary).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert_eq!(live(&world).await, "1.1.0");
+    assert_unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn approvals_are_waited_for_given_and_refused() {
+    let world = two_slices().await;
+    let load = world.load().await;
+    let canary = [
+        "--strategy",
+        "canary",
+        "--steps",
+        "10%",
+        "--approve-at",
+        "10",
+        "--warm",
+        "1s",
+    ];
+    let id = world.begin("1.1.0", &canary).await;
+    waits_for(&world, &id, "approval").await;
+    world
+        .ok(&["reject", &id, "--reason", "not on a Friday"])
+        .await;
+    let ended = world.ended(&id).await;
+    assert_eq!(ended["status"], "rolled_back", "{ended:#}");
+    assert!(
+        ended["failure"]
+            .as_str()
+            .is_some_and(|why| why.contains("not on a Friday"))
+    );
+    let id = world.begin("1.1.0", &canary).await;
+    waits_for(&world, &id, "approval").await;
+    world.ok(&["approve", &id]).await;
+    assert_eq!(world.ended(&id).await["status"], "succeeded");
+    assert_unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_in_the_middle_holds_the_share_and_resume_goes_on() {
+    let world = two_slices().await;
+    let load = world.load().await;
+    let canary = [
+        "--strategy",
+        "canary",
+        "--steps",
+        "20%:2s,50%:1s",
+        "--warm",
+        "1s",
+    ];
+    let id = world.begin("1.1.0", &canary).await;
+    reaches(&world, &id, "bake").await;
+    world.ok(&["pause", &id]).await;
+    let before = load.counts();
+    sleep(Duration::from_secs(3)).await;
+    let held = load.counts().since(&before);
+    let share = held.releases["1.1.0"] as f64 / held.requests as f64;
+    assert!(
+        (0.15..0.25).contains(&share),
+        "{share} of the users are on the new release"
+    );
+    world.ok(&["resume", &id]).await;
+    assert_eq!(world.ended(&id).await["status"], "succeeded");
+    assert_unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rolling_back_is_one_change_inside_the_warm_window_and_a_deployment_after_it() {
+    let world = two_slices().await;
+    let load = world.load().await;
+    let warm = ["--strategy", "blue-green", "--all-at-once", "--warm", "5m"];
+    let id = world.begin("1.1.0", &warm).await;
+    waits_for(&world, &id, "stays ready").await;
+    let asked = Instant::now();
+    world
+        .ok(&[&["rollback"], &PLACE[..], &["--reason", "a feeling"]].concat())
+        .await;
+    let took = asked.elapsed();
+    let ended = world.ended(&id).await;
+    assert_eq!(ended["status"], "rolled_back", "{ended:#}");
+    println!("`pointsman rollback` came back after {took:?}");
+    let before = load.counts();
+    sleep(Duration::from_millis(500)).await;
+    let after = load.counts().since(&before);
+    assert_eq!(after.releases.keys().collect::<Vec<_>>(), ["1.0.0"]);
+    let at_once = ["--strategy", "blue-green", "--all-at-once", "--warm", "0s"];
+    let ran = deploy(&world, "1.1.0", &at_once).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    world
+        .ok(&[&["rollback"], &PLACE[..], &["--reason", "another"]].concat())
+        .await;
+    until("the release before is live again", async || {
+        (live(&world).await == "1.0.0").then_some(())
+    })
+    .await;
+    assert_unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_killed_at_each_weight_finishes_what_it_began() {
+    let mut world = two_slices().await;
+    let load = world.load().await;
+    let canary = [
+        "--strategy",
+        "canary",
+        "--steps",
+        "5%:3s,50%:3s",
+        "--warm",
+        "3s",
+    ];
+    let id = world.begin("1.1.0", &canary).await;
+    for share in [
+        "95 % blue, 5 % green",
+        "50 % blue, 50 % green",
+        "100 % green",
+    ] {
+        until(&format!("users are split {share}"), async || {
+            let slices = world.json(&[&["slices"], &PLACE[..]].concat()).await;
+            split_as(&slices, share).then_some(())
+        })
+        .await;
+        world.kill_server().await;
+        world.serve().await;
+    }
+    let ended = world.ended(&id).await;
+    assert_eq!(ended["status"], "succeeded", "{ended:#}");
+    assert_eq!(ended["certificate"]["clean"], true, "{ended:#}");
+    assert_unharmed(&load.stop().await);
+}
+
+/// Whether the slices have the shares of a text such as `95 % blue, 5 % green`.
+fn split_as(slices: &Value, text: &str) -> bool {
+    let weight = |slice: &str| {
+        let rows = slices.as_array().or_else(|| slices["slices"].as_array());
+        let row = rows.into_iter().flatten().find(|row| row["slice"] == slice);
+        row.and_then(|row| row["weight"].as_u64()).unwrap_or(0)
+    };
+    text.split(", ").all(|part| {
+        let (share, slice) = part.split_once(" % ").expect("a share of a slice");
+        weight(slice) == share.parse::<u64>().expect("a number")
+    })
+}
+
+/// A load on the page that answers in JSON.
+async fn price_load(world: &World) -> Load {
+    let status = world.status().await;
+    let url = format!(
+        "{}/price",
+        status["url"]
+            .as_str()
+            .expect("an address")
+            .trim_end_matches('/')
+    );
+    Load::start(&Target::of(&url).expect("a target"), 600)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dark_traffic_lets_a_clean_release_through_and_stops_a_dirty_one() {
+    let world = two_slices().await;
+    let load = price_load(&world).await;
+    let dark = [
+        "--strategy",
+        "blue-green",
+        "--all-at-once",
+        "--shadow",
+        "50%:2s",
+        "--shadow-compare",
+        "--warm",
+        "1s",
+    ];
+    let ran = deploy(&world, "1.5.0", &dark).await;
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(
+        ran.stdout.contains("$.price_cents"),
+        "it names the field: {ran:#?}"
+    );
+    let counts = load.counts();
+    assert!(
+        !counts.releases.contains_key("1.5.0"),
+        "no user saw it: {:?}",
+        counts.releases
+    );
+    let ran = deploy(&world, "1.1.0", &dark).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert_eq!(live(&world).await, "1.1.0");
+    assert_unharmed(&load.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switch_swaps_slices_and_is_refused_without_anything_to_switch_to() {
+    let world = two_slices().await;
+    let refused = world.fails(&[&["switch"], &PLACE[..]].concat(), 3).await;
+    assert!(refused.contains("runs nothing"), "{refused}");
+    let load = world.load().await;
+    let keep = ["--strategy", "blue-green", "--all-at-once", "--keep-old"];
+    let ran = deploy(&world, "1.1.0", &keep).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    for version in ["1.0.0", "1.1.0"] {
+        world.ok(&[&["switch"], &PLACE[..]].concat()).await;
+        until("users are switched", async || {
+            (live(&world).await == version).then_some(())
+        })
+        .await;
+    }
+    assert_unharmed(&load.stop().await);
+}

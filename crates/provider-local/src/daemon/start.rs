@@ -1,0 +1,108 @@
+//! What the daemon needs before it runs: its folder, the lock on it, the key of testers' passes, and
+//! the router's port.
+
+use std::{
+    fs,
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{DaemonError, PASS_KEY, ROUTER_PORT};
+use crate::{
+    pass::{KEY_LEN, PassKey},
+    router::{Limits, Router, RouterConfig},
+};
+
+/// The state folder, for its owner only.
+pub(super) fn prepare(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    for name in ["artifacts", "releases", "logs"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// Holds the folder for as long as the file is open.
+pub(super) fn lock(folder: &Path) -> Result<fs::File, DaemonError> {
+    let file = fs::File::create(folder.join("lock"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(DaemonError::AlreadyRuns(folder.to_owned())),
+        Err(error) => Err(io::Error::from(error).into()),
+    }
+}
+
+/// The key of testers' passes: the one of the last run, else a new one, in a file for its owner only.
+pub(super) fn pass_key(folder: &Path) -> Result<PassKey, DaemonError> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let path = folder.join(PASS_KEY);
+    match fs::read(&path) {
+        Ok(bytes) => {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            let bytes: Result<[u8; KEY_LEN], _> = bytes.try_into();
+            return bytes
+                .map(PassKey::from_bytes)
+                .map_err(|_| DaemonError::PassKey(path));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut bytes = [0; KEY_LEN];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    // Renamed when it is whole, so that a crash leaves no half of a key behind.
+    let part = folder.join("pass.key.part");
+    if part.exists() {
+        fs::remove_file(&part)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    fs::rename(part, path)?;
+    Ok(PassKey::from_bytes(bytes))
+}
+
+/// The router on the port that was asked for, or on the one of the last run, so that users find it
+/// again. The last run may be ending just now, so its port is waited for a little.
+pub(super) async fn router(
+    asked: Option<u16>,
+    last: u16,
+    pass_key: &PassKey,
+) -> Result<Router, DaemonError> {
+    let start = |port| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let config = RouterConfig {
+            address,
+            threads: None,
+            limits: Limits::default(),
+            pass_key: Some(pass_key.clone()),
+        };
+        Router::start(config).map_err(|source| DaemonError::Router { port, source })
+    };
+    match asked.or((last != 0).then_some(last)) {
+        Some(0) => start(0),
+        Some(port) => {
+            for _ in 0..20 {
+                if let Ok(router) = start(port) {
+                    return Ok(router);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            start(port)
+        }
+        None => start(ROUTER_PORT).or_else(|_| start(0)),
+    }
+}

@@ -1,0 +1,282 @@
+//! The thread that sends copies of users' requests, throws the answers away, or compares them.
+//!
+//! It is one thread for the whole router, with a lower priority than those of the users, its own
+//! runtime and its own connections. What hangs, fails or is slow here waits here.
+//!
+//! A copy counts as a request in flight of its instance, so an instance that drains finishes its
+//! copies too; [`Limits::copy_timeout`](super::Limits::copy_timeout) bounds how long that takes. It
+//! never counts as a request of a user.
+//!
+//! Invariant: a copy is sent only while the newest table has the mirror that it was taken for.
+//! Invariant: every copy ends within its time limit; reading an answer is bounded in bytes too.
+
+use std::{
+    future::poll_fn,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{StatusCode, header};
+use tokio::{
+    runtime,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
+};
+
+use super::{
+    compare::{self, Answer},
+    exchange::{self, Exchange, Fault, Outgoing, Sending},
+    mirror::{BODY_LEN_MAX, Mirroring, Place},
+    table::Lease,
+    upstream::{Pool, Upstream},
+    worker::{SWEEP_EVERY, Shared},
+};
+
+/// How nice the thread is to the others.
+const NICE: i32 = 10;
+/// Of an answer that is thrown away, at most this many bytes are read to keep the connection.
+const READ_AWAY_MAX: usize = 1024 * 1024;
+
+/// A request to be copied.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) mirroring: Arc<Mirroring>,
+    /// The route, in the words of the table.
+    pub(super) key: String,
+    pub(super) to_send: ToSend,
+    /// What the user got, when it is to be compared.
+    pub(super) users: Option<Answer>,
+    pub(super) _place: Place,
+}
+
+/// A copy as it goes over the wire.
+#[derive(Debug)]
+pub(super) struct ToSend {
+    pub(super) head: Bytes,
+    pub(super) body: Bytes,
+    /// It is a HEAD.
+    pub(super) to_head: bool,
+    /// It may be sent again when an idle connection turns out to be closed.
+    pub(super) repeatable: bool,
+}
+
+/// Starts the thread. It ends when nobody can give it a job any more.
+pub(super) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Bounded by the places that the jobs hold.
+    let (sender, jobs) = unbounded_channel();
+    let copier = Arc::new(Copier {
+        shared,
+        pool: Arc::default(),
+        turn: AtomicUsize::new(0),
+    });
+    thread::Builder::new()
+        .name("router-copies".to_owned())
+        .spawn(move || {
+            // On Linux, of this thread alone. Without it copies are as important as users.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            runtime.block_on(copier.run(jobs));
+        })?;
+    Ok(sender)
+}
+
+/// The thread's state.
+struct Copier {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    turn: AtomicUsize,
+}
+
+/// Where the two copies of a request go.
+struct Targets {
+    /// Nobody, when the slice has no healthy instance.
+    to: Option<Lease>,
+    /// The users' slice again, when answers are compared.
+    control: Option<Lease>,
+}
+
+impl Copier {
+    async fn run(self: Arc<Self>, mut jobs: UnboundedReceiver<Job>) {
+        let mut sweep = interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => drop(tokio::spawn(Arc::clone(&self).carry_out(job))),
+                    None => return,
+                },
+                _ = sweep.tick() => {
+                    let generation = self.shared.published.load().generation;
+                    self.pool.sweep(generation, self.shared.limits.upstream_idle_timeout);
+                }
+            }
+        }
+    }
+
+    async fn carry_out(self: Arc<Self>, job: Job) {
+        let Some(targets) = self.targets(&job) else {
+            return;
+        };
+        let mirroring = &job.mirroring;
+        mirroring.count_sent();
+        let (copy, control) = tokio::join!(
+            self.answer(&job.to_send, targets.to),
+            self.answer(&job.to_send, targets.control),
+        );
+        if copy.as_ref().is_none_or(|got| got.is_server_error()) {
+            mirroring.count_error();
+        }
+        let settings = mirroring.mirror().compare.as_ref();
+        let answers = (
+            job.users,
+            copy.and_then(Got::whole),
+            control.and_then(Got::whole),
+        );
+        if let (Some(settings), (Some(users), Some(copy), Some(control))) = (settings, answers) {
+            mirroring.count_compared(compare::compare(settings, &users, &copy, &control));
+        }
+    }
+
+    /// Chooses the instances by the newest table; `None` when the mirror has ended.
+    fn targets(&self, job: &Job) -> Option<Targets> {
+        let published = self.shared.published.load();
+        let route = published.table.hosts.get(&job.key)?;
+        let current = route.mirror.as_ref()?;
+        if !Arc::ptr_eq(current, &job.mirroring) {
+            return None;
+        }
+        let lease = |slice| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            route.pick_in(slice, turn)?.lease()
+        };
+        let mirror = current.mirror();
+        Some(Targets {
+            to: lease(mirror.to),
+            control: job.users.as_ref().and_then(|_| lease(mirror.from)),
+        })
+    }
+
+    /// Sends one copy and reads its answer, in bounded time.
+    async fn answer(&self, to_send: &ToSend, lease: Option<Lease>) -> Option<Got> {
+        let lease = lease?;
+        let until = Instant::now() + self.shared.limits.copy_timeout;
+        let id = lease.backend().id().clone();
+        match timeout_at(until, self.exchange(to_send, lease)).await {
+            Ok(Ok(got)) => Some(got),
+            Ok(Err(why)) => {
+                tracing::debug!(instance.id = %id, "a copy got no answer: {why}");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(instance.id = %id, "a copy got no answer in time");
+                None
+            }
+        }
+    }
+
+    async fn exchange(&self, to_send: &ToSend, mut lease: Lease) -> Result<Got, io::Error> {
+        let limits = self.shared.limits;
+        let backend = Arc::clone(lease.backend());
+        let idle = to_send.repeatable.then(|| {
+            let age_max = limits.upstream_idle_timeout;
+            self.pool.take(&backend, age_max, Instant::now())
+        });
+        if let Some(upstream) = idle.flatten() {
+            let mut exchange = self.begin(to_send, upstream, lease);
+            match exchange.head(limits.copy_timeout).await {
+                Ok(head) => return read(head, exchange).await,
+                // The instance closed the idle connection just when we used it.
+                Err(Fault::Unanswered) => lease = exchange.into_retry().0,
+                Err(fault) => return Err(io::Error::other(fault)),
+            }
+        }
+        let upstream = Upstream::connect(&backend, limits.connect_timeout).await?;
+        let mut exchange = self.begin(to_send, upstream, lease);
+        let head = exchange.head(limits.copy_timeout).await;
+        read(head.map_err(io::Error::other)?, exchange).await
+    }
+
+    fn begin(&self, to_send: &ToSend, mut upstream: Box<Upstream>, lease: Lease) -> Exchange {
+        upstream.output.extend_from_slice(&to_send.head);
+        upstream.data = to_send.body.clone();
+        let sending = Sending {
+            body: None,
+            outgoing: Outgoing::Nothing,
+            expects_continue: false,
+            to_head: to_send.to_head,
+            sampled: None,
+        };
+        Exchange::new(upstream, lease, Arc::clone(&self.pool), sending)
+    }
+}
+
+/// What a copy got.
+struct Got {
+    answer: Answer,
+    /// The answer's body is in it from beginning to end.
+    whole: bool,
+}
+
+impl Got {
+    fn is_server_error(&self) -> bool {
+        self.answer.status.is_server_error()
+    }
+
+    /// The answer, if it can be compared.
+    fn whole(self) -> Option<Answer> {
+        self.whole.then_some(self.answer)
+    }
+}
+
+/// Reads an answer to its end, and keeps of it what may be compared.
+async fn read(head: super::wire::Head, exchange: Exchange) -> Result<Got, io::Error> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(io::Error::other(
+            "it switched to a protocol nobody asked for",
+        ));
+    }
+    let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
+    let mut got = Got {
+        answer: Answer {
+            status: head.status,
+            headers: head.headers,
+            encoded,
+            body: Bytes::new(),
+        },
+        whole: true,
+    };
+    let mut exchange = match exchange.into_answer() {
+        exchange::Answer::Whole(bytes, _lease) => {
+            got.whole = bytes.len() <= BODY_LEN_MAX;
+            got.answer.body = bytes;
+            return Ok(got);
+        }
+        exchange::Answer::Coming(exchange) => exchange,
+    };
+    let (mut body, mut len) = (BytesMut::new(), 0);
+    while let Some(frame) = poll_fn(|cx| exchange.poll_piece(cx)).await {
+        let frame = frame.map_err(io::Error::other)?;
+        let data = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
+        len += data.len();
+        got.whole = len <= BODY_LEN_MAX;
+        if got.whole {
+            body.extend_from_slice(data);
+        }
+        if len > READ_AWAY_MAX {
+            return Ok(got);
+        }
+        if exchange.has_ended() {
+            break;
+        }
+    }
+    exchange.end();
+    got.answer.body = body.freeze();
+    Ok(got)
+}
