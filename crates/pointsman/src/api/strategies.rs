@@ -1,4 +1,4 @@
-//! What strategies, steps and gates look like, for the API's description.
+//! What strategies, steps, gates and the looks at them are like, for the API's description.
 //!
 //! They are read and answered as the domain writes them. A test holds these descriptions against
 //! real answers.
@@ -304,4 +304,71 @@ pub struct Mirror {
     /// What is compared of the answers.
     #[schema(required = false)]
     pub compare: Option<Compare>,
+}
+
+/// The numbers of one look at users' traffic, complete enough to draw it. Rates are in millionths of
+/// requests.
+#[derive(ToSchema)]
+pub struct TrafficLook {
+    /// What follows from all measurements: `worse` if any is, `not_worse` if all are, otherwise
+    /// `not_enough`.
+    pub verdict: String,
+    /// With `not_enough`: so many more requests of the new release would settle it if everything goes
+    /// on like this; null where that cannot be said.
+    #[schema(required = false)]
+    pub more_requests: Option<u64>,
+    /// Requests that the new release had.
+    pub requests_new: u64,
+    /// Requests that stable had.
+    pub requests_stable: u64,
+    /// The errors.
+    pub errors: Judged,
+    /// What follows from the percentiles alone; null where none is compared.
+    #[schema(value_type = Option<Object>)]
+    pub latency_verdict: Option<String>,
+    /// The percentiles, the lowest first.
+    pub latency: Vec<PercentileLook>,
+}
+
+/// A verdict with its numbers, in millionths of requests.
+#[derive(ToSchema)]
+pub struct Judged {
+    /// `worse`, `not_worse` or `not_enough`.
+    pub verdict: String,
+    /// With `not_enough`: so many more requests of the new release would settle it.
+    #[schema(required = false)]
+    pub more_requests: Option<u64>,
+    /// The new release's rate of events.
+    pub new_ppm: i64,
+    /// Stable's rate of events with the same traffic.
+    pub stable_ppm: i64,
+    /// The measured difference, new less stable.
+    pub difference_ppm: i64,
+    /// The true difference is at most this, as sure as was asked for.
+    pub upper_ppm: i64,
+    /// Most that the difference may be.
+    pub margin_ppm: u32,
+    /// The logarithm of the evidence that the new release is worse, in millinats.
+    pub evidence_millinats: i64,
+    /// Where `evidence_millinats` makes it sure.
+    pub needed_millinats: i64,
+}
+
+/// One percentile at one look.
+#[derive(ToSchema)]
+pub struct PercentileLook {
+    /// Which.
+    pub percent: u8,
+    /// The new release's, over everything that was counted, in microseconds.
+    pub new_us: Option<u64>,
+    /// Stable's.
+    pub stable_us: Option<u64>,
+    /// Where it was on stable at first, in microseconds; null until stable had enough answers.
+    pub boundary_us: Option<u64>,
+    /// How long the new release's may be: the boundary and the margin.
+    pub allowed_us: Option<u64>,
+    /// How many answers were slower than allowed, against those of stable above the boundary, and
+    /// what follows.
+    #[serde(flatten)]
+    pub judged: Judged,
 }

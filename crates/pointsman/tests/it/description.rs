@@ -1,5 +1,6 @@
 //! The API's description of itself: kept in the repository, and true.
 
+use domain::evidence::{Comparison, Tolerance};
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
@@ -83,7 +84,11 @@ fn strategies_and_gates_are_described_with_all_their_fields() {
         serde_json::to_value(strategy).unwrap()
     };
     let (canary, scale_up) = (written(canary), written(json!({"kind": "scale-up"})));
+    let look = Comparison::default().look(&Tolerance::default());
+    let look = serde_json::to_value(look).unwrap();
     for (value, path, tag, schema) in [
+        (&look, "", "", "TrafficLook"),
+        (&look, "/errors", "", "Judged"),
         (&scale_up, "", "kind", "ScaleUp"),
         (&canary, "", "kind", "TwoSlices"),
         (&canary, "/stages/0", "", "Stage"),
