@@ -396,3 +396,15 @@ fn commands_that_make_no_sense_are_refused_with_what_to_do() {
         "this deployment is being rolled back already"
     );
 }
+
+#[test]
+fn a_group_that_grew_to_its_limit_turns_round_instead_of_succeeding() {
+    let mut deployment = deployment(Some("v1"));
+    deployment.target.group.size_limit = Some(3);
+    let recorded = at_step(deployment, "3/3/3 v1 | v1+ v1+ v1+", 0);
+    assert_eq!(recorded.progress.course, Course::RollingBack);
+    assert_eq!(
+        recorded.failure.unwrap().to_string(),
+        "the group keeps 3 instances now, and its size limit leaves no room to start one new instance"
+    );
+}

@@ -12,7 +12,7 @@ use tokio::{
 use crate::world::{PLACE, WAIT_MAX, World, group, shop};
 
 /// Commands that other tests run, or that run for ever.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 14] = [
     "server",
     "local",
     "demo",
@@ -21,6 +21,11 @@ const ELSEWHERE: [&str; 9] = [
     "abort",
     "rollback",
     "watch",
+    "approve",
+    "reject",
+    "promote",
+    "switch",
+    "pass",
     "shop-server",
 ];
 
@@ -93,6 +98,7 @@ async fn every_command_does_what_its_help_says() {
     catalogue(&mut tour).await;
     releases(&mut tour).await;
     deployments(&mut tour).await;
+    others(&mut tour).await;
     endings(&mut tour).await;
     let missing: Vec<_> = all.difference(&tour.run).collect();
     assert!(
@@ -212,6 +218,8 @@ async fn deployments(tour: &mut Tour) {
     tour.shows(&[&["status"], &PLACE[..]].concat(), "1.0.0")
         .await;
     tour.shows(&["status", "-e", "staging"], "4 of 4").await;
+    tour.shows(&[&["slices"], &PLACE[..]].concat(), "1.0.0")
+        .await;
     tour.shows(&["deployment", "list"], "succeeded").await;
     let list = tour
         .world
@@ -232,6 +240,23 @@ async fn deployments(tour: &mut Tour) {
     for shell in shells {
         tour.does(&["completions", shell], "pointsman").await;
     }
+}
+
+/// Who may use the server, and whom its gates may ask.
+async fn others(tour: &mut Tour) {
+    tour.remember(&["token", "create"]);
+    let token = tour.world.ok(&["token", "create", "bob"]).await;
+    assert!(token.trim().len() >= 32, "a token: {token}");
+    tour.shows(&["token", "list"], "bob").await;
+    tour.does(&["token", "revoke", "bob"], "").await;
+    let manifest = serde_json::json!({
+        "kind": "Prometheus",
+        "name": "main",
+        "url": "http://127.0.0.1:9090",
+    });
+    tour.world.apply(&manifest).await;
+    tour.shows(&["prometheus", "list"], "main").await;
+    tour.shows(&["prometheus", "get", "main"], "9090").await;
 }
 
 /// `logs --follow` prints what is there, and stays.

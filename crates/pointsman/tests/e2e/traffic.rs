@@ -160,8 +160,16 @@ async fn a_canary_is_halted_by_latency_and_a_good_one_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn approvals_are_waited_for_given_and_refused() {
+async fn approvals_are_waited_for_given_by_somebody_else_and_refused() {
     let world = two_slices().await;
+    let class = json!({
+        "kind": "EnvironmentType", "name": "staging", "approval_by_another": true,
+    });
+    world.apply(&class).await;
+    let token = world.ok(&["token", "create", "bob"]).await;
+    let file = world.folder().join("bob");
+    std::fs::write(&file, token).expect("written");
+    let bob = ["--token-file", file.to_str().expect("text")];
     let load = world.load().await;
     let canary = [
         "--strategy",
@@ -171,23 +179,25 @@ async fn approvals_are_waited_for_given_and_refused() {
         "--approve-at",
         "10",
         "--warm",
-        "1s",
+        "5m",
     ];
     let id = world.begin("1.1.0", &canary).await;
     waits_for(&world, &id, "approval").await;
+    let own = world.cli(&["approve", &id]).await;
+    assert!(own.stderr.contains("somebody else"), "{own:#?}");
+    let reason = ["--reason", "not on a Friday"];
     world
-        .ok(&["reject", &id, "--reason", "not on a Friday"])
+        .ok(&[&bob[..], &["reject", &id], &reason].concat())
         .await;
     let ended = world.ended(&id).await;
     assert_eq!(ended["status"], "rolled_back", "{ended:#}");
-    assert!(
-        ended["failure"]
-            .as_str()
-            .is_some_and(|why| why.contains("not on a Friday"))
-    );
+    let why = ended["failure"].as_str().unwrap_or_default();
+    assert_eq!(why, "rejected by bob: not on a Friday");
     let id = world.begin("1.1.0", &canary).await;
     waits_for(&world, &id, "approval").await;
-    world.ok(&["approve", &id]).await;
+    world.ok(&[&bob[..], &["approve", &id]].concat()).await;
+    waits_for(&world, &id, "stays ready").await;
+    world.ok(&["promote", &id]).await;
     assert_eq!(world.ended(&id).await["status"], "succeeded");
     assert_unharmed(&load.stop().await);
 }
@@ -374,6 +384,17 @@ async fn a_pass_leads_testers_into_the_dark_slice_and_nobody_else() {
     );
     world.ok(&["abort", &id, "--reason", "seen enough"]).await;
     world.ended(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_the_old_slice_go_on_across_a_shift_until_they_end() {
+    let world = two_slices().await;
+    let streams = world.streams(20, 45).await;
+    let at_once = ["--strategy", "blue-green", "--all-at-once", "--warm", "1s"];
+    let ran = deploy(&world, "1.1.0", &at_once).await;
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    let ended = streams.join_all().await;
+    assert_eq!(ended, [45; 20], "every stream told everything");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -282,6 +282,22 @@ impl World {
             .collect()
     }
 
+    /// Streams of so many events, one every 100 ms; gives how many each told.
+    pub async fn streams(&self, many: usize, events: usize) -> tokio::task::JoinSet<usize> {
+        let (client, url) = self.client().await;
+        let url = format!("{url}/events?count={events}");
+        (0..many)
+            .map(|_| {
+                let request = client.get(&url).send();
+                async move {
+                    let answer = request.await.expect("an answer");
+                    let text = answer.text().await.unwrap_or_default();
+                    text.matches("data: tick").count()
+                }
+            })
+            .collect()
+    }
+
     /// Ids of the processes of the shop's instances.
     pub fn instance_processes(&self) -> Vec<Pid> {
         self.processes("shop-server")
