@@ -133,7 +133,7 @@ impl World {
         self.cli(&[&deploy[..], &strategy].concat())?;
         self.until("the old slice is warm", || {
             self.status()
-                .is_ok_and(|status| status.contains("stays ready"))
+                .is_ok_and(|status| status.contains("all users are on"))
         })?;
         let asked = Instant::now();
         self.cli(&[
@@ -148,9 +148,10 @@ impl World {
             self.status()
                 .is_ok_and(|status| !status.contains("rolling_back"))
         })?;
-        let last = users
-            .last_met("1.1.0")
-            .ok_or("nobody met the bad release")?;
+        let last = users.last_met("1.1.0").ok_or_else(|| {
+            let (asked, failed) = (users.count(), users.failed());
+            format!("of {asked} answers none was of the bad release; {failed} connections broke")
+        })?;
         Ok(last.saturating_duration_since(asked))
     }
 
@@ -276,9 +277,11 @@ fn ask(host: &str, seen: &Mutex<Seen>, stop: &AtomicBool) -> std::io::Result<()>
     let port = host.rsplit(':').next().unwrap_or_default();
     let port = port.parse::<u16>().map_err(std::io::Error::other)?;
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
     let mut reader = BufReader::new(stream.try_clone()?);
     while !stop.load(Ordering::Relaxed) {
-        write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")?;
+        stream.write_all(request.as_bytes())?;
         let (mut release, mut length, mut line) = (String::new(), 0, String::new());
         reader.read_line(&mut line)?;
         let ok = line.starts_with("HTTP/1.1 200");
