@@ -29,9 +29,7 @@ pub enum Waiting {
         deadline: UnixMs,
     },
     /// An instance under watch was lost and is being replaced; the watch begins anew after that.
-    #[error(
-        "{healthy} of {wanted} instances of {launch} are healthy; the bake begins anew once all are"
-    )]
+    #[error("{healthy} of {wanted} instances of {launch} are healthy; it goes on once all are")]
     Recovering {
         /// Of what.
         launch: LaunchId,

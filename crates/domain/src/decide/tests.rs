@@ -228,7 +228,7 @@ fn bake_forgives_one_loss_but_not_most() {
         ],
         expect![[r#"
             4/4/4 v2 suspended | v1+ v1+ v2+ v2+         wait: v2 is watched until 1970-01-01T00:00:10Z; every instance is healthy so far
-            4/4/4 v2 suspended | v1+ v1+ v2+ v2! v2.     wait: 1 of 2 instances of v2 are healthy; the bake begins anew once all are
+            4/4/4 v2 suspended | v1+ v1+ v2+ v2! v2.     wait: 1 of 2 instances of v2 are healthy; it goes on once all are
             4/4/4 v2 suspended | v1+ v1+ v2! v2!         fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
             4/4/4 v2 suspended | v1+ v1+ v2+ v2.         fail: v2 did not stay healthy under watch: 1 of 2 instances were healthy
         "#]],
@@ -255,7 +255,7 @@ fn retire_protects_before_it_shrinks() {
             4/4/4 v2 suspended | v1+ v1+ v2+* v2+*       apply: blue: sizes min 2 desired 2 max 4
             2/2/4 v2 suspended | v1~ v1~ v2+* v2+*       wait: 2 instances of v1 finish their last requests and stop
             2/2/4 v2 suspended | v2+* v2+*               next step
-            4/4/4 v2 suspended | v1+ v1+ v2+ v2!         wait: 1 of 2 instances of v2 are healthy; the bake begins anew once all are
+            4/4/4 v2 suspended | v1+ v1+ v2+ v2!         wait: 1 of 2 instances of v2 are healthy; it goes on once all are
             2/2/4 v2 suspended | v1+ v2+* v2.            apply: blue: sizes min 3 desired 3 max 4
         "#]],
     );
