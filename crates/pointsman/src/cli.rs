@@ -13,6 +13,7 @@ mod follow;
 mod kinds;
 pub mod live;
 mod logs;
+mod looks;
 mod manifests;
 pub mod output;
 pub mod pack;
@@ -91,6 +92,8 @@ pub enum Command {
     Switch(slices::SwitchArgs),
     /// Show the slices of a service side by side: users, versions, requests
     Slices(slices::SlicesArgs),
+    /// Draw every look at the gates of a deployment
+    Looks(looks::LooksArgs),
     /// Give a pass that lets testers into one slice, also one without users
     Pass(slices::PassArgs),
     /// Show what the instances of a service wrote
@@ -213,6 +216,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Promote(args) => deployments::promote(context, &args).await,
         Command::Switch(args) => slices::switch(context, &args).await,
         Command::Slices(args) => slices::show(context, &args).await,
+        Command::Looks(args) => looks::run(context, &args).await,
         Command::Pass(args) => slices::pass(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
         Command::Apply(args) => manifests::apply(context, &args).await,

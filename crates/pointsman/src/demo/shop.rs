@@ -1,7 +1,8 @@
 //! The program of the example shop (`examples/shop`): a small HTTP/1.1 server that tells which
 //! release it is.
 //!
-//! Invariant: standard library only, and nothing of the control plane is used here but its exit codes. It is in this
+//! Invariant: standard library only (but for the digest of a WebSocket's handshake), and nothing of
+//! the control plane is used here but its exit codes. It is in this
 //! binary so that one `cargo build` makes all that the demo needs (`examples/shop/README.md`).
 
 use std::{
@@ -16,6 +17,8 @@ use std::{
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+mod echo;
 
 use crate::cli::failure::Exit;
 
@@ -116,6 +119,13 @@ fn converse(stream: TcpStream, release: &Release) -> io::Result<()> {
         if request.path == "/events" {
             return events(&stream, request.number("count", 10, EVENTS_MAX));
         }
+        if let Some(key) = request
+            .websocket_key
+            .as_deref()
+            .filter(|_| request.path == "/echo")
+        {
+            return echo::converse(&stream, &mut reader, key);
+        }
         answer(&request, release).write(&stream, close)?;
         if close {
             return Ok(());
@@ -181,6 +191,8 @@ struct Request {
     path: String,
     query: BTreeMap<String, String>,
     close: bool,
+    /// Of a request for a WebSocket.
+    websocket_key: Option<String>,
 }
 
 impl Request {
@@ -204,6 +216,7 @@ impl Request {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "connection" if value.eq_ignore_ascii_case("close") => request.close = true,
+                "sec-websocket-key" => request.websocket_key = Some(value.to_owned()),
                 "content-length" => body_len = value.parse().map_err(io::Error::other)?,
                 "transfer-encoding" => return Err(io::Error::other("chunked bodies not taken")),
                 _ => {}
@@ -225,6 +238,7 @@ impl Request {
             path: path.to_owned(),
             query: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             close: protocol == "HTTP/1.0",
+            websocket_key: None,
         })
     }
 

@@ -8,4 +8,5 @@ mod crashes;
 mod deployments;
 mod steering;
 mod traffic;
+mod websocket;
 mod world;

@@ -119,6 +119,11 @@ async fn a_canary_is_halted_by_errors_and_users_get_stable_back() {
         ran.stdout.contains("errors"),
         "it says which measurement failed: {ran:#?}"
     );
+    let deployments = world.json(&["deployment", "list", "--limit", "1"]).await;
+    let id = deployments[0]["id"].as_str().expect("an id");
+    let looks = world.ok(&["looks", id]).await;
+    assert!(looks.contains("evidence of more errors"), "{looks}");
+    println!("{looks}");
     let before = load.counts();
     only_the_bad_release_failed(&before);
     assert!(before.failed > 0, "the canary had users");
@@ -395,6 +400,24 @@ async fn streams_of_the_old_slice_go_on_across_a_shift_until_they_end() {
     assert_eq!(ran.code, 0, "{ran:#?}");
     let ended = streams.join_all().await;
     assert_eq!(ended, [45; 20], "every stream told everything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_held_across_a_shift() {
+    let world = two_slices().await;
+    let mut socket = crate::websocket::WebSocket::open(&world).await;
+    assert_eq!(socket.echo("before").await, "before");
+    let warm = ["--strategy", "blue-green", "--all-at-once", "--warm", "5m"];
+    let id = world.begin("1.1.0", &warm).await;
+    waits_for(&world, &id, "stays ready").await;
+    assert_eq!(world.release_for(&[]).await, "1.1.0");
+    for word in ["still", "the", "same"] {
+        assert_eq!(socket.echo(word).await, word);
+    }
+    world.ok(&["promote", &id]).await;
+    // The instance is to be retired, and has its drain time; an open socket may be used until then.
+    assert_eq!(socket.echo("last words").await, "last words");
+    assert_eq!(world.ended(&id).await["status"], "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
