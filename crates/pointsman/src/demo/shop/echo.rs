@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha1::{Digest, Sha1};
 
 /// RFC 6455, section 1.3.
@@ -24,7 +24,7 @@ pub(super) fn converse(
     reader: &mut impl BufRead,
     key: &str,
 ) -> io::Result<()> {
-    let accept = STANDARD.encode(Sha1::digest(format!("{key}{GUID}")));
+    let accept = BASE64_STANDARD.encode(Sha1::digest(format!("{key}{GUID}")));
     write!(
         stream,
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
