@@ -1,5 +1,9 @@
 //! The central service catalogue: what exists, who owns it, and where it may go.
 
+mod aws;
+
+pub use aws::{Account, AwsCreate, AwsGroup, AwsTraffic, ProviderKind, index};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +161,9 @@ pub struct ServerGroup {
     /// Environment variables of the instances. `PORT` is set by the provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// On AWS: where. `None`: on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsGroup>,
 }
 
 /// What a user is recognised by. Each user has a fixed place between 0 and 100; a slice whose share

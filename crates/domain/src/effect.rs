@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::ServerGroup,
+    catalogue::{Account, ServerGroup},
     names::{DeploymentId, Place},
     observation::{InstanceId, Sizes, Slice, Weights, WeightsText},
     release::Launch,
@@ -18,6 +18,22 @@ pub struct Target {
     pub place: Place,
     /// The settings.
     pub group: ServerGroup,
+    /// The account that it is in. `None`: this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+}
+
+impl Target {
+    /// A server group on this machine.
+    #[must_use]
+    pub fn local(place: Place, group: ServerGroup) -> Self {
+        let account = None;
+        Self {
+            place,
+            group,
+            account,
+        }
+    }
 }
 
 /// One idempotent request to a provider. Asking twice is the same as asking once.

@@ -6,14 +6,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::{Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
     names::{DeploymentId, Place, Version},
-    observation::Observation,
+    observation::{Observation, Slice},
     plan::{self, Capacity, Roles, Strategy},
-    release::{Launch, Release},
+    release::{Content, ImageId, Launch, Release},
     time::UnixMs,
 };
 
+mod aws;
 mod objection;
 mod strategy;
 
@@ -42,6 +43,8 @@ pub struct Wish {
     pub strategy: Strategy,
     /// Also when it is live already.
     pub force: bool,
+    /// Start its package on this machine image. `None`: on the one that is live, or the group's.
+    pub image: Option<ImageId>,
 }
 
 /// All that the rules look at, read in one go.
@@ -55,6 +58,8 @@ pub struct Facts {
     pub environment_type: Option<EnvironmentType>,
     /// The server group of the service there.
     pub group: Option<ServerGroup>,
+    /// The account that the group is in, if the group names one that is in the catalogue.
+    pub account: Option<Account>,
     /// The release, if it exists.
     pub release: Option<Release>,
     /// What became of its artifact.
@@ -63,8 +68,8 @@ pub struct Facts {
     pub lock: Option<Lock>,
     /// The deployment of this service that runs there now.
     pub running: Option<DeploymentId>,
-    /// The version that is live there.
-    pub live: Option<Version>,
+    /// What is live there.
+    pub live: Option<Launch>,
     /// What is seen of the group now.
     pub seen: Observation,
     /// Every Prometheus of the catalogue.
@@ -91,8 +96,9 @@ pub enum Artifact {
 pub struct Admitted {
     wish: Wish,
     group: ServerGroup,
+    account: Option<Account>,
     release: Release,
-    live: Option<Version>,
+    live: Option<Launch>,
     seen: Observation,
 }
 
@@ -106,6 +112,11 @@ impl Admitted {
     #[must_use]
     pub fn group(&self) -> &ServerGroup {
         &self.group
+    }
+    /// The account that the group is in.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
     /// The release.
     #[must_use]
@@ -123,15 +134,39 @@ impl Admitted {
         capacity(
             &self.wish.strategy,
             &self.group,
-            self.live.as_ref(),
+            self.live_version(),
             &self.seen,
         )
+    }
+    /// What is live, and comes back when the deployment fails: what a deployment made live, or what
+    /// an adopted group runs.
+    #[must_use]
+    pub fn stable(&self) -> Option<&Launch> {
+        self.live.as_ref()
+    }
+    fn live_version(&self) -> Option<&Version> {
+        self.live.as_ref().map(|live| &live.version)
+    }
+    /// What new instances run: the release, and if it is a package, on which machine image. An image
+    /// that was patched in stays until another one is asked for.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        let release = self.release.content.clone();
+        let live = self
+            .live
+            .as_ref()
+            .filter(|live| live.content.digest().is_some());
+        let patched = live.and_then(|live| live.content.image());
+        match self.wish.image.as_ref().or(patched) {
+            Some(image) => release.on(image.clone()),
+            None => release,
+        }
     }
     /// What users are switched to: the launch that the other slice runs.
     #[must_use]
     pub fn switches_to(&self) -> Option<&Launch> {
         let strategy = &self.wish.strategy;
-        let slice = Roles::of(strategy, self.live.as_ref(), &self.seen).next;
+        let slice = Roles::of(strategy, self.live_version(), &self.seen).next;
         let other = self.seen.slices.get(&slice)?;
         other
             .launches
@@ -159,21 +194,47 @@ pub fn admit(wish: Wish, facts: Facts) -> Result<Admitted, Vec<Objection>> {
     let mut objections = Vec::new();
     objections.extend(catalogue(&wish, &facts));
     objections.extend(release(&wish, &facts));
+    objections.extend(aws::whereabouts(&wish, &facts));
     objections.extend(moment(&wish, &facts));
     objections.extend(strategy::numbers(&wish.strategy));
     objections.extend(strategy::gates(&wish.strategy, &facts));
     objections.extend(strategy::slices(&wish, &facts));
     objections.extend(room(&wish, &facts));
+    let live = stable(&facts).cloned();
     match (facts.group, facts.release) {
         (Some(group), Some(release)) if objections.is_empty() => Ok(Admitted {
             wish,
             group,
+            account: facts.account,
             release,
-            live: facts.live,
+            live,
             seen: facts.seen,
         }),
         _ => Err(objections),
     }
+}
+
+/// What is live by a deployment, or else what an adopted group runs in the slice with most users.
+fn stable(facts: &Facts) -> Option<&Launch> {
+    let adopted = || {
+        facts.group.as_ref()?.aws.as_ref()?;
+        let share = |slice: &&Slice| facts.seen.weights.get(slice).copied().unwrap_or(0);
+        let slices = facts.seen.slices.iter();
+        let running = slices.filter(|(_, seen)| seen.launches.is_some() && seen.sizes.desired > 0);
+        let (_, seen) = running.max_by_key(|(slice, _)| share(slice))?;
+        seen.launches.as_ref()
+    };
+    facts.live.as_ref().or_else(adopted)
+}
+
+fn stable_version(facts: &Facts) -> Option<&Version> {
+    stable(facts).map(|live| &live.version)
+}
+
+/// The machine image that is asked for is the one that is live.
+fn same_image(wish: &Wish, live: &Launch) -> bool {
+    let asked = wish.image.as_ref();
+    asked.is_none() || asked == live.content.image()
 }
 
 /// It exists, and may go there this way.
@@ -260,10 +321,11 @@ fn moment(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     let live = facts
         .live
         .as_ref()
-        .filter(|live| **live == wish.version && !wish.force && wish.strategy != Strategy::Switch)
+        .filter(|live| live.version == wish.version && same_image(wish, live))
+        .filter(|_| !wish.force && wish.strategy != Strategy::Switch)
         .map(|live| Objection::AlreadyLive {
             place: place(),
-            version: live.clone(),
+            version: live.version.clone(),
         });
     locked.into_iter().chain(running).chain(live).collect()
 }
@@ -273,7 +335,7 @@ fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     let (Some(group), Some(environment)) = (&facts.group, &facts.environment) else {
         return Vec::new();
     };
-    let capacity = capacity(&wish.strategy, group, facts.live.as_ref(), &facts.seen);
+    let capacity = capacity(&wish.strategy, group, stable_version(facts), &facts.seen);
     let base = capacity.asked.max(capacity.current);
     let peak = if capacity.current == 0 {
         base

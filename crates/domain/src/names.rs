@@ -38,6 +38,9 @@ pub enum EnvironmentTypeKind {}
 /// Marks names of environments.
 #[derive(Debug)]
 pub enum EnvironmentKind {}
+/// Marks names of accounts.
+#[derive(Debug)]
+pub enum AccountKind {}
 /// Marks names of Prometheus servers.
 #[derive(Debug)]
 pub enum PrometheusKind {}
@@ -55,6 +58,9 @@ impl Kind for EnvironmentKind {
     const NOUN: &'static str = "environment";
 }
 
+impl Kind for AccountKind {
+    const NOUN: &'static str = "account";
+}
 impl Kind for PrometheusKind {
     const NOUN: &'static str = "prometheus";
 }
@@ -67,6 +73,8 @@ pub type ServiceName = Name<ServiceKind>;
 pub type EnvironmentTypeName = Name<EnvironmentTypeKind>;
 /// The name of a Prometheus that gates can ask.
 pub type PrometheusName = Name<PrometheusKind>;
+/// The name of an account, such as `production-eu`.
+pub type AccountName = Name<AccountKind>;
 /// The name of an environment.
 pub type EnvironmentName = Name<EnvironmentKind>;
 

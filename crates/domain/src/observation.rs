@@ -120,6 +120,10 @@ pub struct SliceSeen {
     pub launches: Option<Launch>,
     /// The provider's own rebalancing between zones is switched off (AWS: AZRebalance suspended).
     pub rebalancing_suspended: bool,
+    /// Why the provider must not be asked to change this slice now, one sentence each: what somebody
+    /// else does with it, or what Pointsman does not know how to handle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obstacles: Vec<String>,
     /// Every instance that the provider lists, dying ones included.
     pub instances: Vec<Instance>,
 }

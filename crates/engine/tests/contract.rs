@@ -55,12 +55,13 @@ impl ProviderStage for Bare {
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
+            aws: None,
         };
         let place = Place {
             service: group.service.clone(),
             environment: group.environment.clone(),
         };
-        Target { place, group }
+        Target::local(place, group)
     }
     fn launches(&self) -> [Launch; 2] {
         let digest = Digest::from_bytes([1; 32]);

@@ -235,7 +235,14 @@ impl Provider for LocalCloud {
             ..
         } = effect
         {
-            self.bring(&launch.digest).await?;
+            let digest = launch.content.digest().ok_or_else(|| {
+                let message = format!(
+                    "{} is no package: this machine starts packages only",
+                    launch.content
+                );
+                ProviderError::new(ErrorKind::Invalid, message)
+            })?;
+            self.bring(digest).await?;
         }
         let (target, effect, token) = (target.clone(), effect.clone(), token.clone());
         let body = json(&ApplyRequest {

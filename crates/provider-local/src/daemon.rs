@@ -336,12 +336,16 @@ impl Daemon {
             tracing::error!("no port is free between {} and {}", PORTS.start, PORTS.end);
             return false;
         };
+        let Some(digest) = launch.content.digest().cloned() else {
+            tracing::error!(launch = %launch.id, "{} is no package", launch.content);
+            return false;
+        };
         let id = world.saved.new_id();
         let member = Member {
             id: id.clone(),
             launch: launch.id.clone(),
             version: launch.version.clone(),
-            digest: launch.digest.clone(),
+            digest,
             zone,
             state: InstanceState::Pending,
             protected: false,

@@ -315,6 +315,7 @@ impl Slot {
             sizes: self.sizes,
             launches: self.launches.clone(),
             rebalancing_suspended: self.rebalancing_suspended,
+            obstacles: Vec::new(),
             instances: instances.collect(),
         }
     }

@@ -50,7 +50,10 @@ create table locks (
 create table releases (
     service text not null,
     version text not null,
-    digest text not null,
+    -- SHA-256 of the package; null for a machine image
+    digest text,
+    -- id of the machine image; null for a package
+    image text,
     size_bytes bigint not null,
     created_at bigint not null,
     created_by text not null,

@@ -39,12 +39,15 @@ pub enum Kind {
     ServerGroup,
     /// A Prometheus that gates can ask.
     Prometheus,
+    /// An account that server groups are in.
+    Account,
 }
 
 impl Kind {
     /// Every kind, such that what is referred to comes before what refers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Prometheus,
+        Self::Account,
         Self::Team,
         Self::EnvironmentType,
         Self::Service,
@@ -62,6 +65,7 @@ impl Kind {
             Self::Environment => "environment",
             Self::ServerGroup => "server-group",
             Self::Prometheus => "prometheus",
+            Self::Account => "account",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use domain::{
     names::{ServiceName, Version},
-    release::{Release, Withdrawal},
+    release::{Content, Digest, ImageId, Release, Withdrawal},
     time::UnixMs,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -31,9 +31,9 @@ const READING: &str = "reading a release";
 const WRITING: &str = "storing a release";
 const SELECT: &str = "select * from releases where service = $1 and version = $2";
 const INSERT: &str = "insert into releases
-    (service, version, digest, size_bytes, created_at, created_by,
+    (service, version, digest, image, size_bytes, created_at, created_by,
      withdrawn_at, withdrawn_by, withdrawn_reason)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const OLDER: &str = "and (created_at, version) < (select created_at, version from releases
     where service = $1 and version =";
 const WITHDRAW: &str = "update releases
@@ -59,7 +59,7 @@ impl Store {
         let (service, version) = (&release.service, &release.version);
         catalogue::must_exist(connection, Kind::Service, service.as_str()).await?;
         if let Some(there) = release_in(connection, service, version).await? {
-            return Ok(match there.digest == release.digest {
+            return Ok(match there.content == release.content {
                 true => Created::AlreadyThere(there),
                 false => Created::Conflict(there),
             });
@@ -150,7 +150,8 @@ async fn insert(connection: &mut AnyConnection, release: &Release) -> Result<(),
     sqlx::query(INSERT)
         .bind(release.service.as_str())
         .bind(release.version.as_str())
-        .bind(release.digest.as_str())
+        .bind(release.content.digest().map(Digest::as_str))
+        .bind(release.content.image().map(ImageId::as_str))
         .bind(bigint("size_bytes", release.size_bytes)?)
         .bind(release.created_at.0)
         .bind(release.created_by.as_str())
@@ -180,7 +181,8 @@ pub(crate) async fn release_in(
 fn release_of_row(row: &AnyRow) -> Result<Release, StoreError> {
     let service: String = row.try_get("service").doing(READING)?;
     let version: String = row.try_get("version").doing(READING)?;
-    let digest: String = row.try_get("digest").doing(READING)?;
+    let digest: Option<String> = row.try_get("digest").doing(READING)?;
+    let image: Option<String> = row.try_get("image").doing(READING)?;
     let size_bytes: i64 = row.try_get("size_bytes").doing(READING)?;
     let corrupt = |why: String| StoreError::Corrupt {
         what: "release".to_owned(),
@@ -189,12 +191,26 @@ fn release_of_row(row: &AnyRow) -> Result<Release, StoreError> {
     Ok(Release {
         service: service.parse().map_err(|e| corrupt(format!("{e}")))?,
         version: version.parse().map_err(|e| corrupt(format!("{e}")))?,
-        digest: digest.parse().map_err(|e| corrupt(format!("{e}")))?,
+        content: content(digest, image).map_err(corrupt)?,
         size_bytes: size_bytes.try_into().map_err(|e| corrupt(format!("{e}")))?,
         created_at: UnixMs(row.try_get("created_at").doing(READING)?),
         created_by: row.try_get("created_by").doing(READING)?,
         withdrawn: withdrawal_of_row(row)?,
     })
+}
+
+fn content(digest: Option<String>, image: Option<String>) -> Result<Content, String> {
+    match (digest, image) {
+        (Some(digest), None) => {
+            let digest: Digest = digest.parse().map_err(|e| format!("{e}"))?;
+            Ok(Content::package(digest))
+        }
+        (None, Some(image)) => {
+            let image: ImageId = image.parse().map_err(|e| format!("{e}"))?;
+            Ok(Content::Image { image })
+        }
+        _ => Err("it is neither a package nor an image".to_owned()),
+    }
 }
 
 fn withdrawal_of_row(row: &AnyRow) -> Result<Option<Withdrawal>, StoreError> {

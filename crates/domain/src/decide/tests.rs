@@ -16,7 +16,7 @@ use crate::{
     names::{DeploymentId, Place},
     observation::{Instance, InstanceId, InstanceState, Sizes, Slice, Weights},
     plan::{Strategy, scale_up::ScaleUp},
-    release::{Digest, Launch, LaunchId},
+    release::{Content, Digest, Launch, LaunchId},
 };
 
 mod two_slices;
@@ -26,7 +26,7 @@ fn launch(version: &str) -> Launch {
     Launch {
         id: LaunchId(version.to_owned()),
         version: version.parse().unwrap(),
-        digest,
+        content: Content::package(digest),
     }
 }
 
@@ -58,10 +58,11 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
+        aws: None,
     };
     Request {
         id: DeploymentId("d1".into()),
-        target: Target { place, group },
+        target: Target::local(place, group),
         strategy,
         launch: launch("v2"),
         stable: stable.map(launch),

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::StrategyKind,
-    names::{DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName, Version},
+    names::{
+        AccountName, DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName,
+        Version,
+    },
     observation::Slice,
 };
 
@@ -67,6 +70,58 @@ pub enum Objection {
     ArtifactChanged {
         /// Which version.
         version: Version,
+    },
+    /// The group is in an account that nobody described.
+    #[error("the account {account} is not in the catalogue")]
+    AccountUnknown {
+        /// Which.
+        account: AccountName,
+    },
+    /// The group has settings for AWS, the account is elsewhere.
+    #[error("the account {account} is not on AWS")]
+    AccountNotAws {
+        /// Which.
+        account: AccountName,
+    },
+    /// Load balancers of AWS have no such thing.
+    #[error("the load balancer of {place} cannot {what}")]
+    NotOnAws {
+        /// Which service, where.
+        place: Place,
+        /// What it cannot do.
+        what: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// Machine images run on AWS only.
+    #[error("release {version} needs a machine image, and {place} is not on AWS")]
+    ImageNeedsAws {
+        /// Which service, where.
+        place: Place,
+        /// The version.
+        version: Version,
+    },
+    /// The image cannot be exchanged under a release that is one.
+    #[error("release {version} is a machine image itself: another image would be another release")]
+    ImageIsTheRelease {
+        /// The version.
+        version: Version,
+    },
+    /// Instances would not know where to fetch the package.
+    #[error("the account of {place} names no S3 bucket for packages")]
+    NoPackageBucket {
+        /// Which service, where.
+        place: Place,
+    },
+    /// Somebody else is at work there, or it is of a kind that is not supported.
+    #[error("{slice} of {place}: {why}")]
+    Obstructed {
+        /// Which service, where.
+        place: Place,
+        /// The slice.
+        slice: Slice,
+        /// Why it must not be changed now.
+        why: String,
     },
     /// Held by a person.
     #[error("{environment} is locked by {by}: {reason}")]
@@ -219,6 +274,26 @@ impl Objection {
             }
             Self::EnvironmentLocked { environment, by, .. } => {
                 format!("ask {by}, or run `pointsman environment unlock {environment}`")
+            }
+            Self::AccountUnknown { .. } => {
+                "describe it in a manifest (kind: Account) and run `pointsman apply -f FILE`".into()
+            }
+            Self::AccountNotAws { account } => format!(
+                "set `provider: aws` and a region in the manifest of the account {account}, or name another account"
+            ),
+            Self::NotOnAws { remedy, .. } => remedy.clone(),
+            Self::ImageNeedsAws { .. } => {
+                "create a release from a package with --artifact, or describe the server group's place on AWS".into()
+            }
+            Self::ImageIsTheRelease { .. } => {
+                "create a release from the new image with `pointsman release create --image`".into()
+            }
+            Self::NoPackageBucket { place } => format!(
+                "set package_bucket in the manifest of the account, or release {} as a machine image",
+                place.service
+            ),
+            Self::Obstructed { .. } => {
+                "see to it in AWS, then try again; `pointsman doctor` says more".into()
             }
             Self::AlreadyRunning { running, .. } => format!(
                 "watch it with `pointsman watch {running}`, or end it with `pointsman abort {running}`"

@@ -299,7 +299,7 @@ pub(super) fn slices(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     if *strategy != Strategy::Switch {
         return Vec::new();
     }
-    let slice = Roles::of(strategy, facts.live.as_ref(), &facts.seen).next;
+    let slice = Roles::of(strategy, super::stable_version(facts), &facts.seen).next;
     let other = facts.seen.slice(slice);
     let Some(launch) = other.launches.as_ref().filter(|_| facts.live.is_some()) else {
         return vec![Objection::OtherSliceEmpty { place }];
@@ -312,7 +312,7 @@ pub(super) fn slices(wish: &Wish, facts: &Facts) -> Vec<Objection> {
             version: wish.version.clone(),
         }];
     }
-    let needed = super::capacity(strategy, group, facts.live.as_ref(), &facts.seen).asked;
+    let needed = super::capacity(strategy, group, super::stable_version(facts), &facts.seen).asked;
     match other.healthy_of(&launch.id) {
         0 if other.sizes.desired == 0 => vec![Objection::OtherSliceEmpty { place }],
         healthy if healthy < needed => vec![Objection::OtherSliceUnhealthy {

@@ -8,7 +8,7 @@ use crate::{
     names::EnvironmentTypeName,
     observation::{Sizes, Slice, SliceSeen},
     plan::scale_up::ScaleUp,
-    release::{Digest, Withdrawal},
+    release::{Content, Digest, Withdrawal},
 };
 
 fn wish() -> Wish {
@@ -20,6 +20,7 @@ fn wish() -> Wish {
         version: "2.0.0".parse().unwrap(),
         strategy: Strategy::ScaleUp(ScaleUp::default()),
         force: false,
+        image: None,
     }
 }
 
@@ -57,11 +58,12 @@ fn facts() -> Facts {
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
+            aws: None,
         }),
         release: Some(Release {
             service: "cart".parse().unwrap(),
             version: "2.0.0".parse().unwrap(),
-            digest: Digest::from_bytes([1; 32]),
+            content: Content::package(Digest::from_bytes([1; 32])),
             size_bytes: 1,
             created_at: UnixMs(0),
             created_by: "ada".into(),
@@ -252,7 +254,7 @@ fn a_switch_names_what_the_other_slice_runs() {
             let old = Launch {
                 id: crate::release::LaunchId("1.5.0-1".into()),
                 version: "1.5.0".parse().unwrap(),
-                digest: Digest::from_bytes([2; 32]),
+                content: Content::package(Digest::from_bytes([2; 32])),
             };
             let other = SliceSeen {
                 launches: Some(old),

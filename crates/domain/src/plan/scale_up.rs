@@ -108,14 +108,14 @@ mod tests {
         names::Version,
         observation::Slice,
         plan::{Plan, Roles, Strategy, plan},
-        release::{Digest, LaunchId},
+        release::{Content, Digest, LaunchId},
     };
 
     fn launch(version: &str) -> Launch {
         Launch {
             id: LaunchId(version.to_owned()),
             version: version.parse::<Version>().unwrap(),
-            digest: Digest::from_bytes([7; 32]),
+            content: Content::package(Digest::from_bytes([7; 32])),
         }
     }
 

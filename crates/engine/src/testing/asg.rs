@@ -156,6 +156,7 @@ impl Asg {
             sizes: group.sizes,
             launches: group.launches.clone(),
             rebalancing_suspended: group.rebalancing_suspended,
+            obstacles: Vec::new(),
             instances: group.members.iter().map(|m| m.instance.clone()).collect(),
         }
     }

@@ -386,6 +386,6 @@ pub fn launch(id: &str, version: &str, digest: domain::release::Digest) -> Launc
     Launch {
         id: LaunchId(id.to_owned()),
         version,
-        digest,
+        content: domain::release::Content::package(digest),
     }
 }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use domain::{
+    catalogue::{Account, ServerGroup},
     deployment::{Command, Deployment, Request},
     effect::Target,
     event,
@@ -235,14 +236,15 @@ impl Operations {
         let mut facts = self.store().facts(&wish).await?;
         facts.artifact = self.artifact(&facts).await?;
         let seen = match &facts.group {
-            Some(group) => self.observe(&target(&wish.place, group)).await?,
+            Some(group) => {
+                self.observe(&target(&wish.place, group, facts.account.as_ref()))
+                    .await?
+            }
             None => Observation::default(),
         };
         facts.seen = seen.clone();
-        let stable = self.store().live(&wish.place).await?;
         Ok(governance::admit(wish, facts).map(|admitted| {
-            let stable = stable.map(|live| live.launch);
-            let deployment = self.deployment_of(actor, &admitted, stable);
+            let deployment = self.deployment_of(actor, &admitted);
             Drafted {
                 admitted,
                 deployment,
@@ -253,17 +255,15 @@ impl Operations {
 
     async fn artifact(&self, facts: &Facts) -> Result<Artifact, Error> {
         match &facts.release {
-            Some(release) => self.artifacts().check(&release.digest).await,
+            Some(release) => match release.content.digest() {
+                Some(digest) => self.artifacts().check(digest).await,
+                None => Ok(Artifact::Intact),
+            },
             None => Ok(Artifact::Missing),
         }
     }
 
-    fn deployment_of(
-        &self,
-        actor: &Actor,
-        admitted: &Admitted,
-        stable: Option<Launch>,
-    ) -> Deployment {
+    fn deployment_of(&self, actor: &Actor, admitted: &Admitted) -> Deployment {
         let (wish, release) = (admitted.wish(), admitted.release());
         let id = DeploymentId(Uuid::now_v7().to_string());
         let launch = match admitted.switches_to() {
@@ -271,15 +271,15 @@ impl Operations {
             None => Launch {
                 id: launch_id(&id, release.version.as_str()),
                 version: release.version.clone(),
-                digest: release.digest.clone(),
+                content: admitted.content(),
             },
         };
         let request = Request {
             id,
-            target: target(&wish.place, admitted.group()),
+            target: target(&wish.place, admitted.group(), admitted.account()),
             strategy: wish.strategy.clone(),
             launch,
-            stable,
+            stable: admitted.stable().cloned(),
             requested_by: actor.name().to_owned(),
             requested_at: self.now(),
         };
@@ -340,10 +340,11 @@ pub fn plan_hash(deployment: &Deployment) -> String {
     domain::release::Digest::from_bytes(Sha256::digest(&json).into()).to_string()
 }
 
-fn target(place: &Place, group: &domain::catalogue::ServerGroup) -> Target {
+fn target(place: &Place, group: &ServerGroup, account: Option<&Account>) -> Target {
     Target {
         place: place.clone(),
         group: group.clone(),
+        account: account.cloned(),
     }
 }
 

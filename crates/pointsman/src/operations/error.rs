@@ -65,7 +65,7 @@ pub enum Error {
         place: Place,
     },
     /// Releases are immutable.
-    #[error("{} has a release {} with other content already (sha256 {})", .0.service, .0.version, .0.digest)]
+    #[error("{} has a release {} with other content already ({})", .0.service, .0.version, .0.content)]
     ReleaseConflict(Box<Release>),
     /// It changed since it was read.
     #[error("{what} changed since you read it")]

@@ -17,7 +17,7 @@ mod rules;
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Environment, EnvironmentType, Prometheus, ServerGroup, Service, Team},
+    catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service, Team},
     gate::Gate,
 };
 use serde::Serialize;
@@ -47,6 +47,8 @@ pub enum Manifest {
     ServerGroup(ServerGroup),
     /// A Prometheus.
     Prometheus(Prometheus),
+    /// An account.
+    Account(Account),
 }
 
 impl Manifest {
@@ -60,6 +62,7 @@ impl Manifest {
             Self::Environment(_) => Kind::Environment,
             Self::ServerGroup(_) => Kind::ServerGroup,
             Self::Prometheus(_) => Kind::Prometheus,
+            Self::Account(_) => Kind::Account,
         }
     }
 
@@ -73,13 +76,16 @@ impl Manifest {
             Self::Environment(environment) => environment.name.to_string(),
             Self::ServerGroup(group) => group.place().to_string(),
             Self::Prometheus(prometheus) => prometheus.name.to_string(),
+            Self::Account(account) => account.name.to_string(),
         }
     }
 
     /// What it refers to, with the field that does.
     fn references(&self) -> Vec<(&'static str, Kind, String)> {
         match self {
-            Self::Team(_) | Self::EnvironmentType(_) | Self::Prometheus(_) => Vec::new(),
+            Self::Team(_) | Self::EnvironmentType(_) | Self::Prometheus(_) | Self::Account(_) => {
+                Vec::new()
+            }
             Self::Service(service) => {
                 let types = service
                     .environment_types
@@ -132,6 +138,7 @@ impl Manifest {
             Self::Environment(environment) => json(environment),
             Self::ServerGroup(group) => json(group),
             Self::Prometheus(prometheus) => json(prometheus),
+            Self::Account(account) => json(account),
         }
     }
 }
@@ -150,6 +157,7 @@ pub fn word(kind: Kind) -> &'static str {
         Kind::Environment => "Environment",
         Kind::ServerGroup => "ServerGroup",
         Kind::Prometheus => "Prometheus",
+        Kind::Account => "Account",
     }
 }
 

@@ -35,20 +35,21 @@ impl Operations {
         self.entry(Kind::Service, service.as_str()).await?;
         let received = self.artifacts().receive(upload).await?;
         let there = self.store().release(&service, &version).await?;
-        if let Some(there) = there.filter(|there| there.digest != received.digest) {
+        if let Some(there) = there.filter(|there| there.content.digest() != Some(&received.digest))
+        {
             return Err(Error::ReleaseConflict(Box::new(there)));
         }
         let release = Release {
             service,
             version,
-            digest: received.digest.clone(),
+            content: Content::package(received.digest.clone()),
             size_bytes: received.size_bytes,
             created_at: self.now(),
             created_by: actor.name().to_owned(),
             withdrawn: None,
         };
         self.artifacts().keep(received).await?;
-        let detail = json!({ "digest": release.digest, "size_bytes": release.size_bytes });
+        let detail = json!({ "content": release.content, "size_bytes": release.size_bytes });
         let subject = subject(&release.service, &release.version);
         let audit = self.audit(actor, "release.create", &subject, detail);
         match self.store().create_release(&release, audit).await? {

@@ -72,7 +72,7 @@ pub(super) async fn of(
     name: &str,
 ) -> Result<Vec<Referrer>, StoreError> {
     let questions: &[Question] = match kind {
-        Kind::Team | Kind::EnvironmentType | Kind::Prometheus => &[],
+        Kind::Team | Kind::EnvironmentType | Kind::Prometheus | Kind::Account => &[],
         Kind::Service => &[RELEASES, LIVE_OF_SERVICE, RUNNING_OF_SERVICE],
         Kind::Environment => &[LIVE_IN_ENVIRONMENT, RUNNING_IN_ENVIRONMENT, LOCKS],
         Kind::ServerGroup => &[LIVE_IN_GROUP, RUNNING_IN_GROUP],

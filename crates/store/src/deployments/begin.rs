@@ -12,7 +12,6 @@ use sqlx::AnyConnection;
 
 use super::{
     facts::facts_in,
-    live_in,
     record::{Written, surge},
 };
 use crate::{Audit, Store, StoreError};
@@ -77,7 +76,7 @@ fn check_admitted(admitted: &Admitted, deployment: &Deployment) -> Result<(), St
         && deployment.target.group == *admitted.group()
         && deployment.strategy == wish.strategy
         && deployment.launch.version == release.version
-        && deployment.launch.digest == release.digest
+        && deployment.stable.as_ref() == admitted.stable()
         && deployment.version == 1
         && deployment.ending.is_none();
     if same {
@@ -106,12 +105,11 @@ async fn look_again(
         ..seen
     };
     let now = admit(admitted.wish().clone(), facts).map_err(StoreError::Refused)?;
-    let live = live_in(connection, place).await?.map(|live| live.launch);
     let what = if now.group() != admitted.group() {
         format!("the server group {place}")
-    } else if now.release().digest != admitted.release().digest {
+    } else if now.release().content != admitted.release().content {
         format!("release {}", now.release().version)
-    } else if live != deployment.stable {
+    } else if now.stable() != deployment.stable.as_ref() {
         format!("what is live in {place}")
     } else {
         return Ok(());

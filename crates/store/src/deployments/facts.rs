@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
     gate::Gate,
     governance::{Facts, Wish},
     names::{DeploymentId, Place},
@@ -61,6 +61,10 @@ pub(super) async fn facts_in(
     let service: Option<Service> = body(connection, Kind::Service, place.service.as_str()).await?;
     let group: Option<ServerGroup> =
         body(connection, Kind::ServerGroup, &place.to_string()).await?;
+    let account: Option<Account> = match group.as_ref().and_then(|group| group.aws.as_ref()) {
+        None => None,
+        Some(aws) => body(connection, Kind::Account, aws.account.as_str()).await?,
+    };
     let live = live_in(connection, place).await?;
     let prometheuses = prometheuses(connection, wish, group.as_ref()).await?;
     Ok(Facts {
@@ -72,7 +76,8 @@ pub(super) async fn facts_in(
         release: release_in(connection, &place.service, &wish.version).await?,
         lock: lock_in(connection, &place.environment).await?,
         running: running(connection, place).await?,
-        live: live.map(|live| live.launch.version),
+        account,
+        live: live.map(|live| live.launch),
         environment_instances: other_instances(connection, place).await?,
         ..Facts::default()
     })

@@ -151,6 +151,7 @@ pub fn wish(service: &str, environment: &str, version: &str) -> Wish {
         version: version.parse().expect("a version"),
         strategy: Strategy::ScaleUp(ScaleUp::default()),
         force: false,
+        image: None,
     }
 }
 
@@ -312,6 +313,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
+        aws: None,
     };
     Change::Put {
         kind: Kind::ServerGroup,

@@ -5,14 +5,14 @@ use super::*;
 use crate::{
     gate::{ApprovalGate, HttpGate, TrafficGate},
     plan::{Capacity, Roles, Strategy, plan, roll_back},
-    release::{Digest, LaunchId},
+    release::{Content, Digest, LaunchId},
 };
 
 fn launch(version: &str) -> Launch {
     Launch {
         id: LaunchId(version.to_owned()),
         version: version.parse().unwrap(),
-        digest: Digest::from_bytes([7; 32]),
+        content: Content::package(Digest::from_bytes([7; 32])),
     }
 }
 

@@ -9,7 +9,7 @@ use domain::{
     names::{DeploymentId, Place},
     observation::{Sizes, Slice},
     plan::{Roles, Strategy},
-    release::{Digest, Launch, LaunchId},
+    release::{Content, Digest, Launch, LaunchId},
     time::UnixMs,
 };
 use fastrand::Rng;
@@ -78,7 +78,7 @@ pub fn launch(id: &str, version: &str) -> Launch {
         version: version
             .parse()
             .expect("the versions of stories are versions"),
-        digest: Digest::from_bytes([1; 32]),
+        content: Content::package(Digest::from_bytes([1; 32])),
     }
 }
 
@@ -337,6 +337,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         health: HealthCheck::default(),
         drain_seconds: 5,
         variables: [].into(),
+        aws: None,
     }
 }
 
@@ -372,7 +373,7 @@ fn deployment(rng: &mut Rng, group: ServerGroup, strategy: Strategy, current: u3
     };
     let request = Request {
         id: DeploymentId("d1".to_owned()),
-        target: Target { place, group },
+        target: Target::local(place, group),
         strategy,
         // After a roll-back the new launch has the *older* version but the higher number, as a
         // launch template has; sorting the other way round is what fools `OldestLaunch`.

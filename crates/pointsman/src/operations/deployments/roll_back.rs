@@ -67,6 +67,7 @@ impl Operations {
             strategy: self.way_back(place, &version).await?,
             version,
             force: false,
+            image: None,
         };
         let begun = self.request_because(actor, wish, Some(reason)).await?;
         Ok(RolledBack {

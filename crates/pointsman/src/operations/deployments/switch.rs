@@ -27,6 +27,7 @@ impl Operations {
             version: self.version_beside(place).await?,
             strategy: Strategy::Switch,
             force: false,
+            image: None,
         };
         self.request_because(actor, wish, reason).await
     }

@@ -281,6 +281,7 @@ pub(in crate::operations) fn noun(kind: Kind) -> &'static str {
         Kind::Environment => "environment",
         Kind::ServerGroup => "server_group",
         Kind::Prometheus => "prometheus",
+        Kind::Account => "account",
     }
 }
 

@@ -192,6 +192,7 @@ fn typed(kind: Kind, fields: Map<String, Value>) -> Result<Manifest, Vec<Fault>>
         Kind::Environment => Manifest::Environment(parse(fields)?),
         Kind::ServerGroup => Manifest::ServerGroup(parse(fields)?),
         Kind::Prometheus => Manifest::Prometheus(parse(fields)?),
+        Kind::Account => Manifest::Account(parse(fields)?),
     };
     let faults = rules::faults(&manifest);
     if faults.is_empty() {

@@ -1,0 +1,180 @@
+//! What a server group on AWS is made of: an Auto Scaling group per slice, and what splits the users
+//! between them.
+//!
+//! Invariant: nothing here talks to AWS; these are settings, read and written by people.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::{AccountName, Place},
+    observation::Slice,
+    release::ImageId,
+};
+
+/// Where a provider is reached, and as whom. Credentials are never part of it: they come from the
+/// environment of the server (variables, profile, instance role).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Unique name.
+    pub name: AccountName,
+    /// What runs there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Which kind of place it is.
+    pub provider: ProviderKind,
+    /// AWS: the region, such as `eu-west-1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// AWS: the role to assume there. `None`: as the server itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// AWS: the external id that the role asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// AWS: another endpoint for every service: a VPC endpoint, an emulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    /// AWS: the S3 bucket that packages are kept in for the instances to fetch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_bucket: Option<String>,
+}
+
+/// The kinds of places that instances run at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    /// The one-machine cloud.
+    Local,
+    /// Amazon Web Services.
+    Aws,
+}
+
+/// The AWS side of a server group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsGroup {
+    /// The account it is in.
+    pub account: AccountName,
+    /// Names of the Auto Scaling groups, that of blue first. Empty: named after the place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// The target groups that each slice's instances are registered in, those of blue first. Empty:
+    /// whatever the Auto Scaling groups are attached to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_groups: Vec<String>,
+    /// How the groups are made at the first deployment. `None`: they exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<AwsCreate>,
+    /// What splits the users between the slices.
+    #[serde(default)]
+    pub traffic: AwsTraffic,
+    /// Replaces the start-up script that fetches, checks and starts a package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<String>,
+}
+
+/// How an Auto Scaling group and its launch template are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsCreate {
+    /// The image that packages are started on.
+    pub image: ImageId,
+    /// Such as `t3.small`.
+    pub instance_type: String,
+    /// Ids of the subnets; their zones are the group's zones.
+    pub subnets: Vec<String>,
+    /// Ids of the security groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
+    /// Name of the instance profile; instances that fetch packages need one that may read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_profile: Option<String>,
+    /// Name of the key pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
+    /// Size of the root volume in GiB. `None`: as the image says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_gib: Option<u32>,
+    /// Detailed (one-minute) monitoring.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub monitoring: bool,
+    /// How long a new instance may be unhealthy before it is replaced, in seconds.
+    #[serde(default = "grace")]
+    pub grace_seconds: u32,
+    /// Tags of group and instances, beside those that Pointsman sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+fn grace() -> u32 {
+    300
+}
+
+/// What splits the users between the slices on AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AwsTraffic {
+    /// Nothing: the one slice gets all users that its target groups get, as soon as it runs
+    /// something.
+    #[default]
+    Group,
+    /// The weights of a forward action of an Application Load Balancer, 0 to 999 per target group.
+    /// Needs `target_groups`, one per slice.
+    Listener {
+        /// ARN of the listener.
+        listener: String,
+        /// ARN of the rule; `None`: the listener's default action.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+    /// Weighted records of Route 53, one per slice, each of them an alias to that slice's load
+    /// balancer or an address. The shares are of DNS answers, not of requests.
+    Dns {
+        /// Id of the hosted zone.
+        zone: String,
+        /// The name of both records.
+        name: String,
+        /// The `SetIdentifier` of each slice's record, that of blue first.
+        identifiers: Vec<String>,
+    },
+    /// The slices' groups are attached to one target group and detached from it, whole.
+    Attach {
+        /// ARN of the target group.
+        target_group: String,
+    },
+}
+
+impl Account {
+    /// An account of AWS.
+    #[must_use]
+    pub fn is_aws(&self) -> bool {
+        self.provider == ProviderKind::Aws
+    }
+}
+
+impl AwsGroup {
+    /// The name of the Auto Scaling group of `slice`.
+    #[must_use]
+    pub fn group_name(&self, place: &Place, slice: Slice) -> String {
+        let named = self.groups.get(index(slice)).cloned();
+        named.unwrap_or_else(|| format!("{}-{}-{slice}", place.service, place.environment))
+    }
+
+    /// The target group of `slice`, where one was named.
+    #[must_use]
+    pub fn target_group(&self, slice: Slice) -> Option<&str> {
+        self.target_groups.get(index(slice)).map(String::as_str)
+    }
+}
+
+/// The place of `slice` in lists that name blue first.
+#[must_use]
+pub fn index(slice: Slice) -> usize {
+    match slice {
+        Slice::Blue => 0,
+        Slice::Green => 1,
+    }
+}
