@@ -1,1 +1,35 @@
-//! AWS.
+//! Amazon Web Services as a provider: Auto Scaling groups, launch templates, load balancers, Route 53.
+//!
+//! ```text
+//! observe --> ticker (one per account) --> groups, templates, targets, traffic --> Observation
+//! apply ----> launch | sizes | protection | processes | traffic --> one request to AWS
+//! ```
+//!
+//! Invariant: this crate translates and decides nothing. What it does not understand it reports as an
+//! obstacle, and governance refuses before anything is changed.
+
+mod apply;
+mod attach;
+mod calls;
+mod clients;
+mod create;
+mod dns;
+mod errors;
+mod groups;
+mod label;
+mod launch;
+mod listener;
+mod look;
+mod obstacles;
+mod packages;
+mod provider;
+mod script;
+mod seen;
+mod shares;
+mod targets;
+mod templates;
+
+pub use calls::{Bucket, Calls};
+pub use clients::Clients;
+pub use look::Settings;
+pub use provider::Aws;

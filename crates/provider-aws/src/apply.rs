@@ -1,0 +1,205 @@
+//! One idempotent request to AWS per effect.
+//!
+//! Invariant: nothing is retried blindly. A request whose answer was lost is followed by a look, and
+//! the next turn asks again only for what is missing then.
+
+use domain::{
+    catalogue::{AwsGroup, AwsTraffic},
+    effect::{Effect, PROTECT_IDS_MAX, Target},
+    observation::{InstanceId, Sizes, Slice, Weights},
+};
+use engine::ports::{ErrorKind, ProviderError};
+
+use crate::{
+    attach,
+    calls::Bucket,
+    clients::Clients,
+    dns,
+    errors::{failed, invalid},
+    groups::{self, Group},
+    launch::{self, Packages},
+    listener,
+    look::{Lookout, again},
+    seen::REBALANCE,
+};
+
+const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
+const PROTECT: &str = "autoscaling:SetInstanceProtection";
+const SUSPEND: &str = "autoscaling:SuspendProcesses";
+const RESUME: &str = "autoscaling:ResumeProcesses";
+const TERMINATE: &str = "autoscaling:TerminateInstanceInAutoScalingGroup";
+
+/// Makes the request that `effect` is.
+pub async fn apply(
+    lookout: &Lookout,
+    packages: &Packages,
+    target: &Target,
+    effect: &Effect,
+) -> Result<(), ProviderError> {
+    let aws = target.group.aws.as_ref();
+    let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;
+    let clients = &**lookout.clients();
+    let name = |slice: &Slice| aws.group_name(&target.place, *slice);
+    match effect {
+        Effect::SetLaunch { slice, launch } => {
+            launch::set(lookout, packages, target, aws, *slice, launch.as_ref()).await
+        }
+        Effect::SetSizes { slice, sizes } => set_sizes(clients, &name(slice), *sizes).await,
+        Effect::SetProtection {
+            slice,
+            instances,
+            protected,
+        } => protect(clients, &name(slice), instances, *protected).await,
+        Effect::SetRebalancing { slice, suspended } => {
+            set_rebalancing(clients, &name(slice), *suspended).await
+        }
+        Effect::Replace { instance, .. } => replace(clients, instance).await,
+        Effect::SetTraffic {
+            mirror: Some(_), ..
+        } => Err(invalid(
+            "load balancers of AWS do not copy requests (dark traffic)",
+        )),
+        Effect::SetTraffic { weights, .. } => set_traffic(lookout, target, aws, weights).await,
+    }
+}
+
+/// All three in one call: Min and Desired above Max, or Desired below Min, are never seen by anybody.
+async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<(), ProviderError> {
+    let number = |size: u32| i32::try_from(size).unwrap_or(i32::MAX);
+    clients.calls.take(Bucket::ScalingWrite, UPDATE).await;
+    let request = clients
+        .scaling
+        .update_auto_scaling_group()
+        .auto_scaling_group_name(name)
+        .min_size(number(sizes.min))
+        .desired_capacity(number(sizes.desired))
+        .max_size(number(sizes.max));
+    match request.send().await.map_err(|error| failed(UPDATE, &error)) {
+        // A group that was never made is empty already.
+        Err(error) if sizes == Sizes::default() && is_no_group(&error) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Protection counts from `InService` on, and asking for an instance that is gone fails for all of
+/// them; so only those that are there are asked for.
+async fn protect(
+    clients: &Clients,
+    name: &str,
+    instances: &[InstanceId],
+    protected: bool,
+) -> Result<(), ProviderError> {
+    let group = group(clients, name).await?;
+    let members = group
+        .members
+        .iter()
+        .filter(|it| it.lifecycle == "InService");
+    let wanted = members.filter(|it| it.protected != protected);
+    let ids: Vec<String> = wanted
+        .filter(|it| instances.iter().any(|id| id.0 == it.id))
+        .map(|it| it.id.clone())
+        .collect();
+    for ids in ids.chunks(PROTECT_IDS_MAX) {
+        clients.calls.take(Bucket::ScalingWrite, PROTECT).await;
+        let request = clients
+            .scaling
+            .set_instance_protection()
+            .auto_scaling_group_name(name)
+            .set_instance_ids(Some(ids.to_vec()))
+            .protected_from_scale_in(protected);
+        request
+            .send()
+            .await
+            .map_err(|error| failed(PROTECT, &error))?;
+    }
+    Ok(())
+}
+
+async fn set_rebalancing(
+    clients: &Clients,
+    name: &str,
+    suspended: bool,
+) -> Result<(), ProviderError> {
+    if suspended {
+        clients.calls.take(Bucket::ScalingWrite, SUSPEND).await;
+        let request = clients.scaling.suspend_processes();
+        let request = request
+            .auto_scaling_group_name(name)
+            .scaling_processes(REBALANCE);
+        request
+            .send()
+            .await
+            .map_err(|error| failed(SUSPEND, &error))?;
+    } else {
+        clients.calls.take(Bucket::ScalingWrite, RESUME).await;
+        let request = clients.scaling.resume_processes();
+        let request = request
+            .auto_scaling_group_name(name)
+            .scaling_processes(REBALANCE);
+        request
+            .send()
+            .await
+            .map_err(|error| failed(RESUME, &error))?;
+    }
+    Ok(())
+}
+
+/// The group starts another one in its place.
+async fn replace(clients: &Clients, instance: &InstanceId) -> Result<(), ProviderError> {
+    clients.calls.take(Bucket::ScalingWrite, TERMINATE).await;
+    let request = clients
+        .scaling
+        .terminate_instance_in_auto_scaling_group()
+        .instance_id(&instance.0)
+        .should_decrement_desired_capacity(false);
+    match request
+        .send()
+        .await
+        .map_err(|error| failed(TERMINATE, &error))
+    {
+        Err(error) if error.message.contains("not found") => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+async fn set_traffic(
+    lookout: &Lookout,
+    target: &Target,
+    aws: &AwsGroup,
+    weights: &Weights,
+) -> Result<(), ProviderError> {
+    let clients = &**lookout.clients();
+    match &aws.traffic {
+        // The one slice has the users of its target groups for as long as it runs something.
+        AwsTraffic::Group => Ok(()),
+        AwsTraffic::Listener { listener, rule } => {
+            let at = (listener.as_str(), rule.as_deref());
+            listener::write(clients, &target.group, aws, at, weights).await
+        }
+        AwsTraffic::Dns {
+            zone,
+            name,
+            identifiers,
+        } => {
+            let name = dns::Name::new(zone, name, identifiers);
+            dns::write(clients, &lookout.changes, &name, weights, lookout.now()).await
+        }
+        AwsTraffic::Attach { target_group } => {
+            attach::set(clients, target, aws, target_group, weights).await
+        }
+    }
+}
+
+/// The group as it is now, not as somebody's last look showed it.
+pub async fn group(clients: &Clients, name: &str) -> Result<Group, ProviderError> {
+    let names = [name.to_owned()];
+    let mut found = again(|| groups::describe(clients, &names)).await?;
+    let missing = || crate::errors::missing(format!("there is no Auto Scaling group {name}"));
+    found.remove(name).ok_or_else(missing)
+}
+
+fn is_no_group(error: &ProviderError) -> bool {
+    error.kind == ErrorKind::Missing
+        || error.message.contains("AutoScalingGroup name not found")
+        || error.message.contains("Group not found")
+}

@@ -1,0 +1,303 @@
+//! Weights at Route 53: one weighted record per slice, both changed in one batch.
+//!
+//! The shares are of DNS answers. A change counts as served once Route 53 says INSYNC and the answers
+//! that were given before have expired (their TTL; 60 s for an alias to a load balancer).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecordSet};
+use domain::{
+    observation::{Slice, Weights},
+    time::UnixMs,
+};
+use engine::ports::ProviderError;
+
+use crate::{
+    calls::Bucket,
+    clients::Clients,
+    errors::{failed, invalid, missing},
+    shares::{self, SLICES},
+};
+
+const LIST: &str = "route53:ListResourceRecordSets";
+const CHANGE: &str = "route53:ChangeResourceRecordSets";
+const GET_CHANGE: &str = "route53:GetChange";
+/// TTL of the answers for an alias to a load balancer ("Choosing between alias and non-alias
+/// records", 2026-11).
+const ALIAS_TTL_SECONDS: i64 = 60;
+/// How long a change usually takes at most until every server of Route 53 has it, in milliseconds.
+const INSYNC_MS: u64 = 60_000;
+
+/// Where the records of a server group are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// Id of the hosted zone.
+    pub zone: String,
+    /// Name of both records, with the final dot.
+    pub name: String,
+    /// Their `SetIdentifier`s, that of blue first.
+    pub identifiers: Vec<String>,
+}
+
+impl Name {
+    /// From the settings of a server group.
+    #[must_use]
+    pub fn new(zone: &str, name: &str, identifiers: &[String]) -> Self {
+        Self {
+            zone: zone.to_owned(),
+            name: format!("{}.", name.trim_end_matches('.').to_ascii_lowercase()),
+            identifiers: identifiers.to_vec(),
+        }
+    }
+}
+
+/// What this process knows of changes that are under way.
+#[derive(Debug, Default)]
+pub struct Changes(Mutex<BTreeMap<Name, Known>>);
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// The weights that every resolver has by now.
+    served: Option<Weights>,
+    /// Since when this process knows the records.
+    since: UnixMs,
+    change: Option<UnderWay>,
+}
+
+#[derive(Debug, Clone)]
+struct UnderWay {
+    id: String,
+    in_sync_at: Option<UnixMs>,
+}
+
+/// What is seen of the records of one server group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The weights that resolvers are sure to answer with.
+    pub weights: Weights,
+    /// How old that may be, in milliseconds.
+    pub stale_ms: u64,
+    /// What is wrong with the records.
+    pub obstacles: Vec<String>,
+}
+
+/// Looks at the records.
+pub async fn look(
+    clients: &Clients,
+    changes: &Changes,
+    name: &Name,
+    now: UnixMs,
+) -> Result<Seen, ProviderError> {
+    let records = records(clients, name).await?;
+    let (listed, obstacles) = read(&records, name);
+    let ttl_ms = ttl_ms(&records);
+    let mut known = changes.of(name, now);
+    if let Some(change) = known.change.clone() {
+        let in_sync_at = match change.in_sync_at {
+            Some(at) => Some(at),
+            None => in_sync(clients, &change.id).await?.then_some(now),
+        };
+        let served = in_sync_at.is_some_and(|at| now.since_ms(at) >= ttl_ms);
+        known.change = (!served).then_some(UnderWay {
+            id: change.id,
+            in_sync_at,
+        });
+    }
+    if known.change.is_none() {
+        known.served = Some(listed.clone());
+    }
+    // Whoever changed the records before this process began to look may have done so just then.
+    let settled = now.since_ms(known.since) > ttl_ms + INSYNC_MS;
+    let seen = Seen {
+        weights: known.served.clone().unwrap_or(listed),
+        stale_ms: if settled { 0 } else { ttl_ms + INSYNC_MS },
+        obstacles,
+    };
+    changes.remember(name, known);
+    Ok(seen)
+}
+
+/// Changes both weights in one batch.
+pub async fn write(
+    clients: &Clients,
+    changes: &Changes,
+    name: &Name,
+    weights: &Weights,
+    now: UnixMs,
+) -> Result<(), ProviderError> {
+    if weights.values().all(|weight| *weight == 0) {
+        return Err(invalid(
+            "Route 53 answers with every record when all weights are 0; nobody can be left without one",
+        ));
+    }
+    let records = records(clients, name).await?;
+    let mut batch = ChangeBatch::builder().comment("pointsman");
+    for (slice, identifier) in SLICES.into_iter().zip(&name.identifiers) {
+        let mut record = of(&records, identifier)
+            .cloned()
+            .ok_or_else(|| missing(format!("{} has no weighted record {identifier}", name.name)))?;
+        record.weight = Some(i64::from(shares::of(weights, slice)));
+        let change = Change::builder().action(ChangeAction::Upsert);
+        let change = change.resource_record_set(record).build();
+        batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);
+    }
+    let batch = batch.build().map_err(|error| invalid(error.to_string()))?;
+    let before = read(&records, name).0;
+    clients.calls.take(Bucket::Dns, CHANGE).await;
+    let request = clients.dns.change_resource_record_sets();
+    let request = request.hosted_zone_id(&name.zone).change_batch(batch);
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| failed(CHANGE, &error))?;
+    let mut known = changes.of(name, now);
+    known.served = known.served.or(Some(before));
+    known.change = answer.change_info().map(|info| UnderWay {
+        id: info.id().to_owned(),
+        in_sync_at: None,
+    });
+    changes.remember(name, known);
+    Ok(())
+}
+
+impl Changes {
+    fn of(&self, name: &Name, now: UnixMs) -> Known {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Known {
+            since: now,
+            ..Known::default()
+        };
+        known.entry(name.clone()).or_insert_with(fresh).clone()
+    }
+
+    fn remember(&self, name: &Name, what: Known) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.clone(), what);
+    }
+}
+
+/// Every record of the name.
+async fn records(clients: &Clients, name: &Name) -> Result<Vec<ResourceRecordSet>, ProviderError> {
+    clients.calls.take(Bucket::Dns, LIST).await;
+    let request = clients.dns.list_resource_record_sets();
+    let request = request
+        .hosted_zone_id(&name.zone)
+        .start_record_name(&name.name);
+    let page = request.send().await.map_err(|error| failed(LIST, &error))?;
+    // Records are listed by name, up to 300 a page; a name has at most 100 weighted ones per type.
+    let here = page.resource_record_sets().iter();
+    Ok(here
+        .filter(|record| record.name() == name.name)
+        .cloned()
+        .collect())
+}
+
+async fn in_sync(clients: &Clients, change: &str) -> Result<bool, ProviderError> {
+    clients.calls.take(Bucket::Dns, GET_CHANGE).await;
+    let answer = clients.dns.get_change().id(change).send().await;
+    let answer = answer.map_err(|error| failed(GET_CHANGE, &error))?;
+    let status = answer.change_info().map(|info| info.status());
+    Ok(status == Some(&ChangeStatus::Insync))
+}
+
+fn of<'a>(records: &'a [ResourceRecordSet], identifier: &str) -> Option<&'a ResourceRecordSet> {
+    let mut ours = records
+        .iter()
+        .filter(|it| it.set_identifier() == Some(identifier));
+    ours.find(|it| it.weight().is_some())
+}
+
+fn read(records: &[ResourceRecordSet], name: &Name) -> (Weights, Vec<String>) {
+    let mut obstacles = Vec::new();
+    let mut weights: Vec<(Slice, u64)> = Vec::new();
+    for (slice, identifier) in SLICES.into_iter().zip(&name.identifiers) {
+        match of(records, identifier) {
+            Some(record) => {
+                let weight = record.weight().unwrap_or(0);
+                weights.push((slice, u64::try_from(weight).unwrap_or(0)));
+            }
+            None => obstacles.push(format!("{} has no weighted record {identifier}", name.name)),
+        }
+    }
+    // "If you set Weight to 0 for all of the records in the group, traffic is routed to all
+    // resources with equal probability" (Route 53 developer guide, 2026-11).
+    if !weights.is_empty() && weights.iter().all(|(_, weight)| *weight == 0) {
+        weights.iter_mut().for_each(|(_, weight)| *weight = 1);
+    }
+    let foreign = records.iter().filter(|it| {
+        let ours = it
+            .set_identifier()
+            .is_some_and(|id| name.identifiers.iter().any(|own| own == id));
+        !ours && it.weight().is_some_and(|weight| weight > 0)
+    });
+    obstacles.extend(foreign.map(|it| {
+        let id = it.set_identifier().unwrap_or_default();
+        format!(
+            "{} also has the weighted record {id}, which gets users",
+            name.name
+        )
+    }));
+    (shares::percent(&weights), obstacles)
+}
+
+/// How long answers live in resolvers, in milliseconds.
+fn ttl_ms(records: &[ResourceRecordSet]) -> u64 {
+    let ttl = records
+        .iter()
+        .map(|it| it.ttl().unwrap_or(ALIAS_TTL_SECONDS))
+        .max();
+    u64::try_from(ttl.unwrap_or(ALIAS_TTL_SECONDS)).unwrap_or(0) * 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_route53::types::RrType;
+
+    use super::*;
+
+    fn record(identifier: &str, weight: i64) -> ResourceRecordSet {
+        let record = ResourceRecordSet::builder()
+            .name("shop.example.")
+            .r#type(RrType::A);
+        record
+            .set_identifier(identifier)
+            .weight(weight)
+            .ttl(30)
+            .build()
+            .unwrap()
+    }
+
+    fn name() -> Name {
+        Name::new("Z1", "Shop.example", &["b".to_owned(), "g".to_owned()])
+    }
+
+    #[test]
+    fn weights_are_read_as_resolvers_answer() {
+        let read = |blue, green| read(&[record("b", blue), record("g", green)], &name()).0;
+        assert_eq!(read(255, 0), Weights::from([(Slice::Blue, 100)]));
+        assert_eq!(
+            read(90, 10),
+            Weights::from([(Slice::Blue, 90), (Slice::Green, 10)])
+        );
+        assert_eq!(
+            read(0, 0),
+            Weights::from([(Slice::Blue, 50), (Slice::Green, 50)])
+        );
+    }
+
+    #[test]
+    fn records_that_are_missing_or_somebody_elses_are_obstacles() {
+        let (_, obstacles) = read(&[record("b", 1), record("x", 1)], &name());
+        assert_eq!(
+            obstacles,
+            [
+                "shop.example. has no weighted record g",
+                "shop.example. also has the weighted record x, which gets users",
+            ]
+        );
+        assert_eq!(ttl_ms(&[record("b", 1)]), 30_000);
+    }
+}

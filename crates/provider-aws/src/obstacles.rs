@@ -1,0 +1,139 @@
+//! Why a group must not be changed now: what somebody else does with it, and kinds of groups whose
+//! rules this provider does not know.
+
+use std::collections::BTreeMap;
+
+use domain::observation::Slice;
+use engine::ports::{ErrorKind, ProviderError};
+
+use crate::{calls::Bucket, clients::Clients, errors::failed, groups::Group, look::again};
+
+const REFRESHES: &str = "autoscaling:DescribeInstanceRefreshes";
+const SUBNETS: &str = "ec2:DescribeSubnets";
+/// So long what [`look`] saw is believed, in milliseconds.
+pub const FRESH_MS: u64 = 60_000;
+/// Processes without which a deployment would wait for ever, or do harm ("Suspend and resume a
+/// process for an Auto Scaling group", 2026-11).
+const NEEDED: [&str; 5] = [
+    "Launch",
+    "Terminate",
+    "AddToLoadBalancer",
+    "HealthCheck",
+    "ReplaceUnhealthy",
+];
+/// States of an instance refresh in which it may still change instances.
+const ACTIVE: [&str; 5] = [
+    "Pending",
+    "InProgress",
+    "Baking",
+    "Cancelling",
+    "RollbackInProgress",
+];
+
+/// Obstacles that cost calls of their own, by slice.
+pub type Costly = BTreeMap<Slice, Vec<String>>;
+
+/// Obstacles that can be read off the group.
+pub fn of(group: &Group) -> Vec<String> {
+    let name = &group.name;
+    let mut found: Vec<String> = group
+        .unsupported
+        .iter()
+        .map(|why| format!("the Auto Scaling group {name} cannot be handled: {why}"))
+        .collect();
+    let suspended = group
+        .suspended
+        .iter()
+        .filter(|it| NEEDED.contains(&it.as_str()));
+    found.extend(suspended.map(|process| {
+        format!("the process {process} of the Auto Scaling group {name} is suspended; resume it")
+    }));
+    match &group.specification {
+        Some((_, version)) if group.launches.is_none() => found.push(format!(
+            "the Auto Scaling group {name} launches version {version} of its template, which can \
+             change without a trace; set it to a number"
+        )),
+        _ => {}
+    }
+    let aside = |lifecycle: &str| {
+        matches!(
+            lifecycle,
+            "Standby" | "EnteringStandby" | "Detaching" | "Quarantined"
+        ) || lifecycle.starts_with("ReplacingRootVolume")
+    };
+    let members = group
+        .members
+        .iter()
+        .filter(|member| aside(&member.lifecycle));
+    found.extend(members.map(|member| {
+        let (id, state) = (&member.id, &member.lifecycle);
+        format!("the instance {id} of the Auto Scaling group {name} is in {state}")
+    }));
+    found
+}
+
+/// Looks for an instance refresh that is under way, and for subnets without room.
+pub async fn look(
+    clients: &Clients,
+    groups: impl Iterator<Item = (Slice, &Group)>,
+) -> Result<Costly, ProviderError> {
+    let mut found = Costly::new();
+    for (slice, group) in groups {
+        let mut here = Vec::new();
+        here.extend(again(|| refresh(clients, &group.name)).await?);
+        here.extend(again(|| room(clients, group)).await?);
+        if !here.is_empty() {
+            found.insert(slice, here);
+        }
+    }
+    Ok(found)
+}
+
+async fn refresh(clients: &Clients, name: &str) -> Result<Option<String>, ProviderError> {
+    clients.calls.take(Bucket::ScalingRead, REFRESHES).await;
+    let request = clients.scaling.describe_instance_refreshes();
+    let answer = request
+        .auto_scaling_group_name(name)
+        .max_records(1)
+        .send()
+        .await;
+    let answer = match answer.map_err(|error| failed(REFRESHES, &error)) {
+        // A group that is gone by now, which the next look will see.
+        Err(error) if error.kind == ErrorKind::Missing => return Ok(None),
+        other => other?,
+    };
+    let active = answer.instance_refreshes().iter().find(|it| {
+        it.status()
+            .is_some_and(|status| ACTIVE.contains(&status.as_str()))
+    });
+    Ok(active.map(|it| {
+        let id = it.instance_refresh_id().unwrap_or_default();
+        format!("the instance refresh {id} of the Auto Scaling group {name} is under way")
+    }))
+}
+
+/// Doubling needs as many free addresses as there are instances.
+async fn room(clients: &Clients, group: &Group) -> Result<Option<String>, ProviderError> {
+    if group.subnets.is_empty() || group.sizes.desired == 0 {
+        return Ok(None);
+    }
+    clients.calls.take(Bucket::Ec2Read, SUBNETS).await;
+    let request = clients.ec2.describe_subnets();
+    let answer = request
+        .set_subnet_ids(Some(group.subnets.clone()))
+        .send()
+        .await;
+    let answer = answer.map_err(|error| failed(SUBNETS, &error))?;
+    let free = answer
+        .subnets()
+        .iter()
+        .filter_map(|it| it.available_ip_address_count());
+    let free: i64 = free.map(i64::from).sum();
+    let needed = i64::from(group.sizes.desired);
+    Ok((free < needed).then(|| {
+        format!(
+            "the subnets of the Auto Scaling group {} have {free} free addresses; doubling it needs {needed}",
+            group.name
+        )
+    }))
+}

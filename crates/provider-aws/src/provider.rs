@@ -1,0 +1,142 @@
+//! The engine's two verbs on AWS, for every account that deployments name.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use domain::{
+    catalogue::Account,
+    effect::{Effect, Target, Token},
+    names::AccountName,
+    observation::Observation,
+};
+use engine::ports::{Clock, Provider, ProviderError};
+
+use crate::{
+    apply,
+    clients::Clients,
+    errors::invalid,
+    look::{Lookout, Settings},
+    packages::Packages,
+};
+
+/// Amazon Web Services. Cheap to clone.
+#[derive(Clone)]
+pub struct Aws(Arc<Inner>);
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    packages: Packages,
+    lookouts: Mutex<BTreeMap<AccountName, Arc<Lookout>>>,
+}
+
+impl std::fmt::Debug for Aws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Aws").field(&self.0.settings).finish()
+    }
+}
+
+impl Aws {
+    /// A provider that has not called anybody yet. `packages` holds each package as a file named by
+    /// its digest.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, settings: Settings, packages: PathBuf) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            settings,
+            packages: Packages { folder: packages },
+            lookouts: Mutex::default(),
+        }))
+    }
+
+    /// The clients of `account`; made anew when its description changed.
+    ///
+    /// # Errors
+    /// When it is not an account on AWS.
+    pub async fn clients(&self, account: &Account) -> Result<Arc<Clients>, ProviderError> {
+        Ok(Arc::clone(self.lookout(account).await?.clients()))
+    }
+
+    /// Calls made to `account` so far, by operation.
+    #[must_use]
+    pub fn calls(&self, account: &AccountName) -> BTreeMap<&'static str, u64> {
+        let lookouts = self
+            .0
+            .lookouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lookout = lookouts.get(account);
+        lookout
+            .map(|it| it.clients().calls.counted())
+            .unwrap_or_default()
+    }
+
+    async fn lookout(&self, account: &Account) -> Result<Arc<Lookout>, ProviderError> {
+        if let Some(known) = self.known(account) {
+            return Ok(known);
+        }
+        let clients = Clients::connect(account, self.0.settings.paced).await?;
+        let lookout = Lookout::new(clients, Arc::clone(&self.0.clock), self.0.settings);
+        let mut lookouts = self
+            .0
+            .lookouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let entry = lookouts.entry(account.name.clone());
+        // Somebody may have been faster; there is one lookout per account.
+        let kept = entry
+            .and_modify(|it| {
+                if it.clients().account != *account {
+                    *it = Arc::new(Lookout::new(
+                        Arc::clone(lookout.clients()),
+                        Arc::clone(&self.0.clock),
+                        self.0.settings,
+                    ));
+                }
+            })
+            .or_insert_with(|| Arc::new(lookout));
+        Ok(Arc::clone(kept))
+    }
+
+    fn known(&self, account: &Account) -> Option<Arc<Lookout>> {
+        let lookouts = self
+            .0
+            .lookouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = lookouts.get(&account.name)?;
+        (known.clients().account == *account).then(|| Arc::clone(known))
+    }
+
+    async fn of(&self, target: &Target) -> Result<Arc<Lookout>, ProviderError> {
+        let account = target.account.as_ref();
+        let account = account.ok_or_else(|| {
+            invalid(format!(
+                "the account of {} is not in the catalogue",
+                target.place
+            ))
+        })?;
+        self.lookout(account).await
+    }
+}
+
+impl Provider for Aws {
+    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        self.of(target).await?.observe(target).await
+    }
+
+    /// AWS keeps no tokens: an engine that is frozen between its last check and the request itself
+    /// cannot be fenced there (`docs/adr/0007`).
+    async fn apply(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        _token: &Token,
+    ) -> Result<(), ProviderError> {
+        let lookout = self.of(target).await?;
+        apply::apply(&lookout, &self.0.packages, target, effect).await
+    }
+}
