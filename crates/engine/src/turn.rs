@@ -11,6 +11,7 @@ use domain::{
     deployment::Deployment,
     event,
     gate::Answer,
+    time::UnixMs,
 };
 use futures_util::future::join_all;
 
@@ -58,8 +59,8 @@ pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
     world: &World<P, Q, J, C>,
     before: Deployment,
 ) -> Result<Turned, JournalError> {
-    let looked_at = world.clock.now();
-    let decision = match observe_and_decide(world, &before).await {
+    let (decision, looked_at) = observe_and_decide(world, &before).await;
+    let decision = match decision {
         Decision::Apply(_) if world.clock.now().since_ms(looked_at) > DECISION_AGE_MS_MAX => {
             return Ok(Turned::Superseded);
         }
@@ -87,16 +88,21 @@ pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
     Ok(turned(&decision, after))
 }
 
+/// The decision, and when the world was as it was decided upon.
 async fn observe_and_decide<P: Provider, Q: Probe, J: Journal, C: Clock>(
     world: &World<P, Q, J, C>,
     deployment: &Deployment,
-) -> Decision {
+) -> (Decision, UnixMs) {
+    let asked_at = world.clock.now();
     match world.provider.observe(&deployment.target).await {
         Ok(seen) => {
+            // A provider may let many wait for one look; what counts is when it looked.
+            let looked_at = asked_at.max(seen.at);
             let answers = ask(world, deployment).await;
-            decide(deployment, &seen, &answers, world.clock.now())
+            let decision = decide(deployment, &seen, &answers, world.clock.now());
+            (decision, looked_at)
         }
-        Err(error) => on_error(deployment, &error),
+        Err(error) => (on_error(deployment, &error), asked_at),
     }
 }
 
