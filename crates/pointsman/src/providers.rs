@@ -1,9 +1,14 @@
 //! The providers that this binary knows, behind the engine's two verbs.
 //!
-//! Invariant: a provider is chosen here and nowhere else; nothing above this file asks which one
-//! it is.
+//! Invariant: a provider is chosen here and nowhere else, by the account of the target; nothing above
+//! this file asks which one it is.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod local;
+#[cfg(not(feature = "aws"))]
+#[path = "providers/without_aws.rs"]
+mod aws;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -20,9 +25,16 @@ use crate::{
     operations::logs::{Text, Wanted},
 };
 
-/// One of the providers.
+/// The providers: one for this machine, one for the accounts elsewhere. Cheap to clone.
 #[derive(Debug, Clone)]
-pub enum Providers {
+pub struct Providers {
+    here: Here,
+    aws: aws::Aws,
+}
+
+/// What runs on this machine.
+#[derive(Debug, Clone)]
+enum Here {
     /// The one-machine cloud.
     Local(local::Local),
     /// Any other provider: the simulated one, in tests and benchmarks.
@@ -31,9 +43,10 @@ pub enum Providers {
 
 impl Provider for Providers {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        match self {
-            Self::Local(local) => local.observe(target).await,
-            Self::Other(other) => other.0.observe_boxed(target).await,
+        match &self.here {
+            _ if target.group.aws.is_some() => self.aws.observe(target).await,
+            Here::Local(local) => local.observe(target).await,
+            Here::Other(other) => other.0.observe_boxed(target).await,
         }
     }
 
@@ -43,9 +56,10 @@ impl Provider for Providers {
         effect: &Effect,
         token: &Token,
     ) -> Result<(), ProviderError> {
-        match self {
-            Self::Local(local) => local.apply(target, effect, token).await,
-            Self::Other(other) => other.0.apply_boxed(target, effect, token).await,
+        match &self.here {
+            _ if target.group.aws.is_some() => self.aws.apply(target, effect, token).await,
+            Here::Local(local) => local.apply(target, effect, token).await,
+            Here::Other(other) => other.0.apply_boxed(target, effect, token).await,
         }
     }
 }
@@ -53,7 +67,10 @@ impl Provider for Providers {
 impl Providers {
     /// A provider that this binary does not know by name.
     pub fn other(provider: impl Provider + 'static) -> Self {
-        Self::Other(OtherProvider(Arc::new(provider)))
+        Self {
+            here: Here::Other(OtherProvider(Arc::new(provider))),
+            aws: aws::Aws::new(std::env::temp_dir()),
+        }
     }
 
     /// The provider that the configuration asks for.
@@ -64,15 +81,23 @@ impl Providers {
         let state = config.local_state.clone();
         let state = state.unwrap_or_else(|| config.data.join("local"));
         let artifacts = config.data.join("artifacts").join("sha256");
-        Ok(Self::Local(local::Local::start(state, artifacts).await?))
+        let aws = aws::Aws::new(artifacts.clone());
+        let here = Here::Local(local::Local::start(state, artifacts).await?);
+        Ok(Self { here, aws })
+    }
+
+    /// AWS.
+    #[must_use]
+    pub fn aws(&self) -> &aws::Aws {
+        &self.aws
     }
 
     /// Where users reach a service, if the provider knows.
     #[must_use]
     pub fn url(&self, place: &Place) -> Option<String> {
-        match self {
-            Self::Local(local) => Some(local.url(place)),
-            Self::Other(_) => None,
+        match &self.here {
+            Here::Local(local) => Some(local.url(place)),
+            Here::Other(_) => None,
         }
     }
 
@@ -86,9 +111,9 @@ impl Providers {
         slice: Slice,
         seconds: u32,
     ) -> Result<(String, UnixMs), ProviderError> {
-        match self {
-            Self::Local(local) => local.pass(place, slice, seconds).await,
-            Self::Other(_) => Err(ProviderError {
+        match &self.here {
+            Here::Local(local) => local.pass(place, slice, seconds).await,
+            Here::Other(_) => Err(ProviderError {
                 kind: ErrorKind::Missing,
                 message: "its routers know no passes".to_owned(),
             }),
@@ -100,9 +125,9 @@ impl Providers {
     /// # Errors
     /// When the provider keeps none, or does not answer.
     pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, ProviderError> {
-        match self {
-            Self::Local(local) => local.logs(place, wanted).await,
-            Self::Other(_) => Err(ProviderError {
+        match &self.here {
+            Here::Local(local) => local.logs(place, wanted).await,
+            Here::Other(_) => Err(ProviderError {
                 kind: ErrorKind::Missing,
                 message: "it keeps no logs".to_owned(),
             }),

@@ -1,0 +1,47 @@
+//! Amazon Web Services as a provider, with the machine's clock.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use domain::{
+    effect::{Effect, Target, Token},
+    names::AccountName,
+    observation::Observation,
+};
+use engine::ports::{Provider, ProviderError};
+use provider_aws::Settings;
+
+use crate::clock::SystemClock;
+
+/// Amazon Web Services. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Aws(provider_aws::Aws);
+
+impl Aws {
+    /// Nobody is called yet. `packages` holds each package as a file named by its digest.
+    #[must_use]
+    pub fn new(packages: PathBuf) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self(provider_aws::Aws::new(clock, Settings::default(), packages))
+    }
+
+    /// Calls made to an account since the server began, by operation.
+    #[must_use]
+    pub fn calls(&self, account: &AccountName) -> BTreeMap<&'static str, u64> {
+        self.0.calls(account)
+    }
+}
+
+impl Provider for Aws {
+    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        self.0.observe(target).await
+    }
+
+    async fn apply(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        token: &Token,
+    ) -> Result<(), ProviderError> {
+        self.0.apply(target, effect, token).await
+    }
+}

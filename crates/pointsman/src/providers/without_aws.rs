@@ -1,0 +1,50 @@
+//! What a build without the feature `aws` has in place of AWS: an answer that says so.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use domain::{
+    effect::{Effect, Target, Token},
+    names::AccountName,
+    observation::Observation,
+};
+use engine::ports::{ErrorKind, Provider, ProviderError};
+
+/// No AWS.
+#[derive(Debug, Clone)]
+pub struct Aws;
+
+impl Aws {
+    /// There is nothing to keep packages for.
+    #[must_use]
+    pub fn new(_packages: PathBuf) -> Self {
+        Self
+    }
+
+    /// Nobody was ever called.
+    #[must_use]
+    pub fn calls(&self, _account: &AccountName) -> BTreeMap<&'static str, u64> {
+        BTreeMap::new()
+    }
+}
+
+impl Provider for Aws {
+    async fn observe(&self, _target: &Target) -> Result<Observation, ProviderError> {
+        Err(absent())
+    }
+
+    async fn apply(
+        &self,
+        _target: &Target,
+        _effect: &Effect,
+        _token: &Token,
+    ) -> Result<(), ProviderError> {
+        Err(absent())
+    }
+}
+
+fn absent() -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Invalid,
+        "this build of pointsman knows no AWS; build it with `cargo build --release --features aws`",
+    )
+}
