@@ -10,6 +10,7 @@ use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider,
     timeout::TimeoutConfig,
 };
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -17,7 +18,7 @@ use aws_smithy_http_client::{
 use domain::catalogue::Account;
 use engine::ports::ProviderError;
 
-use crate::{calls::Calls, errors::invalid};
+use crate::{calls::Calls, errors::invalid, look::Settings};
 
 /// How long one call may take: far below an engine's lease.
 const CALL: Duration = Duration::from_secs(10);
@@ -52,7 +53,10 @@ impl Clients {
     ///
     /// # Errors
     /// When the account is not on AWS, or names no region.
-    pub async fn connect(account: &Account, paced: bool) -> Result<Arc<Self>, ProviderError> {
+    pub async fn connect(
+        account: &Account,
+        settings: &Settings,
+    ) -> Result<Arc<Self>, ProviderError> {
         let name = &account.name;
         if !account.is_aws() {
             return Err(invalid(format!("the account {name} is not on AWS")));
@@ -60,12 +64,12 @@ impl Clients {
         let region = account.region.clone();
         let region =
             region.ok_or_else(|| invalid(format!("the account {name} names no region")))?;
-        let config = config(account, region).await;
+        let config = config(account, region, settings.credentials.clone()).await;
         let mut s3 = aws_sdk_s3::config::Builder::from(&config);
         // An emulator has no host name per bucket.
         s3.set_force_path_style(Some(account.endpoint_url.is_some()));
         Ok(Arc::new(Self {
-            calls: Calls::new(paced),
+            calls: Calls::new(settings.paced),
             scaling: aws_sdk_autoscaling::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
@@ -80,7 +84,7 @@ impl Clients {
 
 /// The SDK's own retries are off: each call is counted and paced here, and the engine's next turn is
 /// the retry, after it looked again.
-async fn config(account: &Account, region: String) -> SdkConfig {
+async fn config(account: &Account, region: String, given: Option<Credentials>) -> SdkConfig {
     let tls = Provider::Rustls(CryptoMode::Ring);
     let http = Builder::new().tls_provider(tls).build_https();
     let timeouts = TimeoutConfig::builder()
@@ -94,6 +98,9 @@ async fn config(account: &Account, region: String) -> SdkConfig {
         .timeout_config(timeouts);
     if let Some(endpoint) = &account.endpoint_url {
         loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(credentials) = given {
+        loader = loader.credentials_provider(credentials);
     }
     let own = loader.load().await;
     let Some(role) = &account.role_arn else {

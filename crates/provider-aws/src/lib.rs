@@ -29,6 +29,7 @@ mod shares;
 mod targets;
 mod templates;
 
+pub use aws_credential_types::Credentials;
 pub use calls::{Bucket, Calls};
 pub use clients::Clients;
 pub use look::Settings;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use aws_credential_types::Credentials;
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::Target,
@@ -46,7 +47,7 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How an account is looked at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Two looks are at least so far apart.
     pub look_every: Duration,
@@ -54,6 +55,8 @@ pub struct Settings {
     pub consistency_ms: u64,
     /// Pace calls by AWS's token buckets.
     pub paced: bool,
+    /// Sign with these, where the usual chain shall not be asked: tests.
+    pub credentials: Option<Credentials>,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             look_every: Duration::from_secs(2),
             consistency_ms: 5000,
             paced: true,
+            credentials: None,
         }
     }
 }
@@ -187,7 +191,7 @@ impl Lookout {
         let look = self.look(&targets).await;
         for (target, sender) in targets.iter().zip(senders) {
             let answer = match &look {
-                Ok(look) => seen::observation(target, look, &self.templates, self.settings),
+                Ok(look) => seen::observation(target, look, &self.templates, &self.settings),
                 Err(error) => Err(ProviderError::new(error.kind, error.message.clone())),
             };
             // Whoever asked may have gone away.

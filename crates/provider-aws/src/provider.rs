@@ -78,8 +78,8 @@ impl Aws {
         if let Some(known) = self.known(account) {
             return Ok(known);
         }
-        let clients = Clients::connect(account, self.0.settings.paced).await?;
-        let lookout = Lookout::new(clients, Arc::clone(&self.0.clock), self.0.settings);
+        let clients = Clients::connect(account, &self.0.settings).await?;
+        let lookout = Lookout::new(clients, Arc::clone(&self.0.clock), self.0.settings.clone());
         let mut lookouts = self
             .0
             .lookouts
@@ -93,7 +93,7 @@ impl Aws {
                     *it = Arc::new(Lookout::new(
                         Arc::clone(lookout.clients()),
                         Arc::clone(&self.0.clock),
-                        self.0.settings,
+                        self.0.settings.clone(),
                     ));
                 }
             })

@@ -30,7 +30,7 @@ pub fn observation(
     target: &Target,
     look: &Look,
     templates: &Templates,
-    settings: Settings,
+    settings: &Settings,
 ) -> Result<Observation, ProviderError> {
     let aws = target.group.aws.as_ref();
     let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;

@@ -17,6 +17,7 @@ use std::{
 
 use domain::{catalogue::Account, time::UnixMs};
 use engine::ports::Clock;
+use provider_aws::{Credentials, Settings};
 use serde_json::{Value, json};
 
 /// An emulated AWS; it ends with this value.
@@ -34,6 +35,17 @@ pub struct EmulatedClock(Arc<AtomicI64>);
 impl Clock for EmulatedClock {
     fn now(&self) -> UnixMs {
         UnixMs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Looks as often as the test likes, and believes what it sees: the clock stands still meanwhile.
+pub fn settings() -> Settings {
+    let nobody = Credentials::new("emulated", "emulated", None, None, "tests");
+    Settings {
+        look_every: Duration::ZERO,
+        consistency_ms: 0,
+        paced: false,
+        credentials: Some(nobody),
     }
 }
 
@@ -58,7 +70,10 @@ fn python() -> &'static Path {
         let output = Command::new("bash").arg(script).arg(&venv).output();
         let output = output.expect("bash runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "the emulator cannot be installed: {said}");
+        assert!(
+            output.status.success(),
+            "the emulator cannot be installed: {said}"
+        );
         venv.join("bin/python")
     })
 }
@@ -76,8 +91,13 @@ impl Emulator {
             .expect("the emulator starts");
         let stdout = process.stdout.take().expect("its output is read");
         let mut lines = BufReader::new(stdout).lines();
-        let ready = lines.next().expect("it says that it is ready").expect("in text");
-        let port = ready.strip_prefix("ready ").and_then(|port| port.parse().ok());
+        let ready = lines
+            .next()
+            .expect("it says that it is ready")
+            .expect("in text");
+        let port = ready
+            .strip_prefix("ready ")
+            .and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("the emulator said {ready:?}"));
         // Nobody reads on; its pipe must not fill up.
         std::thread::spawn(move || lines.for_each(drop));
@@ -93,7 +113,7 @@ impl Emulator {
     /// An account that is this emulator.
     pub fn account(&self) -> Account {
         let account = json!({
-            "name": "emulated", "provider": "aws", "region": "eu-west-1",
+            "name": "emulated", "provider": "aws", "region": "us-east-1",
             "endpoint_url": format!("http://127.0.0.1:{}", self.port),
             "package_bucket": "packages",
         });
@@ -119,7 +139,11 @@ impl Emulator {
 
     /// What it knows to be true of a group, whatever it shows.
     pub fn truth(&self, group: &str) -> Value {
-        self.ask("GET", &format!("/control/group?name={group}&region=eu-west-1"), "")
+        self.ask(
+            "GET",
+            &format!("/control/group?name={group}&region=us-east-1"),
+            "",
+        )
     }
 
     /// All that happened to a group.
@@ -142,7 +166,9 @@ impl Emulator {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
-        stream.write_all(request.as_bytes()).expect("it takes the request");
+        stream
+            .write_all(request.as_bytes())
+            .expect("it takes the request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");

@@ -1,0 +1,8 @@
+//! The provider against an emulated AWS that follows AWS's documented rules.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
+mod contract;
+mod emulator;
+mod fixture;
+mod story;

@@ -1,0 +1,483 @@
+//! Plays a story: the real provider and the real turn, a clock that stands still between turns.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use domain::{
+    catalogue::ServerGroup,
+    deployment::{Command, Course, Deployment, Outcome, Request},
+    effect::Target,
+    event::{self, Event},
+    gate::{Gate, Said},
+    names::DeploymentId,
+    observation::Slice,
+    plan::{Step, Strategy, scale_up::ScaleUp},
+    release::{Content, ImageId, Launch, LaunchId},
+    time::UnixMs,
+};
+use engine::{
+    ports::{Clock, Journal, JournalError, Probe, Provider, Saved},
+    testing::journal::MemoryJournal,
+    turn::{Turned, World, turn},
+};
+use fastrand::Rng;
+use provider_aws::Aws;
+use serde_json::json;
+
+use super::{Phase, Scenario, Story, checks};
+use crate::{
+    emulator::{EmulatedClock, Emulator, settings},
+    fixture::{Fixture, Made},
+};
+
+/// What a story came to.
+pub struct Report {
+    /// What was broken.
+    pub violations: Vec<String>,
+    /// What people saw.
+    pub log: Vec<String>,
+    /// Calls to AWS.
+    pub calls: u64,
+}
+
+/// Between two looks while nothing moves, in milliseconds.
+const PAUSE_MS: u64 = 2000;
+/// A story that takes longer is broken, in milliseconds.
+const END_MS: u64 = 3 * 3_600_000;
+
+/// A journal that loses its database once, at the worst moment.
+#[derive(Debug)]
+struct Flaky {
+    inner: Arc<MemoryJournal>,
+    fails: Arc<AtomicBool>,
+}
+
+impl Journal for Flaky {
+    async fn claim(
+        &self,
+        engine: &str,
+        now: UnixMs,
+        lease_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, JournalError> {
+        self.inner.claim(engine, now, lease_ms, limit).await
+    }
+    async fn renew(
+        &self,
+        engine: &str,
+        id: &DeploymentId,
+        now: UnixMs,
+        lease_ms: u64,
+    ) -> Result<Option<Deployment>, JournalError> {
+        self.inner.renew(engine, id, now, lease_ms).await
+    }
+    async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
+        self.inner.release(engine, id).await
+    }
+    async fn save(&self, deployment: &Deployment, events: &[Event]) -> Result<Saved, JournalError> {
+        if self.fails.swap(false, Ordering::SeqCst) {
+            let message = "the process died before it could save".to_owned();
+            return Err(JournalError { message });
+        }
+        self.inner.save(deployment, events).await
+    }
+}
+
+/// Nobody has gates here.
+#[derive(Debug)]
+struct NoProbe;
+
+impl Probe for NoProbe {
+    async fn ask(&self, _: &Deployment, _: &Gate) -> Said {
+        Said::Nothing {
+            text: "nobody is asked".to_owned(),
+        }
+    }
+}
+
+/// The stage of one story.
+struct Stage<'a> {
+    emulator: &'a Emulator,
+    story: &'a Story,
+    rng: Rng,
+    name: String,
+    target: Target,
+    journal: Arc<MemoryJournal>,
+    fails: Arc<AtomicBool>,
+    world: World<Aws, NoProbe, Flaky, EmulatedClock>,
+    checker: checks::Checker,
+    calls: u64,
+}
+
+/// Plays `story`.
+pub async fn play(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Report {
+    let [launch, spread, healthy, drain, terminate, react] = story.lags;
+    emulator.settings(&json!({
+        "launch_ms": 0, "launch_spread_ms": 0, "healthy_ms": 0, "drain_ms": 0,
+        "terminate_ms": 0, "react_ms": 0, "ties": story.ties, "seed": story.seed,
+    }));
+    let name = format!("shop-{}-{}", word(story.scenario), story.seed);
+    let old = fixture.image(&format!("{name}-1.0.0")).await;
+    let new = fixture.image(&format!("{name}-2.0.0")).await;
+    if story.scenario == Scenario::Bad {
+        emulator.control(
+            "behaviour",
+            &json!({"image_id": new, "behaviour": "broken"}),
+        );
+    }
+    set_up(emulator, fixture, story, &name, &old).await;
+    emulator.settings(&json!({
+        "launch_ms": launch, "launch_spread_ms": spread, "healthy_ms": healthy,
+        "drain_ms": drain, "terminate_ms": terminate, "react_ms": react,
+    }));
+    let mut stage = Stage::new(emulator, story, name);
+    let stable = stage.stable().await;
+    let outcome = match story.scenario {
+        Scenario::Bad => Outcome::RolledBack,
+        Scenario::Abort(_) => Outcome::Aborted,
+        _ => Outcome::Succeeded,
+    };
+    let survivors = if outcome == Outcome::Succeeded {
+        &new
+    } else {
+        &old
+    };
+    let first = launch_of("2.0.0", &new);
+    let mut log = stage.deploy(&first, &stable, outcome, survivors).await;
+    if story.scenario == Scenario::Return && stage.checker.violations.is_empty() {
+        let back = launch_of("1.0.0", &old);
+        log.extend(stage.deploy(&back, &first, Outcome::Succeeded, &old).await);
+    }
+    let violations = std::mem::take(&mut stage.checker.violations);
+    if !violations.is_empty() {
+        log.push(format!("{:#}", emulator.truth(&stage.name)));
+    }
+    emulator.control("forget", &json!({"group": stage.name}));
+    Report {
+        violations,
+        log,
+        calls: stage.calls(),
+    }
+}
+
+/// The group as somebody made it long ago, with all the marks that people leave.
+async fn set_up(
+    emulator: &Emulator,
+    fixture: &Fixture,
+    story: &Story,
+    name: &str,
+    image: &ImageId,
+) {
+    let target_group = fixture.target_group(&tg_name(name)).await;
+    fixture
+        .listener(&tg_name(name), &[(&target_group, 1)])
+        .await;
+    let subnets = &fixture.subnets[..story.zones];
+    let max = story.max.unwrap_or(story.size);
+    let first = if story.skewed > 0 {
+        story.skewed
+    } else {
+        story.size
+    };
+    let begins_in = if story.skewed > 0 {
+        &subnets[..1]
+    } else {
+        subnets
+    };
+    fixture
+        .group(&Made {
+            name,
+            image,
+            subnets: begins_in,
+            target_groups: &[target_group],
+            policies: &[story.policy],
+            sizes: [first, first, max.max(first)],
+        })
+        .await;
+    emulator.advance(1000);
+    let scaling = &fixture.clients.scaling;
+    let mut off = Vec::new();
+    if story.rebalancing_off || story.skewed > 0 {
+        off.push("AZRebalance".to_owned());
+    }
+    if story.alarms_off {
+        off.push("AlarmNotification".to_owned());
+    }
+    if !off.is_empty() {
+        let request = scaling.suspend_processes().auto_scaling_group_name(name);
+        request
+            .set_scaling_processes(Some(off))
+            .send()
+            .await
+            .unwrap();
+    }
+    let size = i32::try_from(story.size).unwrap();
+    let request = scaling
+        .update_auto_scaling_group()
+        .auto_scaling_group_name(name);
+    let request = request
+        .vpc_zone_identifier(subnets.join(","))
+        .min_size(size);
+    request.desired_capacity(size).send().await.unwrap();
+    emulator.advance(2000);
+    if story.protected > 0 {
+        let truth = emulator.truth(name);
+        let ids = truth["instances"].as_array().unwrap().iter();
+        let ids = ids
+            .map(|it| it["id"].as_str().unwrap().to_owned())
+            .take(story.protected);
+        let request = scaling
+            .set_instance_protection()
+            .auto_scaling_group_name(name);
+        let request = request
+            .set_instance_ids(Some(ids.collect()))
+            .protected_from_scale_in(true);
+        request.send().await.unwrap();
+    }
+    if story.skewed > 0 && !story.rebalancing_off {
+        let request = scaling.resume_processes().auto_scaling_group_name(name);
+        request
+            .scaling_processes("AZRebalance")
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+/// Names of target groups and load balancers have at most 32 characters.
+fn tg_name(name: &str) -> String {
+    name.replace("shop-", "s-").chars().take(32).collect()
+}
+
+fn word(scenario: Scenario) -> String {
+    let text = format!("{scenario:?}").to_lowercase();
+    text.replace('(', "-").replace(')', "")
+}
+
+fn launch_of(version: &str, image: &ImageId) -> Launch {
+    Launch {
+        id: LaunchId(format!("{version}-{}", &image.as_str()[4..12])),
+        version: version.parse().unwrap(),
+        content: Content::Image {
+            image: image.clone(),
+        },
+    }
+}
+
+impl<'a> Stage<'a> {
+    fn new(emulator: &'a Emulator, story: &'a Story, name: String) -> Self {
+        let bounds = story.max.map(|max| json!({"min": story.size, "max": max}));
+        let group: ServerGroup = serde_json::from_value(json!({
+            "service": "shop", "environment": "live", "size": story.size, "autoscaling": bounds,
+            "aws": {"account": "emulated", "groups": [name]},
+        }))
+        .unwrap();
+        let target = Target {
+            place: group.place(),
+            group,
+            account: Some(emulator.account()),
+        };
+        let journal = Arc::new(MemoryJournal::default());
+        let fails = Arc::new(AtomicBool::new(false));
+        Self {
+            world: world(emulator, &journal, &fails),
+            checker: checks::Checker::new(story),
+            rng: Rng::with_seed(story.seed ^ 0x5eed),
+            calls: 0,
+            emulator,
+            story,
+            name,
+            target,
+            journal,
+            fails,
+        }
+    }
+
+    /// What the group runs before Pointsman ever touched it.
+    async fn stable(&mut self) -> Launch {
+        let seen = self.world.provider.observe(&self.target).await.unwrap();
+        seen.slice(Slice::Blue)
+            .launches
+            .expect("the group launches something")
+    }
+
+    /// The process dies: everything that it remembered is gone.
+    fn restart(&mut self) {
+        self.calls = self.calls();
+        self.world = world(self.emulator, &self.journal, &self.fails);
+    }
+
+    fn calls(&self) -> u64 {
+        let account = self.target.account.as_ref().unwrap();
+        self.calls
+            + self
+                .world
+                .provider
+                .calls(&account.name)
+                .values()
+                .sum::<u64>()
+    }
+
+    async fn deploy(
+        &mut self,
+        launch: &Launch,
+        stable: &Launch,
+        outcome: Outcome,
+        survivors: &ImageId,
+    ) -> Vec<String> {
+        let seen = self.world.provider.observe(&self.target).await.unwrap();
+        for why in &seen.slice(Slice::Blue).obstacles {
+            self.checker
+                .broken(format!("an obstacle where there is none: {why}"));
+        }
+        let options = ScaleUp {
+            bake_seconds: 10,
+            health_deadline_seconds: 300,
+            ..ScaleUp::default()
+        };
+        let request = Request {
+            id: DeploymentId(format!("deployment-{}", launch.version)),
+            target: self.target.clone(),
+            strategy: Strategy::ScaleUp(options),
+            launch: launch.clone(),
+            stable: Some(stable.clone()),
+            requested_by: "ada".to_owned(),
+            requested_at: self.world.clock.now(),
+        };
+        let id = request.id.clone();
+        let before = self.emulator.truth(&self.name);
+        self.emulator.control("log/reset", &json!({}));
+        self.journal.begin(Deployment::new(request, &seen));
+        self.drive(&id).await;
+        // Whatever is still dying goes away.
+        for _ in 0..60 {
+            self.emulator.advance(1000);
+        }
+        let row = self.journal.row(&id).unwrap();
+        let after = self.emulator.truth(&self.name);
+        let log = self.emulator.log(&self.name);
+        self.checker.capacity(&log);
+        self.checker
+            .at_the_end(&row.deployment, outcome, survivors, &before, &after);
+        let events = row
+            .events
+            .iter()
+            .map(|event| format!("{:>9} {}", event.at.0 % 100_000_000, event.message));
+        let log = log.iter().map(ToString::to_string);
+        if self.checker.violations.is_empty() {
+            Vec::new()
+        } else {
+            events.chain(log).collect()
+        }
+    }
+
+    async fn drive(&mut self, id: &DeploymentId) {
+        let end = self.world.clock.now().0 + i64::try_from(END_MS).unwrap();
+        let mut acted = false;
+        let mut events_left = self.story.events;
+        let mut in_phase = 0;
+        // Which turn of the phase it happens in.
+        let at_turn = self.rng.u32(1..=6);
+        while self.world.clock.now().0 < end {
+            let deployment = self.journal.deployment(id).unwrap();
+            if deployment.ending.is_some() {
+                return;
+            }
+            if let Some(wanted) = self.phase_of_interest()
+                && !acted
+                && phase(&deployment) == Some(wanted)
+            {
+                in_phase += 1;
+                if in_phase == at_turn || (wanted != Phase::Fill && in_phase == at_turn.min(2)) {
+                    acted = true;
+                    self.act(&deployment).await;
+                    continue;
+                }
+            }
+            if events_left > 0 && self.rng.u8(0..12) == 0 {
+                events_left -= 1;
+                self.event();
+            }
+            let pause_ms = match turn(&self.world, deployment).await {
+                Ok(Turned::Moved(_)) => 200,
+                Ok(_) => PAUSE_MS,
+                Err(_) => {
+                    self.restart();
+                    30_000
+                }
+            };
+            self.emulator.advance(pause_ms);
+        }
+        self.checker.broken("the deployment never ended".to_owned());
+    }
+
+    fn phase_of_interest(&self) -> Option<Phase> {
+        match self.story.scenario {
+            Scenario::Abort(phase) | Scenario::Crash(phase) => Some(phase),
+            _ => None,
+        }
+    }
+
+    async fn act(&mut self, deployment: &Deployment) {
+        if let Scenario::Crash(_) = self.story.scenario {
+            self.fails.store(true, Ordering::SeqCst);
+            return;
+        }
+        let now = self.world.clock.now();
+        let command = Command::Abort {
+            reason: "the story says so".to_owned(),
+        };
+        match deployment.clone().command(command.clone(), "ada", now) {
+            Ok(after) => {
+                let events = event::of_command(&command, "ada", &after, now);
+                self.journal.save(&after, &events).await.unwrap();
+            }
+            Err(refused) => self
+                .checker
+                .broken(format!("the abort was refused: {refused}")),
+        }
+    }
+
+    /// Something happens that nobody asked for.
+    fn event(&mut self) {
+        let spot = self.rng.bool();
+        let event = if spot {
+            json!({"kind": "spot_loss", "group": self.name})
+        } else {
+            let change = [-2, -1, 1, 2][self.rng.usize(0..4)];
+            json!({"kind": "alarm", "group": self.name, "change": change})
+        };
+        self.emulator.control("event", &event);
+    }
+}
+
+fn world(
+    emulator: &Emulator,
+    journal: &Arc<MemoryJournal>,
+    fails: &Arc<AtomicBool>,
+) -> World<Aws, NoProbe, Flaky, EmulatedClock> {
+    World {
+        provider: Aws::new(Arc::new(emulator.clock()), settings(), std::env::temp_dir()),
+        probe: NoProbe,
+        journal: Flaky {
+            inner: Arc::clone(journal),
+            fails: Arc::clone(fails),
+        },
+        clock: emulator.clock(),
+    }
+}
+
+fn phase(deployment: &Deployment) -> Option<Phase> {
+    let forward = deployment.progress.course == Course::Forward;
+    match deployment
+        .step()
+        .filter(|_| forward && deployment.baseline.is_some())?
+    {
+        Step::Fill { .. } => Some(Phase::Fill),
+        Step::Bake { .. } => Some(Phase::Bake),
+        Step::Retire { .. } => Some(Phase::Retire),
+        Step::Shift { .. } => None,
+    }
+}
