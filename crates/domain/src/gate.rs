@@ -25,6 +25,9 @@ pub enum Gate {
     Shadow(ShadowGate),
     /// A question to a Prometheus.
     Prometheus(PrometheusGate),
+    /// What CloudWatch knows of the new release on AWS.
+    #[serde(rename = "cloudwatch")]
+    CloudWatch(CloudWatchGate),
     /// An HTTP check that answers 2xx when all is well.
     Http(HttpGate),
     /// A person's yes.
@@ -80,6 +83,52 @@ pub struct PrometheusGate {
     /// How long it may stay open after the time of its stage, in seconds.
     #[serde(default)]
     pub deadline: Deadline,
+}
+
+/// A question to CloudWatch, in the account of the server group: an alarm, or a number of the target
+/// group of the new release over the last minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudWatchGate {
+    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<u8>,
+    /// The name of an alarm that must be OK. Either this or `metric`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
+    /// What is measured. Needs `max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<CloudWatchMetric>,
+    /// The value may not be above this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Number>,
+    /// How often it is asked, and how many bad answers in a row make it fail.
+    #[serde(default)]
+    pub patience: Patience,
+    /// How long it may stay open after the time of its stage, in seconds.
+    #[serde(default)]
+    pub deadline: Deadline,
+}
+
+/// What an Application Load Balancer reports of a target group ("CloudWatch metrics for your
+/// Application Load Balancer").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloudWatchMetric {
+    /// `TargetResponseTime`, 99th percentile, in seconds.
+    TargetResponseTimeP99,
+    /// `HTTPCode_Target_5XX_Count` of `RequestCount`, in percent.
+    #[serde(rename = "target_5xx_percent")]
+    Target5xxPercent,
+}
+
+impl std::fmt::Display for CloudWatchMetric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TargetResponseTimeP99 => "p99 response time in seconds",
+            Self::Target5xxPercent => "5XX answers in percent",
+        })
+    }
 }
 
 /// An HTTP check: a POST with the deployment in its body. 2xx means that all is well, anything else
@@ -189,6 +238,7 @@ impl Gate {
             Self::Traffic(gate) => &gate.at,
             Self::Shadow(_) => &[],
             Self::Prometheus(gate) => &gate.at,
+            Self::CloudWatch(gate) => &gate.at,
             Self::Http(gate) => &gate.at,
             Self::Approval(gate) => &gate.at,
         }
@@ -201,6 +251,7 @@ impl Gate {
             Self::Traffic(gate) => gate.deadline,
             Self::Shadow(gate) => gate.deadline,
             Self::Prometheus(gate) => gate.deadline,
+            Self::CloudWatch(gate) => gate.deadline,
             Self::Http(gate) => gate.deadline,
             Self::Approval(gate) => gate.deadline,
         };
@@ -218,6 +269,7 @@ impl Gate {
     pub fn asked_every_ms(&self) -> Option<u64> {
         match self {
             Self::Prometheus(PrometheusGate { patience, .. })
+            | Self::CloudWatch(CloudWatchGate { patience, .. })
             | Self::Http(HttpGate { patience, .. }) => {
                 Some(u64::from(patience.interval_seconds) * 1000)
             }
@@ -232,6 +284,14 @@ impl std::fmt::Display for Gate {
             Self::Traffic(_) => f.write_str("errors and latency against stable"),
             Self::Shadow(_) => f.write_str("answers to dark traffic"),
             Self::Prometheus(gate) => write!(f, "{} of {}", gate.query, gate.prometheus),
+            Self::CloudWatch(CloudWatchGate {
+                alarm: Some(alarm), ..
+            }) => write!(f, "CloudWatch alarm {alarm}"),
+            Self::CloudWatch(CloudWatchGate {
+                metric: Some(metric),
+                ..
+            }) => write!(f, "{metric} by CloudWatch"),
+            Self::CloudWatch(_) => f.write_str("CloudWatch"),
             Self::Http(gate) => write!(f, "check at {}", gate.url),
             Self::Approval(ApprovalGate { by_another, .. }) if *by_another => {
                 f.write_str("approval by somebody else")

@@ -1,4 +1,4 @@
-//! The world outside, as gates ask it: a Prometheus, an HTTP check.
+//! The world outside, as gates ask it: a Prometheus, CloudWatch, an HTTP check.
 //!
 //! Invariant: an answer always comes, within [`TIMEOUT`] and of bounded size; what goes wrong on the
 //! way is [`Said::Nothing`], never success.
@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use domain::{
     deployment::Deployment,
-    gate::{Gate, HttpGate, Number, PrometheusGate, Said},
+    gate::{CloudWatchGate, Gate, HttpGate, Number, PrometheusGate, Said},
 };
 use engine::ports::Probe;
 use futures_util::StreamExt;
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::json;
+
+use crate::providers::Aws;
 
 /// Longest time that a question takes. Far below the age at which a decision is dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +27,7 @@ const SHOWN_MAX: usize = 200;
 #[derive(Debug, Clone)]
 pub struct Outside {
     client: Client,
+    aws: Aws,
 }
 
 impl Outside {
@@ -32,7 +35,7 @@ impl Outside {
     ///
     /// # Errors
     /// When the system gives no trust roots or no sockets.
-    pub fn new() -> Result<Self, reqwest::Error> {
+    pub fn new(aws: Aws) -> Result<Self, reqwest::Error> {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -40,7 +43,7 @@ impl Outside {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client })
+        Ok(Self { client, aws })
     }
 
     async fn prometheus(&self, gate: &PrometheusGate) -> Said {
@@ -63,6 +66,16 @@ impl Outside {
                 ),
             },
         }
+    }
+
+    /// The answer comes within [`TIMEOUT`] here too: AWS may let others wait longer.
+    async fn cloudwatch(&self, deployment: &Deployment, gate: &CloudWatchGate) -> Said {
+        let slice = deployment.roles.next;
+        let asked = self.aws.cloudwatch(&deployment.target, slice, gate);
+        let answered = tokio::time::timeout(TIMEOUT, asked).await;
+        answered.unwrap_or_else(|_| Said::Nothing {
+            text: "CloudWatch did not answer in time".to_owned(),
+        })
     }
 
     async fn http(&self, deployment: &Deployment, gate: &HttpGate) -> Said {
@@ -94,6 +107,7 @@ impl Probe for Outside {
     async fn ask(&self, deployment: &Deployment, gate: &Gate) -> Said {
         match gate {
             Gate::Prometheus(gate) => self.prometheus(gate).await,
+            Gate::CloudWatch(gate) => self.cloudwatch(deployment, gate).await,
             Gate::Http(gate) => self.http(deployment, gate).await,
             Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => Said::Nothing {
                 text: "nobody outside is asked".to_owned(),

@@ -5,10 +5,12 @@
 
 #[cfg(feature = "aws")]
 mod aws;
-mod local;
 #[cfg(not(feature = "aws"))]
 #[path = "providers/without_aws.rs"]
 mod aws;
+mod local;
+
+pub use aws::Aws;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 

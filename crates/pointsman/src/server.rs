@@ -229,7 +229,7 @@ fn assemble(
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
         metrics.counting(providers.clone()),
-        Outside::new()?,
+        Outside::new(providers.aws().clone())?,
         metrics.counting(journal),
         SystemClock,
         settings,

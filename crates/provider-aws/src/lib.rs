@@ -12,6 +12,7 @@ mod apply;
 mod attach;
 mod calls;
 mod clients;
+mod cloudwatch;
 mod create;
 mod dns;
 mod errors;

@@ -9,14 +9,16 @@ use std::{
 use domain::{
     catalogue::Account,
     effect::{Effect, Target, Token},
+    gate::{CloudWatchGate, Said},
     names::AccountName,
-    observation::Observation,
+    observation::{Observation, Slice},
 };
 use engine::ports::{Clock, Provider, ProviderError};
 
 use crate::{
     apply,
     clients::Clients,
+    cloudwatch,
     errors::invalid,
     look::{Lookout, Settings},
     packages::Packages,
@@ -120,6 +122,21 @@ impl Aws {
             ))
         })?;
         self.lookout(account).await
+    }
+}
+
+impl Aws {
+    /// What CloudWatch says to a gate about `slice`.
+    pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
+        let lookout = match self.of(target).await {
+            Ok(lookout) => lookout,
+            Err(error) => {
+                return Said::Nothing {
+                    text: error.message,
+                };
+            }
+        };
+        cloudwatch::ask(lookout.clients(), target, slice, gate, lookout.now()).await
     }
 }
 

@@ -306,6 +306,7 @@ fn counters(seen: &Mirrored) -> Mirrored {
 fn answered(gate: &Gate, answer: &Answer, state: &mut GateState) -> GateLook {
     let patience = match gate {
         Gate::Prometheus(gate) => gate.patience.bad_answers,
+        Gate::CloudWatch(gate) => gate.patience.bad_answers,
         Gate::Http(gate) => gate.patience.bad_answers,
         Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => 1,
     };

@@ -225,6 +225,12 @@ pub enum Objection {
         /// Which.
         prometheus: PrometheusName,
     },
+    /// A gate asks AWS about a server group that is elsewhere.
+    #[error("the gate \"{gate}\" asks AWS, and this server group is not there")]
+    GateNeedsAws {
+        /// Which gate.
+        gate: String,
+    },
     /// A gate compares two releases that never have users at the same time.
     #[error(
         "the gate \"{gate}\" compares two releases, and no stage of this deployment has users on both"
@@ -325,6 +331,9 @@ impl Objection {
             ),
             Self::PrometheusUnknown { .. } => {
                 "describe it in a manifest (kind: Prometheus) and run `pointsman apply -f FILE`".into()
+            }
+            Self::GateNeedsAws { .. } => {
+                "use a traffic or Prometheus gate, or leave the gate out with --no-gates".into()
             }
             Self::NothingToCompare { .. } => {
                 "add a stage below 100 %, such as --weights 10,100, or leave the gate out with --no-gates".into()

@@ -3,7 +3,7 @@
 use super::{Facts, Objection, Wish};
 use crate::{
     evidence::Tolerance,
-    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, PrometheusGate},
+    gate::{ApprovalGate, CloudWatchGate, Deadline, Gate, HttpGate, Patience, PrometheusGate},
     plan::{
         Roles, Strategy,
         scale_up::ScaleUp,
@@ -41,7 +41,7 @@ pub(super) fn complete(mut wish: Wish, facts: &Facts) -> Wish {
                 gate.url = known.map(|it| it.url.clone()).unwrap_or_default();
             }
             Gate::Approval(gate) => gate.by_another |= by_another,
-            Gate::Traffic(_) | Gate::Shadow(_) | Gate::Http(_) => {}
+            Gate::Traffic(_) | Gate::Shadow(_) | Gate::CloudWatch(_) | Gate::Http(_) => {}
         }
     }
     wish
@@ -182,6 +182,10 @@ fn one_gate(gate: &Gate, bounds: &mut Bounds) {
             prometheus(gate, bounds);
             gate.deadline
         }
+        Gate::CloudWatch(gate) => {
+            cloudwatch(gate, bounds);
+            gate.deadline
+        }
         Gate::Http(gate) => {
             http(gate, bounds);
             gate.deadline
@@ -192,6 +196,30 @@ fn one_gate(gate: &Gate, bounds: &mut Bounds) {
     if gate.at().iter().any(|at| *at > 100) {
         bounds.wrong("gates.at", "shares of users from 0 to 100");
     }
+}
+
+fn cloudwatch(gate: &CloudWatchGate, bounds: &mut Bounds) {
+    let measures = gate.metric.is_some() && gate.max.is_some();
+    let asks_one = gate.alarm.is_some() != gate.metric.is_some();
+    if !asks_one || gate.metric.is_some() != measures || gate.alarm.is_some() && gate.max.is_some()
+    {
+        bounds.wrong("gates.alarm", "given alone, or metric together with max");
+    }
+    if gate
+        .max
+        .is_some_and(|max| !max.0.is_finite() || max.0 < 0.0)
+    {
+        bounds.wrong("gates.max", "a number that is not negative");
+    }
+    // "AlarmName: 1 to 255 characters" (CloudWatch API reference, PutMetricAlarm).
+    if gate
+        .alarm
+        .as_ref()
+        .is_some_and(|it| it.is_empty() || it.chars().count() > 255)
+    {
+        bounds.wrong("gates.alarm", "a name of 1 to 255 characters");
+    }
+    patience(gate.patience, bounds);
 }
 
 fn tolerance(tolerance: &Tolerance, bounds: &mut Bounds) {
@@ -275,6 +303,11 @@ pub(super) fn gates(strategy: &Strategy, facts: &Facts) -> Vec<Objection> {
                 let prometheus = prometheus.clone();
                 objections.push(Objection::PrometheusUnknown { prometheus });
             }
+        }
+        let on_aws = facts.group.as_ref().is_none_or(|group| group.aws.is_some());
+        if matches!(gate, Gate::CloudWatch(_)) && !on_aws {
+            let gate = gate.to_string();
+            objections.push(Objection::GateNeedsAws { gate });
         }
         let alone = gate.at().iter().any(|at| [0, 100].contains(at));
         if gate.compares() && (alone || !split) {

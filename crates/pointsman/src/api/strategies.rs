@@ -113,6 +113,9 @@ pub enum GateBody {
     Shadow(ShadowGate),
     /// A question to a Prometheus.
     Prometheus(PrometheusGate),
+    /// What CloudWatch knows of the new release on AWS.
+    #[serde(rename = "cloudwatch")]
+    CloudWatch(CloudWatchGate),
     /// An HTTP check that answers 2xx when all is well.
     Http(HttpGate),
     /// A person's yes.
@@ -183,6 +186,40 @@ pub struct PrometheusGate {
     /// How long it may stay open after the time of its stage, in seconds.
     #[schema(required = false, default = 600, minimum = 1, maximum = 604_800)]
     pub deadline: u32,
+}
+
+/// A question to CloudWatch, in the account of the server group. Either `alarm`, or `metric` and `max`.
+#[derive(ToSchema)]
+pub struct CloudWatchGate {
+    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
+    #[schema(required = false)]
+    pub at: Vec<u8>,
+    /// The name of an alarm that must be OK.
+    #[schema(required = false)]
+    pub alarm: Option<String>,
+    /// What is measured of the target group of the new release, over the last minute.
+    #[schema(required = false)]
+    pub metric: Option<CloudWatchMetric>,
+    /// The value may not be above this.
+    #[schema(required = false)]
+    pub max: Option<f64>,
+    /// How often it is asked, and how many bad answers in a row make it fail.
+    #[schema(required = false)]
+    pub patience: Patience,
+    /// How long it may stay open after the time of its stage, in seconds.
+    #[schema(required = false, default = 600, minimum = 1, maximum = 604_800)]
+    pub deadline: u32,
+}
+
+/// What an Application Load Balancer reports of a target group.
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CloudWatchMetric {
+    /// 99th percentile of the response time, in seconds.
+    TargetResponseTimeP99,
+    /// 5XX answers of all, in percent.
+    #[serde(rename = "target_5xx_percent")]
+    Target5xxPercent,
 }
 
 /// An HTTP check: a POST with the deployment in its body. 2xx means that all is well, anything else

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use domain::{
     effect::{Effect, Target, Token},
+    gate::{CloudWatchGate, Said},
     names::AccountName,
-    observation::Observation,
+    observation::{Observation, Slice},
 };
 use engine::ports::{Provider, ProviderError};
 use provider_aws::Settings;
@@ -28,6 +29,13 @@ impl Aws {
     #[must_use]
     pub fn calls(&self, account: &AccountName) -> BTreeMap<&'static str, u64> {
         self.0.calls(account)
+    }
+}
+
+impl Aws {
+    /// What CloudWatch says to a gate about `slice`.
+    pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
+        self.0.cloudwatch(target, slice, gate).await
     }
 }
 

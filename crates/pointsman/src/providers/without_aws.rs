@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
     effect::{Effect, Target, Token},
+    gate::{CloudWatchGate, Said},
     names::AccountName,
-    observation::Observation,
+    observation::{Observation, Slice},
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 
@@ -24,6 +25,15 @@ impl Aws {
     #[must_use]
     pub fn calls(&self, _account: &AccountName) -> BTreeMap<&'static str, u64> {
         BTreeMap::new()
+    }
+}
+
+impl Aws {
+    /// Nothing is known.
+    pub async fn cloudwatch(&self, _: &Target, _: Slice, _: &CloudWatchGate) -> Said {
+        Said::Nothing {
+            text: absent().message,
+        }
     }
 }
 

@@ -419,7 +419,7 @@ fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
     }
     Some(gates.iter().any(|gate| match gate {
         Gate::Traffic(_) | Gate::Shadow(_) => errs,
-        Gate::Http(_) | Gate::Prometheus(_) => !story.outside_is_good,
+        Gate::Http(_) | Gate::Prometheus(_) | Gate::CloudWatch(_) => !story.outside_is_good,
         Gate::Approval(_) => !story.approves,
     }))
 }

@@ -267,6 +267,7 @@ fn gate_view(gate: &Gate, state: GateState) -> GateView {
         Gate::Traffic(_) => ("traffic", state.text),
         Gate::Shadow(_) => ("shadow", state.text),
         Gate::Prometheus(_) => ("prometheus", state.text),
+        Gate::CloudWatch(_) => ("cloudwatch", state.text),
         Gate::Http(_) => ("http", state.text),
         Gate::Approval(_) => {
             let text = match &state.approved_by {
