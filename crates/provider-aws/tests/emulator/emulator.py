@@ -48,7 +48,15 @@ class Emulator:
         for module in (compute, dns, group_api, instance_api, targets):
             module.install()
         use_clock_in_moto()
-        self.moto = DomainDispatcherApplication(create_backend_app)
+
+        def create_loud_app(service: Any) -> Any:
+            """moto's application, that does not turn exceptions into HTML."""
+            app = create_backend_app(service)
+            app.config["PROPAGATE_EXCEPTIONS"] = True
+            app.log_exception = lambda error: None
+            return app
+
+        self.moto = DomainDispatcherApplication(create_loud_app)
         self.control = Control()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -105,7 +113,7 @@ class Emulator:
 
     def _execute(self, call: Any, environ: dict[str, Any], body: bytes) -> tuple[str, list[Any], bytes]:
         """Lets moto answer, with the groups brought up to the present before and after."""
-        from moto.core.model import OperationNotFoundError
+        from botocore.model import OperationNotFoundError
 
         from services import error_answer
         from world import WORLD
