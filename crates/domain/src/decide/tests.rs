@@ -269,6 +269,8 @@ fn restore_puts_everything_back_and_proves_it() {
         &restore,
         &[
             (0, "2/2/4 v2 suspended | v2+* v2+*"),
+            (0, "2/2/2 v2 | v2+ v2+ v2."),
+            (0, "2/2/2 v2 | v2+ v2+ v1."),
             (0, "2/2/2 v2 suspended | v2+* v2+*"),
             (0, "2/2/2 v2 suspended | v2+ v2+"),
             (0, "2/2/2 v2 | v2+ v2+"),

@@ -40,7 +40,7 @@ impl Checker {
     /// Whenever the group stopped an instance because it was asked to shrink, enough healthy ones were
     /// left: as many as were asked for, unless some were lost by themselves a moment ago.
     pub fn capacity(&mut self, log: &[Value]) {
-        let mut lost_at = i64::MIN / 2;
+        let (mut lost_at, mut healthy_before) = (i64::MIN / 2, u64::MAX);
         for entry in log {
             let at = entry["at_ms"].as_i64().unwrap_or_default();
             let (kind, cause) = (&entry["kind"], &entry["cause"]);
@@ -50,7 +50,13 @@ impl Checker {
             }
             let asked_for = kind == "terminate" && (cause == "scale-in" || cause == "user");
             let healthy = entry["healthy_after"].as_u64().unwrap_or(u64::MAX);
-            if asked_for && healthy < u64::from(self.size) && at - lost_at > EXCUSED_MS {
+            let was_healthy = healthy < healthy_before;
+            healthy_before = healthy;
+            if asked_for
+                && was_healthy
+                && healthy < u64::from(self.size)
+                && at - lost_at > EXCUSED_MS
+            {
                 let instance = &entry["instance"];
                 self.broken(format!(
                     "{at}: {healthy} healthy instances of {} are left after {instance} was stopped",

@@ -43,7 +43,7 @@ pub struct Report {
 }
 
 /// Between two looks while nothing moves, in milliseconds.
-const PAUSE_MS: u64 = 2000;
+const PAUSE_MS: u64 = 4000;
 /// A story that takes longer is broken, in milliseconds.
 const END_MS: u64 = 3 * 3_600_000;
 
@@ -334,7 +334,7 @@ impl<'a> Stage<'a> {
         }
         let options = ScaleUp {
             bake_seconds: 10,
-            health_deadline_seconds: 300,
+            health_deadline_seconds: 180,
             ..ScaleUp::default()
         };
         let request = Request {
@@ -352,9 +352,7 @@ impl<'a> Stage<'a> {
         self.journal.begin(Deployment::new(request, &seen));
         self.drive(&id).await;
         // Whatever is still dying goes away.
-        for _ in 0..60 {
-            self.emulator.advance(1000);
-        }
+        self.emulator.advance(60_000);
         let row = self.journal.row(&id).unwrap();
         let after = self.emulator.truth(&self.name);
         let log = self.emulator.log(&self.name);
