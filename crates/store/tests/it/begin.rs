@@ -49,7 +49,7 @@ async fn facts_are_what_governance_needs(world: World) {
     world.store.save(&done, &[]).await.unwrap();
     let facts = world.store.facts(&wish_of_cart).await.unwrap();
     assert_eq!(facts.running, None);
-    assert_eq!(facts.live.unwrap().as_str(), "1.0.0");
+    assert_eq!(facts.live.unwrap().version.as_str(), "1.0.0");
     let elsewhere = world
         .store
         .facts(&wish("cart", "test", "1.0.0"))

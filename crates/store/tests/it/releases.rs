@@ -3,7 +3,7 @@
 use domain::{
     governance::Lock,
     names::{EnvironmentName, ServiceName, Version},
-    release::{Release, Withdrawal},
+    release::{Content, Release, Withdrawal},
     time::UnixMs,
 };
 use store::{StoreError, locks::REASON_BYTES_MAX, releases::Created};
@@ -37,7 +37,7 @@ async fn a_release_is_created_once(world: World) {
     let there = Created::AlreadyThere(first.clone());
     assert_eq!(create(&again).await.unwrap(), there);
     let other = Release {
-        digest: digest("something else"),
+        content: Content::package(digest("something else")),
         ..first.clone()
     };
     let conflict = Created::Conflict(first.clone());
