@@ -11,6 +11,8 @@ use crate::{
     release::{Content, Digest, LaunchId, Withdrawal},
 };
 
+mod aws;
+
 fn wish() -> Wish {
     Wish {
         place: Place {
