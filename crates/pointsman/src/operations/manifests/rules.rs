@@ -94,6 +94,7 @@ fn server_group(group: &ServerGroup) -> Vec<Fault> {
         .chain(health(&group.health))
         .chain(between("drain_seconds", group.drain_seconds, 0, 3600))
         .chain(variables(group))
+        .chain(aws::stickiness(group))
         .chain(group.aws.iter().flat_map(|it| aws::group(it, group.slices)))
         .collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalogue::{Account, AwsCreate, AwsGroup, AwsTraffic},
+    catalogue::{Account, AwsCreate, AwsGroup, AwsTraffic, ServerGroup, Stickiness},
     governance::is_http,
 };
 
@@ -37,6 +37,8 @@ const KEY_NAME_LEN_MAX: usize = 255;
 const TAGS_MAX: usize = 40;
 const TAG_KEY_LEN_MAX: usize = 128;
 const TAG_LEN_MAX: usize = 256;
+/// Longest that a load balancer keeps a user on a side, in seconds.
+const STICKY_SECONDS_MAX: u32 = 604_800;
 /// Longest start-up script in bytes: EC2 takes 16 KiB, and the places of its words grow when they are
 /// filled in.
 const USER_DATA_LEN_MAX: usize = 12 * 1024;
@@ -115,6 +117,18 @@ fn external_id(account: &Account) -> Option<Fault> {
         return None;
     };
     Some(Fault::of("external_id", rule))
+}
+
+/// A load balancer forgets users sooner than our own router does.
+pub(super) fn stickiness(group: &ServerGroup) -> Option<Fault> {
+    group.aws.as_ref()?;
+    match group.stickiness.as_ref()? {
+        Stickiness::Cookie { seconds } if *seconds > STICKY_SECONDS_MAX => {
+            let rule = format!("must be at most {STICKY_SECONDS_MAX} (a week) on AWS");
+            Some(Fault::of("stickiness.seconds", rule))
+        }
+        _ => None,
+    }
 }
 
 /// Every rule that the AWS side of a server group with so many slices breaks.

@@ -203,6 +203,23 @@ fn groups() {
 }
 
 #[test]
+fn sides_are_kept_for_a_week_at_most() {
+    for (seconds, aws, expected) in [
+        (604_800, a_group(), &[][..]),
+        (604_801, a_group(), &["stickiness.seconds"]),
+        (604_801, Value::Null, &[]),
+    ] {
+        let group = json!({
+            "service": "cart", "environment": "live", "size": 2, "slices": 2, "aws": aws,
+            "stickiness": {"by": "cookie", "seconds": seconds},
+        });
+        let group: ServerGroup = serde_json::from_value(group).unwrap();
+        let faults: Vec<Fault> = stickiness(&group).into_iter().collect();
+        assert_eq!(fields(&faults), expected, "{seconds}");
+    }
+}
+
+#[test]
 fn records() {
     let dns = json!({
         "by": "dns", "zone": "Z0123456789ABC", "name": "cart.example.com",
