@@ -44,7 +44,7 @@ pub enum Manifest {
     /// An environment.
     Environment(Environment),
     /// A server group.
-    ServerGroup(ServerGroup),
+    ServerGroup(Box<ServerGroup>),
     /// A Prometheus.
     Prometheus(Prometheus),
     /// An account.
