@@ -139,7 +139,7 @@ pub struct ServerGroup {
     /// Never more instances than this, not even during a deployment. `None`: twice the size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_limit: Option<u32>,
-    /// The zones instances are spread over.
+    /// The zones instances are spread over. On AWS those of the subnets, and this is ignored.
     #[serde(default = "default_zones")]
     pub zones: Vec<String>,
     /// One slice, or two for blue/green.
@@ -152,7 +152,7 @@ pub struct ServerGroup {
     /// What must hold on the way to more users, unless a deployment brings gates of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// When an instance counts as healthy.
+    /// When an instance counts as healthy. On AWS the target group says so, and this is ignored.
     #[serde(default)]
     pub health: HealthCheck,
     /// How long requests in flight may take to finish before an instance is stopped, in seconds.

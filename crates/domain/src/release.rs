@@ -151,7 +151,8 @@ impl Content {
             Self::Image { image } => Some(image),
         }
     }
-    /// The same on another machine image.
+    /// The package on another machine image. A machine image stays what it is: another one would be
+    /// another release.
     #[must_use]
     pub fn on(self, image: ImageId) -> Self {
         match self {
@@ -159,7 +160,7 @@ impl Content {
                 digest,
                 image: Some(image),
             },
-            Self::Image { .. } => Self::Image { image },
+            Self::Image { image } => Self::Image { image },
         }
     }
 }

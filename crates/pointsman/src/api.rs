@@ -165,7 +165,7 @@ fn large() -> OpenApiRouter<App> {
 /// Takes its time: has its own limits of size and silence, or reads a whole log.
 fn slow() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(releases::read, releases::upload))
+        .routes(routes!(releases::read, releases::create))
         .routes(routes!(audit::verify))
 }
 

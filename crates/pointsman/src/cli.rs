@@ -124,6 +124,9 @@ pub enum Command {
     /// Prometheus servers, which gates can ask
     #[command(subcommand)]
     Prometheus(EntryCommand),
+    /// Accounts, where server groups are
+    #[command(subcommand)]
+    Account(EntryCommand),
     /// Releases, the immutable versions of a service
     #[command(subcommand)]
     Release(releases::ReleaseCommand),
@@ -231,6 +234,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Environment(command) => catalogue::environment(context, command).await,
         Command::ServerGroup(command) => catalogue::run(context, Kind::ServerGroup, command).await,
         Command::Prometheus(command) => catalogue::run(context, Kind::Prometheus, command).await,
+        Command::Account(command) => catalogue::run(context, Kind::Account, command).await,
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,

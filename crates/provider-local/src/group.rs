@@ -344,7 +344,7 @@ mod tests {
         let launches = Some(Launch {
             id: LaunchId("l1".to_owned()),
             version: "1".parse().unwrap(),
-            digest: Digest::from_bytes([0; 32]),
+            content: domain::release::Content::package(Digest::from_bytes([0; 32])),
         });
         let sizes = Sizes {
             min: desired,

@@ -7,7 +7,7 @@ use domain::{
     effect::{Effect, Token},
     names::DeploymentId,
     observation::{InstanceId, InstanceState, Sizes, Slice, Weights},
-    release::{Digest, Launch, LaunchId},
+    release::{Content, Digest, Launch, LaunchId},
     time::UnixMs,
 };
 use provider_local::group::{Group, Member, Next, Refusal};
@@ -106,7 +106,7 @@ fn launch(id: &str) -> Launch {
     Launch {
         id: LaunchId(id.to_owned()),
         version: "1.0.0".parse().unwrap(),
-        digest: Digest::from_bytes([0; 32]),
+        content: Content::package(Digest::from_bytes([0; 32])),
     }
 }
 
@@ -115,7 +115,7 @@ fn member(id: &str, launch: &Launch, zone: &str) -> Member {
         id: InstanceId(id.to_owned()),
         launch: launch.id.clone(),
         version: launch.version.clone(),
-        digest: launch.digest.clone(),
+        digest: launch.content.digest().unwrap().clone(),
         zone: zone.to_owned(),
         state: InstanceState::Pending,
         protected: false,

@@ -1,4 +1,4 @@
-//! The service catalogue: five kinds of entries in one table, and who refers to whom.
+//! The service catalogue: every kind of entries in one table, and who refers to whom.
 
 mod change;
 mod referrers;

@@ -58,7 +58,7 @@ pub enum ProviderKind {
 pub struct AwsGroup {
     /// The account it is in.
     pub account: AccountName,
-    /// Names of the Auto Scaling groups, that of blue first. Empty: named after the place.
+    /// Names of the Auto Scaling groups, that of blue first. Empty: `service-environment-slice`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// The target groups that each slice's instances are registered in, those of blue first. Empty:

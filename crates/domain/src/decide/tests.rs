@@ -107,6 +107,7 @@ fn slice(text: &str, prefix: &str) -> SliceSeen {
         },
         launches,
         rebalancing_suspended,
+        obstacles: Vec::new(),
         instances: instances.collect(),
     }
 }

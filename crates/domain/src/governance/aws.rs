@@ -74,13 +74,16 @@ fn abilities(wish: &Wish, group: &ServerGroup, aws: &AwsGroup) -> Vec<Objection>
         remedy: remedy.to_owned(),
     };
     let mut objections = Vec::new();
-    if let (Some(Stickiness::Header { .. }), AwsTraffic::Listener { .. }) =
-        (&group.stickiness, &aws.traffic)
-    {
-        objections.push(cannot(
+    match (&group.stickiness, &aws.traffic) {
+        (Some(Stickiness::Header { .. }), AwsTraffic::Listener { .. }) => objections.push(cannot(
             "keep users on a side by a header",
             "set `stickiness: {by: cookie}` in the manifest of the server group",
-        ));
+        )),
+        (Some(_), AwsTraffic::Dns { .. }) => objections.push(cannot(
+            "keep users on a side where DNS splits them",
+            "take stickiness out of the manifest of the server group, or set `traffic: {by: listener}`",
+        )),
+        _ => {}
     }
     let (Strategy::BlueGreen(options) | Strategy::Canary(options)) = &wish.strategy else {
         return objections;

@@ -252,6 +252,10 @@ pub enum Objection {
 impl Objection {
     /// What would lift the objection: what to do or to type next.
     #[must_use]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table: one row per objection, and the compiler asks for each"
+    )]
     pub fn remedy(&self) -> String {
         match self {
             Self::ServiceUnknown { .. } => {

@@ -8,8 +8,10 @@ use crate::{
     names::EnvironmentTypeName,
     observation::{Sizes, Slice, SliceSeen},
     plan::scale_up::ScaleUp,
-    release::{Content, Digest, Withdrawal},
+    release::{Content, Digest, LaunchId, Withdrawal},
 };
+
+mod aws;
 
 fn wish() -> Wish {
     Wish {
@@ -70,10 +72,19 @@ fn facts() -> Facts {
             withdrawn: None,
         }),
         artifact: Artifact::Intact,
-        live: Some("1.0.0".parse().unwrap()),
+        live: Some(launch("1.0.0")),
         seen: running(4),
         environment_instances: 12,
         ..Facts::default()
+    }
+}
+
+/// A package of this version, as some deployment started it.
+fn launch(version: &str) -> Launch {
+    Launch {
+        id: LaunchId(format!("{version}-1")),
+        version: version.parse().unwrap(),
+        content: Content::package(Digest::from_bytes([2; 32])),
     }
 }
 
@@ -195,7 +206,7 @@ fn refuses_releases_that_are_not_what_was_stored() {
 
 #[test]
 fn refuses_the_live_release_unless_forced() {
-    let live = |facts: &mut Facts| facts.live = Some("2.0.0".parse().unwrap());
+    let live = |facts: &mut Facts| facts.live = Some(launch("2.0.0"));
     check(
         |_, facts| live(facts),
         expect![[r#"
@@ -251,13 +262,8 @@ fn a_switch_names_what_the_other_slice_runs() {
             let service = facts.service.as_mut().unwrap();
             service.strategies = [StrategyKind::Switch].into();
             facts.group.as_mut().unwrap().slices = 2;
-            let old = Launch {
-                id: crate::release::LaunchId("1.5.0-1".into()),
-                version: "1.5.0".parse().unwrap(),
-                content: Content::package(Digest::from_bytes([2; 32])),
-            };
             let other = SliceSeen {
-                launches: Some(old),
+                launches: Some(launch("1.5.0")),
                 ..SliceSeen::default()
             };
             facts.seen.slices.insert(Slice::Green, other);

@@ -4,9 +4,13 @@
 //! Invariant: computed from the same plan that the engine follows, never from a second description
 //! of it.
 
+mod aws;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+pub use aws::AwsPreview;
 
 use super::Step;
 use crate::{
@@ -57,6 +61,9 @@ pub struct Preview {
     pub expected_ms: u64,
     /// Index of the first step after which the way back has to start instances again.
     pub point_of_no_return: Option<usize>,
+    /// Where it takes place on AWS; `None` on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsPreview>,
 }
 
 /// One step, with what it costs.
@@ -123,6 +130,7 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
         calls: calls(&deployment.plan.steps),
         expected_ms: walk.at_ms,
         point_of_no_return: walk.first_retire,
+        aws: aws::of(deployment),
     }
 }
 

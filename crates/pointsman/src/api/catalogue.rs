@@ -1,4 +1,4 @@
-//! The six kinds of catalogue entries: the same four requests for each, described once.
+//! The seven kinds of catalogue entries: the same four requests for each, described once.
 
 #[expect(dead_code, reason = "only their descriptions are used")]
 mod schemas;
@@ -45,7 +45,7 @@ struct Collection {
     schema: &'static str,
 }
 
-const COLLECTIONS: [Collection; 6] = [
+const COLLECTIONS: [Collection; 7] = [
     collection(Kind::Team, "teams", "Team"),
     collection(Kind::Service, "services", "Service"),
     collection(
@@ -56,6 +56,7 @@ const COLLECTIONS: [Collection; 6] = [
     collection(Kind::Environment, "environments", "Environment"),
     collection(Kind::ServerGroup, "server-groups", "ServerGroup"),
     collection(Kind::Prometheus, "prometheuses", "Prometheus"),
+    collection(Kind::Account, "accounts", "Account"),
 ];
 
 const fn collection(kind: Kind, path: &'static str, schema: &'static str) -> Collection {
@@ -68,7 +69,7 @@ struct NamePath {
     name: String,
 }
 
-/// The routes of all six kinds.
+/// The routes of all seven kinds.
 pub(super) fn routes() -> OpenApiRouter<App> {
     COLLECTIONS
         .into_iter()

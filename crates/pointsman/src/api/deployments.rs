@@ -13,6 +13,7 @@ use domain::{
     governance::Wish,
     names::{DeploymentId, EnvironmentName, Place, ServiceName, Version},
     plan::{Strategy, scale_up::ScaleUp},
+    release::ImageId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -48,6 +49,11 @@ pub struct DeployRequest {
     /// Also when the release is live already: replace its instances by fresh ones.
     #[serde(default)]
     force: bool,
+    /// On AWS: start the package on this machine image. Left out: on the one that is live, or else
+    /// that of the server group.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    image: Option<ImageId>,
     /// Only say what would become of it.
     #[serde(default)]
     dry_run: bool,
@@ -159,6 +165,7 @@ pub(super) async fn request(
         version: body.version,
         strategy: body.strategy.unwrap_or_else(usual),
         force: body.force,
+        image: body.image,
     };
     if body.dry_run {
         let rehearsal = app.operations.rehearse(&actor, wish).await?;

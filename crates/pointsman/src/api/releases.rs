@@ -1,15 +1,16 @@
-//! Releases: upload, read, withdraw.
+//! Releases: create from a package or a machine image, read, withdraw.
+
+use std::time::Duration;
 
 use axum::{
     Json,
-    body::Body,
-    extract::{OriginalUri, State},
+    extract::{DefaultBodyLimit, FromRequest, OriginalUri, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use domain::{
     names::{ServiceName, Version},
-    release::Release,
+    release::{ImageId, Release},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,11 +18,15 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     deployments::Reason,
-    extract::{InActor, InJson, InPath, InQuery},
+    extract::{InActor, InJson, InPath, InQuery, media_type},
     problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing, time},
 };
-use crate::operations::releases::Uploaded;
+use crate::operations::releases::Created;
+
+/// Largest body that names an image, in bytes, and the time that it may take.
+const IMAGE_BODY_LEN_MAX: usize = 4096;
+const IMAGE_BODY_MAX: Duration = Duration::from_secs(10);
 
 /// One service.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -44,7 +49,7 @@ pub struct ReleasePath {
     version: Version,
 }
 
-/// An immutable version of a service plus its artifact.
+/// An immutable version of a service plus what its instances run: a package or a machine image.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Release)]
 pub struct ReleaseView {
@@ -52,16 +57,28 @@ pub struct ReleaseView {
     pub service: String,
     /// The version, unique within the service.
     pub version: String,
-    /// SHA-256 of the artifact.
-    pub digest: String,
-    /// Size of the artifact in bytes.
+    /// SHA-256 of the package; null for a machine image.
+    pub digest: Option<String>,
+    /// Id of the machine image; null for a package.
+    pub image: Option<String>,
+    /// Size of the package in bytes; 0 for a machine image.
     pub size_bytes: u64,
     /// RFC 3339.
     pub created_at: String,
-    /// Who uploaded it.
+    /// Who created it.
     pub created_by: String,
     /// Set when somebody withdrew it.
     pub withdrawn: Option<WithdrawalView>,
+}
+
+/// Which machine image a release is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ImageRelease)]
+#[serde(deny_unknown_fields)]
+pub struct ImageBody {
+    /// Its id, such as `ami-0123456789abcdef0`.
+    #[schema(value_type = String)]
+    image: ImageId,
 }
 
 /// Who took a release out of use, when and why.
@@ -81,7 +98,8 @@ impl From<Release> for ReleaseView {
         Self {
             service: release.service.to_string(),
             version: release.version.to_string(),
-            digest: release.digest.to_string(),
+            digest: release.content.digest().map(ToString::to_string),
+            image: release.content.image().map(ToString::to_string),
             size_bytes: release.size_bytes,
             created_at: time(release.created_at),
             created_by: release.created_by,
@@ -137,39 +155,62 @@ pub(super) async fn read(
     Ok(Json(release.into()))
 }
 
-/// Uploads the artifact of a release: a gzipped tarball with a Procfile at its root.
+/// Creates a release: of the package in the body, a gzipped tarball with a Procfile at its root; or,
+/// with `Content-Type: application/json`, of a machine image.
 #[utoipa::path(
     put,
     operation_id = "create_release",
     path = "/api/v1/services/{service}/releases/{version}",
     tag = "releases",
     params(ReleasePath),
-    request_body(content = Vec<u8>, content_type = "application/gzip"),
+    request_body(
+        description = "A package, or which machine image.",
+        content((Vec<u8> = "application/gzip"), (ImageBody = "application/json"))
+    ),
     responses(
         (status = 201, body = ReleaseView, description = "It is a new release."),
         (status = 200, body = ReleaseView, description = "The same content is there already."),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The version has other content."),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is too large."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely, or no id of an image."),
     )
 )]
-pub(super) async fn upload(
+pub(super) async fn create(
     State(app): State<App>,
     InActor(actor): InActor,
     InPath(path): InPath<ReleasePath>,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     let release = (path.service, path.version);
-    let upload = body.into_data_stream();
-    let uploaded = app
-        .operations
-        .create_release(&actor, release, upload)
-        .await?;
-    let (status, release) = match uploaded {
-        Uploaded::Created(release) => (StatusCode::CREATED, release),
-        Uploaded::AlreadyThere(release) => (StatusCode::OK, release),
+    let created = if media_type(request.headers()) == "application/json" {
+        let ImageBody { image } = small(request, &app).await?;
+        app.operations.release_image(&actor, release, image).await?
+    } else {
+        let upload = request.into_body().into_data_stream();
+        app.operations
+            .create_release(&actor, release, upload)
+            .await?
+    };
+    let (status, release) = match created {
+        Created::Created(release) => (StatusCode::CREATED, release),
+        Created::AlreadyThere(release) => (StatusCode::OK, release),
     };
     Ok((status, Json(ReleaseView::from(release))).into_response())
+}
+
+/// Reads a small body; the limits of uploads are not for it.
+async fn small(mut request: Request, app: &App) -> Result<ImageBody, Problem> {
+    DefaultBodyLimit::max(IMAGE_BODY_LEN_MAX).apply(&mut request);
+    let read = InJson::from_request(request, app);
+    match tokio::time::timeout(IMAGE_BODY_MAX, read).await {
+        Ok(read) => read.map(|InJson(body)| body),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "the body did not arrive in time",
+        )
+        .remedy("send it again")),
+    }
 }
 
 /// Takes a release out of use: it cannot be deployed any more.

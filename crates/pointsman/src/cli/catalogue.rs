@@ -1,4 +1,5 @@
-//! `team|service|environment-type|environment|server-group|prometheus list|get`, and locks of environments.
+//! `team|service|environment-type|environment|server-group|prometheus|account list|get`, and locks of
+//! environments.
 
 use clap::{Args, Subcommand};
 use reqwest::Method;

@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Instant};
 
 use clap::Args;
-use domain::time::human_ms;
+use domain::{release::ImageId, time::human_ms};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,6 +35,10 @@ pub struct WishArgs {
     /// Also when this release is live already: replaces its instances by fresh ones
     #[arg(long)]
     pub force: bool,
+    /// On AWS: start the package on this machine image, also where the same release is live on
+    /// another one
+    #[arg(long, value_name = "AMI")]
+    pub image: Option<ImageId>,
 }
 
 /// The arguments of `deploy`.
@@ -110,6 +114,9 @@ impl WishArgs {
         });
         if let Some(strategy) = self.strategy.body(usual)? {
             body["strategy"] = strategy;
+        }
+        if let Some(image) = &self.image {
+            body["image"] = image.as_str().into();
         }
         Ok(body)
     }

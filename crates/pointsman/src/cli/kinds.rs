@@ -20,6 +20,8 @@ pub enum Kind {
     ServerGroup,
     /// Where gates ask for numbers.
     Prometheus,
+    /// Where server groups are.
+    Account,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Environment => "environments",
             Self::ServerGroup => "server-groups",
             Self::Prometheus => "prometheuses",
+            Self::Account => "accounts",
         }
     }
 
@@ -46,6 +49,7 @@ impl Kind {
             Self::Environment => "environment",
             Self::ServerGroup => "server group",
             Self::Prometheus => "Prometheus",
+            Self::Account => "account",
         }
     }
 
@@ -57,6 +61,7 @@ impl Kind {
             Self::Environment => "Environment",
             Self::ServerGroup => "ServerGroup",
             Self::Prometheus => "Prometheus",
+            Self::Account => "Account",
         }
     }
 
@@ -95,6 +100,7 @@ impl Kind {
                 "HEALTH",
             ],
             Self::Prometheus => &["NAME", "URL", "DESCRIPTION"],
+            Self::Account => &["NAME", "PROVIDER", "REGION", "ROLE", "DESCRIPTION"],
         }
     }
 
@@ -133,6 +139,13 @@ impl Kind {
                     .unwrap_or_default(),
             ],
             Self::Prometheus => vec![text("name"), text("url"), text("description")],
+            Self::Account => vec![
+                text("name"),
+                text("provider"),
+                text("region"),
+                text("role_arn"),
+                text("description"),
+            ],
         }
     }
 }

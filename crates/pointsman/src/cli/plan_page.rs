@@ -7,7 +7,7 @@ use domain::{
 
 use super::{
     style::Style,
-    wire::{CapacityPoint, Deployment, Preview},
+    wire::{AwsPreview, CapacityPoint, Deployment, Preview},
 };
 
 /// Columns of the capacity curve.
@@ -91,6 +91,7 @@ pub fn page(deployment: &Deployment, preview: &Preview, style: Style) -> String 
             ids(&preview.retires)
         ));
     }
+    lines.extend(preview.aws.iter().flat_map(|aws| whereabouts(aws, style)));
     lines.push(format!(
         "  {}  {} instances at the peak, {} instance-hours more than without, {} calls",
         style.dim("costs "),
@@ -104,6 +105,34 @@ pub fn page(deployment: &Deployment, preview: &Preview, style: Style) -> String 
         human_ms(round(preview.expected_ms))
     ));
     lines.join("\n")
+}
+
+/// Where it takes place, what is started there, and what is different there.
+fn whereabouts(aws: &AwsPreview, style: Style) -> Vec<String> {
+    let region = aws.region.iter().map(|region| format!(" ({region})"));
+    let groups = aws.groups.iter();
+    let groups: Vec<String> = groups
+        .map(|(slice, name)| format!("{slice} is {name}"))
+        .collect();
+    let content = match (&aws.digest, &aws.image) {
+        (Some(digest), image) => {
+            let short: String = digest.chars().take(12).collect();
+            let image = image.as_deref().unwrap_or("the image of the group");
+            format!("package {short} on {image}")
+        }
+        (None, Some(image)) => format!("image {image}"),
+        (None, None) => "?".to_owned(),
+    };
+    let line = |word: &str, text: &str| format!("  {}  {text}", style.dim(&format!("{word:6}")));
+    let account = format!("account {}{}", aws.account, region.collect::<String>());
+    [
+        line("where", &account),
+        line("groups", &groups.join(", ")),
+        line("runs", &content),
+    ]
+    .into_iter()
+    .chain(aws.notes.iter().map(|note| line("note", note)))
+    .collect()
 }
 
 fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String> {
@@ -321,6 +350,7 @@ mod tests {
             calls: 8,
             expected_ms: 9750,
             point_of_no_return: Some(2),
+            aws: None,
         };
         expect![[r#"
             plan:
@@ -341,5 +371,37 @@ mod tests {
               costs   8 instances at the peak, 0.011 instance-hours more than without, 8 calls
               takes   about 9.8 s"#]]
         .assert_eq(&format!("plan:\n{}", page(&deployment, &preview, Style::PLAIN)));
+    }
+
+    #[test]
+    fn a_plan_on_aws_says_where_and_what() {
+        let mut aws = AwsPreview {
+            account: "production-eu".into(),
+            region: Some("eu-west-1".into()),
+            groups: [("blue", "cart-live-blue"), ("green", "cart-live-green")]
+                .map(|(slice, name)| (slice.to_owned(), name.to_owned()))
+                .into(),
+            digest: Some("0123456789abcdef".into()),
+            image: Some("ami-0123456789abcdef0".into()),
+            notes: vec!["the shares are of DNS answers, not of requests".into()],
+        };
+        expect![[r#"
+            where:
+              where   account production-eu (eu-west-1)
+              groups  blue is cart-live-blue, green is cart-live-green
+              runs    package 0123456789ab on ami-0123456789abcdef0
+              note    the shares are of DNS answers, not of requests"#]]
+        .assert_eq(&format!(
+            "where:\n{}",
+            whereabouts(&aws, Style::PLAIN).join("\n")
+        ));
+        let runs = |aws: &AwsPreview| whereabouts(aws, Style::PLAIN)[2].trim().to_owned();
+        aws.image = None;
+        assert_eq!(
+            runs(&aws),
+            "runs    package 0123456789ab on the image of the group"
+        );
+        (aws.digest, aws.image) = (None, Some("ami-01234567".into()));
+        assert_eq!(runs(&aws), "runs    image ami-01234567");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
+use domain::release::ImageId;
 use reqwest::{Body, Method, StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
@@ -21,15 +22,19 @@ const RELEASES_MAX: usize = 5_000;
 /// What can be done with releases.
 #[derive(Debug, Subcommand)]
 pub enum ReleaseCommand {
-    /// Upload an immutable version of a service
+    /// Make an immutable version of a service, of a package or a machine image
+    #[command(group = ArgGroup::new("content").required(true))]
     Create {
         /// The service that it is a version of
         service: String,
         /// Its version, such as 1.4.0
         version: String,
         /// A folder with a Procfile, or a gzipped tarball of one
-        #[arg(short, long, value_name = "DIR|TARBALL")]
-        artifact: PathBuf,
+        #[arg(short, long, value_name = "DIR|TARBALL", group = "content")]
+        artifact: Option<PathBuf>,
+        /// A machine image of AWS with the service in it
+        #[arg(long, value_name = "AMI", group = "content")]
+        image: Option<ImageId>,
     },
     /// List the releases of a service
     List {
@@ -65,7 +70,16 @@ pub async fn run(context: &Context, command: ReleaseCommand) -> Result<Exit, Fai
             service,
             version,
             artifact,
-        } => create(context, &service, &version, artifact).await,
+            image,
+        } => {
+            let client = context.client()?;
+            let reply = match (artifact, image) {
+                (Some(artifact), None) => upload(&client, &service, &version, artifact).await?,
+                (None, Some(image)) => name(&client, &service, &version, &image).await?,
+                _ => return Err(Failure::usage("name --artifact or --image, one of both")),
+            };
+            created(context, &service, &version, &reply)
+        }
         ReleaseCommand::List { service } => list(context, &service).await,
         ReleaseCommand::Get { service, version } => get(context, &service, &version).await,
         ReleaseCommand::Withdraw {
@@ -82,25 +96,38 @@ pub async fn run(context: &Context, command: ReleaseCommand) -> Result<Exit, Fai
     }
 }
 
-async fn create(
+fn created(
     context: &Context,
     service: &str,
     version: &str,
-    artifact: PathBuf,
+    reply: &Reply,
 ) -> Result<Exit, Failure> {
-    let reply = upload(&context.client()?, service, version, artifact).await?;
     if context.format != Format::Table {
         output::value(context.format, &reply.body, output::yaml)?;
         return Ok(Exit::Ok);
     }
-    let digest: String = text_at(&reply.body, "digest").chars().take(12).collect();
+    let content = content(&reply.body);
     let how = if reply.status == StatusCode::CREATED {
         "created"
     } else {
         "was there already, with the same content:"
     };
-    context.say(&format!("{how} {service} {version} ({digest})"));
+    context.say(&format!("{how} {service} {version} ({content})"));
     Ok(Exit::Ok)
+}
+
+/// Makes a release of a machine image.
+async fn name(
+    client: &Client,
+    service: &str,
+    version: &str,
+    image: &ImageId,
+) -> Result<Reply, Failure> {
+    let url = client.url(&["services", service, "releases", version]);
+    let body = json!({ "image": image });
+    client
+        .send(client.request(Method::PUT, url).json(&body))
+        .await
 }
 
 /// Packs and uploads a release.
@@ -145,11 +172,21 @@ async fn list(context: &Context, service: &str) -> Result<Exit, Failure> {
         let releases = items.as_array().map_or(&[][..], Vec::as_slice);
         let rows: Vec<_> = releases.iter().map(row).collect();
         output::table(
-            &["VERSION", "CREATED", "BY", "KIB", "DIGEST", "WITHDRAWN"],
+            &["VERSION", "CREATED", "BY", "KIB", "CONTENT", "WITHDRAWN"],
             &rows,
         )
     })?;
     Ok(Exit::Ok)
+}
+
+/// What a release is: the beginning of the package's digest, or the image.
+fn content(release: &Value) -> String {
+    let image = text_at(release, "image");
+    if image.is_empty() {
+        text_at(release, "digest").chars().take(12).collect()
+    } else {
+        image
+    }
 }
 
 fn row(release: &Value) -> Vec<String> {
@@ -159,8 +196,9 @@ fn row(release: &Value) -> Vec<String> {
         text_at(release, "version"),
         ago(&text_at(release, "created_at")),
         text_at(release, "created_by"),
-        size.map_or(String::new(), |bytes| bytes.div_ceil(1024).to_string()),
-        text_at(release, "digest").chars().take(12).collect(),
+        size.filter(|bytes| *bytes > 0)
+            .map_or(String::new(), |bytes| bytes.div_ceil(1024).to_string()),
+        content(release),
         withdrawn.unwrap_or_default(),
     ]
 }

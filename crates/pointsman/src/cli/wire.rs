@@ -207,6 +207,26 @@ pub struct Preview {
     pub expected_ms: u64,
     /// Index of the first step after which the way back has to start instances again.
     pub point_of_no_return: Option<usize>,
+    /// Where it takes place on AWS.
+    pub aws: Option<AwsPreview>,
+}
+
+/// Where a deployment on AWS takes place, and what is started there.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AwsPreview {
+    /// The account.
+    pub account: String,
+    /// Its region.
+    pub region: Option<String>,
+    /// The Auto Scaling group of each slice, by `blue` and `green`.
+    pub groups: BTreeMap<String, String>,
+    /// SHA-256 of the package.
+    pub digest: Option<String>,
+    /// The machine image.
+    pub image: Option<String>,
+    /// What is different there, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// One step, with what it costs.

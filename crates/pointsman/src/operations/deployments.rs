@@ -299,6 +299,9 @@ impl Operations {
             "stable": deployment.stable.as_ref().map(|stable| &stable.version),
             "strategy": deployment.strategy,
         });
+        if let Some(image) = &drafted.admitted.wish().image {
+            detail["image"] = image.as_str().into();
+        }
         if let Some(reason) = reason {
             detail["reason"] = reason.into();
         }

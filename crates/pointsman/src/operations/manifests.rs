@@ -44,7 +44,7 @@ pub enum Manifest {
     /// An environment.
     Environment(Environment),
     /// A server group.
-    ServerGroup(ServerGroup),
+    ServerGroup(Box<ServerGroup>),
     /// A Prometheus.
     Prometheus(Prometheus),
     /// An account.
@@ -116,7 +116,11 @@ impl Manifest {
                         group.environment.to_string(),
                     ),
                 ];
-                place.into_iter().chain(asked).collect()
+                let account = group.aws.as_ref().map(|aws| {
+                    let name = aws.account.to_string();
+                    ("aws.account", Kind::Account, name)
+                });
+                place.into_iter().chain(asked).chain(account).collect()
             }
         }
     }

@@ -1,19 +1,19 @@
-//! Releases: uploaded once, immutable, and taken out of use when they turn out bad.
+//! Releases: made once, of a package or a machine image, immutable, and taken out of use when they turn out bad.
 
 use bytes::Bytes;
 use domain::{
     names::{ServiceName, Version},
-    release::{Release, Withdrawal},
+    release::{Content, ImageId, Release, Withdrawal},
 };
 use futures_util::Stream;
 use serde_json::json;
-use store::{catalogue::Kind, releases::Created};
+use store::{catalogue::Kind, releases::Created as Stored};
 
 use super::{Actor, Error, Operations, Page, environments::checked_reason};
 
-/// What became of an upload.
+/// What became of a request for a new release.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Uploaded {
+pub enum Created {
     /// It is a new release.
     Created(Release),
     /// The same content is there already under this version.
@@ -31,7 +31,7 @@ impl Operations {
         actor: &Actor,
         (service, version): (ServiceName, Version),
         upload: impl Stream<Item = Result<Bytes, E>> + Send,
-    ) -> Result<Uploaded, Error> {
+    ) -> Result<Created, Error> {
         self.entry(Kind::Service, service.as_str()).await?;
         let received = self.artifacts().receive(upload).await?;
         let there = self.store().release(&service, &version).await?;
@@ -39,23 +39,52 @@ impl Operations {
         {
             return Err(Error::ReleaseConflict(Box::new(there)));
         }
+        let content = Content::package(received.digest.clone());
+        let size_bytes = received.size_bytes;
+        self.artifacts().keep(received).await?;
+        self.store_release(actor, (service, version), content, size_bytes)
+            .await
+    }
+
+    /// Makes a release of a machine image that has the service in it. Whether the image is there,
+    /// the account says at the first deployment; nothing is asked of it now.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] service; [`Error::ReleaseConflict`] when the version has other content.
+    pub async fn release_image(
+        &self,
+        actor: &Actor,
+        (service, version): (ServiceName, Version),
+        image: ImageId,
+    ) -> Result<Created, Error> {
+        self.entry(Kind::Service, service.as_str()).await?;
+        self.store_release(actor, (service, version), Content::Image { image }, 0)
+            .await
+    }
+
+    async fn store_release(
+        &self,
+        actor: &Actor,
+        (service, version): (ServiceName, Version),
+        content: Content,
+        size_bytes: u64,
+    ) -> Result<Created, Error> {
         let release = Release {
             service,
             version,
-            content: Content::package(received.digest.clone()),
-            size_bytes: received.size_bytes,
+            content,
+            size_bytes,
             created_at: self.now(),
             created_by: actor.name().to_owned(),
             withdrawn: None,
         };
-        self.artifacts().keep(received).await?;
         let detail = json!({ "content": release.content, "size_bytes": release.size_bytes });
         let subject = subject(&release.service, &release.version);
         let audit = self.audit(actor, "release.create", &subject, detail);
         match self.store().create_release(&release, audit).await? {
-            Created::Created => Ok(Uploaded::Created(release)),
-            Created::AlreadyThere(there) => Ok(Uploaded::AlreadyThere(there)),
-            Created::Conflict(there) => Err(Error::ReleaseConflict(Box::new(there))),
+            Stored::Created => Ok(Created::Created(release)),
+            Stored::AlreadyThere(there) => Ok(Created::AlreadyThere(there)),
+            Stored::Conflict(there) => Err(Error::ReleaseConflict(Box::new(there))),
         }
     }
 

@@ -1,11 +1,11 @@
 //! What is going on at a place: what is live, what runs, what is seen.
 
 use domain::{
-    catalogue::ServerGroup,
+    catalogue::{Account, ServerGroup},
     deployment::Deployment,
     effect::Target,
     governance::Lock,
-    names::{EnvironmentName, Place, ServiceName},
+    names::{AccountName, EnvironmentName, Place, ServiceName},
     observation::Observation,
     time::UnixMs,
 };
@@ -106,7 +106,23 @@ impl Operations {
             serde_json::from_value(entry.body).map_err(|_| Error::Internal {
                 doing: "reading a server group of the catalogue",
             })?;
-        let place = place.clone();
-        Ok(Some(Target { place, group }))
+        let account = match &group.aws {
+            None => None,
+            Some(aws) => self.account(&aws.account).await?,
+        };
+        Ok(Some(Target {
+            place: place.clone(),
+            group,
+            account,
+        }))
+    }
+
+    /// An account, as the catalogue describes it now.
+    async fn account(&self, name: &AccountName) -> Result<Option<Account>, Error> {
+        let entry = self.store().entry(Kind::Account, name.as_str()).await?;
+        let account = entry.map(|entry| serde_json::from_value(entry.body));
+        account.transpose().map_err(|_| Error::Internal {
+            doing: "reading an account of the catalogue",
+        })
     }
 }

@@ -191,6 +191,19 @@ async fn releases(tour: &mut Tour) {
         &other,
     ];
     tour.world.fails(&args, 3).await;
+    let image = ["release", "create", "storefront", "2.0.0", "--image"];
+    let args = [&image[..], &["ami-0123456789abcdef0"]].concat();
+    tour.does(&args, "created storefront 2.0.0 (ami-0123456789abcdef0)")
+        .await;
+    tour.does(&args, "was there already").await;
+    let both = [&args[..], &["--artifact", &other]].concat();
+    tour.world.fails(&both, 2).await;
+    tour.world.fails(&image[..4], 2).await;
+    tour.world
+        .fails(&[&image[..], &["ubuntu"]].concat(), 2)
+        .await;
+    tour.shows(&["release", "list", "storefront"], "ami-0123456789abcdef0")
+        .await;
     tour.shows(&["release", "list", "storefront"], "1.1.0")
         .await;
     tour.shows(&["release", "get", "storefront", "1.0.0"], "digest")
@@ -258,6 +271,16 @@ async fn others(tour: &mut Tour) {
     tour.world.apply(&manifest).await;
     tour.shows(&["prometheus", "list"], "main").await;
     tour.shows(&["prometheus", "get", "main"], "9090").await;
+    let manifest = serde_json::json!({
+        "kind": "Account",
+        "name": "production-eu",
+        "provider": "aws",
+        "region": "eu-west-1",
+    });
+    tour.world.apply(&manifest).await;
+    tour.shows(&["account", "list"], "eu-west-1").await;
+    tour.shows(&["account", "get", "production-eu"], "kind: Account")
+        .await;
 }
 
 /// `logs --follow` prints what is there, and stays.

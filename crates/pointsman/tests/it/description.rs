@@ -29,6 +29,9 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
         {"kind": "EnvironmentType", "name": "testing", "description": "d",
          "approval_by_another": true},
         {"kind": "Prometheus", "name": "metrics", "url": "http://metrics:9090", "description": "d"},
+        {"kind": "Account", "name": "cloud", "provider": "aws", "description": "d",
+         "region": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/x", "external_id": "id",
+         "endpoint_url": "http://aws:4566", "package_bucket": "packages"},
         {"kind": "Service", "name": "shop", "owner": "web", "description": "d",
          "environment_types": ["testing"], "strategies": ["scale-up"]},
         {"kind": "Environment", "name": "staging", "environment_type": "testing",
@@ -36,7 +39,8 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
         {"kind": "ServerGroup", "service": "shop", "environment": "staging", "size": 2,
          "autoscaling": {"min": 1, "max": 3}, "size_limit": 6, "zones": ["a"], "slices": 2,
          "stickiness": {"by": "cookie"}, "gates": every_gate(),
-         "health": {"path": "/"}, "drain_seconds": 1, "variables": {"A": "b"}},
+         "health": {"path": "/"}, "drain_seconds": 1, "variables": {"A": "b"},
+         "aws": every_field_of_aws()},
     ]);
     let answer = app.post("/api/v1/manifests", every_field).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -47,16 +51,42 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
         ("environments/staging", "Environment"),
         ("server-groups/shop.staging", "ServerGroup"),
         ("prometheuses/metrics", "Prometheus"),
+        ("accounts/cloud", "Account"),
     ] {
         let entry = app.get(&format!("/api/v1/{path}")).await.json();
         let mut names: Vec<String> = entry.as_object().unwrap().keys().cloned().collect();
         names.sort();
         assert_eq!(names, described(schema), "{schema}");
     }
-    let health = app.get("/api/v1/server-groups/shop.staging").await.json()["health"].clone();
-    let mut names: Vec<String> = health.as_object().unwrap().keys().cloned().collect();
-    names.sort();
-    assert_eq!(names, described("HealthCheck"));
+    let group = app.get("/api/v1/server-groups/shop.staging").await.json();
+    for (path, schema) in [
+        ("/health", "HealthCheck"),
+        ("/aws", "AwsGroup"),
+        ("/aws/create", "AwsCreate"),
+    ] {
+        let part = group.pointer(path).and_then(Value::as_object).unwrap();
+        let mut names: Vec<String> = part.keys().cloned().collect();
+        names.sort();
+        assert_eq!(names, described(schema), "{schema}");
+    }
+}
+
+/// The AWS side of a server group, with all its fields.
+fn every_field_of_aws() -> Value {
+    let arn = |rest: &str| format!("arn:aws:elasticloadbalancing:eu-west-1:123456789012:{rest}");
+    json!({
+        "account": "cloud", "groups": ["blue", "green"],
+        "target_groups": [arn("targetgroup/blue/1"), arn("targetgroup/green/1")],
+        "create": {
+            "image": "ami-0123456789abcdef0", "instance_type": "t3.small",
+            "subnets": ["subnet-01234567"], "security_groups": ["sg-01234567"],
+            "instance_profile": "p", "key_name": "k", "root_gib": 8, "monitoring": true,
+            "grace_seconds": 60, "tags": {"a": "b"},
+        },
+        "traffic": {"by": "listener", "listener": arn("listener/app/shop/1/2"),
+                    "rule": arn("listener-rule/app/shop/1/2/3")},
+        "user_data": "#!/bin/sh",
+    })
 }
 
 /// One gate of every kind that can be written, with all its fields.

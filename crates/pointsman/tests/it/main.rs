@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod aws;
 mod bad_input;
 mod catalogue;
 mod command_line;

@@ -26,6 +26,7 @@ async fn a_release_is_immutable() {
           "created_at": "[created_at]",
           "created_by": "admin",
           "digest": "[digest]",
+          "image": null,
           "service": "shop",
           "size_bytes": "[size_bytes]",
           "version": "1.0.0",

@@ -137,7 +137,8 @@ async fn senseless_requests_are_refused_and_say_why() {
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(refused.message.contains("does not hold"), "{refused}");
     let mut launch = stage.launch_one();
-    launch.digest = domain::release::Digest::from_bytes([9; 32]);
+    let digest = domain::release::Digest::from_bytes([9; 32]);
+    launch.content = domain::release::Content::package(digest);
     let missing = Effect::SetLaunch {
         slice: Slice::Blue,
         launch: Some(launch),

@@ -13,7 +13,7 @@ use domain::{
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
     observation::{Observation, Sizes, Slice, SliceSeen, Weights},
-    release::{Digest, Launch, LaunchId},
+    release::{Content, Digest, Launch, LaunchId},
 };
 use engine::{
     ports::{Provider, ProviderError},
@@ -261,10 +261,7 @@ impl ProviderStage for Stage {
                 "health":{"interval_ms":50,"timeout_ms":1000,"healthy_threshold":2}}"#,
         )
         .unwrap();
-        Target {
-            place: group.place(),
-            group,
-        }
+        Target::local(group.place(), group)
     }
     fn launches(&self) -> [Launch; 2] {
         [
@@ -344,6 +341,6 @@ fn release(artifacts: &Path, version: &str, broken: &str) -> Launch {
     Launch {
         id,
         version: version.parse().unwrap(),
-        digest,
+        content: Content::package(digest),
     }
 }

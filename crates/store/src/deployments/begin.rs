@@ -21,8 +21,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::AlreadyRunning`]; [`StoreError::Refused`] when governance says no by now;
-    /// [`StoreError::Superseded`] when the server group, the release or what is live is another by
-    /// now; [`StoreError::Invalid`] when `deployment` is not what was admitted; or when the database
+    /// [`StoreError::Superseded`] when the server group, its account, the release or what is live
+    /// is another by now; [`StoreError::Invalid`] when `deployment` is not what was admitted; or when the database
     /// fails.
     pub async fn begin(
         &self,
@@ -72,8 +72,14 @@ impl Store {
 /// What begins is what was admitted.
 fn check_admitted(admitted: &Admitted, deployment: &Deployment) -> Result<(), StoreError> {
     let (wish, release) = (admitted.wish(), admitted.release());
+    let content = match admitted.switches_to() {
+        Some(running) => running.content.clone(),
+        None => admitted.content(),
+    };
     let same = deployment.target.place == wish.place
         && deployment.target.group == *admitted.group()
+        && deployment.target.account.as_ref() == admitted.account()
+        && deployment.launch.content == content
         && deployment.strategy == wish.strategy
         && deployment.launch.version == release.version
         && deployment.stable.as_ref() == admitted.stable()
@@ -107,6 +113,8 @@ async fn look_again(
     let now = admit(admitted.wish().clone(), facts).map_err(StoreError::Refused)?;
     let what = if now.group() != admitted.group() {
         format!("the server group {place}")
+    } else if now.account() != admitted.account() {
+        format!("the account of {place}")
     } else if now.release().content != admitted.release().content {
         format!("release {}", now.release().version)
     } else if now.stable() != deployment.stable.as_ref() {

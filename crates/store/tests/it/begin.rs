@@ -3,17 +3,22 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    catalogue::Account,
     deployment::Outcome,
     event,
     governance::{Facts, Lock, Objection},
     release::Withdrawal,
 };
 use engine::ports::Journal;
-use store::StoreError;
+use serde_json::json;
+use store::{
+    StoreError,
+    catalogue::{Change, Kind},
+};
 
 use crate::{
     stories,
-    world::{NOW, World, audit, deployment_of, ended, place, server_group, wish},
+    world::{NOW, World, audit, delete, deployment_of, ended, place, put, server_group, wish},
 };
 
 stories!(
@@ -23,6 +28,7 @@ stories!(
     of_many_that_begin_at_once_one_does,
     governance_is_asked_again,
     what_moved_meanwhile_is_noticed,
+    an_account_is_part_of_what_is_admitted,
     only_what_was_admitted_begins,
 );
 
@@ -49,7 +55,7 @@ async fn facts_are_what_governance_needs(world: World) {
     world.store.save(&done, &[]).await.unwrap();
     let facts = world.store.facts(&wish_of_cart).await.unwrap();
     assert_eq!(facts.running, None);
-    assert_eq!(facts.live.unwrap().as_str(), "1.0.0");
+    assert_eq!(facts.live.unwrap().version.as_str(), "1.0.0");
     let elsewhere = world
         .store
         .facts(&wish("cart", "test", "1.0.0"))
@@ -260,6 +266,56 @@ async fn what_moved_meanwhile_is_noticed(world: World) {
     assert_eq!(found.len(), 1);
 }
 
+fn account(region: &str) -> Account {
+    let account = json!({
+        "name": "cloud", "provider": "aws", "region": region, "package_bucket": "packages",
+    });
+    serde_json::from_value(account).unwrap()
+}
+
+async fn an_account_is_part_of_what_is_admitted(world: World) {
+    let world = world.with_catalogue().await;
+    world.release("cart", "1.0.0").await;
+    let describe = async |region: &str| {
+        let body = json!(account(region));
+        let Change::Put { body: group, .. } = server_group("cart", "live", 4) else {
+            unreachable!("a server group is put");
+        };
+        let mut group = group;
+        group["aws"] = json!({"account": "cloud"});
+        let references = [
+            (Kind::Service, "cart"),
+            (Kind::Environment, "live"),
+            (Kind::Account, "cloud"),
+        ];
+        let changes = [
+            put(Kind::Account, "cloud", body, &[]),
+            put(Kind::ServerGroup, "cart.live", group, &references),
+        ];
+        let apply = [audit("catalogue.apply")];
+        world.store.put_and_delete(&changes, &apply).await.unwrap();
+    };
+    describe("eu-west-1").await;
+    let wish = wish("cart", "live", "1.0.0");
+    let facts = world.store.facts(&wish).await.unwrap();
+    assert_eq!(facts.account, Some(account("eu-west-1")));
+    let gone = [delete(Kind::Account, "cloud")];
+    let refused = world.store.put_and_delete(&gone, &[audit("x")]).await;
+    assert!(matches!(refused, Err(StoreError::Referenced { .. })));
+
+    let (admitted, planned) = world.planned(&wish, 0).await;
+    describe("eu-north-1").await;
+    let event = event::of_request(&planned);
+    let begin = world
+        .store
+        .begin(&admitted, &planned, &event, audit("deployment.request"));
+    assert_eq!(
+        begin.await.unwrap_err().to_string(),
+        "the account of cart.live changed meanwhile; look again"
+    );
+    world.begin(&wish, 0).await.unwrap();
+}
+
 async fn only_what_was_admitted_begins(world: World) {
     let world = world.with_catalogue().await;
     world.release("cart", "1.0.0").await;
@@ -270,7 +326,13 @@ async fn only_what_was_admitted_begins(world: World) {
     larger.target.group.size = 40;
     let mut other = good.clone();
     other.launch.version = "9.9.9".parse().unwrap();
-    for deployment in [elsewhere, larger, other, ended(&good, Outcome::Succeeded)] {
+    let mut foreign = good.clone();
+    foreign.target.account = Some(account("eu"));
+    let mut patched = good.clone();
+    let image = "ami-01234567".parse().unwrap();
+    patched.launch.content = patched.launch.content.on(image);
+    let done = ended(&good, Outcome::Succeeded);
+    for deployment in [elsewhere, larger, other, foreign, patched, done] {
         let event = event::of_request(&deployment);
         let audit = audit("deployment.request");
         let begin = world.store.begin(&admitted, &deployment, &event, audit);

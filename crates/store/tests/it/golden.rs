@@ -14,7 +14,7 @@ use domain::{
     event::{Event, What},
     names::DeploymentId,
     observation::{InstanceId, Sizes, Slice},
-    release::{Launch, LaunchId},
+    release::{Content, Launch, LaunchId},
     time::UnixMs,
 };
 use expect_test::expect_file;
@@ -62,7 +62,7 @@ fn launch(id: &str, version: &str) -> Launch {
     Launch {
         id: LaunchId(id.to_owned()),
         version: version.parse().unwrap(),
-        digest: digest(version),
+        content: Content::package(digest(version)),
     }
 }
 
@@ -73,10 +73,7 @@ fn deployments() -> Vec<Deployment> {
     };
     let request = Request {
         id: DeploymentId("019aa000-0000-7000-8000-000000000001".to_owned()),
-        target: Target {
-            place: place("cart", "live"),
-            group: serde_json::from_value(body).unwrap(),
-        },
+        target: Target::local(place("cart", "live"), serde_json::from_value(body).unwrap()),
         strategy: wish("cart", "live", "2.0.0").strategy,
         launch: launch("l2", "2.0.0"),
         stable: Some(launch("l1", "1.0.0")),

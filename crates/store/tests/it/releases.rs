@@ -3,7 +3,7 @@
 use domain::{
     governance::Lock,
     names::{EnvironmentName, ServiceName, Version},
-    release::{Release, Withdrawal},
+    release::{Content, Release, Withdrawal},
     time::UnixMs,
 };
 use store::{StoreError, locks::REASON_BYTES_MAX, releases::Created};
@@ -15,10 +15,39 @@ use crate::{
 
 stories!(
     a_release_is_created_once,
+    a_release_can_be_a_machine_image,
     releases_come_newest_first,
     a_withdrawn_release_stays_withdrawn,
     an_environment_is_locked_and_unlocked,
 );
+
+async fn a_release_can_be_a_machine_image(world: World) {
+    let world = world.with_catalogue().await;
+    let image = |digit: &str| Content::Image {
+        image: format!("ami-{}", digit.repeat(8)).parse().unwrap(),
+    };
+    let create = async |content: Content| {
+        let release = Release {
+            content,
+            size_bytes: 0,
+            ..release("cart", "1.0.0")
+        };
+        let created = world
+            .store
+            .create_release(&release, audit("release.create"));
+        (created.await.unwrap(), release)
+    };
+    let (created, first) = create(image("1")).await;
+    assert_eq!(created, Created::Created);
+    let there = create(image("1")).await.0;
+    assert_eq!(there, Created::AlreadyThere(first.clone()));
+    let package = Content::package(digest("something else"));
+    for other in [image("2"), package] {
+        assert_eq!(create(other).await.0, Created::Conflict(first.clone()));
+    }
+    let stored = world.store.release(&first.service, &first.version).await;
+    assert_eq!(stored.unwrap(), Some(first));
+}
 
 async fn a_release_is_created_once(world: World) {
     let world = world.with_catalogue().await;
@@ -37,7 +66,7 @@ async fn a_release_is_created_once(world: World) {
     let there = Created::AlreadyThere(first.clone());
     assert_eq!(create(&again).await.unwrap(), there);
     let other = Release {
-        digest: digest("something else"),
+        content: Content::package(digest("something else")),
         ..first.clone()
     };
     let conflict = Created::Conflict(first.clone());

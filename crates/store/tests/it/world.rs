@@ -13,7 +13,7 @@ use domain::{
     names::{DeploymentId, Place},
     observation::{Observation, Sizes, Slice, SliceSeen},
     plan::{Strategy, scale_up::ScaleUp},
-    release::{Digest, Launch, LaunchId, Release},
+    release::{Content, Digest, Launch, LaunchId, Release},
     time::UnixMs,
 };
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ pub fn release(service: &str, version: &str) -> Release {
     Release {
         service: service.parse().expect("a name"),
         version: version.parse().expect("a version"),
-        digest: digest(&format!("{service}{version}")),
+        content: Content::package(digest(&format!("{service}{version}"))),
         size_bytes: 1024,
         created_at: NOW,
         created_by: "ann".to_owned(),
@@ -187,12 +187,13 @@ pub fn deployment_of(admitted: &Admitted, stable: Option<Launch>) -> Deployment 
         target: Target {
             place: admitted.wish().place.clone(),
             group: admitted.group().clone(),
+            account: admitted.account().cloned(),
         },
         strategy: admitted.wish().strategy.clone(),
         launch: Launch {
             id: LaunchId(id.0.clone()),
             version: release.version.clone(),
-            digest: release.digest.clone(),
+            content: admitted.content(),
         },
         stable,
         requested_by: "ann".to_owned(),

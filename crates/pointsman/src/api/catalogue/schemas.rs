@@ -3,6 +3,8 @@
 //! Entries are answered as they are stored, with what is known about them beside. A test walks the
 //! catalogue and holds these descriptions against real answers.
 
+mod aws;
+
 use std::collections::BTreeMap;
 
 use utoipa::{
@@ -129,7 +131,7 @@ pub struct ServerGroup {
     /// Never more instances than this, not even during a deployment. Left out: no limit.
     #[schema(required = false)]
     pub size_limit: Option<u32>,
-    /// The zones instances are spread over.
+    /// The zones instances are spread over. On AWS those of the subnets, and this is ignored.
     #[schema(required = false)]
     pub zones: Vec<String>,
     /// One slice, or two for blue/green, canary and switches.
@@ -142,7 +144,7 @@ pub struct ServerGroup {
     /// What must hold on the way to more users, unless a deployment brings gates of its own.
     #[schema(required = false, max_items = 20)]
     pub gates: Vec<GateBody>,
-    /// When an instance counts as healthy.
+    /// When an instance counts as healthy. On AWS the target group says so, and this is ignored.
     #[schema(required = false)]
     pub health: HealthCheck,
     /// How long requests in flight may take to finish before an instance is stopped, in seconds.
@@ -151,6 +153,9 @@ pub struct ServerGroup {
     /// Environment variables of the instances. `PORT` is set by the provider.
     #[schema(required = false)]
     pub variables: BTreeMap<String, String>,
+    /// On AWS: where. Left out: on the machine of the server.
+    #[schema(required = false)]
+    pub aws: Option<aws::AwsGroup>,
     /// Changes with every put.
     #[schema(read_only)]
     pub version: i64,
@@ -241,6 +246,7 @@ pub(super) fn of(kind: Kind) -> Vec<Named> {
         Kind::Environment => with_parts::<Environment>(),
         Kind::ServerGroup => with_parts::<ServerGroup>(),
         Kind::Prometheus => with_parts::<Prometheus>(),
+        Kind::Account => with_parts::<aws::Account>(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What deployments and their previews look like in answers.
 
+use std::collections::BTreeMap;
+
 use domain::{
     deployment::{Certificate, Course, Deployment},
     gate::{Gate, GateState, Verdict},
     plan::{
         Step,
-        preview::{CapacityPoint, Preview, PreviewStep},
+        preview::{AwsPreview, CapacityPoint, Preview, PreviewStep},
     },
 };
 use serde::Serialize;
@@ -166,6 +168,26 @@ pub struct PreviewView {
     pub expected_ms: u64,
     /// Index of the first step after which the way back has to start instances again.
     pub point_of_no_return: Option<usize>,
+    /// Where it takes place on AWS; null on the machine of the server.
+    pub aws: Option<AwsPreviewView>,
+}
+
+/// Where a deployment on AWS takes place, and what is started there.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AwsPreview)]
+pub struct AwsPreviewView {
+    /// The account.
+    pub account: String,
+    /// Its region.
+    pub region: Option<String>,
+    /// The Auto Scaling group of each slice, by `blue` and `green`.
+    pub groups: BTreeMap<String, String>,
+    /// SHA-256 of the package; null for a machine image that holds everything.
+    pub digest: Option<String>,
+    /// The machine image; null for a package on whatever image the group's launch template has.
+    pub image: Option<String>,
+    /// What is different there, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// One step, with what it costs.
@@ -345,6 +367,23 @@ impl From<Preview> for PreviewView {
             calls: preview.calls,
             expected_ms: preview.expected_ms,
             point_of_no_return: preview.point_of_no_return,
+            aws: preview.aws.map(AwsPreviewView::from),
+        }
+    }
+}
+
+impl From<AwsPreview> for AwsPreviewView {
+    fn from(aws: AwsPreview) -> Self {
+        let groups = aws.groups.into_iter();
+        Self {
+            account: aws.account.to_string(),
+            region: aws.region,
+            groups: groups
+                .map(|(slice, name)| (slice.to_string(), name))
+                .collect(),
+            digest: aws.digest.map(|digest| digest.to_string()),
+            image: aws.image.map(|image| image.to_string()),
+            notes: aws.notes,
         }
     }
 }

@@ -239,10 +239,10 @@ impl Operations {
     }
 }
 
-/// The log is for ever, so what a variable holds is not written there.
+/// The log is for ever, so what a variable or a start-up script holds is not written there.
 fn audited(difference: &Difference) -> Value {
     let field = &difference.field;
-    if field.starts_with("variables.") {
+    if field.starts_with("variables.") || field == "aws.user_data" {
         return json!({ "field": field });
     }
     json!({ "field": field, "before": difference.before, "after": difference.after })

@@ -8,6 +8,8 @@ use domain::{
     governance::{gate_faults, is_http},
 };
 
+mod aws;
+
 use super::Manifest;
 use crate::operations::error::Fault;
 
@@ -72,6 +74,10 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<Fault> {
                 .chain(url)
                 .collect()
         }
+        Manifest::Account(account) => text("description", &account.description)
+            .into_iter()
+            .chain(aws::account(account))
+            .collect(),
     }
 }
 
@@ -88,6 +94,8 @@ fn server_group(group: &ServerGroup) -> Vec<Fault> {
         .chain(health(&group.health))
         .chain(between("drain_seconds", group.drain_seconds, 0, 3600))
         .chain(variables(group))
+        .chain(aws::stickiness(group))
+        .chain(group.aws.iter().flat_map(|it| aws::group(it, group.slices)))
         .collect()
 }
 

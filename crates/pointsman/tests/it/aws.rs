@@ -1,0 +1,250 @@
+//! Accounts, machine images, and server groups on AWS, as far as no cloud is needed for it: the
+//! simulated provider plays any place.
+
+use expect_test::expect;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, CATALOGUE, Persona, TestApp, release, wish};
+
+const ROOT: &str = "/api/v1/services/shop/releases";
+const IMAGE: &str = "ami-0123456789abcdef0";
+const OTHER: &str = "ami-0fedcba9876543210";
+
+/// What makes the server group of [`CATALOGUE`] one on AWS.
+const ON_AWS: &str = "aws: {account: eu}
+---
+kind: Account
+name: eu
+provider: aws
+region: eu-west-1
+package_bucket: example-packages
+";
+
+/// A server with the shop on AWS, release 1.0.0 as a package, and 2.0.0 as a machine image.
+async fn with_aws() -> TestApp {
+    let app = TestApp::start().await;
+    app.apply(&format!("{CATALOGUE}{ON_AWS}")).await;
+    let package = app.upload("shop", "1.0.0", release("1.0.0")).await;
+    assert_eq!(package.status, 201, "{}", package.text);
+    let image = release_image(&app, "2.0.0", IMAGE).await;
+    assert_eq!(image.status, 201, "{}", image.text);
+    app
+}
+
+async fn release_image(app: &TestApp, version: &str, image: &str) -> Answer {
+    app.put(&format!("{ROOT}/{version}"), json!({ "image": image }))
+        .await
+}
+
+/// Asks for a release on a machine image.
+fn wish_on(version: &str, image: &str) -> Value {
+    let mut wish = wish(version);
+    wish["image"] = image.into();
+    wish
+}
+
+async fn refused(app: &TestApp, wish: Value) -> Vec<String> {
+    let answer = app.post("/api/v1/deployments", wish).await;
+    assert_eq!(answer.code(), "refused", "{}", answer.text);
+    let objections = answer.json()["objections"].clone();
+    let objections = objections.as_array().unwrap().iter();
+    objections
+        .map(|objection| objection["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn brought_up(app: &TestApp, wish: Value) {
+    let begun = app.post("/api/v1/deployments", wish).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let id = begun.json()["deployment"]["id"].clone();
+    let ended = app.finished(id.as_str().unwrap()).await;
+    assert_eq!(ended["status"], "succeeded", "{ended:#}");
+}
+
+#[tokio::test]
+async fn a_release_can_be_a_machine_image() {
+    let app = TestApp::start().await;
+    app.apply(CATALOGUE).await;
+    let created = release_image(&app, "2.0.0", IMAGE).await;
+    expect![[r#"
+        201
+        {
+          "created_at": "[created_at]",
+          "created_by": "admin",
+          "digest": null,
+          "image": "ami-0123456789abcdef0",
+          "service": "shop",
+          "size_bytes": "[size_bytes]",
+          "version": "2.0.0",
+          "withdrawn": null
+        }
+    "#]]
+    .assert_eq(&created.shown());
+    assert_eq!(created.json()["size_bytes"], 0);
+    let again = release_image(&app, "2.0.0", IMAGE).await;
+    assert_eq!((again.status.as_u16(), &again.text), (200, &created.text));
+    assert_eq!(app.get(&format!("{ROOT}/2.0.0")).await.text, created.text);
+    let listed = app.get(ROOT).await.json();
+    assert_eq!(listed["items"], json!([created.json()]));
+
+    let conflict = release_image(&app, "2.0.0", OTHER).await;
+    expect![[r#"
+        409
+        {
+          "code": "release_conflict",
+          "detail": "shop has a release 2.0.0 with other content already (image ami-0123456789abcdef0)",
+          "remedy": "releases are immutable: give the other content a new version",
+          "status": 409,
+          "title": "Conflict",
+          "type": "urn:pointsman:problem:release_conflict"
+        }
+    "#]]
+    .assert_eq(&conflict.shown());
+    let package = app.upload("shop", "2.0.0", release("2.0.0")).await;
+    assert_eq!(package.code(), "release_conflict");
+    app.upload("shop", "1.0.0", release("1.0.0")).await;
+    let image = release_image(&app, "1.0.0", IMAGE).await;
+    assert_eq!(image.code(), "release_conflict");
+
+    let audit = app.get("/api/v1/audit-events").await.json();
+    let events = audit["items"].as_array().unwrap().iter();
+    let of_images: Vec<&Value> = events
+        .filter(|event| event["subject"] == "release/shop/2.0.0")
+        .collect();
+    assert_eq!(of_images.len(), 1, "only the first changed anything");
+    assert_eq!(of_images[0]["detail"]["content"]["image"], IMAGE);
+}
+
+#[tokio::test]
+async fn what_is_no_image_makes_no_release() {
+    let app = TestApp::start().await;
+    app.apply(CATALOGUE).await;
+    for (body, code) in [
+        (json!({"image": "ubuntu"}).to_string(), "invalid"),
+        (json!({"image": "ami-0123"}).to_string(), "invalid"),
+        (
+            json!({"image": IMAGE, "digest": "x"}).to_string(),
+            "invalid",
+        ),
+        (json!({}).to_string(), "invalid"),
+        ("{".to_owned(), "bad_json"),
+        (json!({"image": "x".repeat(5000)}).to_string(), "too_large"),
+    ] {
+        let path = format!("{ROOT}/2.0.0");
+        let request = app.request(Persona::Admin, Method::PUT, &path);
+        let request = request.header("content-type", "application/json; charset=utf-8");
+        let answer = Answer::of(request.body(body.clone())).await;
+        assert_eq!(answer.code(), code, "{body:.80}: {}", answer.text);
+    }
+    assert_eq!(app.get(&format!("{ROOT}/2.0.0")).await.status, 404);
+    let nowhere = json!({ "image": IMAGE });
+    let nowhere = app.put("/api/v1/services/x/releases/1.0.0", nowhere).await;
+    assert_eq!(nowhere.code(), "not_found");
+}
+
+#[tokio::test]
+async fn images_go_to_aws_only() {
+    let app = TestApp::with_shop().await;
+    release_image(&app, "2.0.0", IMAGE).await;
+    assert_eq!(refused(&app, wish("2.0.0")).await, ["image_needs_aws"]);
+    let patched = wish_on("1.0.0", IMAGE);
+    assert_eq!(refused(&app, patched).await, ["image_needs_aws"]);
+    let nonsense = app
+        .post("/api/v1/deployments", wish_on("1.0.0", "ubuntu"))
+        .await;
+    assert_eq!(nonsense.code(), "invalid");
+    assert_eq!(nonsense.json()["errors"][0]["field"], "image");
+}
+
+#[tokio::test]
+async fn packages_and_images_are_deployed_to_aws() {
+    let app = with_aws().await;
+    brought_up(&app, wish("1.0.0")).await;
+    assert_eq!(refused(&app, wish("1.0.0")).await, ["already_live"]);
+    // The same release on another machine is a patch, and it stays.
+    brought_up(&app, wish_on("1.0.0", IMAGE)).await;
+    let again = wish_on("1.0.0", IMAGE);
+    assert_eq!(refused(&app, again).await, ["already_live"]);
+    brought_up(&app, wish_on("1.0.0", OTHER)).await;
+    brought_up(&app, wish("2.0.0")).await;
+    let other = wish_on("2.0.0", OTHER);
+    assert_eq!(refused(&app, other).await, ["image_is_the_release"]);
+    let audit = app.get("/api/v1/audit-events").await.json();
+    let images: Vec<&Value> = audit["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["action"] == "deployment.request")
+        .map(|event| &event["detail"]["image"])
+        .collect();
+    let (other, image) = (json!(OTHER), json!(IMAGE));
+    assert_eq!(images, [&Value::Null, &other, &image, &Value::Null]);
+}
+
+#[tokio::test]
+async fn the_plan_says_where_and_what() {
+    let app = with_aws().await;
+    let mut wish = wish_on("1.0.0", IMAGE);
+    wish["dry_run"] = true.into();
+    let plan = app.post("/api/v1/deployments", wish).await.json();
+    let aws = &plan["preview"]["aws"];
+    assert_eq!(
+        (&aws["account"], &aws["region"]),
+        (&json!("eu"), &json!("eu-west-1"))
+    );
+    assert_eq!(aws["groups"], json!({"blue": "shop-staging-blue"}));
+    assert_eq!(aws["image"], IMAGE);
+    assert_eq!(aws["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(aws["notes"], json!([]));
+    let local = TestApp::with_shop().await;
+    let mut wish = crate::support::wish("1.0.0");
+    wish["dry_run"] = true.into();
+    let plan = local.post("/api/v1/deployments", wish).await.json();
+    assert_eq!(plan["preview"]["aws"], Value::Null);
+}
+
+#[tokio::test]
+async fn accounts_must_fit_what_is_deployed_there() {
+    let app = with_aws().await;
+    let account = "/api/v1/accounts/eu";
+    app.put(account, json!({"provider": "aws", "region": "eu-west-1"}))
+        .await;
+    assert_eq!(refused(&app, wish("1.0.0")).await, ["no_package_bucket"]);
+    app.put(account, json!({"provider": "local"})).await;
+    assert_eq!(refused(&app, wish("2.0.0")).await, ["account_not_aws"]);
+    let nonsense = app.put(account, json!({"provider": "aws"})).await;
+    assert_eq!(nonsense.code(), "invalid");
+    assert_eq!(nonsense.json()["errors"][0]["field"], "region");
+}
+
+#[tokio::test]
+async fn an_account_in_use_stays() {
+    let app = with_aws().await;
+    let refused = app.delete("/api/v1/accounts/eu").await;
+    assert_eq!(refused.code(), "still_referenced");
+    assert!(
+        refused.text.contains("server group shop.staging"),
+        "{}",
+        refused.text
+    );
+    let elsewhere = CATALOGUE.to_owned() + "aws: {account: us}\n";
+    let dangling = app.manifests(&elsewhere, false).await;
+    assert_eq!(dangling.code(), "invalid");
+    assert_eq!(dangling.json()["errors"][0]["field"], "aws.account");
+    app.apply(CATALOGUE).await;
+    assert_eq!(app.delete("/api/v1/accounts/eu").await.status, 204);
+}
+
+#[tokio::test]
+async fn start_up_scripts_stay_out_of_the_audit_log() {
+    let app = TestApp::start().await;
+    let script = "aws: {account: eu, user_data: 'export KEY=hunter2'}";
+    let manifests = format!("{CATALOGUE}{ON_AWS}").replace("aws: {account: eu}", script);
+    app.apply(&manifests).await;
+    let group = app.get("/api/v1/server-groups/shop.staging").await;
+    assert!(group.text.contains("hunter2"), "{}", group.text);
+    let audit = app.get("/api/v1/audit-events").await;
+    assert!(audit.text.contains("aws.user_data"), "{}", audit.text);
+    assert!(!audit.text.contains("hunter2"), "{}", audit.text);
+}
