@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Providers {
     here: Here,
-    aws: aws::Aws,
+    aws: Aws,
 }
 
 /// What runs on this machine.
@@ -71,7 +71,7 @@ impl Providers {
     pub fn other(provider: impl Provider + 'static) -> Self {
         Self {
             here: Here::Other(OtherProvider(Arc::new(provider))),
-            aws: aws::Aws::new(std::env::temp_dir()),
+            aws: Aws::new(std::env::temp_dir()),
         }
     }
 
@@ -83,14 +83,14 @@ impl Providers {
         let state = config.local_state.clone();
         let state = state.unwrap_or_else(|| config.data.join("local"));
         let artifacts = config.data.join("artifacts").join("sha256");
-        let aws = aws::Aws::new(artifacts.clone());
+        let aws = Aws::new(artifacts.clone());
         let here = Here::Local(local::Local::start(state, artifacts).await?);
         Ok(Self { here, aws })
     }
 
     /// AWS.
     #[must_use]
-    pub fn aws(&self) -> &aws::Aws {
+    pub fn aws(&self) -> &Aws {
         &self.aws
     }
 

@@ -209,10 +209,12 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     }
     let (present, wanted) = (count(look.slice.present()), intended.sizes.desired);
     // Once the sizes are right and all are alike, a surplus is the group's own: it moves instances
-    // between zones, starting before stopping. To protect some of them then would be in its way.
+    // between zones, starting before stopping. To protect some of them then would be in its way,
+    // unless so many are protected that nobody could go.
     let wanted_id = intended.launch.as_ref().map(|launch| &launch.id);
     let alike = look.slice.present().all(|i| Some(&i.launch) == wanted_id);
-    let shrinks = look.slice.sizes != intended.sizes || !alike;
+    let held = count(look.slice.present().filter(|i| i.protected)) > wanted;
+    let shrinks = look.slice.sizes != intended.sizes || !alike || held;
     if present > wanted && shrinks {
         let stay = healthiest(look, wanted);
         if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {

@@ -280,6 +280,8 @@ fn restore_puts_everything_back_and_proves_it() {
         ],
         expect![[r#"
             2/2/4 v2 suspended | v2+* v2+*               apply: blue: sizes min 2 desired 2 max 2
+            2/2/2 v2 | v2+ v2+ v2.                       wait: the group returns to its size: 3 instances are there, 2 stay
+            2/2/2 v2 | v2+ v2+ v1.                       apply: blue: protect 2 instances from scale-in
             2/2/2 v2 suspended | v2+* v2+*               apply: blue: stop protecting 2 instances
             2/2/2 v2 suspended | v2+ v2+                 apply: blue: resume rebalancing between zones
             2/2/2 v2 | v2+ v2+                           finish, clean: true
