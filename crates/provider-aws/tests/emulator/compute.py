@@ -159,7 +159,7 @@ class ImageActions:
             if image.name == name:
                 raise DuplicateImageName(f"AMI name {name} is already in use by AMI {image.id}")
         image = self.ec2_backend.register_image(name, self._get_param("Description", ""))
-        image.creation_date = WORLD.clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        image.creation_date = WORLD.clock.now()
         image.owner_id = self.current_account
         image.add_tags(self._parse_tag_specification().get("image", {}))
         return ActionResult({"ImageId": image.id})
