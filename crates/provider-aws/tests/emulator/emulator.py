@@ -36,6 +36,7 @@ class Emulator:
     """The WSGI application: control endpoints, faults, buckets, and moto behind them."""
 
     def __init__(self) -> None:
+        import moto.backends
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
         import compute
@@ -56,6 +57,9 @@ class Emulator:
             app.log_exception = lambda error: None
             return app
 
+        modules = tuple(moto.backends.list_of_moto_modules())
+        # moto lists its directory twice for every request.
+        moto.backends.list_of_moto_modules = lambda: modules  # type: ignore[assignment]
         self.moto = DomainDispatcherApplication(create_loud_app)
         self.control = Control()
 

@@ -138,8 +138,8 @@ class LaunchRules(EmulatorCase):
 
 
 class ScaleInRules(EmulatorCase):
-    def two_versions(self, **options: object) -> None:
-        self.settings(ties="newest")
+    def two_versions(self, ties: str = "newest", **options: object) -> None:
+        self.settings(ties=ties)
         self.group(3, **options)
         self.advance(60_000)
         self.use_version(self.new_version("web-template"))
@@ -165,7 +165,7 @@ class ScaleInRules(EmulatorCase):
         self.assertEqual(["2", "2", "2"], self.versions())
 
     def test_newest_instance(self) -> None:
-        self.two_versions(TerminationPolicies=["NewestInstance"])
+        self.two_versions("oldest", TerminationPolicies=["NewestInstance"])
         self.resize(3)
         self.assertEqual(["1", "1", "1"], self.versions())
 
