@@ -69,6 +69,29 @@ class TemplateActions:
             WORLD.version_tokens[key] = result
         return result
 
+    def describe_launch_templates(self: Any) -> ActionResult:
+        # Source: API reference "DescribeLaunchTemplates", read 2026-11. moto drops all beyond 15.
+        self.error_on_dryrun()
+        found = self.ec2_backend.describe_launch_templates(
+            template_names=self._get_param("LaunchTemplateNames", []),
+            template_ids=self._get_param("LaunchTemplateIds", []),
+            filters=self._filters_from_querystring(),
+        )
+        page, following = page_of(self, found)
+        templates = [
+            {
+                "CreateTime": template.create_time,
+                "CreatedBy": f"arn:{self.partition}:iam::{self.current_account}:root",
+                "DefaultVersionNumber": template.default_version_number,
+                "LatestVersionNumber": template.latest_version_number,
+                "LaunchTemplateId": template.id,
+                "LaunchTemplateName": template.name,
+                "Tags": template.tags,
+            }
+            for template in page
+        ]
+        return ActionResult({"LaunchTemplates": templates, "NextToken": following})
+
     def create_launch_template_version(self: Any) -> ActionResult:
         # Source: API reference "CreateLaunchTemplateVersion", read 2026-11: a version based on
         # SourceVersion inherits what is not given; the same ClientToken makes no second version.
@@ -107,17 +130,22 @@ class TemplateActions:
         )
         for name, values in (self._filters_from_querystring() or {}).items():
             found = [pair for pair in found if passes_filter(name, values, *pair)]
-        size = self._get_int_param("MaxResults", 200)
-        if not 1 <= size <= 200:
-            raise ServiceException("InvalidParameterValue", "MaxResults must be between 1 and 200")
-        token = self._get_param("NextToken")
-        if token is not None and not token.isdigit():
-            raise InvalidNextToken()
-        start = int(token or 0)
-        page = found[start : start + size]
-        following = str(start + size) if start + size < len(found) else None
+        page, following = page_of(self, found)
         versions = [describe_version(self, template, version) for template, version in page]
         return ActionResult({"LaunchTemplateVersions": versions, "NextToken": following})
+
+
+def page_of(response: Any, found: list[Any]) -> tuple[list[Any], str | None]:
+    """The page that MaxResults and NextToken ask for, and the token of the next one."""
+    size = response._get_int_param("MaxResults", 200)
+    if not 1 <= size <= 200:
+        raise ServiceException("InvalidParameterValue", "MaxResults must be between 1 and 200")
+    token = response._get_param("NextToken")
+    if token is not None and not token.isdigit():
+        raise InvalidNextToken()
+    start = int(token or 0)
+    following = str(start + size) if start + size < len(found) else None
+    return found[start : start + size], following
 
 
 def passes_filter(name: str, values: list[str], template: Any, version: Any) -> bool:

@@ -49,6 +49,13 @@ class TemplateRules(EmulatorCase):
         self.assertEqual([1], [each["VersionNumber"] for each in default["LaunchTemplateVersions"]])
         self.refused("InvalidLaunchTemplateId.VersionNotFound", self.data, "9")
 
+    def test_templates_are_listed_in_pages(self) -> None:
+        for number in range(16):
+            self.template(f"template-{number}", ImageId="ami-1")
+        self.assertEqual(16, len(self.ec2.describe_launch_templates()["LaunchTemplates"]))
+        pages = self.ec2.get_paginator("describe_launch_templates").paginate(PaginationConfig={"PageSize": 10})
+        self.assertEqual([10, 6], [len(page["LaunchTemplates"]) for page in pages])
+
     def test_instances_get_the_user_data_of_later_versions(self) -> None:
         self.group(0)
         text = base64.b64encode(b"release 2").decode()
