@@ -318,6 +318,10 @@ class FaultRules(EmulatorCase):
     def test_unknown_actions_are_refused(self) -> None:
         self.refused("InvalidAction", self.asg.describe_account_limits)
 
+    def test_unknown_groups_are_refused(self) -> None:
+        self.refused("ValidationError", self.resize, 1, "none")
+        self.refused("ValidationError", self.asg.describe_warm_pool, AutoScalingGroupName="none")
+
     def test_token_buckets(self) -> None:
         self.server.call("POST", "buckets", {"enforce": True})
         for _ in range(5):
