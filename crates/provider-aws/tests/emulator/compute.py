@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import InvalidLaunchTemplateVersionNotFound
+from moto.ec2.exceptions import InvalidInstanceIdError, InvalidLaunchTemplateVersionNotFound
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.launch_templates import LaunchTemplates
-from moto.ec2.utils import convert_tag_spec, parse_user_data
+from moto.ec2.utils import convert_tag_spec, filter_reservations, parse_user_data
 
 from world import WORLD, override
+
+VISIBLE_MS = 3_600_000
 
 
 class IdempotentParameterMismatch(ServiceException):
@@ -66,6 +69,29 @@ class TemplateActions:
             WORLD.version_tokens[key] = result
         return result
 
+    def describe_launch_templates(self: Any) -> ActionResult:
+        # Source: API reference "DescribeLaunchTemplates", read 2026-11. moto drops all beyond 15.
+        self.error_on_dryrun()
+        found = self.ec2_backend.describe_launch_templates(
+            template_names=self._get_param("LaunchTemplateNames", []),
+            template_ids=self._get_param("LaunchTemplateIds", []),
+            filters=self._filters_from_querystring(),
+        )
+        page, following = page_of(self, found)
+        templates = [
+            {
+                "CreateTime": template.create_time,
+                "CreatedBy": f"arn:{self.partition}:iam::{self.current_account}:root",
+                "DefaultVersionNumber": template.default_version_number,
+                "LatestVersionNumber": template.latest_version_number,
+                "LaunchTemplateId": template.id,
+                "LaunchTemplateName": template.name,
+                "Tags": template.tags,
+            }
+            for template in page
+        ]
+        return ActionResult({"LaunchTemplates": templates, "NextToken": following})
+
     def create_launch_template_version(self: Any) -> ActionResult:
         # Source: API reference "CreateLaunchTemplateVersion", read 2026-11: a version based on
         # SourceVersion inherits what is not given; the same ClientToken makes no second version.
@@ -104,17 +130,22 @@ class TemplateActions:
         )
         for name, values in (self._filters_from_querystring() or {}).items():
             found = [pair for pair in found if passes_filter(name, values, *pair)]
-        size = self._get_int_param("MaxResults", 200)
-        if not 1 <= size <= 200:
-            raise ServiceException("InvalidParameterValue", "MaxResults must be between 1 and 200")
-        token = self._get_param("NextToken")
-        if token is not None and not token.isdigit():
-            raise InvalidNextToken()
-        start = int(token or 0)
-        page = found[start : start + size]
-        following = str(start + size) if start + size < len(found) else None
+        page, following = page_of(self, found)
         versions = [describe_version(self, template, version) for template, version in page]
         return ActionResult({"LaunchTemplateVersions": versions, "NextToken": following})
+
+
+def page_of(response: Any, found: list[Any]) -> tuple[list[Any], str | None]:
+    """The page that MaxResults and NextToken ask for, and the token of the next one."""
+    size = response._get_int_param("MaxResults", 200)
+    if not 1 <= size <= 200:
+        raise ServiceException("InvalidParameterValue", "MaxResults must be between 1 and 200")
+    token = response._get_param("NextToken")
+    if token is not None and not token.isdigit():
+        raise InvalidNextToken()
+    start = int(token or 0)
+    following = str(start + size) if start + size < len(found) else None
+    return found[start : start + size], following
 
 
 def passes_filter(name: str, values: list[str], template: Any, version: Any) -> bool:
@@ -159,7 +190,7 @@ class ImageActions:
             if image.name == name:
                 raise DuplicateImageName(f"AMI name {name} is already in use by AMI {image.id}")
         image = self.ec2_backend.register_image(name, self._get_param("Description", ""))
-        image.creation_date = WORLD.clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        image.creation_date = WORLD.clock.now()
         image.owner_id = self.current_account
         image.add_tags(self._parse_tag_specification().get("image", {}))
         return ActionResult({"ImageId": image.id})
@@ -181,19 +212,78 @@ def _waking(name: str) -> Any:
 
 
 class InstanceModel:
-    """Tells the groups when one of their instances is stopped, started or terminated."""
+    """Tells the groups what happens to their instances, and finds instances quickly.
+
+    moto searches all instances at every launch and termination; here there is an index.
+    """
 
     stop_instances = _waking("stop_instances")
     start_instances = _waking("start_instances")
     terminate_instances = _waking("terminate_instances")
 
+    def get_instance_by_id(self: Any, instance_id: str) -> Any | None:
+        reservation = reservation_of(self, instance_id)
+        if reservation is None:
+            return None
+        return next(each for each in reservation.instances if each.id == instance_id)
 
-def forget_instances(ec2_backend: Any, instance_ids: set[str]) -> None:
-    """Drops instances from moto's memory, so that searches stay quick."""
-    for reservation_id, reservation in list(ec2_backend.reservations.items()):
-        reservation.instances = [each for each in reservation.instances if each.id not in instance_ids]
+    def get_instance(self: Any, instance_id: str) -> Any:
+        instance = self.get_instance_by_id(instance_id)
+        if instance is None:
+            raise InvalidInstanceIdError(instance_id)
+        return instance
+
+    def get_multi_instances_by_id(self: Any, instance_ids: list[str], filters: Any = None) -> list[Any]:
+        found = {instance_id: self.get_instance_by_id(instance_id) for instance_id in instance_ids}
+        if missing := [instance_id for instance_id, instance in found.items() if instance is None]:
+            raise InvalidInstanceIdError(missing)
+        return [found[instance_id] for instance_id in instance_ids if found[instance_id].applies(filters)]
+
+    def get_reservations_by_instance_ids(self: Any, instance_ids: list[str], filters: Any = None) -> list[Any]:
+        self.get_multi_instances_by_id(instance_ids)
+        chosen = {}
+        for instance_id in instance_ids:
+            reservation = reservation_of(self, instance_id)
+            chosen[reservation.id] = copy.copy(reservation)
+        for reservation in chosen.values():
+            reservation.instances = [each for each in reservation.instances if each.id in instance_ids]
+        found = list(chosen.values())
+        return filter_reservations(found, filters) if filters is not None else found
+
+
+def reservation_of(backend: Any, instance_id: str) -> Any | None:
+    """The reservation with the instance; the newest are searched first, and then remembered."""
+    index = backend.__dict__.setdefault("reservation_index", {})
+    if instance_id not in index:
+        for reservation in reversed(backend.reservations.values()):
+            if any(instance.id == instance_id for instance in reservation.instances):
+                index[instance_id] = reservation
+                break
+    return index.get(instance_id)
+
+
+def forget_instances(backend: Any, instance_ids: set[str]) -> None:
+    """Drops instances from moto's memory, so that it does not grow for ever."""
+    index = backend.__dict__.setdefault("reservation_index", {})
+    for instance_id in instance_ids:
+        reservation = reservation_of(backend, instance_id)
+        index.pop(instance_id, None)
+        if reservation is None:
+            continue
+        reservation.instances = [each for each in reservation.instances if each.id != instance_id]
         if not reservation.instances:
-            del ec2_backend.reservations[reservation_id]
+            backend.reservations.pop(reservation.id, None)
+
+
+def note_terminated(backend: Any, instance_id: str) -> None:
+    """A terminated instance stays visible for an hour, and is then forgotten."""
+    # Source: "Terminate Amazon EC2 instances", read 2026-11: "remains visible in the console for
+    # a short period".
+    ended = backend.__dict__.setdefault("ended_instances", deque())
+    now = WORLD.clock.now_ms()
+    ended.append((now, instance_id))
+    while ended and ended[0][0] < now - VISIBLE_MS:
+        forget_instances(backend, {ended.popleft()[1]})
 
 
 def install() -> None:

@@ -169,12 +169,7 @@ class Control:
         """Drops a group and its instances from memory, as if they had never been."""
         engine = self.engine(body["group"], body)
         backend = engine.group.autoscaling_backend
-        ids = {
-            instance.id
-            for reservation in engine.group.ec2_backend.reservations.values()
-            for instance in reservation.instances
-            if getattr(instance, "autoscaling_group", None) is engine.group
-        }
+        ids = set(engine.launched)
         for target_group in engine.target_groups():
             for instance_id in ids:
                 targets.drop(target_group, instance_id)

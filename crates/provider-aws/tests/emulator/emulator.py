@@ -21,7 +21,12 @@ from urllib.parse import parse_qsl
 
 # moto's launch template versions assert on user data that is right, so asserts must be off; and
 # a thousand built-in images would make every search slow.
-ENVIRONMENT = {"PYTHONOPTIMIZE": "1", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_ENABLE_AMI_VALIDATION": "true"}
+ENVIRONMENT = {
+    "PYTHONOPTIMIZE": "1",
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    "MOTO_ENABLE_AMI_VALIDATION": "true",
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
+}
 TICK_SECONDS = 0.05
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
 
@@ -36,6 +41,7 @@ class Emulator:
     """The WSGI application: control endpoints, faults, buckets, and moto behind them."""
 
     def __init__(self) -> None:
+        import moto.backends
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
         import compute
@@ -56,6 +62,9 @@ class Emulator:
             app.log_exception = lambda error: None
             return app
 
+        modules = tuple(moto.backends.list_of_moto_modules())
+        # moto lists its directory twice for every request.
+        moto.backends.list_of_moto_modules = lambda: modules  # type: ignore[assignment]
         self.moto = DomainDispatcherApplication(create_loud_app)
         self.control = Control()
 
@@ -139,11 +148,24 @@ class Emulator:
                 return status, headers, data
             except (NotImplementedError, OperationNotFoundError):
                 failure = error_answer(call, 400, "InvalidAction", f"The action {call.action} is not valid for this endpoint.")
-            except Exception as error:  # noqa: BLE001: a bug of the emulator must not look like AWS being silent
-                traceback.print_exc()
-                failure = error_answer(call, 500, "InternalFailure", f"{type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001: moto must not answer with HTML
+                failure = explain(call, error)
         code, content_type, data = failure
         return f"{code} {REASONS.get(code, 'Error')}", [("Content-Type", content_type)], data
+
+
+def explain(call: Any, error: Exception) -> tuple[int, str, bytes]:
+    """The answer to a call at which moto raised something that is not an AWS error."""
+    from services import error_answer
+
+    group = call.form.get("AutoScalingGroupName")
+    # moto looks groups up without asking whether they exist.
+    if call.service == "autoscaling" and group and (
+        isinstance(error, IndexError) or (isinstance(error, KeyError) and error.args == (group,))
+    ):
+        return error_answer(call, 400, "ValidationError", "AutoScalingGroup name not found - null")
+    traceback.print_exc()
+    return error_answer(call, 500, "InternalFailure", f"{type(error).__name__}: {error}")
 
 
 def respond(start_response: Any, status: int, content_type: str, body: bytes) -> Iterable[bytes]:

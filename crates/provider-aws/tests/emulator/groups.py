@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.moto_api._internal import mock_random
 
+import compute
 import targets
 from clock import from_ms
 from launching import Launching
@@ -29,6 +30,7 @@ class GroupEngine(Launching, Rebalancing):
     def __init__(self, group: Any) -> None:
         self.group = group
         self.key: GroupKey = (group.account_id, group.region, group.name)
+        self.launched: list[str] = []
         self.activities: list[dict[str, Any]] = []
         self.refreshes: list[Refresh] = []
         self.surplus = 0
@@ -297,6 +299,7 @@ class GroupEngine(Launching, Rebalancing):
         for group in self.target_groups():
             targets.drop(group, member.instance_id)
         self._follow_classic_balancers()
+        compute.note_terminated(self.group.ec2_backend, member.instance_id)
         member.end_activity()
         self.log(kind, member, cause)
 

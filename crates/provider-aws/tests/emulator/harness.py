@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import subprocess
@@ -44,6 +46,7 @@ class Server:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
+    @functools.cache
     def client(self, service: str, attempts: int = 1) -> Any:
         return boto3.client(
             service,
@@ -55,6 +58,14 @@ class Server:
         )
 
 
+@functools.cache
+def shared_server() -> Server:
+    """One process for all tests: a reset costs milliseconds, a start costs seconds."""
+    server = Server("--clock", "manual", "--seed", "7")
+    atexit.register(server.stop)
+    return server
+
+
 class EmulatorCase(unittest.TestCase):
     """Every test starts with an empty world at a clock that stands still."""
 
@@ -62,15 +73,11 @@ class EmulatorCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.server = Server("--clock", "manual", "--seed", "7")
+        cls.server = shared_server()
         cls.asg = cls.server.client("autoscaling")
         cls.ec2 = cls.server.client("ec2")
         cls.elb = cls.server.client("elbv2")
         cls.dns = cls.server.client("route53")
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.server.stop()
 
     def setUp(self) -> None:
         self.server.call("POST", "reset", {})

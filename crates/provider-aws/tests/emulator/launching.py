@@ -32,6 +32,7 @@ class Launching:
     members: list[Member]
     counted: list[Member]
     retry_ms: int
+    launched: list[str]
 
     def launch_source(self) -> tuple[Any, int | None]:
         """The template and version number that the next instance comes from."""
@@ -78,6 +79,7 @@ class Launching:
         self._start_hooks(member, LAUNCH_HOOK, "Pending:Wait", "Pending")
         self.members.append(member)
         WORLD.instances[member.instance_id] = instance
+        self.launched.append(member.instance_id)
         member.start_activity(
             f"Launching a new EC2 instance: {member.instance_id}",
             "an instance was started in response to a difference between desired and actual capacity.",
@@ -95,9 +97,15 @@ class Launching:
 
     def _run(self, source: Any, template: Any, number: int | None, zone: str, subnet: str | None) -> Any:
         group = self.group
+        data = getattr(source, "data", {})
         tags = group.get_propagated_tags()
         tags[ASG_NAME_TAG] = group.name
         tags.update(getattr(source, "instance_tags", {}))
+        if template is not None:
+            # Everything is taken from the template here: moto, given the template, compares the
+            # instance type with all that exist, which takes longer than the rest of the launch.
+            tags["aws:ec2launchtemplate:id"] = template.id
+            tags["aws:ec2launchtemplate:version"] = str(number)
         configuration = group.launch_config if template is None else None
         reservation = group.ec2_backend.run_instances(
             source.image_id,
@@ -106,12 +114,11 @@ class Launching:
             source.security_groups,
             instance_type=source.instance_type,
             is_instance_type_default=True,
+            key_name=data.get("KeyName"),
+            security_group_ids=list(data.get("SecurityGroupIds", [])),
             tags={"instance": tags},
             placement=zone,
             launch_config=configuration,
-            launch_template=(
-                {"LaunchTemplateId": template.id, "Version": str(number)} if template is not None else None
-            ),
             associate_public_ip=getattr(configuration, "associate_public_ip_address", None),
             subnet_id=subnet,
         )
