@@ -157,6 +157,23 @@ impl Emulator {
         self.ask("POST", &format!("/control/{what}"), &body.to_string())
     }
 
+    /// Drops a group from its memory.
+    pub fn forget(&self, group: &str) {
+        self.control("forget", &json!({ "group": group }));
+    }
+
+    /// Runs a Python script of the emulator's folder against it.
+    pub fn script(&self, name: &str, arguments: &[&str]) {
+        let output = Command::new(python())
+            .arg(folder().join(name))
+            .args(["--endpoint", &format!("http://127.0.0.1:{}", self.port)])
+            .args(arguments)
+            .output()
+            .expect("Python runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name}: {said}");
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         let limit = Some(Duration::from_secs(60));

@@ -5,6 +5,7 @@
 //! the same time.
 
 mod checks;
+mod naive;
 mod play;
 
 use fastrand::Rng;

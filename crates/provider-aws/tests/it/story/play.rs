@@ -113,25 +113,7 @@ struct Stage<'a> {
 
 /// Plays `story`.
 pub async fn play(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Report {
-    let [launch, spread, healthy, drain, terminate, react] = story.lags;
-    emulator.settings(&json!({
-        "launch_ms": 0, "launch_spread_ms": 0, "healthy_ms": 0, "drain_ms": 0,
-        "terminate_ms": 0, "react_ms": 0, "ties": story.ties, "seed": story.seed,
-    }));
-    let name = format!("shop-{}-{}", word(story.scenario), story.seed);
-    let old = fixture.image(&format!("{name}-1.0.0")).await;
-    let new = fixture.image(&format!("{name}-2.0.0")).await;
-    if story.scenario == Scenario::Bad {
-        emulator.control(
-            "behaviour",
-            &json!({"image_id": new, "behaviour": "broken"}),
-        );
-    }
-    set_up(emulator, fixture, story, &name, &old).await;
-    emulator.settings(&json!({
-        "launch_ms": launch, "launch_spread_ms": spread, "healthy_ms": healthy,
-        "drain_ms": drain, "terminate_ms": terminate, "react_ms": react,
-    }));
+    let Prepared { name, old, new } = prepare(emulator, fixture, story).await;
     let mut stage = Stage::new(emulator, story, name);
     let stable = stage.stable().await;
     let outcome = match story.scenario {
@@ -154,12 +136,46 @@ pub async fn play(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Repo
     if !violations.is_empty() {
         log.push(format!("{:#}", emulator.truth(&stage.name)));
     }
-    emulator.control("forget", &json!({"group": stage.name}));
+    emulator.forget(&stage.name);
     Report {
         violations,
         log,
         calls: stage.calls(),
     }
+}
+
+/// A group that runs a release, and the image of the next one.
+pub struct Prepared {
+    /// The group's name.
+    pub name: String,
+    /// What it runs.
+    pub old: ImageId,
+    /// What shall come.
+    pub new: ImageId,
+}
+
+/// Makes what the story begins with.
+pub async fn prepare(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Prepared {
+    let [launch, spread, healthy, drain, terminate, react] = story.lags;
+    emulator.settings(&json!({
+        "launch_ms": 0, "launch_spread_ms": 0, "healthy_ms": 0, "drain_ms": 0,
+        "terminate_ms": 0, "react_ms": 0, "ties": story.ties, "seed": story.seed,
+    }));
+    let name = format!("shop-{}-{}", word(story.scenario), story.seed);
+    let old = fixture.image(&format!("{name}-1.0.0")).await;
+    let new = fixture.image(&format!("{name}-2.0.0")).await;
+    if story.scenario == Scenario::Bad {
+        emulator.control(
+            "behaviour",
+            &json!({"image_id": new, "behaviour": "broken"}),
+        );
+    }
+    set_up(emulator, fixture, story, &name, &old).await;
+    emulator.settings(&json!({
+        "launch_ms": launch, "launch_spread_ms": spread, "healthy_ms": healthy,
+        "drain_ms": drain, "terminate_ms": terminate, "react_ms": react,
+    }));
+    Prepared { name, old, new }
 }
 
 /// The group as somebody made it long ago, with all the marks that people leave.
