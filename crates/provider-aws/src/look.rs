@@ -44,7 +44,7 @@ const BORN_MAX: usize = 50_000;
 /// A read that fails for a passing reason is tried so often.
 const TRIES: u32 = 3;
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How an account is looked at.
 #[derive(Debug, Clone)]

@@ -75,6 +75,8 @@ pub struct Story {
     pub protected: usize,
     /// Alarms and lost instances that come in between, at most.
     pub events: u32,
+    /// Requests are throttled, fail, or lose their answers: so many of a hundred.
+    pub faults: u8,
     /// Milliseconds that things take.
     pub lags: [u64; 6],
 }
@@ -111,6 +113,7 @@ impl Story {
                 0
             },
             events: if rng.bool() { rng.u32(1..=4) } else { 0 },
+            faults: if rng.u8(0..3) == 0 { rng.u8(5..=20) } else { 0 },
             lags: [
                 lag(&mut rng, 2_000, 40_000),
                 lag(&mut rng, 0, 20_000),

@@ -12,7 +12,7 @@ use domain::{
     event::{self, Event},
     gate::{Gate, Said},
     names::DeploymentId,
-    observation::Slice,
+    observation::{Observation, Slice},
     plan::{Step, Strategy, scale_up::ScaleUp},
     release::{Content, ImageId, Launch, LaunchId},
     time::UnixMs,
@@ -24,7 +24,7 @@ use engine::{
 };
 use fastrand::Rng;
 use provider_aws::Aws;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Phase, Scenario, Story, checks};
 use crate::{
@@ -127,11 +127,13 @@ pub async fn play(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Repo
         &old
     };
     let first = launch_of("2.0.0", &new);
+    emulator.control("faults", &faults(story));
     let mut log = stage.deploy(&first, &stable, outcome, survivors).await;
     if story.scenario == Scenario::Return && stage.checker.violations.is_empty() {
         let back = launch_of("1.0.0", &old);
         log.extend(stage.deploy(&back, &first, Outcome::Succeeded, &old).await);
     }
+    emulator.control("faults", &json!([]));
     let violations = std::mem::take(&mut stage.checker.violations);
     if !violations.is_empty() {
         log.push(format!("{:#}", emulator.truth(&stage.name)));
@@ -262,6 +264,26 @@ async fn set_up(
     }
 }
 
+/// What goes wrong on the way to AWS and back.
+fn faults(story: &Story) -> Value {
+    if story.faults == 0 {
+        return json!([]);
+    }
+    let share = f64::from(story.faults) / 100.0;
+    let kinds = ["throttle", "error500", "lost", "cut"];
+    let mut rules: Vec<Value> = kinds
+        .iter()
+        .map(
+            |kind| json!({"service": "*", "action": "*", "kind": kind, "probability": share / 4.0}),
+        )
+        .collect();
+    rules.push(json!({
+        "service": "autoscaling", "action": "UpdateAutoScalingGroup", "kind": "code",
+        "code": "ScalingActivityInProgress", "probability": share,
+    }));
+    Value::Array(rules)
+}
+
 /// Names of target groups and load balancers have at most 32 characters.
 fn tg_name(name: &str) -> String {
     name.replace("shop-", "s-").chars().take(32).collect()
@@ -313,10 +335,20 @@ impl<'a> Stage<'a> {
 
     /// What the group runs before Pointsman ever touched it.
     async fn stable(&mut self) -> Launch {
-        let seen = self.world.provider.observe(&self.target).await.unwrap();
+        let seen = self.look().await;
         seen.slice(Slice::Blue)
             .launches
             .expect("the group launches something")
+    }
+
+    /// A look, as often as faults make it necessary.
+    async fn look(&self) -> Observation {
+        loop {
+            match self.world.provider.observe(&self.target).await {
+                Ok(seen) => return seen,
+                Err(error) => assert!(error.kind.is_transient(), "{error}"),
+            }
+        }
     }
 
     /// The process dies: everything that it remembered is gone.
@@ -343,7 +375,7 @@ impl<'a> Stage<'a> {
         outcome: Outcome,
         survivors: &ImageId,
     ) -> Vec<String> {
-        let seen = self.world.provider.observe(&self.target).await.unwrap();
+        let seen = self.look().await;
         for why in &seen.slice(Slice::Blue).obstacles {
             self.checker
                 .broken(format!("an obstacle where there is none: {why}"));
