@@ -103,6 +103,27 @@ async fn slices_are_shown_and_switched() {
 }
 
 #[tokio::test]
+async fn a_plan_on_aws_says_where_and_on_which_image() {
+    let app = TestApp::start().await;
+    let account =
+        "kind: Account\nname: eu\nprovider: aws\nregion: eu-west-1\npackage_bucket: packages";
+    app.apply(&format!(
+        "{CATALOGUE}aws: {{account: eu}}\n---\n{account}\n"
+    ))
+    .await;
+    app.upload("shop", "1.0.0", release("1.0.0")).await;
+    let image = "--image ami-0123456789abcdef0";
+    let plan = says(&app, &format!("plan shop 1.0.0 -e staging {image}"), 0).await;
+    assert!(plan.contains("where   account eu (eu-west-1)"), "{plan}");
+    assert!(plan.contains("blue is shop-staging-blue"), "{plan}");
+    assert!(plan.contains(" on ami-0123456789abcdef0"), "{plan}");
+    let line = format!("deploy shop 1.0.0 -e staging --bake 0s {image}");
+    let deployed = says(&app, &line, 0).await;
+    assert!(deployed.contains("1.0.0 is live"), "{deployed}");
+    says(&app, "plan shop 1.0.0 -e staging --image ubuntu", 2).await;
+}
+
+#[tokio::test]
 async fn options_and_kinds_that_make_no_sense_are_refused() {
     let app = TestApp::start().await;
     for line in [
