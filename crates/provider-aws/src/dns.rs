@@ -28,6 +28,8 @@ const GET_CHANGE: &str = "route53:GetChange";
 /// TTL of the answers for an alias to a load balancer ("Choosing between alias and non-alias
 /// records", 2026-11).
 const ALIAS_TTL_SECONDS: i64 = 60;
+/// Most changes on top of each other that are told apart.
+const CHANGES_MAX: usize = 16;
 /// How long a change usually takes at most until every server of Route 53 has it, in milliseconds.
 const INSYNC_MS: u64 = 60_000;
 
@@ -60,8 +62,8 @@ pub struct Changes(Mutex<BTreeMap<Name, Known>>);
 
 #[derive(Debug, Clone, Default)]
 struct Known {
-    /// The weights that every resolver has by now.
-    served: Option<Weights>,
+    /// The weights that resolvers may still answer with, while a change is under way.
+    before: Vec<Weights>,
     /// Since when this process knows the records.
     since: UnixMs,
     change: Option<UnderWay>,
@@ -76,7 +78,8 @@ struct UnderWay {
 /// What is seen of the records of one server group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// The weights that resolvers are sure to answer with.
+    /// The weights that resolvers answer with; while a change is under way the mean of all that they
+    /// may answer with, so that nobody takes one of them for all.
     pub weights: Weights,
     /// How old that may be, in milliseconds.
     pub stale_ms: u64,
@@ -107,12 +110,12 @@ pub async fn look(
         });
     }
     if known.change.is_none() {
-        known.served = Some(listed.clone());
+        known.before.clear();
     }
     // Whoever changed the records before this process began to look may have done so just then.
     let settled = now.since_ms(known.since) > ttl_ms + INSYNC_MS;
     let seen = Seen {
-        weights: known.served.clone().unwrap_or(listed),
+        weights: mean(&known.before, &listed),
         stale_ms: if settled { 0 } else { ttl_ms + INSYNC_MS },
         obstacles,
     };
@@ -134,6 +137,10 @@ pub async fn write(
         ));
     }
     let records = records(clients, name).await?;
+    let before = read(&records, name).0;
+    if before == *weights {
+        return Ok(());
+    }
     let mut batch = ChangeBatch::builder().comment("pointsman");
     for (slice, identifier) in SLICES.into_iter().zip(&name.identifiers) {
         let mut record = of(&records, identifier)
@@ -145,7 +152,6 @@ pub async fn write(
         batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);
     }
     let batch = batch.build().map_err(|error| invalid(error.to_string()))?;
-    let before = read(&records, name).0;
     clients.calls.take(Bucket::Dns, CHANGE).await;
     let request = clients.dns.change_resource_record_sets();
     let request = request.hosted_zone_id(&name.zone).change_batch(batch);
@@ -154,7 +160,9 @@ pub async fn write(
         .await
         .map_err(|error| failed(CHANGE, &error))?;
     let mut known = changes.of(name, now);
-    known.served = known.served.or(Some(before));
+    if known.before.len() < CHANGES_MAX {
+        known.before.push(before);
+    }
     known.change = answer.change_info().map(|info| UnderWay {
         id: info.id().to_owned(),
         in_sync_at: None,
@@ -243,6 +251,21 @@ fn read(records: &[ResourceRecordSet], name: &Name) -> (Weights, Vec<String>) {
     (shares::percent(&weights), obstacles)
 }
 
+/// The mean of what may be answered. Whoever has users by one of them has users.
+fn mean(before: &[Weights], listed: &Weights) -> Weights {
+    let all: Vec<&Weights> = before.iter().chain([listed]).collect();
+    let total = |slice| {
+        all.iter()
+            .map(|it| u64::from(shares::of(it, slice)))
+            .sum::<u64>()
+    };
+    let mut weights = shares::percent(&SLICES.map(|slice| (slice, total(slice))));
+    for slice in SLICES.into_iter().filter(|slice| total(*slice) > 0) {
+        weights.entry(slice).or_insert(1);
+    }
+    weights
+}
+
 /// How long answers live in resolvers, in milliseconds.
 fn ttl_ms(records: &[ResourceRecordSet]) -> u64 {
     let ttl = records
@@ -286,6 +309,17 @@ mod tests {
             read(0, 0),
             Weights::from([(Slice::Blue, 50), (Slice::Green, 50)])
         );
+    }
+
+    #[test]
+    fn a_change_that_was_taken_back_is_still_under_way() {
+        let blue = Weights::from([(Slice::Blue, 100)]);
+        let green = Weights::from([(Slice::Green, 100)]);
+        assert_eq!(mean(&[], &blue), blue);
+        let half = Weights::from([(Slice::Blue, 50), (Slice::Green, 50)]);
+        assert_eq!(mean(std::slice::from_ref(&blue), &green), half);
+        let back = mean(&[blue.clone(), green], &blue);
+        assert_eq!(back, Weights::from([(Slice::Blue, 67), (Slice::Green, 33)]));
     }
 
     #[test]

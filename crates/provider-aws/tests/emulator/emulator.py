@@ -96,10 +96,14 @@ class Emulator:
         return respond(start_response, status, "application/json", json.dumps(answer).encode())
 
     def _api(self, environ: dict[str, Any], body: bytes, start_response: Any) -> Iterable[bytes]:
+        import cloudwatch
         from faults import wait
         from services import Call, throttle_answer
         from world import WORLD
 
+        operation = None
+        if cloudwatch.is_rpc(environ):
+            operation, body = cloudwatch.to_query(environ, body)
         call = Call(environ, body)
         with WORLD.lock:
             faults = self.control.faults.of(call)
@@ -113,8 +117,12 @@ class Emulator:
         if "cut" in kinds:
             hang_up(environ)
         if refused is not None:
-            return respond(start_response, *refused)
-        status, headers, data = self._execute(call, environ, body)
+            code, content_type, data = refused
+            status, headers = f"{code} {REASONS.get(code, 'Error')}", [("Content-Type", content_type)]
+        else:
+            status, headers, data = self._execute(call, environ, body)
+        if operation is not None:
+            status, headers, data = cloudwatch.to_cbor(operation, status, data)
         if "lost" in kinds:
             hang_up(environ)
         start_response(status, headers)

@@ -157,6 +157,11 @@ impl Emulator {
         self.ask("POST", &format!("/control/{what}"), &body.to_string())
     }
 
+    /// Asks one of its controls what it knows.
+    pub fn get(&self, path: &str) -> Value {
+        self.ask("GET", path, "")
+    }
+
     /// Drops a group from its memory.
     pub fn forget(&self, group: &str) {
         self.control("forget", &json!({ "group": group }));

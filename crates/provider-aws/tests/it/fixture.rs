@@ -7,6 +7,9 @@ use aws_sdk_ec2::types::RequestLaunchTemplateData;
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, ForwardActionConfig, ProtocolEnum, TargetGroupTuple, TargetTypeEnum,
 };
+use aws_sdk_route53::types::{
+    Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
+};
 use domain::release::ImageId;
 use provider_aws::Clients;
 
@@ -129,6 +132,71 @@ impl Fixture {
             .default_actions(action.build());
         let answer = request.send().await.unwrap();
         answer.listeners()[0].listener_arn().unwrap().to_owned()
+    }
+
+    /// A hosted zone with two weighted records of one name; their `SetIdentifier`s are `blue` and
+    /// `green`.
+    pub async fn records(&self, domain: &str, name: &str, weights: [i64; 2]) -> String {
+        let dns = &self.clients.dns;
+        let request = dns
+            .create_hosted_zone()
+            .name(domain)
+            .caller_reference(domain);
+        let answer = request.send().await.unwrap();
+        let zone = answer
+            .hosted_zone()
+            .unwrap()
+            .id()
+            .trim_start_matches("/hostedzone/");
+        let records = ["blue", "green"]
+            .into_iter()
+            .zip(weights)
+            .map(|(identifier, weight)| {
+                let address = ResourceRecord::builder()
+                    .value("192.0.2.1")
+                    .build()
+                    .unwrap();
+                let record = ResourceRecordSet::builder()
+                    .name(name)
+                    .r#type(RrType::A)
+                    .ttl(30);
+                let record = record
+                    .set_identifier(identifier)
+                    .weight(weight)
+                    .resource_records(address);
+                let change = Change::builder().action(ChangeAction::Create);
+                change
+                    .resource_record_set(record.build().unwrap())
+                    .build()
+                    .unwrap()
+            });
+        let batch = ChangeBatch::builder()
+            .set_changes(Some(records.collect()))
+            .build()
+            .unwrap();
+        let request = dns
+            .change_resource_record_sets()
+            .hosted_zone_id(zone)
+            .change_batch(batch);
+        request.send().await.unwrap();
+        zone.to_owned()
+    }
+
+    /// The weights of the two records.
+    pub async fn weights(&self, zone: &str) -> [i64; 2] {
+        let request = self
+            .clients
+            .dns
+            .list_resource_record_sets()
+            .hosted_zone_id(zone);
+        let answer = request.send().await.unwrap();
+        ["blue", "green"].map(|identifier| {
+            let mut records = answer.resource_record_sets().iter();
+            let record = records
+                .find(|it| it.set_identifier() == Some(identifier))
+                .unwrap();
+            record.weight().unwrap()
+        })
     }
 
     /// A group with a launch template of its own, filled as fast as the emulator's clock lets it.

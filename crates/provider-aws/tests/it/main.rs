@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
 mod contract;
+mod drive;
 mod emulator;
 mod fixture;
 mod story;
+mod traffic;
