@@ -112,7 +112,7 @@ fn known<'a>(look: &'a Look<'_>, id: &LaunchId) -> Option<&'a Launch> {
 /// How many must be healthy: the plan's count, and where the group scales itself, whatever the
 /// demand has become meanwhile. Instances that a scale-out adds are of this launch and count.
 fn wanted(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
-    let planned = fill.count + fill.beside;
+    let planned = fill.count + fill.beside + surplus(look, fill);
     if look.autoscaled() && look.going_forward() {
         fill.count + look.slice.sizes.desired.saturating_sub(planned)
     } else {
@@ -120,17 +120,28 @@ fn wanted(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
     }
 }
 
+/// Instances of other launches beyond the plan's: the group's own rebalancing, or its scaling just
+/// before it launched the release, started them. They take places that the release needs.
+fn surplus(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
+    count(look.slice.present_others(fill.launch)).saturating_sub(fill.beside)
+}
+
 /// The request that lets the missing instances start, if one is needed.
 fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
     let slice = look.at;
     let now = look.slice.sizes;
     let others = count(look.slice.present_others(fill.launch));
+    let surplus = if look.going_forward() {
+        surplus(look, fill)
+    } else {
+        0
+    };
     let needed = if look.going_forward() {
-        fill.count + fill.beside
+        fill.count + fill.beside + surplus
     } else {
         wanted + others
     };
-    let ceiling = look.deployment.ceiling();
+    let ceiling = look.deployment.ceiling() + surplus;
     let desired = needed.min(ceiling).max(now.desired);
     let sizes = Sizes {
         min: desired,

@@ -30,14 +30,17 @@ fn launch(version: &str) -> Launch {
     }
 }
 
-fn deployment(stable: Option<&str>) -> Deployment {
-    let options = ScaleUp {
+fn quick() -> ScaleUp {
+    ScaleUp {
         bake_seconds: 10,
         health_deadline_seconds: 60,
         ..ScaleUp::default()
-    };
+    }
+}
+
+fn deployment(stable: Option<&str>) -> Deployment {
     let start = if stable.is_some() { START } else { "0/0/0 - |" };
-    Deployment::new(request(Strategy::ScaleUp(options), 1, stable), &seen(start))
+    Deployment::new(request(Strategy::ScaleUp(quick()), 1, stable), &seen(start))
 }
 
 fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
@@ -201,6 +204,8 @@ fn fill_brings_one_thing_about_after_the_other() {
             (0, "4/4/4 v2 suspended | v1+ v1+"),
             (9, "4/4/4 v2 suspended | v1+ v1+ v2. v2+"),
             (9, "4/4/4 v2 suspended | v1+ v1+ v2+ v2+"),
+            (9, "4/4/4 v2 suspended | v1+ v1+ v1+ v2+"),
+            (9, "5/5/5 v2 suspended | v1+ v1+ v1+ v2+ v2."),
             (61, "4/4/4 v2 suspended | v1+ v1+ v2. v2+"),
             (61, "4/4/4 v2 suspended | v1+ v1+ v2+ v2+"),
         ],
@@ -211,6 +216,8 @@ fn fill_brings_one_thing_about_after_the_other() {
             4/4/4 v2 suspended | v1+ v1+                 wait: 0 of 2 instances of v2 are healthy, 0 are starting; gives up at 1970-01-01T00:01:00Z
             4/4/4 v2 suspended | v1+ v1+ v2. v2+         wait: 1 of 2 instances of v2 are healthy, 1 are starting; gives up at 1970-01-01T00:01:00Z
             4/4/4 v2 suspended | v1+ v1+ v2+ v2+         next step
+            4/4/4 v2 suspended | v1+ v1+ v1+ v2+         apply: blue: sizes min 5 desired 5 max 5
+            5/5/5 v2 suspended | v1+ v1+ v1+ v2+ v2.     wait: 1 of 2 instances of v2 are healthy, 1 are starting; gives up at 1970-01-01T00:01:00Z
             4/4/4 v2 suspended | v1+ v1+ v2. v2+         fail: only 1 of 2 instances of v2 became healthy within 1 min
             4/4/4 v2 suspended | v1+ v1+ v2+ v2+         next step
         "#]],
@@ -233,6 +240,29 @@ fn bake_forgives_one_loss_but_not_most() {
             4/4/4 v2 suspended | v1+ v1+ v2+ v2! v2.     wait: 1 of 2 instances of v2 are healthy; it goes on once all are
             4/4/4 v2 suspended | v1+ v1+ v2! v2!         fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
             4/4/4 v2 suspended | v1+ v1+ v2+ v2.         fail: v2 did not stay healthy under watch: 1 of 2 instances were healthy
+        "#]],
+    );
+}
+
+#[test]
+fn bake_forgives_the_loss_of_an_only_instance_but_not_that_it_is_ill() {
+    let start = "1/1/1 v1 | v1+";
+    let mut alone = request(Strategy::ScaleUp(quick()), 1, Some("v1"));
+    alone.target.group.size = 1;
+    let bake = at_step(Deployment::new(alone, &seen(start)), start, 1);
+    check(
+        &bake,
+        &[
+            (5, "2/2/2 v2 suspended | v1+"),
+            (5, "2/2/2 v2 suspended | v1+ v2."),
+            (5, "2/2/2 v2 suspended | v1+ v2!"),
+            (71, "2/2/2 v2 suspended | v1+ v2."),
+        ],
+        expect![[r#"
+            2/2/2 v2 suspended | v1+                     wait: 0 of 1 instances of v2 are healthy; it goes on once all are
+            2/2/2 v2 suspended | v1+ v2.                 wait: 0 of 1 instances of v2 are healthy; it goes on once all are
+            2/2/2 v2 suspended | v1+ v2!                 fail: v2 did not stay healthy under watch: 0 of 1 instances were healthy
+            2/2/2 v2 suspended | v1+ v2.                 fail: v2 did not stay healthy under watch: 0 of 1 instances were healthy
         "#]],
     );
 }

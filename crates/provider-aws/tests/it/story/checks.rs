@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    decide::Failure,
     deployment::{Deployment, Outcome},
     release::ImageId,
 };
@@ -16,6 +17,15 @@ pub struct Checker {
     pub violations: Vec<String>,
     size: u32,
     max: Option<u32>,
+}
+
+/// What a story should come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// How the deployment ends.
+    pub outcome: Outcome,
+    /// What every instance runs in the end.
+    pub survivors: &'a ImageId,
 }
 
 /// A lost instance excuses missing capacity for so long, in milliseconds: until another one was
@@ -66,12 +76,26 @@ impl Checker {
         }
     }
 
+    /// Spot took most instances of the release while it was watched, or filled: that it was turned
+    /// round is right by the rules.
+    pub fn excused(&self, deployment: &Deployment, release: &ImageId, log: &[Value]) -> bool {
+        let failed = matches!(
+            deployment.failure,
+            Some(Failure::NotStable { .. } | Failure::Unhealthy { .. })
+        );
+        let lost = log.iter().filter(|entry| {
+            entry["kind"] == "lost"
+                && entry["cause"] == "spot"
+                && entry["image_id"] == release.as_str()
+        });
+        failed && lost.count() >= self.size.div_ceil(2) as usize
+    }
+
     /// Only the right instances survive, and every setting is what it was.
     pub fn at_the_end(
         &mut self,
         deployment: &Deployment,
-        outcome: Outcome,
-        survivors: &ImageId,
+        Expected { outcome, survivors }: Expected<'_>,
         before: &Value,
         after: &Value,
     ) {

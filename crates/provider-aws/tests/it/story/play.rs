@@ -26,7 +26,10 @@ use fastrand::Rng;
 use provider_aws::Aws;
 use serde_json::{Value, json};
 
-use super::{Phase, Scenario, Story, checks};
+use super::{
+    Phase, Scenario, Story,
+    checks::{self, Expected},
+};
 use crate::{
     emulator::{EmulatedClock, Emulator, settings},
     fixture::{Fixture, Made},
@@ -121,17 +124,13 @@ pub async fn play(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Repo
         Scenario::Abort(_) => Outcome::Aborted,
         _ => Outcome::Succeeded,
     };
-    let survivors = if outcome == Outcome::Succeeded {
-        &new
-    } else {
-        &old
-    };
     let first = launch_of("2.0.0", &new);
     emulator.control("faults", &faults(story));
-    let mut log = stage.deploy(&first, &stable, outcome, survivors).await;
-    if story.scenario == Scenario::Return && stage.checker.violations.is_empty() {
+    let (mut log, live) = stage.deploy((&first, &new), (&stable, &old), outcome).await;
+    if story.scenario == Scenario::Return && live && stage.checker.violations.is_empty() {
         let back = launch_of("1.0.0", &old);
-        log.extend(stage.deploy(&back, &first, Outcome::Succeeded, &old).await);
+        let second = stage.deploy((&back, &old), (&first, &new), Outcome::Succeeded);
+        log.extend(second.await.0);
     }
     emulator.control("faults", &json!([]));
     let violations = std::mem::take(&mut stage.checker.violations);
@@ -368,13 +367,14 @@ impl<'a> Stage<'a> {
                 .sum::<u64>()
     }
 
+    /// Plays one deployment. Says what happened where something is broken, and whether the release is
+    /// live.
     async fn deploy(
         &mut self,
-        launch: &Launch,
-        stable: &Launch,
+        (launch, image): (&Launch, &ImageId),
+        (stable, stable_image): (&Launch, &ImageId),
         outcome: Outcome,
-        survivors: &ImageId,
-    ) -> Vec<String> {
+    ) -> (Vec<String>, bool) {
         let seen = self.look().await;
         for why in &seen.slice(Slice::Blue).obstacles {
             self.checker
@@ -405,18 +405,27 @@ impl<'a> Stage<'a> {
         let after = self.emulator.truth(&self.name);
         let log = self.emulator.log(&self.name);
         self.checker.capacity(&log);
+        let outcome = if self.checker.excused(&row.deployment, image, &log) {
+            Outcome::RolledBack
+        } else {
+            outcome
+        };
+        let live = outcome == Outcome::Succeeded;
+        let survivors = if live { image } else { stable_image };
+        let expected = Expected { outcome, survivors };
         self.checker
-            .at_the_end(&row.deployment, outcome, survivors, &before, &after);
+            .at_the_end(&row.deployment, expected, &before, &after);
         let events = row
             .events
             .iter()
             .map(|event| format!("{:>9} {}", event.at.0 % 100_000_000, event.message));
         let log = log.iter().map(ToString::to_string);
-        if self.checker.violations.is_empty() {
+        let log = if self.checker.violations.is_empty() {
             Vec::new()
         } else {
             events.chain(log).collect()
-        }
+        };
+        (log, live)
     }
 
     async fn drive(&mut self, id: &DeploymentId) {
