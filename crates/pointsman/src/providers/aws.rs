@@ -35,13 +35,14 @@ impl Aws {
 impl Aws {
     /// What CloudWatch says to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
-        self.0.cloudwatch(target, slice, gate).await
+        Box::pin(self.0.cloudwatch(target, slice, gate)).await
     }
 }
 
 impl Provider for Aws {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        self.0.observe(target).await
+        // Boxed: the SDK's futures are deep.
+        Box::pin(self.0.observe(target)).await
     }
 
     async fn apply(
@@ -50,6 +51,6 @@ impl Provider for Aws {
         effect: &Effect,
         token: &Token,
     ) -> Result<(), ProviderError> {
-        self.0.apply(target, effect, token).await
+        Box::pin(self.0.apply(target, effect, token)).await
     }
 }

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import compute
 import targets
-from buckets import Buckets
+from buckets import Buckets, bucket_of
 from faults import Faults
 from groups import GroupEngine
 from services import Call
@@ -27,21 +27,31 @@ class Calls:
     def __init__(self) -> None:
         self.by_action: Counter[str] = Counter()
         self.by_minute: Counter[tuple[str, int]] = Counter()
+        self.buckets: Counter[tuple[str, int, int]] = Counter()
         self.throttled = 0
 
     def count(self, call: Call, throttled: bool) -> None:
         self.by_action[call.name] += 1
         self.by_minute[call.name, WORLD.clock.now_ms() // 60_000] += 1
         self.throttled += throttled
+        if (bucket := bucket_of(call)) is not None:
+            name, (capacity, refill) = bucket
+            allowed = int(capacity + 60 * refill)
+            self.buckets[f"{call.service} {name}", allowed, WORLD.clock.now_ms() // 60_000] += 1
 
     def describe(self) -> dict[str, Any]:
         most: dict[str, int] = {}
         for (name, _), number in self.by_minute.items():
             most[name] = max(most.get(name, 0), number)
+        buckets: dict[str, dict[str, int]] = {}
+        for (name, allowed, _), number in self.buckets.items():
+            so_far = buckets.get(name, {}).get("most_per_minute", 0)
+            buckets[name] = {"most_per_minute": max(so_far, number), "allowed_per_minute": allowed}
         return {
             "total": sum(self.by_action.values()),
             "by_action": dict(self.by_action),
             "per_minute_max": most,
+            "buckets": buckets,
             "throttled": self.throttled,
         }
 
