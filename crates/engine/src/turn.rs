@@ -1,4 +1,5 @@
-//! One turn: observe, decide, apply, save.
+//! One turn: observe, decide, apply, save. A step that is reached is followed by the next one, on the
+//! same look.
 //!
 //! Read it top to bottom; this is all that ever drives a deployment, on the first run, after a crash
 //! and on the way back.
@@ -11,6 +12,7 @@ use domain::{
     deployment::Deployment,
     event,
     gate::Answer,
+    observation::Observation,
     time::UnixMs,
 };
 use futures_util::future::join_all;
@@ -57,21 +59,66 @@ pub enum Turned {
 /// When the journal cannot be used. The turn is lost then; the next one starts from the journal.
 pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
     world: &World<P, Q, J, C>,
-    before: Deployment,
+    deployment: Deployment,
 ) -> Result<Turned, JournalError> {
-    let (decision, looked_at) = observe_and_decide(world, &before).await;
+    let look = look(world, &deployment).await;
+    let mut deployment = deployment;
+    loop {
+        match act(world, deployment, &look).await? {
+            Acted::GoOn(after) => deployment = after,
+            Acted::Done(turned) => return Ok(turned),
+        }
+    }
+}
+
+/// What the provider said, and how the world was when it looked.
+struct Looked {
+    seen: Result<Observation, ProviderError>,
+    at: UnixMs,
+}
+
+/// What became of one decision.
+enum Acted {
+    /// A step begins, and nothing was changed outside: the same look says what it needs.
+    GoOn(Deployment),
+    /// The turn is over.
+    Done(Turned),
+}
+
+async fn look<P: Provider, Q, J, C: Clock>(
+    world: &World<P, Q, J, C>,
+    deployment: &Deployment,
+) -> Looked {
+    let asked_at = world.clock.now();
+    let seen = world.provider.observe(&deployment.target).await;
+    // A provider may let many wait for one look; what counts is when it looked.
+    let at = seen.as_ref().map_or(asked_at, |seen| asked_at.max(seen.at));
+    Looked { seen, at }
+}
+
+/// Decides once, applies, saves.
+async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
+    world: &World<P, Q, J, C>,
+    before: Deployment,
+    look: &Looked,
+) -> Result<Acted, JournalError> {
+    let superseded = Ok(Acted::Done(Turned::Superseded));
+    let decision = match &look.seen {
+        Ok(seen) => {
+            let answers = ask(world, &before).await;
+            decide(&before, seen, &answers, world.clock.now())
+        }
+        Err(error) => on_error(&before, error),
+    };
     let decision = match decision {
-        Decision::Apply(_) if world.clock.now().since_ms(looked_at) > DECISION_AGE_MS_MAX => {
-            return Ok(Turned::Superseded);
+        Decision::Apply(_) if world.clock.now().since_ms(look.at) > DECISION_AGE_MS_MAX => {
+            return superseded;
         }
         Decision::Apply(effect) => {
-            match world
-                .provider
-                .apply(&before.target, &effect, &before.token())
-                .await
-            {
+            let token = before.token();
+            match world.provider.apply(&before.target, &effect, &token).await {
                 Ok(()) => Decision::Apply(effect),
-                Err(error) if error.kind == ErrorKind::Superseded => return Ok(Turned::Superseded),
+                Err(error) if error.kind == ErrorKind::Superseded => return superseded,
                 Err(error) => on_error(&before, &error),
             }
         }
@@ -82,28 +129,10 @@ pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
     if after != before {
         let events = event::of_turn(&before, &decision, &after, now);
         if world.journal.save(&after, &events).await? == Saved::Superseded {
-            return Ok(Turned::Superseded);
+            return superseded;
         }
     }
-    Ok(turned(&decision, after))
-}
-
-/// The decision, and when the world was as it was decided upon.
-async fn observe_and_decide<P: Provider, Q: Probe, J: Journal, C: Clock>(
-    world: &World<P, Q, J, C>,
-    deployment: &Deployment,
-) -> (Decision, UnixMs) {
-    let asked_at = world.clock.now();
-    match world.provider.observe(&deployment.target).await {
-        Ok(seen) => {
-            // A provider may let many wait for one look; what counts is when it looked.
-            let looked_at = asked_at.max(seen.at);
-            let answers = ask(world, deployment).await;
-            let decision = decide(deployment, &seen, &answers, world.clock.now());
-            (decision, looked_at)
-        }
-        Err(error) => (on_error(deployment, &error), asked_at),
-    }
+    Ok(acted(&decision, after))
 }
 
 /// The answers to what gates must ask the world outside now: usually nothing.
@@ -126,17 +155,17 @@ fn on_error(deployment: &Deployment, error: &ProviderError) -> Decision {
     on_provider_error(deployment, error.kind.is_transient(), &error.message)
 }
 
-fn turned(decision: &Decision, after: Deployment) -> Turned {
+fn acted(decision: &Decision, after: Deployment) -> Acted {
     use domain::decide::Waiting;
-    match decision.settled() {
+    Acted::Done(match decision.settled() {
         _ if after.ending.is_some() => Turned::Ended(after),
+        Decision::Next => return Acted::GoOn(after),
         Decision::Keep(Waiting::Provider { .. }) => Turned::Troubled(after),
         Decision::Hold { .. } | Decision::Wait(_) | Decision::Keep(_) => Turned::Waits(after),
         Decision::Look { .. }
         | Decision::Record(_)
         | Decision::Apply(_)
-        | Decision::Next
         | Decision::Fail(_)
         | Decision::Finish(_) => Turned::Moved(after),
-    }
+    })
 }

@@ -22,6 +22,7 @@ mod launch;
 mod listener;
 mod look;
 mod obstacles;
+mod pace;
 mod packages;
 mod provider;
 mod script;

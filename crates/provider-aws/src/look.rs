@@ -1,6 +1,6 @@
 //! One look at an account, shared by everybody who waits for one.
 //!
-//! Invariant: looks at one account never overlap, and two of them are at least `look_every` apart;
+//! Invariant: looks at one account never overlap, and two of them are at least `look_soonest` apart;
 //! a hundred deployments cost as many calls as there are things to see, not as there are deployments.
 
 use std::{
@@ -28,10 +28,12 @@ use crate::{
     clients::Clients,
     dns,
     errors::invalid,
-    groups::{self, Group},
-    listener, obstacles, seen,
+    groups::{self, Group, Member},
+    listener, obstacles,
+    pace::Pace,
+    seen,
     shares::SLICES,
-    targets::{self, Born, Targets},
+    targets::{self, Born, Health, Targets},
     templates::Templates,
 };
 
@@ -41,6 +43,10 @@ const AT_ONCE: usize = 8;
 const HEALTH_AGE_MS_MAX: u64 = 30_000;
 /// Most instances whose birth is remembered.
 const BORN_MAX: usize = 50_000;
+/// How old what AWS shows may be, unless somebody knows better, in milliseconds. AWS names no number
+/// ("Eventual consistency in the Amazon EC2 API", read 2026-11). Just below the time between two looks,
+/// so that what the first shows and the second shows again is true.
+const CONSISTENCY_MS: u64 = 4500;
 /// A read that fails for a passing reason is tried so often.
 const TRIES: u32 = 3;
 /// Between two tries.
@@ -49,8 +55,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How an account is looked at.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Two looks are at least so far apart.
+    /// Two looks are so far apart while nothing is changed.
     pub look_every: Duration,
+    /// A look follows so soon after a change, or when somebody new asks.
+    pub look_soonest: Duration,
     /// How old what AWS shows may be, in milliseconds: its APIs are eventually consistent.
     pub consistency_ms: u64,
     /// Pace calls by AWS's token buckets.
@@ -62,8 +70,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            look_every: Duration::from_secs(2),
-            consistency_ms: 5000,
+            look_every: Duration::from_secs(5),
+            look_soonest: Duration::from_secs(1),
+            consistency_ms: CONSISTENCY_MS,
             paced: true,
             credentials: None,
         }
@@ -78,6 +87,7 @@ pub struct Lookout {
     clock: Arc<dyn Clock>,
     settings: Settings,
     waiting: Mutex<Vec<Asked>>,
+    pace: Pace,
     /// When the last look began. Whoever holds it looks for everybody.
     turn: AsyncMutex<Option<Instant>>,
     /// Versions of launch templates that were read.
@@ -128,6 +138,7 @@ impl Lookout {
     /// Nothing was looked at yet.
     pub fn new(clients: Arc<Clients>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self {
+            pace: Pace::new(settings.look_soonest, settings.look_every),
             clients,
             clock,
             settings,
@@ -149,11 +160,19 @@ impl Lookout {
         self.clock.now()
     }
 
+    /// Something was changed: the next look comes soon.
+    pub fn changed(&self) {
+        self.pace.hurry();
+    }
+
     /// What is seen of `target` at the next look.
     ///
     /// # Errors
     /// When AWS does not answer, or not for this target.
     pub async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        if !self.remembered().obstacles.contains_key(&target.place) {
+            self.pace.hurry();
+        }
         loop {
             let (sender, mut answer) = oneshot::channel();
             self.lock_waiting().push((target.clone(), sender));
@@ -166,7 +185,7 @@ impl Lookout {
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
             if let Some(last) = *turn {
-                tokio::time::sleep_until(last + self.settings.look_every).await;
+                self.pace.wait(last).await;
             }
             *turn = Some(Instant::now());
             let asked = std::mem::take(&mut *self.lock_waiting());
@@ -271,14 +290,40 @@ impl Lookout {
         at: UnixMs,
     ) -> BTreeMap<String, Result<(u64, Targets), ProviderError>> {
         let peopled = groups.values().filter(|group| !group.members.is_empty());
-        let arns: BTreeSet<String> = peopled
-            .flat_map(|group| group.target_groups.iter().cloned())
-            .collect();
-        let asked = stream::iter(arns).map(|arn| async move {
+        let mut members: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
+        for group in peopled {
+            for arn in &group.target_groups {
+                members.entry(arn).or_default().extend(&group.members);
+            }
+        }
+        let mut said = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for (arn, members) in members {
+            match self.said_lately(arn, &members, at) {
+                Some(known) => drop(said.insert(arn.to_owned(), Ok(known))),
+                None => unknown.push(arn.to_owned()),
+            }
+        }
+        let asked = stream::iter(unknown).map(|arn| async move {
             let said = self.health_of(&arn, at).await;
             (arn, said)
         });
-        asked.buffer_unordered(AT_ONCE).collect().await
+        let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        said.extend(answers);
+        said
+    }
+
+    /// What a target group said since the last usual look, where nothing is under way: each member
+    /// is in service and was healthy, and there were no other targets.
+    fn said_lately(&self, arn: &str, members: &[&Member], at: UnixMs) -> Option<(u64, Targets)> {
+        let (said_at, targets) = self.remembered().health.get(arn).cloned()?;
+        let age_ms = at.since_ms(said_at);
+        let fresh = u128::from(age_ms + 500) < self.settings.look_every.as_millis();
+        let settled = members.len() == targets.len()
+            && members.iter().all(|member| {
+                member.lifecycle == "InService" && targets.get(&member.id) == Some(&Health::Healthy)
+            });
+        (fresh && settled).then_some((age_ms, targets))
     }
 
     async fn health_of(&self, arn: &str, at: UnixMs) -> Result<(u64, Targets), ProviderError> {

@@ -154,6 +154,8 @@ impl Provider for Aws {
         _token: &Token,
     ) -> Result<(), ProviderError> {
         let lookout = self.of(target).await?;
-        apply::apply(&lookout, &self.0.packages, target, effect).await
+        let applied = apply::apply(&lookout, &self.0.packages, target, effect).await;
+        lookout.changed();
+        applied
     }
 }

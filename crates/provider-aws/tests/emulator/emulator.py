@@ -165,12 +165,12 @@ class Emulator:
 def explain(call: Any, error: Exception) -> tuple[int, str, bytes]:
     """The answer to a call at which moto raised something that is not an AWS error."""
     from services import error_answer
+    from world import WORLD
 
     group = call.form.get("AutoScalingGroupName")
     # moto looks groups up without asking whether they exist.
-    if call.service == "autoscaling" and group and (
-        isinstance(error, IndexError) or (isinstance(error, KeyError) and error.args == (group,))
-    ):
+    known = {name for _, _, name in WORLD.engines}
+    if call.service == "autoscaling" and group and group not in known and isinstance(error, (IndexError, KeyError)):
         return error_answer(call, 400, "ValidationError", "AutoScalingGroup name not found - null")
     traceback.print_exc()
     return error_answer(call, 500, "InternalFailure", f"{type(error).__name__}: {error}")

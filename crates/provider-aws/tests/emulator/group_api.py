@@ -271,6 +271,12 @@ class GroupActions:
         group.engine.wake()
         return EmptyResult()
 
+    def enable_metrics_collection(self: Any) -> ActionResult:
+        return EmptyResult()
+
+    def disable_metrics_collection(self: Any) -> ActionResult:
+        return EmptyResult()
+
     def attach_load_balancer_target_groups(self: Any) -> ActionResult:
         group, arns = group_of(self), self._get_param("TargetGroupARNs", [])
         check_target_groups(self, arns)

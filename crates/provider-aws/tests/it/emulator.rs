@@ -43,6 +43,7 @@ pub fn settings() -> Settings {
     let nobody = Credentials::new("emulated", "emulated", None, None, "tests");
     Settings {
         look_every: Duration::ZERO,
+        look_soonest: Duration::ZERO,
         consistency_ms: 0,
         paced: false,
         credentials: Some(nobody),
