@@ -49,6 +49,20 @@ pub fn ensure(packages: &[&str]) -> Result<(), String> {
     run(&mut install).map_err(|_| format!("the packages cannot be installed; {by_hand}"))
 }
 
+/// Makes sure that Python can make environments of its own: the emulated AWS lives in one.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_python() -> Result<(), String> {
+    let modules = Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .output();
+    if modules.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    ensure(&["python3", "python3-venv"])
+}
+
 fn installed(package: &str) -> bool {
     let query = ["-W", "-f", "${Status}", package];
     let output = Command::new("dpkg-query").args(query).output();

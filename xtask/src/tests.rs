@@ -20,6 +20,7 @@ struct Count {
 /// Runs all tests. In CI, format and lints come first.
 pub fn all(arguments: &[String]) -> Result<(), String> {
     packages::ensure(NEEDED)?;
+    packages::ensure_python()?;
     if std::env::var("CI").is_ok_and(|ci| ci == "true") {
         check(&[])?;
     }

@@ -79,6 +79,22 @@ fn python() -> &'static Path {
     })
 }
 
+/// What the emulator was made for is tested where it lives.
+#[test]
+fn the_emulated_aws_follows_its_rules() {
+    let output = Command::new(python())
+        .args(["-m", "unittest", "discover", "--start-directory", "."])
+        .current_dir(folder())
+        .output()
+        .expect("Python runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let some = said
+        .lines()
+        .any(|line| line.starts_with("Ran ") && !line.starts_with("Ran 0"));
+    assert!(some, "{said}");
+}
+
 impl Emulator {
     /// Starts one whose clock stands still.
     pub fn start(seed: u64) -> Self {
