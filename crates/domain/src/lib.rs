@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod catalogue;
+pub mod checkup;
 pub mod decide;
 pub mod deployment;
 pub mod effect;

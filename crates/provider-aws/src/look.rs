@@ -304,6 +304,9 @@ impl Lookout {
                 None => unknown.push(arn.to_owned()),
             }
         }
+        // Whoever waited longest comes first, so that nobody starves where the bucket runs empty.
+        let said_at = |arn: &String| self.remembered().health.get(arn).map(|(at, _)| *at);
+        unknown.sort_by_cached_key(said_at);
         let asked = stream::iter(unknown).map(|arn| async move {
             let said = self.health_of(&arn, at).await;
             (arn, said)

@@ -8,6 +8,7 @@ use std::{
 
 use domain::{
     catalogue::Account,
+    checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
     names::AccountName,
@@ -18,10 +19,11 @@ use engine::ports::{Clock, Provider, ProviderError};
 use crate::{
     apply,
     clients::Clients,
-    cloudwatch,
+    cloudwatch, doctor,
     errors::invalid,
     look::{Lookout, Settings},
     packages::Packages,
+    policy,
 };
 
 /// Amazon Web Services. Cheap to clone.
@@ -137,6 +139,22 @@ impl Aws {
             }
         };
         cloudwatch::ask(lookout.clients(), target, slice, gate, lookout.now()).await
+    }
+}
+
+impl Aws {
+    /// Looks at everything that deployments to these groups of `account` depend on. Changes nothing.
+    pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
+        match self.lookout(account).await {
+            Ok(lookout) => doctor::checkup(&lookout, targets).await,
+            Err(error) => vec![Check::new("account", Verdict::Failed, error.message)],
+        }
+    }
+
+    /// The least that Pointsman needs in `account`, as an IAM policy.
+    #[must_use]
+    pub fn policy(account: &Account) -> serde_json::Value {
+        policy::document(account)
     }
 }
 

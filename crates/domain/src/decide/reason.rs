@@ -130,6 +130,7 @@ impl Waiting {
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Gate { gate, .. }, Self::Gate { gate: other, .. }) => gate == other,
+            (Self::Confirming { .. }, Self::Confirming { .. }) => true,
             _ => self == other,
         }
     }

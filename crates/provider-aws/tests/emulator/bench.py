@@ -167,7 +167,7 @@ class Pointsman:
         self.must("deploy", "web", "2.0.0", "-e", name, *options)
 
     def ended(self) -> int:
-        listed = json.loads(self.must("deployment", "list", "-o", "json"))
+        listed = json.loads(self.must("deployment", "list", "--limit", str(GROUPS), "-o", "json"))
         items = listed["items"] if isinstance(listed, dict) else listed
         return sum(each["status"] in ("succeeded", "rolled_back", "aborted", "failed") for each in items)
 

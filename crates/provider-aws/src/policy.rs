@@ -1,0 +1,241 @@
+//! The permissions that Pointsman needs in an account, and why: one table, from which the IAM policy
+//! is written.
+//!
+//! Invariant: each operation that this crate calls is here, and nothing else. A test compares.
+
+use domain::catalogue::Account;
+use serde_json::{Value, json};
+
+/// What an operation may be limited to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// AWS takes no narrower limit for it ("Actions, resources, and condition keys" of each service,
+    /// read 2026-11), or the names are not known before.
+    All,
+    /// Auto Scaling groups of this region.
+    Groups,
+    /// Listeners and their rules.
+    Listeners,
+    /// Hosted zones.
+    Zones,
+    /// Objects in the package bucket.
+    Packages,
+    /// The package bucket.
+    Bucket,
+}
+
+/// An operation: its name here, its name in IAM, what it is limited to, and why it is needed.
+struct Need(&'static str, &'static str, On, &'static str);
+
+const LOOK: &str = "to look";
+const NEEDS: &[Need] = &[
+    Need("autoscaling:DescribeAccountLimits", "", On::All, "doctor"),
+    Need("autoscaling:DescribeAutoScalingGroups", "", On::All, LOOK),
+    Need("autoscaling:DescribeInstanceRefreshes", "", On::All, LOOK),
+    Need(
+        "autoscaling:CreateAutoScalingGroup",
+        "",
+        On::Groups,
+        "create",
+    ),
+    Need(
+        "autoscaling:UpdateAutoScalingGroup",
+        "",
+        On::Groups,
+        "deploy",
+    ),
+    Need(
+        "autoscaling:SetInstanceProtection",
+        "",
+        On::Groups,
+        "deploy",
+    ),
+    Need("autoscaling:SuspendProcesses", "", On::Groups, "deploy"),
+    Need("autoscaling:ResumeProcesses", "", On::Groups, "deploy"),
+    Need(
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
+        "",
+        On::Groups,
+        "roll back",
+    ),
+    Need(
+        "autoscaling:AttachLoadBalancerTargetGroups",
+        "",
+        On::Groups,
+        "blue/green by attachment",
+    ),
+    Need(
+        "autoscaling:DetachLoadBalancerTargetGroups",
+        "",
+        On::Groups,
+        "blue/green by attachment",
+    ),
+    Need("ec2:DescribeInstances", "", On::All, LOOK),
+    Need("ec2:DescribeInstanceStatus", "", On::All, LOOK),
+    Need("ec2:DescribeLaunchTemplateVersions", "", On::All, LOOK),
+    Need("ec2:DescribeSubnets", "", On::All, LOOK),
+    Need("ec2:CreateLaunchTemplate", "", On::All, "create"),
+    Need("ec2:CreateLaunchTemplateVersion", "", On::All, "deploy"),
+    Need(
+        "elb:DescribeListeners",
+        "elasticloadbalancing:DescribeListeners",
+        On::All,
+        LOOK,
+    ),
+    Need(
+        "elb:DescribeRules",
+        "elasticloadbalancing:DescribeRules",
+        On::All,
+        LOOK,
+    ),
+    Need(
+        "elb:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetGroups",
+        On::All,
+        LOOK,
+    ),
+    Need(
+        "elb:DescribeTargetHealth",
+        "elasticloadbalancing:DescribeTargetHealth",
+        On::All,
+        LOOK,
+    ),
+    Need(
+        "elb:ModifyListener",
+        "elasticloadbalancing:ModifyListener",
+        On::Listeners,
+        "weights",
+    ),
+    Need(
+        "elb:ModifyRule",
+        "elasticloadbalancing:ModifyRule",
+        On::Listeners,
+        "weights",
+    ),
+    Need("route53:ListResourceRecordSets", "", On::Zones, LOOK),
+    Need(
+        "route53:ChangeResourceRecordSets",
+        "",
+        On::Zones,
+        "weights by DNS",
+    ),
+    Need("route53:GetChange", "", On::All, "weights by DNS"),
+    Need("cloudwatch:DescribeAlarms", "", On::All, "gates"),
+    Need("cloudwatch:GetMetricData", "", On::All, "gates"),
+    Need("s3:HeadBucket", "s3:ListBucket", On::Bucket, "packages"),
+    Need("s3:HeadObject", "s3:GetObject", On::Packages, "packages"),
+    Need("s3:PutObject", "", On::Packages, "packages"),
+];
+
+/// What no call of ours asks for by name, and AWS demands of whoever hands a launch template to an Auto
+/// Scaling group ("Control Amazon EC2 launch template usage", read 2026-11).
+const BESIDES: &[&str] = &["ec2:RunInstances", "ec2:CreateTags"];
+
+/// The least that Pointsman needs in `account`, as an IAM policy.
+pub fn document(account: &Account) -> Value {
+    let region = account.region.as_deref().unwrap_or("*");
+    let mut statements = vec![
+        statement("Look", On::All, vec!["*".to_owned()]),
+        statement(
+            "Groups",
+            On::Groups,
+            vec![format!(
+                "arn:aws:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/*"
+            )],
+        ),
+        statement(
+            "Listeners",
+            On::Listeners,
+            vec![
+                format!("arn:aws:elasticloadbalancing:{region}:*:listener/*"),
+                format!("arn:aws:elasticloadbalancing:{region}:*:listener-rule/*"),
+            ],
+        ),
+        statement(
+            "Zones",
+            On::Zones,
+            vec!["arn:aws:route53:::hostedzone/*".to_owned()],
+        ),
+    ];
+    statements.push(json!({
+        "Sid": "Launch", "Effect": "Allow", "Action": BESIDES, "Resource": "*",
+    }));
+    statements.push(json!({
+        "Sid": "InstanceProfiles", "Effect": "Allow", "Action": ["iam:PassRole"], "Resource": "*",
+        "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+    }));
+    if let Some(bucket) = &account.package_bucket {
+        let arn = format!("arn:aws:s3:::{bucket}");
+        statements.push(statement(
+            "Packages",
+            On::Packages,
+            vec![format!("{arn}/pointsman/*")],
+        ));
+        statements.push(statement("Bucket", On::Bucket, vec![arn]));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+fn statement(name: &str, on: On, resources: Vec<String>) -> Value {
+    let actions = NEEDS.iter().filter(|need| need.2 == on).map(iam);
+    let actions: Vec<&str> = actions.collect();
+    json!({"Sid": name, "Effect": "Allow", "Action": actions, "Resource": resources})
+}
+
+fn iam(need: &Need) -> &'static str {
+    if need.1.is_empty() { need.0 } else { need.1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every `"service:Operation"` in the sources of this crate, but for this file.
+    fn called() -> BTreeSet<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+        let files = std::fs::read_dir(folder).unwrap();
+        let sources = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| !path.ends_with("policy.rs") && path.is_file())
+            .map(|path| std::fs::read_to_string(path).unwrap());
+        let services = ["autoscaling", "ec2", "elb", "route53", "cloudwatch", "s3"];
+        let mut found = BTreeSet::new();
+        for source in sources {
+            for word in source.split('"').skip(1).step_by(2) {
+                let parts = word.split_once(':').filter(|(service, operation)| {
+                    services.contains(service)
+                        && operation.chars().all(char::is_alphanumeric)
+                        && operation.starts_with(char::is_uppercase)
+                });
+                if parts.is_some() {
+                    found.insert(word.to_owned());
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_policy_allows_what_is_called_and_nothing_else() {
+        // `sts:GetCallerIdentity` needs no permission.
+        let needed: BTreeSet<String> = NEEDS.iter().map(|need| need.0.to_owned()).collect();
+        assert_eq!(needed, called());
+    }
+
+    #[test]
+    fn every_need_has_a_reason_and_comes_into_the_document() {
+        let account = json!({"name": "eu", "provider": "aws", "region": "eu-west-1",
+            "package_bucket": "example-packages"});
+        let text = document(&serde_json::from_value(account).unwrap()).to_string();
+        for need in NEEDS {
+            assert!(!need.3.is_empty());
+            assert!(text.contains(&format!("\"{}\"", iam(need))), "{}", need.0);
+        }
+        assert!(
+            text.contains("arn:aws:s3:::example-packages/pointsman/*"),
+            "{text}"
+        );
+    }
+}
