@@ -2,7 +2,7 @@
 
 mod aws;
 
-pub use aws::{Account, AwsCreate, AwsGroup, AwsTraffic, ProviderKind, index};
+pub use aws::{Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, ProviderKind, index};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,6 +238,26 @@ fn default_drain_seconds() -> u32 {
 }
 
 impl ServerGroup {
+    /// One instance at `place`, on this machine, with every setting as if it had been left out.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self {
+            service: place.service,
+            environment: place.environment,
+            size: 1,
+            autoscaling: None,
+            size_limit: None,
+            zones: default_zones(),
+            slices: one(),
+            stickiness: None,
+            gates: Vec::new(),
+            health: HealthCheck::default(),
+            drain_seconds: default_drain_seconds(),
+            variables: BTreeMap::new(),
+            aws: None,
+        }
+    }
+
     /// Which service, where.
     #[must_use]
     pub fn place(&self) -> Place {

@@ -5,6 +5,7 @@
 //! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs a token; a test walks
 //! the API's own description to make sure.
 
+mod accounts;
 mod audit;
 mod catalogue;
 mod deployments;
@@ -149,6 +150,9 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(events::looks))
         .routes(routes!(environments::status))
         .routes(routes!(environments::roll_back))
+        .routes(routes!(accounts::checkup))
+        .routes(routes!(accounts::policy))
+        .routes(routes!(accounts::import))
         .routes(routes!(slices::read))
         .routes(routes!(slices::switch))
         .routes(routes!(slices::pass))

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a command talks to a server only through the public HTTP API.
 
+mod accounts;
 mod audit;
 mod catalogue;
 pub mod client;
@@ -127,6 +128,11 @@ pub enum Command {
     /// Accounts, where server groups are
     #[command(subcommand)]
     Account(EntryCommand),
+    /// Check accounts: credentials, permissions, the way there, quotas, clocks, server groups
+    Doctor(accounts::DoctorArgs),
+    /// Read what is there already into a manifest, which `apply` takes
+    #[command(subcommand)]
+    Import(accounts::ImportCommand),
     /// Releases, the immutable versions of a service
     #[command(subcommand)]
     Release(releases::ReleaseCommand),
@@ -235,6 +241,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::ServerGroup(command) => catalogue::run(context, Kind::ServerGroup, command).await,
         Command::Prometheus(command) => catalogue::run(context, Kind::Prometheus, command).await,
         Command::Account(command) => catalogue::run(context, Kind::Account, command).await,
+        Command::Doctor(args) => accounts::doctor(context, &args).await,
+        Command::Import(command) => accounts::import(context, &command).await,
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,

@@ -9,6 +9,7 @@
 //! Invariant: operations write intent and read; only the engine changes anything at a provider.
 //! Invariant: every mutation is written together with its audit event.
 
+pub mod accounts;
 pub mod artifacts;
 pub mod audit;
 pub mod catalogue;

@@ -15,12 +15,16 @@ pub use aws::Aws;
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use domain::{
+    catalogue::{Account, Adopted},
+    checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     names::Place,
     observation::{Observation, Slice},
     time::UnixMs,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
+
+use serde_json::Value;
 
 use crate::{
     config::Config,
@@ -94,6 +98,38 @@ impl Providers {
         &self.aws
     }
 
+    /// Looks at everything that deployments to these groups of `account` depend on.
+    pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
+        if account.is_aws() {
+            return self.aws.checkup(account, targets).await;
+        }
+        let found = "instances are processes on the server's own machine";
+        vec![Check::new("this machine", Verdict::Ok, found)]
+    }
+
+    /// The least that Pointsman needs in `account`.
+    ///
+    /// # Errors
+    /// Where there are no permissions to give.
+    pub fn policy(&self, account: &Account) -> Result<Value, ProviderError> {
+        on_aws(account)?;
+        self.aws.policy(account)
+    }
+
+    /// The manifest of a server group at `place` that is these groups of `account`.
+    ///
+    /// # Errors
+    /// Where there are no such groups, or the provider does not answer.
+    pub async fn import(
+        &self,
+        account: &Account,
+        place: &Place,
+        groups: &[String],
+    ) -> Result<Adopted, ProviderError> {
+        on_aws(account)?;
+        self.aws.import(account, place, groups).await
+    }
+
     /// Where users reach a service, if the provider knows.
     #[must_use]
     pub fn url(&self, place: &Place) -> Option<String> {
@@ -135,6 +171,15 @@ impl Providers {
             }),
         }
     }
+}
+
+fn on_aws(account: &Account) -> Result<(), ProviderError> {
+    if account.is_aws() {
+        return Ok(());
+    }
+    let name = &account.name;
+    let message = format!("the account {name} is on this machine, not on AWS");
+    Err(ProviderError::new(ErrorKind::Invalid, message))
 }
 
 /// A provider that is known only by its two verbs.

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+pub use aws_sdk_elasticloadbalancingv2::types::Action;
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, ForwardActionConfig, TargetGroupStickinessConfig, TargetGroupTuple,
+    ActionTypeEnum, ForwardActionConfig, TargetGroupStickinessConfig, TargetGroupTuple,
 };
 use domain::{
     catalogue::{AwsGroup, ServerGroup, Stickiness, index},
@@ -99,6 +100,16 @@ pub fn read(actions: &[Action], aws: &AwsGroup) -> (Weights, Vec<String>) {
         format!("the listener also forwards users to the target group {arn}")
     });
     (shares::percent(&weights), obstacles.collect())
+}
+
+/// Whether the forward action of `actions` names both target groups.
+pub fn names_both(actions: &[Action], one: &str, other: &str) -> bool {
+    let Some(forward) = actions.iter().find(|it| is_forward(it)) else {
+        return false;
+    };
+    let tuples = tuples(forward);
+    let named = |arn| tuples.iter().any(|it| it.target_group_arn() == Some(arn));
+    named(one) && named(other)
 }
 
 /// Splits the users as `weights` says.

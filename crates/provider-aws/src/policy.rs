@@ -1,4 +1,4 @@
-//! The permissions that Pointsman needs in an account, and why: one table, from which the IAM policy
+//! The permissions that Pointsman needs in an account: one table, from which the IAM policy
 //! is written.
 //!
 //! Invariant: each operation that this crate calls is here, and nothing else. A test compares.
@@ -24,107 +24,69 @@ enum On {
     Bucket,
 }
 
-/// An operation: its name here, its name in IAM, what it is limited to, and why it is needed.
-struct Need(&'static str, &'static str, On, &'static str);
+/// An operation: its name here, its name in IAM where that is another, and what it is limited to.
+struct Need(&'static str, &'static str, On);
 
-const LOOK: &str = "to look";
 const NEEDS: &[Need] = &[
-    Need("autoscaling:DescribeAccountLimits", "", On::All, "doctor"),
-    Need("autoscaling:DescribeAutoScalingGroups", "", On::All, LOOK),
-    Need("autoscaling:DescribeInstanceRefreshes", "", On::All, LOOK),
-    Need(
-        "autoscaling:CreateAutoScalingGroup",
-        "",
-        On::Groups,
-        "create",
-    ),
-    Need(
-        "autoscaling:UpdateAutoScalingGroup",
-        "",
-        On::Groups,
-        "deploy",
-    ),
-    Need(
-        "autoscaling:SetInstanceProtection",
-        "",
-        On::Groups,
-        "deploy",
-    ),
-    Need("autoscaling:SuspendProcesses", "", On::Groups, "deploy"),
-    Need("autoscaling:ResumeProcesses", "", On::Groups, "deploy"),
+    Need("autoscaling:DescribeAccountLimits", "", On::All),
+    Need("autoscaling:DescribeAutoScalingGroups", "", On::All),
+    Need("autoscaling:DescribeInstanceRefreshes", "", On::All),
+    Need("autoscaling:CreateAutoScalingGroup", "", On::Groups),
+    Need("autoscaling:UpdateAutoScalingGroup", "", On::Groups),
+    Need("autoscaling:SetInstanceProtection", "", On::Groups),
+    Need("autoscaling:SuspendProcesses", "", On::Groups),
+    Need("autoscaling:ResumeProcesses", "", On::Groups),
     Need(
         "autoscaling:TerminateInstanceInAutoScalingGroup",
         "",
         On::Groups,
-        "roll back",
     ),
-    Need(
-        "autoscaling:AttachLoadBalancerTargetGroups",
-        "",
-        On::Groups,
-        "blue/green by attachment",
-    ),
-    Need(
-        "autoscaling:DetachLoadBalancerTargetGroups",
-        "",
-        On::Groups,
-        "blue/green by attachment",
-    ),
-    Need("ec2:DescribeInstances", "", On::All, LOOK),
-    Need("ec2:DescribeInstanceStatus", "", On::All, LOOK),
-    Need("ec2:DescribeLaunchTemplateVersions", "", On::All, LOOK),
-    Need("ec2:DescribeSubnets", "", On::All, LOOK),
-    Need("ec2:CreateLaunchTemplate", "", On::All, "create"),
-    Need("ec2:CreateLaunchTemplateVersion", "", On::All, "deploy"),
+    Need("autoscaling:AttachLoadBalancerTargetGroups", "", On::Groups),
+    Need("autoscaling:DetachLoadBalancerTargetGroups", "", On::Groups),
+    Need("ec2:DescribeInstances", "", On::All),
+    Need("ec2:DescribeInstanceStatus", "", On::All),
+    Need("ec2:DescribeLaunchTemplateVersions", "", On::All),
+    Need("ec2:DescribeSubnets", "", On::All),
+    Need("ec2:CreateLaunchTemplate", "", On::All),
+    Need("ec2:CreateLaunchTemplateVersion", "", On::All),
     Need(
         "elb:DescribeListeners",
         "elasticloadbalancing:DescribeListeners",
         On::All,
-        LOOK,
     ),
     Need(
         "elb:DescribeRules",
         "elasticloadbalancing:DescribeRules",
         On::All,
-        LOOK,
     ),
     Need(
         "elb:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetGroups",
         On::All,
-        LOOK,
     ),
     Need(
         "elb:DescribeTargetHealth",
         "elasticloadbalancing:DescribeTargetHealth",
         On::All,
-        LOOK,
     ),
     Need(
         "elb:ModifyListener",
         "elasticloadbalancing:ModifyListener",
         On::Listeners,
-        "weights",
     ),
     Need(
         "elb:ModifyRule",
         "elasticloadbalancing:ModifyRule",
         On::Listeners,
-        "weights",
     ),
-    Need("route53:ListResourceRecordSets", "", On::Zones, LOOK),
-    Need(
-        "route53:ChangeResourceRecordSets",
-        "",
-        On::Zones,
-        "weights by DNS",
-    ),
-    Need("route53:GetChange", "", On::All, "weights by DNS"),
-    Need("cloudwatch:DescribeAlarms", "", On::All, "gates"),
-    Need("cloudwatch:GetMetricData", "", On::All, "gates"),
-    Need("s3:HeadBucket", "s3:ListBucket", On::Bucket, "packages"),
-    Need("s3:HeadObject", "s3:GetObject", On::Packages, "packages"),
-    Need("s3:PutObject", "", On::Packages, "packages"),
+    Need("route53:ListResourceRecordSets", "", On::Zones),
+    Need("route53:ChangeResourceRecordSets", "", On::Zones),
+    Need("route53:GetChange", "", On::All),
+    Need("cloudwatch:DescribeAlarms", "", On::All),
+    Need("cloudwatch:GetMetricData", "", On::All),
+    Need("s3:HeadBucket", "s3:ListBucket", On::Bucket),
+    Need("s3:HeadObject", "s3:GetObject", On::Packages),
+    Need("s3:PutObject", "", On::Packages),
 ];
 
 /// What no call of ours asks for by name, and AWS demands of whoever hands a launch template to an Auto
@@ -225,12 +187,11 @@ mod tests {
     }
 
     #[test]
-    fn every_need_has_a_reason_and_comes_into_the_document() {
+    fn every_need_comes_into_the_document() {
         let account = json!({"name": "eu", "provider": "aws", "region": "eu-west-1",
             "package_bucket": "example-packages"});
         let text = document(&serde_json::from_value(account).unwrap()).to_string();
         for need in NEEDS {
-            assert!(!need.3.is_empty());
             assert!(text.contains(&format!("\"{}\"", iam(need))), "{}", need.0);
         }
         assert!(

@@ -7,11 +7,11 @@ use std::{
 };
 
 use domain::{
-    catalogue::Account,
+    catalogue::{Account, Adopted},
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    names::AccountName,
+    names::{AccountName, Place},
     observation::{Observation, Slice},
 };
 use engine::ports::{Clock, Provider, ProviderError};
@@ -21,6 +21,7 @@ use crate::{
     clients::Clients,
     cloudwatch, doctor,
     errors::invalid,
+    import,
     look::{Lookout, Settings},
     packages::Packages,
     policy,
@@ -149,6 +150,19 @@ impl Aws {
             Ok(lookout) => doctor::checkup(&lookout, targets).await,
             Err(error) => vec![Check::new("account", Verdict::Failed, error.message)],
         }
+    }
+
+    /// The manifest of a server group at `place` that is these Auto Scaling groups of `account`.
+    ///
+    /// # Errors
+    /// When one of them does not exist, or AWS does not answer.
+    pub async fn import(
+        &self,
+        account: &Account,
+        place: &Place,
+        groups: &[String],
+    ) -> Result<Adopted, ProviderError> {
+        import::read(&*self.lookout(account).await?, place, groups).await
     }
 
     /// The least that Pointsman needs in `account`, as an IAM policy.

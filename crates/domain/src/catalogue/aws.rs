@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ServerGroup;
 use crate::{
     names::{AccountName, Place},
     observation::Slice,
@@ -40,6 +41,15 @@ pub struct Account {
     /// AWS: the S3 bucket that packages are kept in for the instances to fetch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_bucket: Option<String>,
+}
+
+/// The manifest of a server group as it was read off what is there, and what a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// The manifest.
+    pub group: ServerGroup,
+    /// What stands against deployments there, or must be completed by hand; one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// The kinds of places that instances run at.

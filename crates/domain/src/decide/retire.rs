@@ -103,8 +103,10 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
     })
 }
 
-/// How many instances stay. Where the group scales itself, Desired is lowered by the ones that go,
-/// never to a remembered number; once it was lowered (Min tells), it belongs to the group again.
+/// How many instances stay. Where the group scales itself, Desired is lowered by what the plan added
+/// (Min was held that much higher), and never to a remembered number; once it was lowered (Min tells),
+/// it belongs to the group again. Instances that were lost meanwhile go by the same number: others were
+/// started in their place.
 fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
     let Some(bounds) = look
         .deployment
@@ -116,7 +118,8 @@ fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
         return retire.leaving;
     };
     let now = look.slice.sizes;
-    let goes = there.saturating_sub(retire.keep);
+    let added = now.min.saturating_sub(retire.leaving);
+    let goes = there.saturating_sub(retire.keep).max(added);
     let lowered = now.min == retire.leaving;
     let demand = if lowered {
         now.desired

@@ -294,6 +294,31 @@ fn retire_protects_before_it_shrinks() {
 }
 
 #[test]
+fn retire_takes_back_what_the_plan_added_also_where_old_instances_were_lost() {
+    let mut scaled = request(Strategy::ScaleUp(quick()), 1, Some("v1"));
+    scaled.target.group.autoscaling = Some(crate::catalogue::Bounds { min: 1, max: 8 });
+    let start = "1/2/8 v1 | v1+ v1+";
+    let retire = at_step(Deployment::new(scaled, &seen(start)), start, 2);
+    check(
+        &retire,
+        &[
+            (0, "4/4/8 v2 suspended | v1+ v1+ v2+* v2+*"),
+            (0, "4/4/8 v2 suspended | v2+* v2+* v2+ v2."),
+            (0, "4/5/8 v2 suspended | v1+ v1+ v2+* v2+* v2+*"),
+            (0, "2/2/8 v2 suspended | v2+* v2+*"),
+            (0, "2/3/8 v2 suspended | v2+* v2+* v2+*"),
+        ],
+        expect![[r#"
+            4/4/8 v2 suspended | v1+ v1+ v2+* v2+*       apply: blue: sizes min 2 desired 2 max 8
+            4/4/8 v2 suspended | v2+* v2+* v2+ v2.       apply: blue: sizes min 2 desired 2 max 8
+            4/5/8 v2 suspended | v1+ v1+ v2+* v2+* v2+*  apply: blue: sizes min 2 desired 3 max 8
+            2/2/8 v2 suspended | v2+* v2+*               next step
+            2/3/8 v2 suspended | v2+* v2+* v2+*          next step
+        "#]],
+    );
+}
+
+#[test]
 fn restore_puts_everything_back_and_proves_it() {
     let restore = at_step(deployment(Some("v1")), START, 3);
     check(

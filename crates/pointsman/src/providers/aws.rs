@@ -3,13 +3,16 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use domain::{
+    catalogue::{Account, Adopted},
+    checkup::Check,
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    names::AccountName,
+    names::{AccountName, Place},
     observation::{Observation, Slice},
 };
 use engine::ports::{Provider, ProviderError};
 use provider_aws::Settings;
+use serde_json::Value;
 
 use crate::clock::SystemClock;
 
@@ -36,6 +39,38 @@ impl Aws {
     /// What CloudWatch says to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
         Box::pin(self.0.cloudwatch(target, slice, gate)).await
+    }
+}
+
+impl Aws {
+    /// Looks at everything that deployments to these groups of `account` depend on.
+    pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
+        Box::pin(self.0.checkup(account, targets)).await
+    }
+
+    /// The least that Pointsman needs in `account`, as an IAM policy.
+    ///
+    /// # Errors
+    /// Never, in this build.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a build without AWS knows no policy"
+    )]
+    pub fn policy(&self, account: &Account) -> Result<Value, ProviderError> {
+        Ok(provider_aws::Aws::policy(account))
+    }
+
+    /// The manifest of a server group at `place` that is these Auto Scaling groups of `account`.
+    ///
+    /// # Errors
+    /// When one of them does not exist, or AWS does not answer.
+    pub async fn import(
+        &self,
+        account: &Account,
+        place: &Place,
+        groups: &[String],
+    ) -> Result<Adopted, ProviderError> {
+        Box::pin(self.0.import(account, place, groups)).await
     }
 }
 

@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
+    catalogue::{Account, Adopted},
+    checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    names::AccountName,
+    names::{AccountName, Place},
     observation::{Observation, Slice},
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
+use serde_json::Value;
 
 /// No AWS.
 #[derive(Debug, Clone)]
@@ -34,6 +37,34 @@ impl Aws {
         Said::Nothing {
             text: absent().message,
         }
+    }
+}
+
+impl Aws {
+    /// One check, which says that there is no AWS here.
+    pub async fn checkup(&self, _: &Account, _: &[Target]) -> Vec<Check> {
+        vec![Check::new("account", Verdict::Failed, absent().message)]
+    }
+
+    /// Nothing is known.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn policy(&self, _: &Account) -> Result<Value, ProviderError> {
+        Err(absent())
+    }
+
+    /// Nothing can be read.
+    ///
+    /// # Errors
+    /// Always.
+    pub async fn import(
+        &self,
+        _: &Account,
+        _: &Place,
+        _: &[String],
+    ) -> Result<Adopted, ProviderError> {
+        Err(absent())
     }
 }
 

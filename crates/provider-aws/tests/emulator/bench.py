@@ -46,7 +46,7 @@ class Stage:
             self.make(name)
         time.sleep(1)
         self.server.call("POST", "settings", LAGS)
-        self.server.call("POST", "buckets", {"enforce": True})
+        self.server.call("POST", "buckets", {"enforce": True, "assumed": False})
         self.server.call("POST", "calls/reset", {})
 
     def make(self, name: str) -> None:
@@ -211,7 +211,7 @@ def script(stage: Stage) -> None:
     command = [sys.executable, os.path.join(HERE, "boto3_release.py"), "--endpoint", stage.server.endpoint]
     command += ["--prefix", "web-", "--image", stage.new, "--timeout-seconds", str(HEALTH_DEADLINE_S)]
     if len(stage.names) > 1:
-        command[-1] = "900"
+        command[-1] = "300"
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -123,6 +123,7 @@ class Control:
 
     def set_buckets(self, body: Body, query: Query) -> dict[str, bool]:
         self.buckets.enforce = bool(body["enforce"])
+        self.buckets.assumed = bool(body.get("assumed", True))
         self.buckets.levels.clear()
         return {"enforce": self.buckets.enforce}
 

@@ -44,8 +44,10 @@ def choose_victim(engine: GroupEngine, candidates: Iterable[Member], counted: It
     remaining = [member for member in remaining if sizes[member.availability_zone] == largest]
     for policy in engine.group.termination_policies:
         for rank in rankings(engine, policy):
-            first = min(rank(member) for member in remaining)
-            remaining = [member for member in remaining if rank(member) == first]
+            # Ranked once: some ranks change as time goes by.
+            ranked = [(rank(member), member) for member in remaining]
+            first = min(place for place, _ in ranked)
+            remaining = [member for place, member in ranked if place == first]
     return break_tie(remaining)
 
 
