@@ -124,7 +124,7 @@ async fn split_at(
                 listener: arn.clone(),
                 rule,
             };
-            let actions = listener::actions(clients, &[arn.clone()]).await?;
+            let actions = listener::actions(clients, std::slice::from_ref(&arn)).await?;
             if actions
                 .values()
                 .any(|it| listener::names_both(it, blue, green))

@@ -4,7 +4,7 @@
 //! a hundred deployments cost as many calls as there are things to see, not as there are deployments.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -367,9 +367,10 @@ impl Lookout {
                 continue;
             };
             let name = dns::Name::new(zone, name, identifiers);
-            if !found.contains_key(&name) {
-                let seen = again(|| dns::look(&self.clients, &self.changes, &name, at)).await;
-                found.insert(name, seen);
+            if let Entry::Vacant(entry) = found.entry(name) {
+                let name = entry.key();
+                let seen = again(|| dns::look(&self.clients, &self.changes, name, at)).await;
+                entry.insert(seen);
             }
         }
         found

@@ -52,10 +52,6 @@ impl Aws {
     ///
     /// # Errors
     /// Never, in this build.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "a build without AWS knows no policy"
-    )]
     pub fn policy(&self, account: &Account) -> Result<Value, ProviderError> {
         Ok(provider_aws::Aws::policy(account))
     }

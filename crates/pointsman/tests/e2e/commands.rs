@@ -281,6 +281,27 @@ async fn others(tour: &mut Tour) {
     tour.shows(&["account", "list"], "eu-west-1").await;
     tour.shows(&["account", "get", "production-eu"], "kind: Account")
         .await;
+    tour.does(&["delete", "account", "production-eu"], "").await;
+    let here = serde_json::json!({ "kind": "Account", "name": "here", "provider": "local" });
+    tour.world.apply(&here).await;
+    tour.shows(&["doctor"], "✔ this machine").await;
+    let import = [
+        "import",
+        "asg",
+        "web",
+        "--account",
+        "here",
+        "-s",
+        "storefront",
+        "-e",
+        "staging",
+    ];
+    tour.remember(&import);
+    let refused = tour.world.fails(&import, 4).await;
+    assert!(refused.contains("not on AWS"), "{refused}");
+    let policy = ["doctor", "here", "--policy"];
+    let refused = tour.world.fails(&policy, 4).await;
+    assert!(refused.contains("not on AWS"), "{refused}");
 }
 
 /// `logs --follow` prints what is there, and stays.

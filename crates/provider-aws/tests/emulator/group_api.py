@@ -271,6 +271,18 @@ class GroupActions:
         group.engine.wake()
         return EmptyResult()
 
+    def describe_account_limits(self: Any) -> ActionResult:
+        # Source: "Quotas for your Amazon EC2 Auto Scaling resources and groups", read 2026-11.
+        backend = self.autoscaling_backend
+        return ActionResult(
+            {
+                "MaxNumberOfAutoScalingGroups": 500,
+                "MaxNumberOfLaunchConfigurations": 200,
+                "NumberOfAutoScalingGroups": len(backend.autoscaling_groups),
+                "NumberOfLaunchConfigurations": len(backend.launch_configurations),
+            }
+        )
+
     def enable_metrics_collection(self: Any) -> ActionResult:
         return EmptyResult()
 

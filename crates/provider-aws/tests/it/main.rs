@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
+mod accounts;
 mod contract;
 mod drive;
 mod emulator;

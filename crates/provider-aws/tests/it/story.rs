@@ -7,6 +7,7 @@
 mod checks;
 mod naive;
 mod play;
+mod scene;
 
 use fastrand::Rng;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Scenario, Story, play};
+use super::{Scenario, Story, scene};
 use crate::{emulator::Emulator, fixture::Fixture};
 
 /// Stories that the recipe is played in. In a good half of them the group's own rules happen to agree
@@ -26,7 +26,7 @@ async fn the_folk_recipe_leaves_old_instances_in_the_same_stories() {
             max: Some(16),
             ..Story::draw(seed, Scenario::Release)
         };
-        let prepared = play::prepare(&emulator, &fixture, &story).await;
+        let prepared = scene::prepare(&emulator, &fixture, &story).await;
         emulator.script(
             "naive_recipe.py",
             &[
