@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures against peers and floors, in the same run, and prints ratios.
 
+pub mod aws;
 mod configs;
 mod deployment;
 mod load;
@@ -24,7 +25,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             deployment::run()?;
             rollback::run()?;
             scale()?;
-            gates()
+            gates()?;
+            aws::run()
         }
         Some("router") => router::run(),
         Some("mirror") => mirror::run(),
@@ -33,8 +35,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         Some("rollback") => rollback::run(),
         Some("scale") => scale(),
         Some("gates") => gates(),
+        Some("aws") => aws::run(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale and gates"
+            "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale, gates and aws"
         )),
     }
 }

@@ -43,8 +43,13 @@ const CHORES: &[Chore] = &[
     ),
     (
         "bench",
-        "[router|mirror|weights|deployment|rollback|scale|gates] measure against peers and floors",
+        "[router|mirror|weights|deployment|rollback|scale|gates|aws] measure against peers and floors",
         bench::run,
+    ),
+    (
+        "guide",
+        "run the commands of the AWS guide as written, against an emulated AWS",
+        bench::aws::guide,
     ),
     ("ci", "what .ci/run calls: the same as test", tests::all),
 ];
