@@ -7,6 +7,7 @@
 
 mod accounts;
 mod audit;
+mod calls;
 mod catalogue;
 mod deployments;
 mod describe;
@@ -139,6 +140,7 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(releases::withdraw))
         .routes(routes!(deployments::request, deployments::list))
         .routes(routes!(deployments::read))
+        .routes(routes!(calls::read))
         .routes(routes!(deployments::pause))
         .routes(routes!(deployments::resume))
         .routes(routes!(deployments::abort))

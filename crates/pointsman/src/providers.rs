@@ -18,7 +18,7 @@ use domain::{
     catalogue::{Account, Adopted},
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
-    names::Place,
+    names::{DeploymentId, Place},
     observation::{Observation, Slice},
     time::UnixMs,
 };
@@ -38,21 +38,30 @@ pub struct Providers {
     aws: Aws,
 }
 
+/// What a deployment cost in calls to its provider.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calls {
+    /// For its own requests.
+    pub changes: u64,
+    /// Its share of the looks that it had in common with others.
+    pub looks: f64,
+}
+
 /// What runs on this machine.
 #[derive(Debug, Clone)]
 enum Here {
     /// The one-machine cloud.
     Local(local::Local),
-    /// Any other provider: the simulated one, in tests and benchmarks.
+    /// Any other provider, for every place: the simulated one, in tests and benchmarks.
     Other(OtherProvider),
 }
 
 impl Provider for Providers {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
         match &self.here {
-            _ if target.group.aws.is_some() => self.aws.observe(target).await,
-            Here::Local(local) => local.observe(target).await,
             Here::Other(other) => other.0.observe_boxed(target).await,
+            Here::Local(_) if target.group.aws.is_some() => self.aws.observe(target).await,
+            Here::Local(local) => local.observe(target).await,
         }
     }
 
@@ -63,9 +72,11 @@ impl Provider for Providers {
         token: &Token,
     ) -> Result<(), ProviderError> {
         match &self.here {
-            _ if target.group.aws.is_some() => self.aws.apply(target, effect, token).await,
-            Here::Local(local) => local.apply(target, effect, token).await,
             Here::Other(other) => other.0.apply_boxed(target, effect, token).await,
+            Here::Local(_) if target.group.aws.is_some() => {
+                self.aws.apply(target, effect, token).await
+            }
+            Here::Local(local) => local.apply(target, effect, token).await,
         }
     }
 }
@@ -128,6 +139,12 @@ impl Providers {
     ) -> Result<Adopted, ProviderError> {
         on_aws(account)?;
         self.aws.import(account, place, groups).await
+    }
+
+    /// What `deployment` cost in calls so far, where the provider counts them and still knows.
+    #[must_use]
+    pub fn calls(&self, target: &Target, deployment: &DeploymentId) -> Option<Calls> {
+        self.aws.calls(target, deployment)
     }
 
     /// Where users reach a service, if the provider knows.

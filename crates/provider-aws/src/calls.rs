@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::spent;
+
 /// The buckets in which AWS counts calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bucket {
@@ -108,6 +110,7 @@ impl Calls {
     fn count(&self, operation: &'static str) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         *counted.entry(operation).or_default() += 1;
+        spent::count();
     }
 
     /// Takes a token, also one that is not there yet, and says how long until it is.

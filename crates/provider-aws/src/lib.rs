@@ -31,6 +31,7 @@ mod provider;
 mod script;
 mod seen;
 mod shares;
+mod spent;
 mod targets;
 mod templates;
 
@@ -39,3 +40,4 @@ pub use calls::{Bucket, Calls};
 pub use clients::Clients;
 pub use look::Settings;
 pub use provider::Aws;
+pub use spent::Spent;

@@ -13,7 +13,7 @@ use aws_credential_types::Credentials;
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::Target,
-    names::Place,
+    names::{DeploymentId, Place},
     observation::Observation,
     time::UnixMs,
 };
@@ -33,6 +33,7 @@ use crate::{
     pace::Pace,
     seen,
     shares::SLICES,
+    spent::{Spent, Tally, counted},
     targets::{self, Born, Health, Targets},
     templates::Templates,
 };
@@ -104,6 +105,7 @@ struct Memory {
     health: BTreeMap<String, (UnixMs, Targets)>,
     /// Obstacles that are costly to see, of places that were looked at, and when.
     obstacles: BTreeMap<Place, (UnixMs, obstacles::Costly)>,
+    spent: Tally,
 }
 
 /// All that one look brought.
@@ -165,6 +167,16 @@ impl Lookout {
         self.pace.hurry();
     }
 
+    /// A request of `deployment` took so many calls.
+    pub fn spend(&self, place: &Place, deployment: &DeploymentId, calls: u64) {
+        self.remembered().spent.changed(place, deployment, calls);
+    }
+
+    /// What `deployment` cost so far.
+    pub fn spent(&self, place: &Place, deployment: &DeploymentId) -> Option<Spent> {
+        self.remembered().spent.of(place, deployment)
+    }
+
     /// What is seen of `target` at the next look.
     ///
     /// # Errors
@@ -207,7 +219,9 @@ impl Lookout {
 
     async fn answer(&self, asked: Vec<Asked>) {
         let (targets, senders): (Vec<Target>, Vec<_>) = asked.into_iter().unzip();
-        let look = self.look(&targets).await;
+        let (look, calls) = counted(self.look(&targets)).await;
+        let places = targets.iter().map(|target| &target.place);
+        self.remembered().spent.looked(places, calls);
         for (target, sender) in targets.iter().zip(senders) {
             let answer = match &look {
                 Ok(look) => seen::observation(target, look, &self.templates, &self.settings),

@@ -11,7 +11,7 @@ use domain::{
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    names::{AccountName, Place},
+    names::{AccountName, DeploymentId, Place},
     observation::{Observation, Slice},
 };
 use engine::ports::{Clock, Provider, ProviderError};
@@ -25,6 +25,7 @@ use crate::{
     look::{Lookout, Settings},
     packages::Packages,
     policy,
+    spent::{Spent, counted},
 };
 
 /// Amazon Web Services. Cheap to clone.
@@ -77,6 +78,23 @@ impl Aws {
         lookout
             .map(|it| it.clients().calls.counted())
             .unwrap_or_default()
+    }
+
+    /// Calls that were made for `deployment` at `place`, if it is the last one there that this process
+    /// has driven.
+    #[must_use]
+    pub fn spent(
+        &self,
+        account: &AccountName,
+        place: &Place,
+        deployment: &DeploymentId,
+    ) -> Option<Spent> {
+        let lookouts = self
+            .0
+            .lookouts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        lookouts.get(account)?.spent(place, deployment)
     }
 
     async fn lookout(&self, account: &Account) -> Result<Arc<Lookout>, ProviderError> {
@@ -183,10 +201,12 @@ impl Provider for Aws {
         &self,
         target: &Target,
         effect: &Effect,
-        _token: &Token,
+        token: &Token,
     ) -> Result<(), ProviderError> {
         let lookout = self.of(target).await?;
-        let applied = apply::apply(&lookout, &self.0.packages, target, effect).await;
+        let applied = apply::apply(&lookout, &self.0.packages, target, effect);
+        let (applied, calls) = counted(applied).await;
+        lookout.spend(&target.place, &token.deployment, calls);
         lookout.changed();
         applied
     }

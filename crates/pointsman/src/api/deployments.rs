@@ -97,7 +97,7 @@ impl MaybeReason {
 pub struct DeploymentPath {
     /// Its id.
     #[param(value_type = String)]
-    id: DeploymentId,
+    pub(super) id: DeploymentId,
 }
 
 /// A deployment that began (or turns round).

@@ -212,6 +212,16 @@ pub async fn finish(
     let ended = watch::watch(watching, deployment).await?;
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     screen.log(&outcome(&ended, elapsed, screen.style()));
+    // An extra for people: nothing is wrong when it cannot be had.
+    if let Ok(calls) = client
+        .get::<Calls>(client.url(&["deployments", &id, "calls"]))
+        .await
+        && let (Some(changes), Some(looks)) = (calls.changes, calls.looks)
+    {
+        let text =
+            format!("  calls to AWS: {changes} of its own, {looks:.0} as its share of looks");
+        screen.log(&text);
+    }
     if context.format != Format::Table {
         let value: Value = client.get(client.url(&["deployments", &id])).await?;
         output::value(context.format, &value, output::yaml)?;
@@ -221,6 +231,14 @@ pub async fn finish(
     } else {
         Exit::NotReached
     })
+}
+
+/// What a deployment cost.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Calls {
+    changes: Option<u64>,
+    looks: Option<f64>,
 }
 
 /// How it ended, in one line, or more when something is left behind.

@@ -25,6 +25,7 @@ use store::{StoreError, deployments::Filter};
 use uuid::Uuid;
 
 use super::{Actor, Error, Operations, Page, environments::checked_reason};
+use crate::providers::Calls;
 
 mod roll_back;
 mod switch;
@@ -203,6 +204,15 @@ impl Operations {
     pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Error> {
         let deployment = self.store().deployment(id).await?;
         deployment.ok_or_else(|| Error::no_deployment(id))
+    }
+
+    /// What a deployment cost in calls to its provider, where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] deployment.
+    pub async fn calls(&self, id: &DeploymentId) -> Result<Option<Calls>, Error> {
+        let deployment = self.deployment(id).await?;
+        Ok(self.providers().calls(&deployment.target, id))
     }
 
     /// Deployments, newest first, older than `before`.

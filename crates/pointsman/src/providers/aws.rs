@@ -1,18 +1,20 @@
 //! Amazon Web Services as a provider, with the machine's clock.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use domain::{
     catalogue::{Account, Adopted},
     checkup::Check,
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    names::{AccountName, Place},
+    names::{DeploymentId, Place},
     observation::{Observation, Slice},
 };
 use engine::ports::{Provider, ProviderError};
 use provider_aws::Settings;
 use serde_json::Value;
+
+use super::Calls;
 
 use crate::clock::SystemClock;
 
@@ -28,10 +30,15 @@ impl Aws {
         Self(provider_aws::Aws::new(clock, Settings::default(), packages))
     }
 
-    /// Calls made to an account since the server began, by operation.
+    /// What `deployment` cost in calls so far, where it is known.
     #[must_use]
-    pub fn calls(&self, account: &AccountName) -> BTreeMap<&'static str, u64> {
-        self.0.calls(account)
+    pub fn calls(&self, target: &Target, deployment: &DeploymentId) -> Option<Calls> {
+        let account = target.account.as_ref()?;
+        let spent = self.0.spent(&account.name, &target.place, deployment)?;
+        Some(Calls {
+            changes: spent.changes,
+            looks: spent.looks,
+        })
     }
 }
 

@@ -1,17 +1,19 @@
 //! What a build without the feature `aws` has in place of AWS: an answer that says so.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use domain::{
     catalogue::{Account, Adopted},
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    names::{AccountName, Place},
+    names::{DeploymentId, Place},
     observation::{Observation, Slice},
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use serde_json::Value;
+
+use super::Calls;
 
 /// No AWS.
 #[derive(Debug, Clone)]
@@ -26,8 +28,8 @@ impl Aws {
 
     /// Nobody was ever called.
     #[must_use]
-    pub fn calls(&self, _account: &AccountName) -> BTreeMap<&'static str, u64> {
-        BTreeMap::new()
+    pub fn calls(&self, _: &Target, _: &DeploymentId) -> Option<Calls> {
+        None
     }
 }
 
