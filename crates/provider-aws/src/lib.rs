@@ -17,6 +17,7 @@ mod create;
 mod dns;
 mod errors;
 mod groups;
+mod images;
 mod label;
 mod launch;
 mod listener;

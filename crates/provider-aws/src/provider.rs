@@ -10,6 +10,7 @@ use domain::{
     catalogue::Account,
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
+    image::{Listed, Running},
     names::AccountName,
     observation::{Observation, Slice},
 };
@@ -20,6 +21,7 @@ use crate::{
     clients::Clients,
     cloudwatch,
     errors::invalid,
+    images,
     look::{Lookout, Settings},
     packages::Packages,
 };
@@ -126,6 +128,27 @@ impl Aws {
 }
 
 impl Aws {
+    /// The images of `account`: its own, and those that others share with it; at most a minute old.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
+        let lookout = self.lookout(account).await?;
+        lookout.images.get(lookout.clients(), lookout.now()).await
+    }
+
+    /// The images that these slices run on, in the order of the question. All are in `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn running_images(
+        &self,
+        account: &Account,
+        slices: &[(Target, Slice)],
+    ) -> Result<Vec<Running>, ProviderError> {
+        images::running(&*self.lookout(account).await?, slices).await
+    }
+
     /// What CloudWatch says to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
         let lookout = match self.of(target).await {

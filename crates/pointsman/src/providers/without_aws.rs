@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
+    catalogue::Account,
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
+    image::{Listed, Running},
     names::AccountName,
     observation::{Observation, Slice},
 };
@@ -29,6 +31,26 @@ impl Aws {
 }
 
 impl Aws {
+    /// There are none.
+    ///
+    /// # Errors
+    /// Always: there is no AWS.
+    pub async fn images(&self, _: &Account) -> Result<Listed, ProviderError> {
+        Err(absent())
+    }
+
+    /// There are none.
+    ///
+    /// # Errors
+    /// Always: there is no AWS.
+    pub async fn running_images(
+        &self,
+        _: &Account,
+        _: &[(Target, Slice)],
+    ) -> Result<Vec<Running>, ProviderError> {
+        Err(absent())
+    }
+
     /// Nothing is known.
     pub async fn cloudwatch(&self, _: &Target, _: Slice, _: &CloudWatchGate) -> Said {
         Said::Nothing {

@@ -6,5 +6,6 @@ mod contract;
 mod drive;
 mod emulator;
 mod fixture;
+mod images;
 mod story;
 mod traffic;
