@@ -124,13 +124,20 @@ impl Operations {
                 }),
             }
         }
-        let running = self.providers().aws().running_images(account, &asked).await?;
-        standings.extend(asked.into_iter().zip(running).map(|((target, _), running)| {
-            Standing {
-                place: target.place,
-                running: Ok(running),
-            }
-        }));
+        let running = self
+            .providers()
+            .aws()
+            .running_images(account, &asked)
+            .await?;
+        standings.extend(
+            asked
+                .into_iter()
+                .zip(running)
+                .map(|((target, _), running)| Standing {
+                    place: target.place,
+                    running: Ok(running),
+                }),
+        );
         Ok(standings)
     }
 
@@ -180,8 +187,8 @@ impl Operations {
                 .await?;
             let names = page.items.iter().filter_map(|it| it.name.split_once('.'));
             for (of, within) in names {
-                let asked = service.is_none_or(|it| it == of)
-                    && environment.is_none_or(|it| it == within);
+                let asked =
+                    service.is_none_or(|it| it == of) && environment.is_none_or(|it| it == within);
                 let place = of.parse().ok().zip(within.parse().ok());
                 if let Some((service, environment)) = place.filter(|_| asked) {
                     places.push(Place {

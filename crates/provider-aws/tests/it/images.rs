@@ -58,7 +58,10 @@ async fn many_who_ask_within_a_minute_cost_one_list() {
     let first = asked();
     fixture.image("web-1.1.0").await;
     let all = futures_util::future::join_all((0..20).map(|_| aws.images(&account))).await;
-    assert!(all.iter().all(|it| it.as_ref().unwrap().images.len() == before));
+    assert!(
+        all.iter()
+            .all(|it| it.as_ref().unwrap().images.len() == before)
+    );
     assert_eq!(asked(), first);
 
     emulator.advance(60_000);
