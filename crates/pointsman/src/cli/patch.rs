@@ -21,7 +21,7 @@ use super::{
     failure::{Exit, Failure},
     images::days,
     output::{self, Format},
-    wire::{Deployment, Preview},
+    wire::{CapacityPoint, Deployment, Preview},
 };
 
 /// Between two looks at what runs.
@@ -251,10 +251,10 @@ impl Group {
 
     fn row(&self) -> Vec<String> {
         let or_dash = |text: Option<&String>| text.map_or("-".to_owned(), Clone::clone);
-        let first = self.preview.as_ref().map(|preview| {
-            let numbers = preview.capacity.iter().map(|point| point.instances);
-            let first = numbers.clone().next().unwrap_or(0);
-            let last = numbers.last().unwrap_or(0);
+        let counts = self.preview.as_ref().map(|preview| {
+            let instances = |point: Option<&CapacityPoint>| point.map_or(0, |it| it.instances);
+            let first = instances(preview.capacity.first());
+            let last = instances(preview.capacity.last());
             format!("{first} to {last}, peak {}", preview.peak_instances)
         });
         let what = match (self.eligible, &self.warning) {
@@ -269,7 +269,7 @@ impl Group {
             or_dash(self.from_name.as_ref().or(self.from_image.as_ref())),
             or_dash(self.to_name.as_ref().or(self.to_image.as_ref())),
             days(self.days_behind.map(Value::from).as_ref()),
-            first.unwrap_or_else(|| "-".to_owned()),
+            counts.unwrap_or_else(|| "-".to_owned()),
             what,
         ]
     }
