@@ -20,6 +20,7 @@ pub mod event;
 pub mod evidence;
 pub mod gate;
 pub mod governance;
+pub mod image;
 pub mod names;
 pub mod observation;
 pub mod plan;

@@ -16,6 +16,7 @@ mod events;
 mod extract;
 mod health;
 mod idempotency;
+mod images;
 mod layers;
 mod manifests;
 mod metrics;
@@ -159,6 +160,8 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(slices::switch))
         .routes(routes!(slices::pass))
         .routes(routes!(environments::logs))
+        .routes(routes!(images::list))
+        .routes(routes!(images::plan))
         .routes(routes!(audit::list))
         .routes(routes!(metrics::metrics))
 }

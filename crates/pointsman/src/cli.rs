@@ -11,6 +11,7 @@ pub mod deploy;
 mod deployments;
 pub mod failure;
 mod follow;
+mod images;
 mod kinds;
 pub mod live;
 mod logs;
@@ -18,6 +19,7 @@ mod looks;
 mod manifests;
 pub mod output;
 pub mod pack;
+mod patch;
 pub mod plan_page;
 mod problem;
 pub mod releases;
@@ -99,6 +101,10 @@ pub enum Command {
     Pass(slices::PassArgs),
     /// Show what the instances of a service wrote
     Logs(logs::LogsArgs),
+    /// Show the machine images of the accounts on AWS, their age, and who runs on them
+    Images(images::ImagesArgs),
+    /// Bring server groups on AWS to another machine image, with the release that they run
+    Patch(patch::PatchArgs),
     /// Make the catalogue what manifests say, all or nothing
     Apply(manifests::FilesArgs),
     /// Show what `apply` would change; exit code 1 when something differs
@@ -228,6 +234,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Looks(args) => looks::run(context, &args).await,
         Command::Pass(args) => slices::pass(context, &args).await,
         Command::Logs(args) => logs::run(context, &args).await,
+        Command::Images(args) => images::run(context, &args).await,
+        Command::Patch(args) => patch::run(context, &args).await,
         Command::Apply(args) => manifests::apply(context, &args).await,
         Command::Diff(args) => manifests::diff(context, &args).await,
         Command::Get(args) => manifests::get(context, &args).await,

@@ -18,6 +18,7 @@ mod dns;
 mod doctor;
 mod errors;
 mod groups;
+mod images;
 mod import;
 mod label;
 mod launch;

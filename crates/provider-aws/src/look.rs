@@ -29,7 +29,7 @@ use crate::{
     dns,
     errors::invalid,
     groups::{self, Group, Member},
-    listener, obstacles,
+    images, listener, obstacles,
     pace::Pace,
     seen,
     shares::SLICES,
@@ -93,6 +93,8 @@ pub struct Lookout {
     turn: AsyncMutex<Option<Instant>>,
     /// Versions of launch templates that were read.
     pub templates: Templates,
+    /// The images that the account sees.
+    pub images: images::Cache,
     /// Changes at Route 53 that are under way.
     pub changes: dns::Changes,
     memory: Mutex<Memory>,
@@ -147,6 +149,7 @@ impl Lookout {
             waiting: Mutex::default(),
             turn: AsyncMutex::new(None),
             templates: Templates::default(),
+            images: images::Cache::default(),
             changes: dns::Changes::default(),
             memory: Mutex::default(),
         }

@@ -43,6 +43,7 @@ const NEEDS: &[Need] = &[
     ),
     Need("autoscaling:AttachLoadBalancerTargetGroups", "", On::Groups),
     Need("autoscaling:DetachLoadBalancerTargetGroups", "", On::Groups),
+    Need("ec2:DescribeImages", "", On::All),
     Need("ec2:DescribeInstances", "", On::All),
     Need("ec2:DescribeInstanceStatus", "", On::All),
     Need("ec2:DescribeLaunchTemplateVersions", "", On::All),

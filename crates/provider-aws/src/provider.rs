@@ -11,6 +11,7 @@ use domain::{
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
+    image::{Listed, Running},
     names::{AccountName, DeploymentId, Place},
     observation::{Observation, Slice},
 };
@@ -21,7 +22,7 @@ use crate::{
     clients::Clients,
     cloudwatch, doctor,
     errors::invalid,
-    import,
+    images, import,
     look::{Lookout, Settings},
     packages::Packages,
     policy,
@@ -147,6 +148,27 @@ impl Aws {
 }
 
 impl Aws {
+    /// The images of `account`: its own, and those that others share with it; at most a minute old.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
+        let lookout = self.lookout(account).await?;
+        lookout.images.get(lookout.clients(), lookout.now()).await
+    }
+
+    /// The images that these slices run on, in the order of the question. All are in `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn running_images(
+        &self,
+        account: &Account,
+        slices: &[(Target, Slice)],
+    ) -> Result<Vec<Running>, ProviderError> {
+        images::running(&*self.lookout(account).await?, slices).await
+    }
+
     /// What CloudWatch says to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
         let lookout = match self.of(target).await {

@@ -54,6 +54,9 @@ pub struct DeployRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     image: Option<ImageId>,
+    /// Why, for those who read the audit log.
+    #[serde(default)]
+    reason: Option<String>,
     /// Only say what would become of it.
     #[serde(default)]
     dry_run: bool,
@@ -171,7 +174,9 @@ pub(super) async fn request(
         let rehearsal = app.operations.rehearse(&actor, wish).await?;
         return Ok(Json(DeploymentRehearsed::from(rehearsal)).into_response());
     }
-    let begun = app.operations.request(&actor, wish).await?;
+    let reason = body.reason.as_deref();
+    let begun = app.operations.request_because(&actor, wish, reason);
+    let begun = begun.await?;
     Ok((StatusCode::ACCEPTED, Json(DeploymentBegun::from(begun))).into_response())
 }
 

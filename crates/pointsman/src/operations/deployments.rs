@@ -86,7 +86,10 @@ impl Operations {
     }
 
     /// As [`Operations::request`]; the audit log keeps why.
-    async fn request_because(
+    ///
+    /// # Errors
+    /// Those of [`Operations::request`]; [`Error::Invalid`] when the reason is none.
+    pub async fn request_because(
         &self,
         actor: &Actor,
         wish: Wish,

@@ -118,7 +118,10 @@ impl Operations {
     }
 
     /// An account, as the catalogue describes it now.
-    async fn account(&self, name: &AccountName) -> Result<Option<Account>, Error> {
+    pub(in crate::operations) async fn account(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<Account>, Error> {
         let entry = self.store().entry(Kind::Account, name.as_str()).await?;
         let account = entry.map(|entry| serde_json::from_value(entry.body));
         account.transpose().map_err(|_| Error::Internal {

@@ -7,6 +7,7 @@ use domain::{
     checkup::Check,
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
+    image::{Listed, Running},
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
 };
@@ -43,6 +44,26 @@ impl Aws {
 }
 
 impl Aws {
+    /// The images of `account`, at most a minute old.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
+        Box::pin(self.0.images(account)).await
+    }
+
+    /// The images that these slices run on, in the order of the question. All are in `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn running_images(
+        &self,
+        account: &Account,
+        slices: &[(Target, Slice)],
+    ) -> Result<Vec<Running>, ProviderError> {
+        Box::pin(self.0.running_images(account, slices)).await
+    }
+
     /// What CloudWatch says to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
         Box::pin(self.0.cloudwatch(target, slice, gate)).await

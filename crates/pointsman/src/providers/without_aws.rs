@@ -7,6 +7,7 @@ use domain::{
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
+    image::{Listed, Running},
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
 };
@@ -34,6 +35,26 @@ impl Aws {
 }
 
 impl Aws {
+    /// There are none.
+    ///
+    /// # Errors
+    /// Always: there is no AWS.
+    pub async fn images(&self, _: &Account) -> Result<Listed, ProviderError> {
+        Err(absent())
+    }
+
+    /// There are none.
+    ///
+    /// # Errors
+    /// Always: there is no AWS.
+    pub async fn running_images(
+        &self,
+        _: &Account,
+        _: &[(Target, Slice)],
+    ) -> Result<Vec<Running>, ProviderError> {
+        Err(absent())
+    }
+
     /// Nothing is known.
     pub async fn cloudwatch(&self, _: &Target, _: Slice, _: &CloudWatchGate) -> Said {
         Said::Nothing {

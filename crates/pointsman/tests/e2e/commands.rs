@@ -258,6 +258,16 @@ async fn deployments(tour: &mut Tour) {
 
 /// Who may use the server, and whom its gates may ask.
 async fn others(tour: &mut Tour) {
+    tour.shows(&["images"], "nothing to show").await;
+    let patch = ["patch", "--ami", "latest", "-e", "staging"];
+    tour.shows(
+        &[&patch[..], &["--dry-run"]].concat(),
+        "ignored: it is not on AWS",
+    )
+    .await;
+    tour.does(&patch, "nothing to patch").await;
+    tour.world.fails(&["images", "--account", "eu"], 1).await;
+    tour.world.fails(&["patch", "--ami", "newest"], 2).await;
     tour.remember(&["token", "create"]);
     let token = tour.world.ok(&["token", "create", "bob"]).await;
     assert!(token.trim().len() >= 32, "a token: {token}");

@@ -248,3 +248,46 @@ async fn start_up_scripts_stay_out_of_the_audit_log() {
     assert!(audit.text.contains("aws.user_data"), "{}", audit.text);
     assert!(!audit.text.contains("hunter2"), "{}", audit.text);
 }
+
+#[cfg(not(feature = "aws"))]
+#[tokio::test]
+async fn a_build_without_aws_says_so_of_images_and_patches() {
+    let app = with_aws().await;
+    let images = app.get("/api/v1/images").await;
+    assert_eq!(images.status, 200, "{}", images.text);
+    let accounts = images.json()["accounts"].clone();
+    assert_eq!(accounts[0]["account"], "eu");
+    let trouble = accounts[0]["trouble"].as_str().unwrap();
+    assert!(
+        trouble.contains("this build of pointsman knows no AWS"),
+        "{trouble}"
+    );
+    let one = app.get("/api/v1/images?account=eu").await;
+    assert_ne!(one.status, 200);
+    assert!(one.text.contains("knows no AWS"), "{}", one.text);
+
+    let plan = app
+        .post("/api/v1/patches/plan", json!({ "ami": "latest" }))
+        .await;
+    assert_eq!(plan.status, 200, "{}", plan.text);
+    let group = plan.json()["groups"][0].clone();
+    assert_eq!(group["eligible"], false);
+    let reasons = json!(["nothing was deployed there yet"]);
+    assert_eq!(group["reasons"], reasons);
+}
+
+#[tokio::test]
+async fn a_patch_names_an_image_and_places_that_are_there() {
+    let app = TestApp::start().await;
+    app.apply(CATALOGUE).await;
+    let url = "/api/v1/patches/plan";
+    let answer = app.post(url, json!({ "ami": "newest" })).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    let nowhere = json!({ "ami": "latest", "environment": "nowhere" });
+    assert_eq!(app.post(url, nowhere).await.status, 404);
+    let plan = app.post(url, json!({ "ami": IMAGE })).await;
+    let reasons = plan.json()["groups"][0]["reasons"].clone();
+    assert_eq!(reasons, json!(["it is not on AWS"]));
+    let nobody = app.get("/api/v1/images?account=nobody").await;
+    assert_eq!(nobody.status, 404, "{}", nobody.text);
+}

@@ -7,5 +7,6 @@ mod contract;
 mod drive;
 mod emulator;
 mod fixture;
+mod images;
 mod story;
 mod traffic;

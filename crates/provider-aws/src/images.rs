@@ -1,0 +1,168 @@
+//! Machine images: those that an account sees, and those that its groups run on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{Filter, Image as Described};
+use domain::{
+    effect::Target,
+    image::{Image, Listed, Running, STABLE, parse_time},
+    observation::Slice,
+    release::ImageId,
+    time::UnixMs,
+};
+use engine::ports::ProviderError;
+use tokio::sync::Mutex;
+
+use crate::{
+    calls::Bucket,
+    clients::Clients,
+    errors::{failed, invalid},
+    groups::{self, Group, TemplateVersion, text},
+    look::{Lookout, again},
+    templates::Templates,
+};
+
+const DESCRIBE: &str = "ec2:DescribeImages";
+/// Most images of one page: the most that EC2 gives (`DescribeImages`, API reference, 2026-11).
+const PAGE: i32 = 1000;
+/// Most images of an account that are listed.
+const IMAGES_MAX: usize = 10_000;
+/// How long a list is shown before it is asked for again, in milliseconds.
+const KEPT_MS: u64 = 60_000;
+
+/// The list that was read last. Whoever holds it asks for everybody.
+#[derive(Debug, Default)]
+pub struct Cache(Mutex<Option<Listed>>);
+
+impl Cache {
+    /// The images, at most [`KEPT_MS`] old at `now`.
+    pub async fn get(&self, clients: &Clients, now: UnixMs) -> Result<Listed, ProviderError> {
+        let mut kept = self.0.lock().await;
+        if let Some(listed) = kept.as_ref().filter(|it| now.since_ms(it.at) < KEPT_MS) {
+            return Ok(listed.clone());
+        }
+        let listed = again(|| list(clients, now)).await?;
+        *kept = Some(listed.clone());
+        Ok(listed)
+    }
+}
+
+/// Private machine images: the account's own, and those shared with it by name.
+async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
+    let mut found: BTreeMap<ImageId, Image> = BTreeMap::new();
+    let mut truncated = false;
+    for shared in [false, true] {
+        let mut next: Option<String> = None;
+        loop {
+            clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
+            let request = clients
+                .ec2
+                .describe_images()
+                .set_filters(Some(vec![
+                    filter("image-type", "machine"),
+                    filter("is-public", "false"),
+                ]))
+                .max_results(PAGE)
+                .set_next_token(next);
+            let request = if shared {
+                request.executable_users("self")
+            } else {
+                request.owners("self")
+            };
+            let page = request.send().await;
+            let page = page.map_err(|error| failed(DESCRIBE, &error))?;
+            for image in page.images().iter().filter_map(|it| read(it, shared)) {
+                found.entry(image.id.clone()).or_insert(image);
+            }
+            next = page
+                .next_token()
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned);
+            truncated |= next.is_some() && found.len() >= IMAGES_MAX;
+            if next.is_none() || truncated {
+                break;
+            }
+        }
+    }
+    Ok(Listed {
+        images: found.into_values().take(IMAGES_MAX).collect(),
+        at,
+        truncated,
+    })
+}
+
+fn filter(name: &str, value: &str) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
+/// `None` for what has no id that is one.
+fn read(image: &Described, shared: bool) -> Option<Image> {
+    let tags = image.tags().iter();
+    let stable = tags
+        .filter(|tag| {
+            tag.key()
+                .is_some_and(|key| key.eq_ignore_ascii_case(STABLE))
+        })
+        .find_map(|tag| tag.value().filter(|it| !it.trim().is_empty()));
+    let windows = image.platform().is_some();
+    Some(Image {
+        id: image.image_id()?.parse().ok()?,
+        name: text(image.name()),
+        state: text(image.state().map(|state| state.as_str())),
+        created_at: image
+            .creation_date()
+            .and_then(parse_time)
+            .unwrap_or_default(),
+        stable_tag: stable.map(str::to_owned),
+        description: image.description().map(str::to_owned),
+        architecture: text(image.architecture().map(|it| it.as_str())),
+        platform: if windows { "windows" } else { "linux" }.to_owned(),
+        shared,
+    })
+}
+
+/// The images that these slices run on, in the order of the question.
+pub async fn running(
+    lookout: &Lookout,
+    slices: &[(Target, Slice)],
+) -> Result<Vec<Running>, ProviderError> {
+    let names: Vec<String> = slices
+        .iter()
+        .map(|(target, slice)| {
+            let aws = target.group.aws.as_ref();
+            let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;
+            Ok(aws.group_name(&target.place, *slice))
+        })
+        .collect::<Result<_, ProviderError>>()?;
+    let clients = &**lookout.clients();
+    let groups = again(|| groups::describe(clients, &names)).await?;
+    let wanted: BTreeSet<TemplateVersion> = groups.values().flat_map(versions).flatten().collect();
+    again(|| lookout.templates.learn(clients, &wanted)).await?;
+    let of = |name| {
+        let group = groups.get(name);
+        group.map_or_else(Running::default, |group| {
+            images_of(group, &lookout.templates)
+        })
+    };
+    Ok(names.iter().map(of).collect())
+}
+
+/// What a group launches, and what each of its members was launched from.
+fn versions(group: &Group) -> Vec<Option<TemplateVersion>> {
+    let members = group.members.iter().map(|member| member.launched.clone());
+    std::iter::once(group.launches.clone())
+        .chain(members)
+        .collect()
+}
+
+fn images_of(group: &Group, templates: &Templates) -> Running {
+    let mut running = Running::default();
+    for version in versions(group) {
+        let known = version.and_then(|at| templates.known(&at));
+        match known.and_then(|version| version.image) {
+            Some(image) => drop(running.images.insert(image)),
+            None => running.unknown = true,
+        }
+    }
+    running
+}
