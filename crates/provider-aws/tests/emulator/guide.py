@@ -36,8 +36,9 @@ class Account:
         self.compute, self.scaling, self.balancers, self.dns = (
             server.client(each) for each in ("ec2", "autoscaling", "elbv2", "route53")
         )
-        names = ("machine-1", "machine-2", "machine-3")
+        names = ("machine-1.0.0", "machine-1.1.0", "machine-1.2.0")
         self.images = [self.compute.register_image(Name=name)["ImageId"] for name in names]
+        self.compute.create_tags(Resources=self.images, Tags=[{"Key": "stable", "Value": "yes"}])
         subnets = self.compute.describe_subnets()["Subnets"]
         self.vpc = subnets[0]["VpcId"]
         self.subnets = [each["SubnetId"] for each in subnets[:3]]
