@@ -127,8 +127,17 @@ impl<'a> Look<'a> {
 
     /// The condition holds: take it once it has held for longer than an observation may be old.
     fn reached(&self, then: Decision) -> Decision {
+        self.reached_for(self.seen.stale_ms_max, then)
+    }
+
+    /// The same, for a condition on the weights.
+    fn reached_by_users(&self, then: Decision) -> Decision {
+        let seen = self.seen;
+        self.reached_for(seen.stale_ms_max.max(seen.weights_stale_ms_max), then)
+    }
+
+    fn reached_for(&self, stale_ms_max: u64, then: Decision) -> Decision {
         let since = self.deployment.progress.holds_since.unwrap_or(self.now);
-        let stale_ms_max = self.seen.stale_ms_max;
         if stale_ms_max == 0 || self.now.since_ms(since) > stale_ms_max {
             return then;
         }
@@ -238,7 +247,13 @@ fn not_again(
     now: UnixMs,
     decision: Decision,
 ) -> Decision {
-    let patience_ms = seen.stale_ms_max.max(ASK_AGAIN_MS);
+    let stale_ms_max = match &decision {
+        Decision::Apply(Effect::SetTraffic { .. }) => {
+            seen.stale_ms_max.max(seen.weights_stale_ms_max)
+        }
+        _ => seen.stale_ms_max,
+    };
+    let patience_ms = stale_ms_max.max(ASK_AGAIN_MS);
     match (decision, &deployment.last_effect) {
         (Decision::Apply(effect), Some((last, at)))
             if effect == *last && now.since_ms(*at) <= patience_ms =>

@@ -96,6 +96,9 @@ pub struct Observation {
     /// How old what it shows may be, in milliseconds: providers are eventually consistent. A
     /// condition counts as reached when it was seen to hold for longer than this.
     pub stale_ms_max: u64,
+    /// The same for [`Self::weights`], where those may be older: DNS answers are kept for a while.
+    #[serde(default)]
+    pub weights_stale_ms_max: u64,
     /// The slices that exist. A slice that was never filled may be missing.
     pub slices: BTreeMap<Slice, SliceSeen>,
     /// The weights that routers were *seen to serve*, never the ones that somebody asked for.

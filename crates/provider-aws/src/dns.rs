@@ -116,7 +116,11 @@ pub async fn look(
     let settled = now.since_ms(known.since) > ttl_ms + INSYNC_MS;
     let seen = Seen {
         weights: mean(&known.before, &listed),
-        stale_ms: if settled { 0 } else { ttl_ms + INSYNC_MS },
+        stale_ms: if settled && known.change.is_none() {
+            0
+        } else {
+            ttl_ms + INSYNC_MS
+        },
         obstacles,
     };
     changes.remember(name, known);

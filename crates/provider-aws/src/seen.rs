@@ -76,7 +76,8 @@ pub fn observation(
     }
     Ok(Observation {
         at: look.at,
-        stale_ms_max: stale_ms_max.max(stale_ms),
+        stale_ms_max,
+        weights_stale_ms_max: stale_ms,
         slices,
         weights,
         ..Observation::default()

@@ -213,6 +213,7 @@ impl Group {
         Observation {
             at: now,
             stale_ms_max: 0,
+            weights_stale_ms_max: 0,
             slices,
             weights: self.weights.clone(),
             ..Observation::default()

@@ -16,7 +16,7 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>
     let weights = &possible(look, weights);
     let seen = same(&look.seen.weights, weights) && look.seen.mirror.as_ref() == mirror;
     if seen && !another_is_under_way(look, weights, mirror) {
-        return look.reached(Decision::Next);
+        return look.reached_by_users(Decision::Next);
     }
     let late = look.waited_ms() > SHIFT_DEADLINE_MS && look.going_forward();
     if let Some((healthy, wanted)) = not_whole(look, weights) {

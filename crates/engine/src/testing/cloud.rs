@@ -102,6 +102,7 @@ impl Cloud {
         Observation {
             at: now,
             stale_ms_max: 0,
+            weights_stale_ms_max: 0,
             slices: slices.collect(),
             weights: self.weights.clone(),
             mirror: self.mirror.clone(),
