@@ -316,7 +316,7 @@ class FaultRules(EmulatorCase):
         self.assertGreater(time.monotonic() - start, 0.2)
 
     def test_unknown_actions_are_refused(self) -> None:
-        self.refused("InvalidAction", self.asg.describe_account_limits)
+        self.refused("InvalidAction", self.asg.describe_metric_collection_types)
 
     def test_unknown_groups_are_refused(self) -> None:
         self.refused("ValidationError", self.resize, 1, "none")
