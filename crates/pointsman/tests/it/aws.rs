@@ -183,6 +183,23 @@ async fn packages_and_images_are_deployed_to_aws() {
 }
 
 #[tokio::test]
+async fn a_patch_is_rolled_back_to_the_image_before() {
+    let app = with_aws().await;
+    brought_up(&app, wish_on("1.0.0", IMAGE)).await;
+    brought_up(&app, wish_on("1.0.0", OTHER)).await;
+    let path = "/api/v1/environments/staging/services/shop/roll-back";
+    let begun = app
+        .post(path, json!({ "reason": "it does not boot" }))
+        .await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let id = begun.json()["deployment"]["id"].clone();
+    let ended = app.finished(id.as_str().unwrap()).await;
+    assert_eq!(ended["status"], "succeeded", "{ended:#}");
+    let again = wish_on("1.0.0", IMAGE);
+    assert_eq!(refused(&app, again).await, ["already_live"]);
+}
+
+#[tokio::test]
 async fn the_plan_says_where_and_what() {
     let app = with_aws().await;
     let mut wish = wish_on("1.0.0", IMAGE);

@@ -14,6 +14,7 @@ use domain::{
     names::{Place, Version},
     observation::Observation,
     plan::{Capacity, Roles, Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
+    release::{Content, ImageId, Launch},
 };
 use store::{
     catalogue::Kind,
@@ -61,13 +62,13 @@ impl Operations {
                 }
             }
         }
-        let version = self.version_before(place).await?;
+        let (version, image) = self.before(place).await?;
         let wish = Wish {
             place: place.clone(),
             strategy: self.way_back(place, &version).await?,
             version,
             force: false,
-            image: None,
+            image,
         };
         let begun = self.request_because(actor, wish, Some(reason)).await?;
         Ok(RolledBack {
@@ -129,9 +130,9 @@ impl Operations {
         Ok(running.pop())
     }
 
-    /// The version that was live before the live one: another version, also when the live one was
-    /// deployed anew with `force`.
-    async fn version_before(&self, place: &Place) -> Result<Version, Error> {
+    /// What was live before the live release: another version, also when the live one was deployed
+    /// anew with `force`; or the same one on the machine image from before it was patched.
+    async fn before(&self, place: &Place) -> Result<(Version, Option<ImageId>), Error> {
         let nothing = || Error::NothingBefore {
             place: place.clone(),
         };
@@ -142,8 +143,15 @@ impl Operations {
             return Err(nothing());
         };
         let other = |version: &Version| *version != launch.version;
-        if let Some(previous) = previous.map(|p| p.version).filter(other) {
-            return Ok(previous);
+        if let Some(previous) = previous {
+            if other(&previous.version) {
+                return Ok((previous.version, None));
+            }
+            let target = self.target(place).await?;
+            let image = image(&previous).or_else(|| Some(target?.group.aws?.create?.image));
+            if image.is_some() && image.as_ref() != self::image(&launch).as_ref() {
+                return Ok((previous.version, image));
+            }
         }
         let history = self
             .store()
@@ -154,7 +162,16 @@ impl Operations {
             .filter(succeeded)
             .map(|deployment| deployment.launch.version)
             .find(other)
+            .map(|version| (version, None))
             .ok_or_else(nothing)
+    }
+}
+
+/// The machine image that a package was started on, where the deployment named one.
+fn image(launch: &Launch) -> Option<ImageId> {
+    match &launch.content {
+        Content::Package { image, .. } => image.clone(),
+        Content::Image { .. } => None,
     }
 }
 
