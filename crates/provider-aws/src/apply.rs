@@ -16,10 +16,10 @@ use crate::{
     clients::Clients,
     dns,
     errors::{failed, invalid},
-    groups::{self, Group},
+    groups::group,
     launch::{self, Packages},
     listener,
-    look::{Lookout, again},
+    lookout::Lookout,
     seen::REBALANCE,
 };
 
@@ -188,14 +188,6 @@ async fn set_traffic(
             attach::set(clients, target, aws, target_group, weights).await
         }
     }
-}
-
-/// The group as it is now, not as somebody's last look showed it.
-pub async fn group(clients: &Clients, name: &str) -> Result<Group, ProviderError> {
-    let names = [name.to_owned()];
-    let mut found = again(|| groups::describe(clients, &names)).await?;
-    let missing = || crate::errors::missing(format!("there is no Auto Scaling group {name}"));
-    found.remove(name).ok_or_else(missing)
 }
 
 fn is_no_group(error: &ProviderError) -> bool {

@@ -5,12 +5,11 @@ use domain::{catalogue::AwsGroup, effect::Target, observation::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
-    apply::group,
+    again::again,
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
-    groups::Group,
-    look::again,
+    groups::{Group, group},
     shares::{self, SLICES},
     targets::{self, Health},
 };

@@ -18,7 +18,7 @@ use aws_smithy_http_client::{
 use domain::catalogue::Account;
 use engine::ports::ProviderError;
 
-use crate::{calls::Calls, errors::invalid, look::Settings};
+use crate::{calls::Calls, errors::invalid, settings::Settings};
 
 /// How long one call may take: far below an engine's lease.
 const CALL: Duration = Duration::from_secs(10);

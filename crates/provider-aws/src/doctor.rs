@@ -33,7 +33,7 @@ use crate::{
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
-    look::Lookout,
+    lookout::Lookout,
     shares::SLICES,
 };
 

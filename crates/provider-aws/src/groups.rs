@@ -6,7 +6,12 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LaunchTemplateSpeci
 use domain::observation::Sizes;
 use engine::ports::ProviderError;
 
-use crate::{calls::Bucket, clients::Clients, errors::failed};
+use crate::{
+    again::again,
+    calls::Bucket,
+    clients::Clients,
+    errors::{failed, missing},
+};
 
 /// Most groups that are asked for by name in one call.
 const NAMES_MAX: usize = 50;
@@ -88,6 +93,14 @@ pub async fn describe(
         }
     }
     Ok(found)
+}
+
+/// The group as it is now, not as somebody's last look showed it.
+pub async fn group(clients: &Clients, name: &str) -> Result<Group, ProviderError> {
+    let names = [name.to_owned()];
+    let mut found = again(|| describe(clients, &names)).await?;
+    let missing = || missing(format!("there is no Auto Scaling group {name}"));
+    found.remove(name).ok_or_else(missing)
 }
 
 fn read(group: &AutoScalingGroup) -> Group {

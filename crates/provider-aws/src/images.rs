@@ -14,11 +14,12 @@ use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
 use crate::{
+    again::again,
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
     groups::{self, Group, TemplateVersion, text},
-    look::{Lookout, again},
+    lookout::Lookout,
     templates::Templates,
 };
 

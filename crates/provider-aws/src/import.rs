@@ -10,12 +10,13 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
+    again::again,
     calls::Bucket,
     clients::Clients,
     errors::{failed, missing},
     groups::{self, Group},
     listener,
-    look::{Lookout, again},
+    lookout::Lookout,
     obstacles,
     shares::SLICES,
 };

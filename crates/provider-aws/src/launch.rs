@@ -15,14 +15,14 @@ use engine::ports::{ErrorKind, ProviderError};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    apply::group,
+    again::again,
     calls::Bucket,
     clients::Clients,
     create,
     errors::{failed, invalid, missing},
-    groups::TemplateVersion,
+    groups::{TemplateVersion, group},
     label::{self, Label},
-    look::{Lookout, again},
+    lookout::Lookout,
     script,
     templates::{self, Templates, Version},
 };

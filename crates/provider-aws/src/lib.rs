@@ -1,13 +1,14 @@
 //! Amazon Web Services as a provider: Auto Scaling groups, launch templates, load balancers, Route 53.
 //!
 //! ```text
-//! observe --> ticker (one per account) --> groups, templates, targets, traffic --> Observation
+//! observe --> lookout (one per account) --> groups, templates, targets, traffic --> Observation
 //! apply ----> launch | sizes | protection | processes | traffic --> one request to AWS
 //! ```
 //!
 //! Invariant: this crate translates and decides nothing. What it does not understand it reports as an
 //! obstacle, and governance refuses before anything is changed.
 
+mod again;
 mod apply;
 mod attach;
 mod calls;
@@ -24,6 +25,7 @@ mod label;
 mod launch;
 mod listener;
 mod look;
+mod lookout;
 mod obstacles;
 mod pace;
 mod packages;
@@ -31,6 +33,7 @@ mod policy;
 mod provider;
 mod script;
 mod seen;
+mod settings;
 mod shares;
 mod spent;
 mod targets;
@@ -39,6 +42,6 @@ mod templates;
 pub use aws_credential_types::Credentials;
 pub use calls::{Bucket, Calls};
 pub use clients::Clients;
-pub use look::Settings;
 pub use provider::Aws;
+pub use settings::Settings;
 pub use spent::Spent;

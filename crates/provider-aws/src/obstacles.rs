@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::observation::Slice;
 use engine::ports::{ErrorKind, ProviderError};
 
-use crate::{calls::Bucket, clients::Clients, errors::failed, groups::Group, look::again};
+use crate::{again::again, calls::Bucket, clients::Clients, errors::failed, groups::Group};
 
 const REFRESHES: &str = "autoscaling:DescribeInstanceRefreshes";
 const SUBNETS: &str = "ec2:DescribeSubnets";

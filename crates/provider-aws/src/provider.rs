@@ -23,9 +23,10 @@ use crate::{
     cloudwatch, doctor,
     errors::invalid,
     images, import,
-    look::{Lookout, Settings},
+    lookout::Lookout,
     packages::Packages,
     policy,
+    settings::Settings,
     spent::{Spent, counted},
 };
 

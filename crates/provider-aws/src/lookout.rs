@@ -1,0 +1,408 @@
+//! One look at an account, shared by everybody who waits for one.
+//!
+//! Invariant: looks at one account never overlap, and two of them are at least `look_soonest` apart;
+//! a hundred deployments cost as many calls as there are things to see, not as there are deployments.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use domain::{
+    catalogue::{AwsGroup, AwsTraffic},
+    effect::Target,
+    names::{DeploymentId, Place},
+    observation::Observation,
+    time::UnixMs,
+};
+use engine::ports::{Clock, ProviderError};
+use futures_util::{StreamExt, stream};
+use tokio::{
+    sync::{Mutex as AsyncMutex, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    again::again,
+    clients::Clients,
+    dns,
+    errors::invalid,
+    groups::{self, Group, Member},
+    images, listener,
+    look::Look,
+    obstacles,
+    pace::Pace,
+    seen,
+    settings::Settings,
+    shares::SLICES,
+    spent::{Spent, Tally, counted},
+    targets::{self, Born, Health, Targets},
+    templates::Templates,
+};
+
+/// How many questions about target health are under way at once.
+const AT_ONCE: usize = 8;
+/// What a target group said this long ago is still shown while AWS must not be asked more often.
+const HEALTH_AGE_MS_MAX: u64 = 30_000;
+/// Most instances whose birth is remembered.
+const BORN_MAX: usize = 50_000;
+type Asked = (Target, oneshot::Sender<Result<Observation, ProviderError>>);
+
+/// Looks at one account.
+pub struct Lookout {
+    clients: Arc<Clients>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    waiting: Mutex<Vec<Asked>>,
+    pace: Pace,
+    /// When the last look began. Whoever holds it looks for everybody.
+    turn: AsyncMutex<Option<Instant>>,
+    /// Versions of launch templates that were read.
+    pub templates: Templates,
+    /// The images that the account sees.
+    pub images: images::Cache,
+    /// Changes at Route 53 that are under way.
+    pub changes: dns::Changes,
+    memory: Mutex<Memory>,
+}
+
+/// What is worth remembering between two looks. All of it can be lost.
+#[derive(Debug, Default)]
+struct Memory {
+    born: BTreeMap<String, Born>,
+    health: BTreeMap<String, (UnixMs, Targets)>,
+    /// Obstacles that are costly to see, of places that were looked at, and when.
+    obstacles: BTreeMap<Place, (UnixMs, obstacles::Costly)>,
+    spent: Tally,
+}
+
+impl std::fmt::Debug for Lookout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lookout")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lookout {
+    /// Nothing was looked at yet.
+    pub fn new(clients: Arc<Clients>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self {
+            pace: Pace::new(settings.look_soonest, settings.look_every),
+            clients,
+            clock,
+            settings,
+            waiting: Mutex::default(),
+            turn: AsyncMutex::new(None),
+            templates: Templates::default(),
+            images: images::Cache::default(),
+            changes: dns::Changes::default(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// The clients of the account.
+    pub fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+
+    /// Now.
+    pub fn now(&self) -> UnixMs {
+        self.clock.now()
+    }
+
+    /// Something was changed: the next look comes soon.
+    pub fn changed(&self) {
+        self.pace.hurry();
+    }
+
+    /// A request of `deployment` took so many calls.
+    pub fn spend(&self, place: &Place, deployment: &DeploymentId, calls: u64) {
+        self.remembered().spent.changed(place, deployment, calls);
+    }
+
+    /// What `deployment` cost so far.
+    pub fn spent(&self, place: &Place, deployment: &DeploymentId) -> Option<Spent> {
+        self.remembered().spent.of(place, deployment)
+    }
+
+    /// What is seen of `target` at the next look.
+    ///
+    /// # Errors
+    /// When AWS does not answer, or not for this target.
+    pub async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        if !self.remembered().obstacles.contains_key(&target.place) {
+            self.pace.hurry();
+        }
+        loop {
+            let (sender, mut answer) = oneshot::channel();
+            self.lock_waiting().push((target.clone(), sender));
+            let mut turn = self.turn.lock().await;
+            // Somebody may have looked for us while we waited for our turn.
+            match answer.try_recv() {
+                Ok(answer) => return answer,
+                // They took our question and were stopped before they had the answer.
+                Err(oneshot::error::TryRecvError::Closed) => continue,
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            if let Some(last) = *turn {
+                self.pace.wait(last).await;
+            }
+            *turn = Some(Instant::now());
+            let asked = std::mem::take(&mut *self.lock_waiting());
+            self.answer(asked).await;
+            drop(turn);
+            if let Ok(answer) = answer.try_recv() {
+                return answer;
+            }
+        }
+    }
+
+    fn lock_waiting(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, asked: Vec<Asked>) {
+        let (targets, senders): (Vec<Target>, Vec<_>) = asked.into_iter().unzip();
+        let (look, calls) = counted(self.look(&targets)).await;
+        let places = targets.iter().map(|target| &target.place);
+        self.remembered().spent.looked(places, calls);
+        for (target, sender) in targets.iter().zip(senders) {
+            let answer = match &look {
+                Ok(look) => seen::observation(target, look, &self.templates, &self.settings),
+                Err(error) => Err(ProviderError::new(error.kind, error.message.clone())),
+            };
+            // Whoever asked may have gone away.
+            drop(sender.send(answer));
+        }
+    }
+
+    /// Looks at everything that `targets` are made of.
+    async fn look(&self, targets: &[Target]) -> Result<Look, ProviderError> {
+        let at = self.clock.now();
+        let settings: Vec<(&Target, &AwsGroup)> = targets
+            .iter()
+            .filter_map(|target| Some((target, target.group.aws.as_ref()?)))
+            .collect();
+        if settings.len() < targets.len() {
+            return Err(invalid(
+                "a server group in an account of AWS has no settings for AWS",
+            ));
+        }
+        let clients = &*self.clients;
+        let names = names(&settings);
+        let groups = again(|| groups::describe(clients, &names)).await?;
+        let versions = groups.values().flat_map(|group| {
+            let launched = group
+                .members
+                .iter()
+                .filter_map(|member| member.launched.clone());
+            launched.chain(group.launches.clone())
+        });
+        let versions = versions.collect();
+        again(|| self.templates.learn(clients, &versions)).await?;
+        let born = self.born(&groups).await?;
+        let unchecked = without_target_groups(&groups);
+        let passed = again(|| targets::passed_status_checks(clients, &unchecked)).await?;
+        let arns = listeners(&settings);
+        let actions = again(|| listener::actions(clients, &arns)).await?;
+        Ok(Look {
+            at,
+            health: self.health(&groups, at).await,
+            records: self.records(&settings, at).await,
+            obstacles: self.obstacles(&settings, &groups, at).await?,
+            groups,
+            passed,
+            born,
+            actions,
+        })
+    }
+
+    /// When the members of the groups were launched; only new ones are asked for.
+    async fn born(
+        &self,
+        groups: &BTreeMap<String, Group>,
+    ) -> Result<BTreeMap<String, Born>, ProviderError> {
+        let members = || groups.values().flat_map(|group| &group.members);
+        let unknown: Vec<String> = {
+            let memory = self.remembered();
+            let ids = members().map(|member| member.id.clone());
+            ids.filter(|id| !memory.born.contains_key(id)).collect()
+        };
+        let found = again(|| targets::born(&self.clients, &unknown)).await?;
+        let mut memory = self.remembered();
+        if memory.born.len() > BORN_MAX {
+            memory.born.clear();
+        }
+        memory.born.extend(found);
+        let known = members().filter_map(|member| {
+            let born = memory.born.get(&member.id)?;
+            Some((member.id.clone(), born.clone()))
+        });
+        Ok(known.collect())
+    }
+
+    /// What the target groups say. A group without members has none to ask about.
+    async fn health(
+        &self,
+        groups: &BTreeMap<String, Group>,
+        at: UnixMs,
+    ) -> BTreeMap<String, Result<(u64, Targets), ProviderError>> {
+        let peopled = groups.values().filter(|group| !group.members.is_empty());
+        let mut members: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
+        for group in peopled {
+            for arn in &group.target_groups {
+                members.entry(arn).or_default().extend(&group.members);
+            }
+        }
+        let mut said = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for (arn, members) in members {
+            match self.said_lately(arn, &members, at) {
+                Some(known) => drop(said.insert(arn.to_owned(), Ok(known))),
+                None => unknown.push(arn.to_owned()),
+            }
+        }
+        // Whoever waited longest comes first, so that nobody starves where the bucket runs empty.
+        let said_at = |arn: &String| self.remembered().health.get(arn).map(|(at, _)| *at);
+        unknown.sort_by_cached_key(said_at);
+        let asked = stream::iter(unknown).map(|arn| async move {
+            let said = self.health_of(&arn, at).await;
+            (arn, said)
+        });
+        let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        said.extend(answers);
+        said
+    }
+
+    /// What a target group said since the last usual look, where nothing is under way: each member
+    /// is in service and was healthy, and there were no other targets.
+    fn said_lately(&self, arn: &str, members: &[&Member], at: UnixMs) -> Option<(u64, Targets)> {
+        let (said_at, targets) = self.remembered().health.get(arn).cloned()?;
+        let age_ms = at.since_ms(said_at);
+        let fresh = u128::from(age_ms + 500) < self.settings.look_every.as_millis();
+        let settled = members.len() == targets.len()
+            && members.iter().all(|member| {
+                member.lifecycle == "InService" && targets.get(&member.id) == Some(&Health::Healthy)
+            });
+        (fresh && settled).then_some((age_ms, targets))
+    }
+
+    async fn health_of(&self, arn: &str, at: UnixMs) -> Result<(u64, Targets), ProviderError> {
+        let (bucket, operation) = targets::HEALTH_CALL;
+        let calls = &self.clients.calls;
+        if !calls.try_take(bucket, operation) {
+            let known = self.remembered().health.get(arn).cloned();
+            let recent = known
+                .map(|(said_at, targets)| (at.since_ms(said_at), targets))
+                .filter(|(age_ms, _)| *age_ms <= HEALTH_AGE_MS_MAX);
+            match recent {
+                Some(recent) => return Ok(recent),
+                None => calls.take(bucket, operation).await,
+            }
+        }
+        let targets = again(|| targets::health(&self.clients, arn)).await?;
+        let mut memory = self.remembered();
+        memory
+            .health
+            .retain(|_, (said_at, _)| at.since_ms(*said_at) <= HEALTH_AGE_MS_MAX);
+        memory.health.insert(arn.to_owned(), (at, targets.clone()));
+        Ok((0, targets))
+    }
+
+    async fn records(
+        &self,
+        settings: &[(&Target, &AwsGroup)],
+        at: UnixMs,
+    ) -> BTreeMap<dns::Name, Result<dns::Seen, ProviderError>> {
+        let mut found = BTreeMap::new();
+        for (_, aws) in settings {
+            let AwsTraffic::Dns {
+                zone,
+                name,
+                identifiers,
+            } = &aws.traffic
+            else {
+                continue;
+            };
+            let name = dns::Name::new(zone, name, identifiers);
+            if let Entry::Vacant(entry) = found.entry(name) {
+                let name = entry.key();
+                let seen = again(|| dns::look(&self.clients, &self.changes, name, at)).await;
+                entry.insert(seen);
+            }
+        }
+        found
+    }
+
+    /// Obstacles that cost calls of their own are looked for when a place is new to this process,
+    /// and again when it was left alone for a while.
+    async fn obstacles(
+        &self,
+        settings: &[(&Target, &AwsGroup)],
+        groups: &BTreeMap<String, Group>,
+        at: UnixMs,
+    ) -> Result<BTreeMap<Place, obstacles::Costly>, ProviderError> {
+        let mut found = BTreeMap::new();
+        for (target, aws) in settings {
+            let place = &target.place;
+            let known = self.remembered().obstacles.get(place).cloned();
+            let known = known.filter(|(seen_at, _)| at.since_ms(*seen_at) < obstacles::FRESH_MS);
+            let costly = match known {
+                Some((_, costly)) => costly,
+                None => {
+                    let here = SLICES
+                        .into_iter()
+                        .take(usize::from(target.group.slices))
+                        .filter_map(|it| Some((it, groups.get(&aws.group_name(place, it))?)));
+                    obstacles::look(&self.clients, here).await?
+                }
+            };
+            let mut memory = self.remembered();
+            memory.obstacles.insert(place.clone(), (at, costly.clone()));
+            found.insert(place.clone(), costly);
+        }
+        let mut memory = self.remembered();
+        memory
+            .obstacles
+            .retain(|_, (seen_at, _)| at.since_ms(*seen_at) < obstacles::FRESH_MS);
+        Ok(found)
+    }
+}
+
+fn names(settings: &[(&Target, &AwsGroup)]) -> Vec<String> {
+    let names: BTreeSet<String> = settings
+        .iter()
+        .flat_map(|(target, aws)| {
+            let slices = SLICES.into_iter().take(usize::from(target.group.slices));
+            slices.map(|slice| aws.group_name(&target.place, slice))
+        })
+        .collect();
+    names.into_iter().collect()
+}
+
+fn listeners(settings: &[(&Target, &AwsGroup)]) -> Vec<String> {
+    let arns: BTreeSet<String> = settings
+        .iter()
+        .filter_map(|(_, aws)| match &aws.traffic {
+            AwsTraffic::Listener { listener, rule } => {
+                Some(listener::arn(listener, rule.as_deref()).to_owned())
+            }
+            _ => None,
+        })
+        .collect();
+    arns.into_iter().collect()
+}
+
+fn without_target_groups(groups: &BTreeMap<String, Group>) -> Vec<String> {
+    let bare = groups
+        .values()
+        .filter(|group| group.target_groups.is_empty());
+    let members = bare.flat_map(|group| &group.members);
+    let serving = members.filter(|member| member.lifecycle == "InService");
+    serving.map(|member| member.id.clone()).collect()
+}
