@@ -5,11 +5,12 @@ use std::sync::Arc;
 use domain::{
     catalogue::{Account, AwsTraffic, ServerGroup},
     checkup::{Check, Verdict},
-    effect::Target,
-    names::Place,
+    effect::{Effect, Target, Token},
+    names::{DeploymentId, Place},
+    observation::{Sizes, Slice},
     time::UnixMs,
 };
-use engine::ports::{Clock, ErrorKind};
+use engine::ports::{Clock, ErrorKind, Provider};
 use provider_aws::Aws;
 use serde_json::json;
 
@@ -182,6 +183,64 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     let checks = aws(0).checkup(&account, &[]).await;
     assert_eq!(verdict(&checks, "credentials"), Verdict::Failed);
     assert_eq!(verdict(&checks, "clock"), Verdict::Unchecked);
+}
+
+#[tokio::test]
+async fn accounts_and_regions_do_not_mix() {
+    let emulator = Emulator::start(1);
+    let mut elsewhere = emulator.account();
+    elsewhere.name = "elsewhere".parse().unwrap();
+    elsewhere.region = Some("eu-west-1".to_owned());
+    elsewhere.role_arn = Some("arn:aws:iam::210987654321:role/pointsman".to_owned());
+    elsewhere.external_id = Some("both-know-it".to_owned());
+    let accounts = [(emulator.account(), 2), (elsewhere, 3)];
+    for (account, size) in &accounts {
+        let fixture = Fixture::of(account, 2).await;
+        let image = fixture.image("shop-1.0.0").await;
+        fixture
+            .group(&Made {
+                name: "shop",
+                image: &image,
+                subnets: &fixture.subnets,
+                target_groups: &[],
+                policies: &["Default"],
+                sizes: [0, *size, 9],
+            })
+            .await;
+    }
+    emulator.advance(5000);
+    let aws = aws(0);
+    let sizes = async |account: &Account| {
+        let seen = aws.observe(&target(account, &["shop"])).await.unwrap();
+        seen.slice(Slice::Blue).sizes
+    };
+    let effect = Effect::SetSizes {
+        slice: Slice::Blue,
+        sizes: Sizes {
+            min: 1,
+            desired: 4,
+            max: 8,
+        },
+    };
+    let token = Token {
+        deployment: DeploymentId("d1".to_owned()),
+        version: 1,
+    };
+    let [(here, _), (there, _)] = &accounts;
+    let (before_here, before_there) = (sizes(here).await, sizes(there).await);
+    assert_eq!((before_here.desired, before_there.desired), (2, 3));
+    let target = target(there, &["shop"]);
+    aws.apply(&target, &effect, &token).await.unwrap();
+    assert_eq!(sizes(here).await, before_here);
+    assert_eq!(sizes(there).await.desired, 4);
+    let who = aws.checkup(there, &[]).await;
+    let who = who
+        .iter()
+        .find(|check| check.name == "credentials")
+        .unwrap();
+    for word in ["210987654321", "assumed-role/pointsman", "eu-west-1"] {
+        assert!(who.found.contains(word), "{word} in {}", who.found);
+    }
 }
 
 #[tokio::test]

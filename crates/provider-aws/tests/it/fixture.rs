@@ -10,7 +10,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
-use domain::release::ImageId;
+use domain::{catalogue::Account, release::ImageId};
 use provider_aws::Clients;
 
 use crate::emulator::{Emulator, settings};
@@ -41,11 +41,14 @@ pub struct Made<'a> {
 }
 
 impl Fixture {
-    /// An account with so many zones.
+    /// The usual account, with so many zones.
     pub async fn new(emulator: &Emulator, zones: usize) -> Self {
-        let clients = Clients::connect(&emulator.account(), &settings())
-            .await
-            .unwrap();
+        Self::of(&emulator.account(), zones).await
+    }
+
+    /// An account with so many zones.
+    pub async fn of(account: &Account, zones: usize) -> Self {
+        let clients = Clients::connect(account, &settings()).await.unwrap();
         let answer = clients.ec2.describe_subnets().send().await.unwrap();
         let mut found: Vec<_> = answer
             .subnets()
