@@ -3,6 +3,8 @@
 //!
 //! Invariant: a test waits for conditions, with a bound, and ends only what it started.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod commands;
 mod crashes;
 mod deployments;

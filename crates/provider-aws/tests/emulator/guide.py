@@ -107,8 +107,11 @@ class Account:
         return zone.removeprefix("/hostedzone/")
 
 
-def commands(guide: str) -> str:
-    """The shell blocks of a page but for the one that builds."""
+def commands(guide: str, until: str | None) -> str:
+    """The shell blocks of a page but for the one that builds, perhaps only those before a heading."""
+    if until is not None:
+        guide, found, _ = guide.partition(f"\n## {until}\n")
+        assert found, f"the guide has no heading {until}"
     blocks = re.findall(r"^```sh\n(.*?)^```$", guide, flags=re.MULTILINE | re.DOTALL)
     script = "\n".join(block for block in blocks if "cargo build" not in block)
     # People type more slowly.
@@ -139,7 +142,7 @@ def run(server: Server, arguments: argparse.Namespace) -> int:
             file.write(WRAPPER.format(program=os.path.abspath(arguments.pointsman), address=address))
         os.chmod(program, 0o755)
         with open(os.path.join(arguments.repository, "docs/guide/aws.md"), encoding="utf-8") as file:
-            script = "set -euxo pipefail\ntrap 'kill $(jobs -p); wait' EXIT\n" + commands(file.read())
+            script = "set -euxo pipefail\ntrap 'kill $(jobs -p); wait' EXIT\n" + commands(file.read(), arguments.until)
         environment = {
             **os.environ, **KEYS, **account.variables(), "HOME": folder, "POINTSMAN_SERVER": f"http://{address}",
             "XDG_DATA_HOME": f"{folder}/share", "XDG_STATE_HOME": f"{folder}/state", "PATH": f"{folder}/bin:{os.environ['PATH']}",
@@ -154,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pointsman", required=True)
     parser.add_argument("--repository", required=True)
+    parser.add_argument("--until", help="stop before this heading")
     arguments = parser.parse_args()
     server = Server("--clock", "real", "--seed", "1")
     try:
