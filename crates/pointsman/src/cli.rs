@@ -181,7 +181,7 @@ impl Context {
     /// # Errors
     /// When the address is none, or the token cannot be read.
     pub fn client(&self) -> Result<Client, Failure> {
-        Client::new(Connection::find(&self.connection)?)
+        Client::new(Connection::find_started(&self.connection)?)
     }
 
     /// A place for progress: standard output belongs to programs when they asked for it.

@@ -5,7 +5,10 @@
 
 use std::{
     env, fmt, fs,
+    net::TcpStream,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -16,6 +19,12 @@ use super::failure::{Exit, Failure};
 
 /// Where a server listens unless it was told otherwise.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7080";
+
+/// How long a server of this machine may take to start: `pointsman server &` and the next command
+/// are often pasted together.
+const START_MAX: Duration = Duration::from_secs(2);
+/// Between two looks whether it has started.
+const START_PAUSE: Duration = Duration::from_millis(50);
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -79,6 +88,37 @@ impl Connection {
     /// unprotected.
     pub fn find(args: &ConnectionArgs) -> Result<Self, Failure> {
         Self::find_in(&data_folder(), args)
+    }
+
+    /// Finds server and token, and waits a moment for a server of this machine that is just starting.
+    /// One that does not come is found out by the first request.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_started(args: &ConnectionArgs) -> Result<Self, Failure> {
+        Self::find_started_in(&data_folder(), args)
+    }
+
+    fn find_started_in(data: &Path, args: &ConnectionArgs) -> Result<Self, Failure> {
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            let found = Self::find_in(data, args)?;
+            if args.server.is_some() || Instant::now() >= deadline {
+                return Ok(found);
+            }
+            if found.listens() {
+                // It wrote its token and its address before it listened, perhaps after they were read.
+                return Self::find_in(data, args);
+            }
+            thread::sleep(START_PAUSE);
+        }
+    }
+
+    fn listens(&self) -> bool {
+        let addresses = self.base.socket_addrs(|| None).unwrap_or_default();
+        addresses
+            .iter()
+            .any(|address| TcpStream::connect_timeout(address, START_MAX).is_ok())
     }
 
     /// Finds server and token, with another data folder than the usual one.
@@ -157,6 +197,29 @@ fn read_token(file: &Path) -> Result<Token, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_just_starting_is_waited_for() {
+        let data = tempfile::tempdir().expect("a folder");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let url = serde_json::json!({ "url": format!("http://{address}") });
+        fs::write(data.path().join("server.json"), url.to_string()).expect("written");
+        let args = ConnectionArgs::default();
+        // Nobody listens there: it is not waited for longer than it may take.
+        let found = Connection::find_started_in(data.path(), &args).expect("found");
+        assert!(found.token.is_none());
+        let folder = data.path().to_owned();
+        let server = thread::spawn(move || {
+            thread::sleep(START_PAUSE * 4);
+            fs::write(folder.join("token"), "0123456789".repeat(4)).expect("written");
+            std::net::TcpListener::bind(address).expect("free again")
+        });
+        let found = Connection::find_started_in(data.path(), &args).expect("found");
+        assert!(found.token.is_some());
+        drop(server.join());
+    }
 
     #[test]
     fn addresses_are_read_leniently_and_loopback_is_known() {

@@ -25,8 +25,6 @@ if [ "$1" = server ]; then exec {program} "$@" --listen {address}; fi
 exec {program} "$@"
 """
 
-WAIT = "until pointsman team list >/dev/null 2>&1; do sleep 0.1; done\n"
-
 
 class Account:
     """What the guide's reader has: groups that run something, load balancers, records, a bucket."""
@@ -113,9 +111,7 @@ def commands(guide: str, until: str | None) -> str:
         guide, found, _ = guide.partition(f"\n## {until}\n")
         assert found, f"the guide has no heading {until}"
     blocks = re.findall(r"^```sh\n(.*?)^```$", guide, flags=re.MULTILINE | re.DOTALL)
-    script = "\n".join(block for block in blocks if "cargo build" not in block)
-    # People type more slowly.
-    return script.replace("pointsman server &\n", "pointsman server &\n" + WAIT)
+    return "\n".join(block for block in blocks if "cargo build" not in block)
 
 
 def free_port() -> int:
@@ -144,7 +140,7 @@ def run(server: Server, arguments: argparse.Namespace) -> int:
         with open(os.path.join(arguments.repository, "docs/guide/aws.md"), encoding="utf-8") as file:
             script = "set -euxo pipefail\ntrap 'kill $(jobs -p); wait' EXIT\n" + commands(file.read(), arguments.until)
         environment = {
-            **os.environ, **KEYS, **account.variables(), "HOME": folder, "POINTSMAN_SERVER": f"http://{address}",
+            **os.environ, **KEYS, **account.variables(), "HOME": folder,
             "XDG_DATA_HOME": f"{folder}/share", "XDG_STATE_HOME": f"{folder}/state", "PATH": f"{folder}/bin:{os.environ['PATH']}",
         }
         try:
