@@ -146,9 +146,7 @@ impl Aws {
         })?;
         self.lookout(account).await
     }
-}
 
-impl Aws {
     /// The images of `account`: its own, and those that others share with it; at most a minute old.
     ///
     /// # Errors
@@ -182,9 +180,7 @@ impl Aws {
         };
         cloudwatch::ask(lookout.clients(), target, slice, gate, lookout.now()).await
     }
-}
 
-impl Aws {
     /// Looks at everything that deployments to these groups of `account` depend on. Changes nothing.
     pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
         match self.lookout(account).await {

@@ -162,7 +162,9 @@ pub async fn import(context: &Context, command: &ImportCommand) -> Result<Exit, 
         return Ok(Exit::Ok);
     }
     for note in &imported.notes {
-        output::line(&format!("# {note}"))?;
+        // A line break in what AWS says must not end the comment.
+        let note: Vec<&str> = note.split_whitespace().collect();
+        output::line(&format!("# {}", note.join(" ")))?;
     }
     output::line(output::yaml(&imported.manifest).trim_end())?;
     Ok(Exit::Ok)

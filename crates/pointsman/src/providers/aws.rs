@@ -41,9 +41,7 @@ impl Aws {
             looks: spent.looks,
         })
     }
-}
 
-impl Aws {
     /// The images of `account`, at most a minute old.
     ///
     /// # Errors
@@ -68,9 +66,7 @@ impl Aws {
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
         Box::pin(self.0.cloudwatch(target, slice, gate)).await
     }
-}
 
-impl Aws {
     /// Looks at everything that deployments to these groups of `account` depend on.
     pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
         Box::pin(self.0.checkup(account, targets)).await

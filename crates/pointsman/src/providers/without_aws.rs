@@ -32,9 +32,7 @@ impl Aws {
     pub fn calls(&self, _: &Target, _: &DeploymentId) -> Option<Calls> {
         None
     }
-}
 
-impl Aws {
     /// There are none.
     ///
     /// # Errors
@@ -61,9 +59,7 @@ impl Aws {
             text: absent().message,
         }
     }
-}
 
-impl Aws {
     /// One check, which says that there is no AWS here.
     pub async fn checkup(&self, _: &Account, _: &[Target]) -> Vec<Check> {
         vec![Check::new("account", Verdict::Failed, absent().message)]
