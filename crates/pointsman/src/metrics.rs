@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Invariant: the number of series is bounded, whatever people ask for: a label is one of our own
-//! words, a route of ours, or the name of one of the first [`ENVIRONMENTS_MAX`] environments.
+//! words, a route of ours, or the name of one of the first `ENVIRONMENTS_MAX` environments.
 //! Invariant: nothing here decides anything; a number that is lost changes no deployment.
 
 mod driven;

@@ -1,6 +1,6 @@
 //! The world outside, as gates ask it: a Prometheus, CloudWatch, an HTTP check.
 //!
-//! Invariant: an answer always comes, within [`TIMEOUT`] and of bounded size; what goes wrong on the
+//! Invariant: an answer always comes, within `TIMEOUT` and of bounded size; what goes wrong on the
 //! way is [`Said::Nothing`], never success.
 
 use std::time::Duration;
