@@ -7,7 +7,8 @@
 //! |- a step is left --+- Fill ----> fill::decide
 //! |                   |- Shift ---> shift::decide
 //! |                   |- Bake ----> bake::decide, which looks at gates
-//! |                   `- Retire --> retire::decide
+//! |                   |- Retire --> retire::decide
+//! |                   `- Refresh -> refresh::decide, which lets AWS do it
 //! `- none is left ----------------> restore::decide -----> Finish(certificate)
 //! ```
 //!
@@ -18,6 +19,7 @@ mod bake;
 mod fill;
 mod gates;
 mod reason;
+mod refresh;
 mod restore;
 mod retire;
 mod shift;
@@ -173,7 +175,14 @@ pub fn decide(
         slice: seen.slice(at),
         now,
     };
-    let decision = match deployment.step() {
+    let under_way = refresh::still_under_way(&look(deployment.roles.next));
+    let decision = under_way.unwrap_or_else(|| at_step(deployment, look));
+    within_budget(deployment, not_again(deployment, seen, now, decision))
+}
+
+/// Says what the current step needs.
+fn at_step<'a>(deployment: &Deployment, look: impl Fn(Slice) -> Look<'a>) -> Decision {
+    match deployment.step() {
         Some(Step::Fill {
             slice,
             launch,
@@ -209,9 +218,22 @@ pub fn decide(
                 leaving: *leaving,
             },
         ),
+        Some(Step::Refresh {
+            slice,
+            launch,
+            count,
+            preferences,
+        }) => refresh::decide(
+            &look(*slice),
+            &refresh::Refresh {
+                launch,
+                count: *count,
+                preferences,
+            },
+        ),
+        Some(Step::EndRefresh { slice }) => look(*slice).reached(Decision::Next),
         None => restore::decide(&look(deployment.roles.next)),
-    };
-    within_budget(deployment, not_again(deployment, seen, now, decision))
+    }
 }
 
 /// What follows when the provider failed to answer, or refused.

@@ -240,9 +240,13 @@ impl Deployment {
             asked_traffic: None,
             watch: Watch::default(),
         };
+        let target = Target {
+            refreshes: request.strategy.is_refresh(),
+            ..request.target
+        };
         Self {
             id: request.id,
-            target: request.target,
+            target,
             strategy: request.strategy,
             launch: request.launch,
             stable: request.stable,

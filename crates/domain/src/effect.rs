@@ -6,6 +6,7 @@ use crate::{
     catalogue::{Account, ServerGroup},
     names::{DeploymentId, Place},
     observation::{InstanceId, Sizes, Slice, Weights, WeightsText},
+    plan::instance_refresh::Preferences,
     release::Launch,
     traffic::Mirror,
 };
@@ -21,17 +22,26 @@ pub struct Target {
     /// The account that it is in. `None`: this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// Looks show instance refreshes too, which costs a call of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refreshes: bool,
 }
 
 impl Target {
     /// A server group on this machine.
     #[must_use]
     pub fn local(place: Place, group: ServerGroup) -> Self {
-        let account = None;
+        Self::new(place, group, None)
+    }
+
+    /// A server group in `account`; `None`: on this machine.
+    #[must_use]
+    pub fn new(place: Place, group: ServerGroup, account: Option<Account>) -> Self {
         Self {
             place,
             group,
             account,
+            refreshes: false,
         }
     }
 }
@@ -80,6 +90,27 @@ pub enum Effect {
         slice: Slice,
         /// Which instance.
         instance: InstanceId,
+    },
+    /// The provider replaces every instance of the slice by `launch`, on its own, and launches it from
+    /// then on if that succeeds. Nothing while it does so already.
+    StartRefresh {
+        /// Where.
+        slice: Slice,
+        /// By what.
+        launch: Launch,
+        /// How.
+        preferences: Preferences,
+    },
+    /// The provider takes back what its refresh replaced. Nothing when none is under way.
+    RollBackRefresh {
+        /// Where.
+        slice: Slice,
+    },
+    /// The provider stops replacing instances, and leaves those that are there. Nothing when no refresh
+    /// is under way.
+    CancelRefresh {
+        /// Where.
+        slice: Slice,
     },
     /// Split users between slices, and copy some of their requests. Both at once: what is not named
     /// ends.
@@ -167,6 +198,17 @@ impl std::fmt::Display for Effect {
                 write!(f, "{slice}: resume rebalancing between zones")
             }
             Self::Replace { slice, instance } => write!(f, "{slice}: replace instance {instance}"),
+            Self::StartRefresh {
+                slice,
+                launch,
+                preferences,
+            } => write!(
+                f,
+                "{slice}: start an instance refresh to {} ({}), {preferences}",
+                launch.version, launch.id
+            ),
+            Self::RollBackRefresh { slice } => write!(f, "{slice}: roll the instance refresh back"),
+            Self::CancelRefresh { slice } => write!(f, "{slice}: cancel the instance refresh"),
             Self::SetTraffic { weights, mirror } => {
                 write!(f, "users: {}", WeightsText(weights))?;
                 match mirror {

@@ -344,7 +344,7 @@ fn room(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     };
     let mut objections = Vec::new();
     let shares_a_slice = !wish.strategy.needs_two_slices();
-    if shares_a_slice && capacity.current > 0 && peak <= base {
+    if shares_a_slice && capacity.current > 0 && !plan::has_room(&wish.strategy, capacity) {
         let (place, limit) = (wish.place.clone(), capacity.limit);
         objections.push(Objection::NoRoom {
             place,

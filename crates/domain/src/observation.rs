@@ -127,8 +127,53 @@ pub struct SliceSeen {
     /// else does with it, or what Pointsman does not know how to handle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<String>,
+    /// Why the provider must not be trusted to replace the instances of this slice on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hazard: Option<String>,
+    /// The last instance refresh, where the target asks for it and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<RefreshSeen>,
     /// Every instance that the provider lists, dying ones included.
     pub instances: Vec<Instance>,
+}
+
+/// What is seen of the last instance refresh of a slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshSeen {
+    /// The provider's own id.
+    pub id: String,
+    /// What it replaces instances by.
+    pub launch: LaunchId,
+    /// Where it is.
+    pub state: RefreshState,
+    /// How much of the group is replaced, in percent.
+    pub percent: u32,
+    /// How it stands, in the provider's words.
+    pub text: String,
+}
+
+/// Where an instance refresh is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshState {
+    /// It replaces instances, or waits at a checkpoint.
+    Running,
+    /// Everything is replaced and under watch.
+    Baking,
+    /// It is being rolled back or cancelled.
+    Ending,
+    /// It succeeded.
+    Succeeded,
+    /// It failed, was cancelled, or was rolled back.
+    Ended,
+}
+
+impl RefreshState {
+    /// It may still change instances.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Running | Self::Baking | Self::Ending)
+    }
 }
 
 /// One running copy.

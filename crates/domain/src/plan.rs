@@ -3,11 +3,11 @@
 //! Invariant: a step is a condition to reach, never a command to send. The same plan is right after
 //! a crash, after a lost reply, and when half of it holds already.
 
+pub mod instance_refresh;
 pub mod preview;
 pub mod scale_up;
 pub mod two_slices;
-
-use std::fmt;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +16,11 @@ use crate::{
     deployment::Baseline,
     gate::Gate,
     names::Version,
-    observation::{Observation, Slice, Weights, WeightsText},
+    observation::{Observation, Slice, Weights},
     release::{Launch, LaunchId},
     traffic::Mirror,
 };
+use instance_refresh::Preferences;
 use two_slices::{TwoSlices, split};
 
 /// How a deployment makes its release the live one, with all its numbers.
@@ -63,6 +64,12 @@ impl Strategy {
     #[must_use]
     pub fn needs_two_slices(&self) -> bool {
         !matches!(self, Self::ScaleUp(_))
+    }
+
+    /// AWS replaces the instances.
+    #[must_use]
+    pub fn is_refresh(&self) -> bool {
+        matches!(self, Self::ScaleUp(options) if options.instance_refresh.is_some())
     }
 
     /// The numbers of a strategy that moves users from slice to slice.
@@ -149,6 +156,23 @@ pub enum Step {
         count: u32,
         /// What ends the wait.
         until: Until,
+    },
+    /// AWS replaced everything in `slice`: `count` healthy instances of `launch` are there, and no
+    /// others.
+    Refresh {
+        /// Where.
+        slice: Slice,
+        /// By what.
+        launch: LaunchId,
+        /// How many there were when it began.
+        count: u32,
+        /// How AWS is asked to do it.
+        preferences: Preferences,
+    },
+    /// No instance refresh of this deployment is under way in `slice`.
+    EndRefresh {
+        /// Where.
+        slice: Slice,
     },
     /// At most `keep` instances of `launch` are left in `slice`, which keeps `leaving` instances.
     Retire {
@@ -294,6 +318,15 @@ pub fn ceiling(strategy: &Strategy, capacity: Capacity) -> u32 {
     }
 }
 
+/// Whether there is room to start one new instance where new and old ones share a slice.
+#[must_use]
+pub fn has_room(strategy: &Strategy, capacity: Capacity) -> bool {
+    match strategy {
+        Strategy::ScaleUp(options) => scale_up::has_room(options, capacity),
+        Strategy::BlueGreen(_) | Strategy::Canary(_) | Strategy::Switch => true,
+    }
+}
+
 /// Most instances that a plan ever has in all slices together, of a group that has a stable release.
 #[must_use]
 pub fn peak(strategy: &Strategy, capacity: Capacity) -> u32 {
@@ -325,7 +358,8 @@ fn first(situation: &Situation, launch: &Launch) -> Vec<Step> {
 ///
 /// Without a stable nobody was served, so users are taken away before the instances are. Where
 /// stable has a slice of its own, users go back as soon as half of it is healthy: that is far better
-/// for them than the failed release, and nothing is retired before all of it is.
+/// for them than the failed release, and nothing is retired before all of it is. Where AWS replaces
+/// the instances, it is asked to take that back first; the steps after that find little left to do.
 #[must_use]
 pub fn roll_back(
     strategy: &Strategy,
@@ -364,92 +398,17 @@ pub fn roll_back(
             }
             steps
         }
-        Some(stable) => vec![
-            fill(stable, count),
-            shift(baseline.weights.clone()),
-            retire(count),
-        ],
+        Some(stable) => {
+            let end = strategy
+                .is_refresh()
+                .then_some(Step::EndRefresh { slice: roles.next });
+            let steps = [
+                fill(stable, count),
+                shift(baseline.weights.clone()),
+                retire(count),
+            ];
+            end.into_iter().chain(steps).collect()
+        }
     };
     Plan { steps }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fill {
-                slice,
-                launch,
-                count,
-                beside: 0,
-            } => {
-                write!(f, "fill {slice}: {count} healthy of {launch}")
-            }
-            Self::Fill {
-                slice,
-                launch,
-                count,
-                beside,
-            } => {
-                write!(
-                    f,
-                    "fill {slice}: {count} healthy of {launch}, beside {beside} others"
-                )
-            }
-            Self::Shift { weights, mirror } => {
-                write!(f, "shift users: {}", WeightsText(weights))?;
-                match mirror {
-                    Some(mirror) => write!(f, "; {mirror}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Bake {
-                slice,
-                launch,
-                count,
-                until,
-            } => write!(f, "bake {slice}: {count} of {launch} stay healthy{until}"),
-            Self::Retire {
-                slice,
-                launch,
-                keep: 0,
-                leaving,
-            } => {
-                write!(f, "retire {slice}: none of {launch} left, {leaving} stay")
-            }
-            Self::Retire {
-                slice,
-                launch,
-                keep,
-                leaving,
-            } => {
-                write!(f, "retire {slice}: {keep} of {launch} left, {leaving} stay")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Until {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.seconds > 0 {
-            write!(f, " for {} s", self.seconds)?;
-        }
-        if let Some(warm) = self.warm {
-            write!(f, " while {warm} stays ready for the way back")?;
-        }
-        let mut before = "; gates: ";
-        for gate in &self.gates {
-            write!(f, "{before}{gate}")?;
-            before = ", ";
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, step) in self.steps.iter().enumerate() {
-            writeln!(f, "{}. {step}", index + 1)?;
-        }
-        Ok(())
-    }
 }

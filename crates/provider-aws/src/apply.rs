@@ -20,6 +20,7 @@ use crate::{
     launch::{self, Packages},
     listener,
     lookout::Lookout,
+    refresh,
     seen::REBALANCE,
 };
 
@@ -54,6 +55,16 @@ pub async fn apply(
             set_rebalancing(clients, &name(slice), *suspended).await
         }
         Effect::Replace { instance, .. } => replace(clients, instance).await,
+        Effect::StartRefresh {
+            slice,
+            launch,
+            preferences,
+        } => {
+            let wish = (*slice, launch, preferences);
+            refresh::start(lookout, packages, target, aws, wish).await
+        }
+        Effect::RollBackRefresh { slice } => refresh::roll_back(clients, &name(slice)).await,
+        Effect::CancelRefresh { slice } => refresh::cancel(clients, &name(slice)).await,
         Effect::SetTraffic {
             mirror: Some(_), ..
         } => Err(invalid(

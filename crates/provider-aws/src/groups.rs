@@ -42,6 +42,8 @@ pub struct Group {
     pub target_groups: Vec<String>,
     /// Its subnets.
     pub subnets: Vec<String>,
+    /// An instance that its load balancer finds unhealthy is unhealthy for the group too.
+    pub checks_load_balancer: bool,
     /// How long a new instance may be unhealthy, in seconds.
     pub grace_seconds: u32,
     /// Kinds of groups that are not supported, in words.
@@ -126,6 +128,9 @@ fn read(group: &AutoScalingGroup) -> Group {
             .filter(|it| !it.is_empty())
             .map(str::to_owned)
             .collect(),
+        checks_load_balancer: group
+            .health_check_type()
+            .is_some_and(|kinds| kinds.split(',').any(|kind| kind == "ELB")),
         grace_seconds: number(group.health_check_grace_period()),
         unsupported: unsupported(group),
         members: group.instances().iter().map(member).collect(),
@@ -189,7 +194,7 @@ fn member(instance: &Instance) -> Member {
 }
 
 /// `$Latest` and `$Default` are no numbers: what they mean changes without a trace.
-fn numbered(specification: &LaunchTemplateSpecification) -> Option<TemplateVersion> {
+pub(crate) fn numbered(specification: &LaunchTemplateSpecification) -> Option<TemplateVersion> {
     Some(TemplateVersion {
         template: specification.launch_template_id()?.to_owned(),
         number: specification.version()?.parse().ok()?,

@@ -104,7 +104,7 @@ async fn base(lookout: &Lookout, template: &str) -> Result<TemplateVersion, Prov
 }
 
 /// The version that `launch` is; made if it is not there.
-async fn of(
+pub async fn of(
     lookout: &Lookout,
     packages: &Packages,
     target: &Target,

@@ -31,6 +31,7 @@ mod pace;
 mod packages;
 mod policy;
 mod provider;
+mod refresh;
 mod script;
 mod seen;
 mod settings;

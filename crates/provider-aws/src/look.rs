@@ -9,6 +9,7 @@ use crate::{
     dns,
     groups::Group,
     listener, obstacles,
+    refresh::Record,
     targets::{Born, Targets},
 };
 
@@ -28,6 +29,8 @@ pub struct Look {
     pub actions: listener::Actions,
     /// Records at Route 53.
     pub records: BTreeMap<dns::Name, Result<dns::Seen, ProviderError>>,
+    /// The last instance refresh of groups that are asked about it, by name.
+    pub refreshes: BTreeMap<String, Record>,
     /// Obstacles that are costly to see.
     pub obstacles: BTreeMap<Place, obstacles::Costly>,
 }

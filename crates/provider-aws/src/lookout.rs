@@ -32,6 +32,7 @@ use crate::{
     look::Look,
     obstacles,
     pace::Pace,
+    refresh::{self, Record},
     seen,
     settings::Settings,
     shares::SLICES,
@@ -196,6 +197,7 @@ impl Lookout {
         let clients = &*self.clients;
         let names = names(&settings);
         let groups = again(|| groups::describe(clients, &names)).await?;
+        let refreshes = self.refreshes(&settings, &groups).await?;
         let versions = groups.values().flat_map(|group| {
             let launched = group
                 .members
@@ -203,7 +205,8 @@ impl Lookout {
                 .filter_map(|member| member.launched.clone());
             launched.chain(group.launches.clone())
         });
-        let versions = versions.collect();
+        let goals = refreshes.values().filter_map(|it| it.goal.clone());
+        let versions = versions.chain(goals).collect();
         again(|| self.templates.learn(clients, &versions)).await?;
         let born = self.born(&groups).await?;
         let unchecked = without_target_groups(&groups);
@@ -216,10 +219,28 @@ impl Lookout {
             records: self.records(&settings, at).await,
             obstacles: self.obstacles(&settings, &groups, at).await?,
             groups,
+            refreshes,
             passed,
             born,
             actions,
         })
+    }
+
+    /// The last instance refresh of the groups that are replaced by one: a call each.
+    async fn refreshes(
+        &self,
+        settings: &[(&Target, &AwsGroup)],
+        groups: &BTreeMap<String, Group>,
+    ) -> Result<BTreeMap<String, Record>, ProviderError> {
+        let asked = settings.iter().filter(|(target, _)| target.refreshes);
+        let names: BTreeSet<String> = asked.flat_map(|asked| names(&[*asked])).collect();
+        let names = names.into_iter().filter(|name| groups.contains_key(name));
+        let asked = stream::iter(names).map(|name| async move {
+            let last = again(|| refresh::last(&self.clients, &name)).await?;
+            Ok(last.map(|record| (name, record)))
+        });
+        let found: Vec<Result<_, ProviderError>> = asked.buffer_unordered(AT_ONCE).collect().await;
+        found.into_iter().filter_map(Result::transpose).collect()
     }
 
     /// When the members of the groups were launched; only new ones are asked for.

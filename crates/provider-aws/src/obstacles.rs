@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use domain::observation::Slice;
-use engine::ports::{ErrorKind, ProviderError};
+use engine::ports::ProviderError;
 
-use crate::{again::again, calls::Bucket, clients::Clients, errors::failed, groups::Group};
+use crate::{
+    again::again, calls::Bucket, clients::Clients, errors::failed, groups::Group, refresh,
+};
 
-const REFRESHES: &str = "autoscaling:DescribeInstanceRefreshes";
 const SUBNETS: &str = "ec2:DescribeSubnets";
 /// So long what [`look`] saw is believed, in milliseconds.
 pub const FRESH_MS: u64 = 60_000;
@@ -20,14 +21,6 @@ const NEEDED: [&str; 5] = [
     "AddToLoadBalancer",
     "HealthCheck",
     "ReplaceUnhealthy",
-];
-/// States of an instance refresh in which it may still change instances.
-const ACTIVE: [&str; 5] = [
-    "Pending",
-    "InProgress",
-    "Baking",
-    "Cancelling",
-    "RollbackInProgress",
 ];
 
 /// Obstacles that cost calls of their own, by slice.
@@ -80,7 +73,7 @@ pub async fn look(
     let mut found = Costly::new();
     for (slice, group) in groups {
         let mut here = Vec::new();
-        here.extend(again(|| refresh(clients, &group.name)).await?);
+        here.extend(again(|| under_way(clients, &group.name)).await?);
         here.extend(again(|| room(clients, group)).await?);
         if !here.is_empty() {
             found.insert(slice, here);
@@ -89,25 +82,10 @@ pub async fn look(
     Ok(found)
 }
 
-async fn refresh(clients: &Clients, name: &str) -> Result<Option<String>, ProviderError> {
-    clients.calls.take(Bucket::ScalingRead, REFRESHES).await;
-    let request = clients.scaling.describe_instance_refreshes();
-    let answer = request
-        .auto_scaling_group_name(name)
-        .max_records(1)
-        .send()
-        .await;
-    let answer = match answer.map_err(|error| failed(REFRESHES, &error)) {
-        // A group that is gone by now, which the next look will see.
-        Err(error) if error.kind == ErrorKind::Missing => return Ok(None),
-        other => other?,
-    };
-    let active = answer.instance_refreshes().iter().find(|it| {
-        it.status()
-            .is_some_and(|status| ACTIVE.contains(&status.as_str()))
-    });
-    Ok(active.map(|it| {
-        let id = it.instance_refresh_id().unwrap_or_default();
+async fn under_way(clients: &Clients, name: &str) -> Result<Option<String>, ProviderError> {
+    let last = refresh::last(clients, name).await?;
+    Ok(last.filter(|it| it.state.is_active()).map(|it| {
+        let id = it.id;
         format!("the instance refresh {id} of the Auto Scaling group {name} is under way")
     }))
 }

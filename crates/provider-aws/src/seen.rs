@@ -16,7 +16,7 @@ use crate::{
     groups::{Group, Member},
     label, listener,
     look::Look,
-    obstacles,
+    obstacles, refresh,
     settings::Settings,
     shares::{self, SLICES},
     targets::{Health, Targets},
@@ -106,6 +106,11 @@ fn slice_seen(group: &Group, health: &[&Targets], look: &Look, templates: &Templ
         launches: launches.and_then(|version| version.launch()),
         rebalancing_suspended: group.suspended.iter().any(|it| it == REBALANCE),
         obstacles: obstacles::of(group),
+        hazard: refresh::hazard(group),
+        refresh: look
+            .refreshes
+            .get(&group.name)
+            .map(|record| refresh::seen(record, templates)),
         instances: instances.collect(),
     }
 }
@@ -267,6 +272,7 @@ mod tests {
             actions: BTreeMap::new(),
             records: BTreeMap::new(),
             obstacles: BTreeMap::new(),
+            refreshes: BTreeMap::new(),
         }
     }
 

@@ -194,6 +194,10 @@ impl Group {
                 let there = slot.member(instance).is_some_and(|m| m.state.is_present());
                 return Ok(there.then(|| instance.clone()));
             }
+            // The check refuses to start one, so there is none.
+            Effect::StartRefresh { .. }
+            | Effect::RollBackRefresh { .. }
+            | Effect::CancelRefresh { .. } => {}
             Effect::SetTraffic { weights, mirror } => {
                 self.weights.clone_from(weights);
                 self.mirror.clone_from(mirror);
@@ -317,6 +321,8 @@ impl Slot {
             launches: self.launches.clone(),
             rebalancing_suspended: self.rebalancing_suspended,
             obstacles: Vec::new(),
+            hazard: None,
+            refresh: None,
             instances: instances.collect(),
         }
     }

@@ -58,7 +58,13 @@ fn under_watch(launch: &LaunchId, until: &Until, ends_at: crate::time::UnixMs) -
 /// One instance lost by chance is replaced, and the watch begins anew, also where it was the only one;
 /// more than half lost at once, the only one ill, or never a whole bake without a loss, and the release
 /// is not stable.
-fn lost(look: &Look<'_>, launch: &LaunchId, healthy: u32, wanted: u32, bake_ms: u64) -> Decision {
+pub(super) fn lost(
+    look: &Look<'_>,
+    launch: &LaunchId,
+    healthy: u32,
+    wanted: u32,
+    bake_ms: u64,
+) -> Decision {
     let launch = launch.clone();
     let deadline_ms = bake_ms + look.deployment.strategy.health_deadline_ms();
     let ill = |instance: &Instance| instance.state == InstanceState::Unhealthy;

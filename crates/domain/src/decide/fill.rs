@@ -14,8 +14,8 @@ pub(super) struct Fill<'a> {
 }
 
 pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
-    let apart = look.deployment.roles.are_apart();
-    if apart && !look.going_forward() && look.slice.healthy_of(fill.launch) >= fill.count {
+    let untouched = look.deployment.roles.are_apart() || taken_back(look, fill);
+    if untouched && !look.going_forward() && look.slice.healthy_of(fill.launch) >= fill.count {
         // Stable runs as it always did: users go back to it without another request before.
         return look.reached(Decision::Next);
     }
@@ -52,6 +52,14 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
             .since
             .plus_ms(look.deployment.strategy.health_deadline_ms()),
     })
+}
+
+/// AWS replaced instances, and took all of it back.
+fn taken_back(look: &Look<'_>, fill: &Fill<'_>) -> bool {
+    let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
+    look.deployment.strategy.is_refresh()
+        && launches == Some(fill.launch)
+        && look.slice.present_others(fill.launch).next().is_none()
 }
 
 /// New instances are of `launch`, and nothing moves instances between zones meanwhile.

@@ -82,6 +82,16 @@ pub enum Waiting {
     /// Routers do not serve the new weights yet.
     #[error("routers do not serve the new weights yet")]
     Weights,
+    /// AWS replaces instances, or takes it back.
+    #[error("AWS is at work: {text}, {percent} % replaced; gives up at {deadline}")]
+    Refreshing {
+        /// How it stands, in AWS's words.
+        text: String,
+        /// How much of the group is replaced.
+        percent: u32,
+        /// When the step fails, or the refresh is cancelled.
+        deadline: UnixMs,
+    },
     /// Old instances finish their last requests.
     #[error("{left} instances of {launch} finish their last requests and stop")]
     Draining {
@@ -197,6 +207,12 @@ pub enum Failure {
         by: String,
         /// Why.
         reason: String,
+    },
+    /// AWS gave up on its instance refresh, or somebody ended it.
+    #[error("the instance refresh did not succeed: {text}")]
+    RefreshEnded {
+        /// How it stands, in AWS's words.
+        text: String,
     },
     /// Routers did not take the weights in time.
     #[error("routers did not serve the new weights within {}", human_ms(*.within_ms))]

@@ -22,7 +22,12 @@ struct Intended {
 
 pub(super) fn decide(look: &Look<'_>) -> Decision {
     let weights = weights(look);
-    if !shift::same(&look.seen.weights, &weights) || look.seen.mirror.is_some() {
+    let moves = !shift::same(&look.seen.weights, &weights);
+    if !moves && look.seen.mirror.is_some() && asked_for_users_lately(look) {
+        // A look from before would have them moved to where they were.
+        return Decision::Wait(Waiting::Weights);
+    }
+    if moves || look.seen.mirror.is_some() {
         return Decision::Apply(Effect::SetTraffic {
             weights,
             mirror: None,
@@ -46,6 +51,16 @@ pub(super) fn decide(look: &Look<'_>) -> Decision {
     look.reached(Decision::Finish(certificate(look, &weights, &slices)))
 }
 
+/// Users were asked to be moved so lately that a look may not show it yet.
+fn asked_for_users_lately(look: &Look<'_>) -> bool {
+    let seen = look.seen;
+    let patience_ms = seen.stale_ms_max.max(seen.weights_stale_ms_max);
+    matches!(
+        &look.deployment.last_effect,
+        Some((Effect::SetTraffic { .. }, at)) if look.now.since_ms(*at) <= patience_ms
+    )
+}
+
 /// The slices that the deployment may have changed. A switch changes none on its way forward.
 fn touched<'a>(look: &Look<'a>) -> impl Iterator<Item = Slice> + use<'a> {
     let none = look.deployment.strategy == Strategy::Switch && look.going_forward();
@@ -59,7 +74,7 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
     let roles = deployment.roles;
     let apart = roles.are_apart();
     let retires = |slice: Slice, steps: &[Step]| {
-        let of = |step: &Step| matches!(step, Step::Retire { slice: of, .. } if *of == slice);
+        let of = |step: &Step| matches!(step, Step::Retire { slice: of, .. } | Step::Refresh { slice: of, .. } if *of == slice);
         steps.iter().any(of)
     };
     let (slice, retired) = match deployment.progress.course {
@@ -216,7 +231,8 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     let held = count(look.slice.present().filter(|i| i.protected)) > wanted;
     let shrinks = look.slice.sizes != intended.sizes || !alike || held;
     if present > wanted && shrinks {
-        let stay = healthiest(look, wanted);
+        let launch = look.deployment.wanted().map(|launch| &launch.id);
+        let stay = survivors::healthiest(&look.slice, launch, wanted);
         if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
             return apply(effect);
         }
@@ -243,26 +259,6 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
 
 fn same_launch(look: &Look<'_>, intended: &Intended) -> bool {
     look.slice.launches.as_ref().map(|l| &l.id) == intended.launch.as_ref().map(|l| &l.id)
-}
-
-/// Those that stay when there are too many: healthy ones first, of the wanted launch where there is
-/// a choice. Losing the release that was wanted is bad; losing the last healthy instance is worse.
-fn healthiest(look: &Look<'_>, many: u32) -> BTreeSet<InstanceId> {
-    let wanted = look.deployment.wanted().map(|launch| &launch.id);
-    let is_wanted = |i: &&crate::observation::Instance| Some(&i.launch) == wanted;
-    let healthy =
-        |i: &&crate::observation::Instance| i.state == crate::observation::InstanceState::Healthy;
-    let mut stay = survivors::pick(look.slice.present().filter(healthy).filter(is_wanted), many);
-    for group in [true, false] {
-        let room = many.saturating_sub(count(stay.iter()));
-        let more = look
-            .slice
-            .present()
-            .filter(|i| !stay.contains(&i.id) && (healthy(i) || !group));
-        let more = survivors::pick(more, room);
-        stay.extend(more);
-    }
-    stay
 }
 
 fn certificate(look: &Look<'_>, weights: &Weights, slices: &[(Look<'_>, Intended)]) -> Certificate {

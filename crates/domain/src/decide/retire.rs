@@ -15,7 +15,7 @@ use crate::{
 
 /// Time that stopping may take beyond the drain, in milliseconds: a lifecycle hook or a slow
 /// shutdown.
-const RETIRE_DEADLINE_MS: u64 = 600_000;
+pub(super) const RETIRE_DEADLINE_MS: u64 = 600_000;
 
 pub(super) struct Retire<'a> {
     pub(super) launch: &'a LaunchId,

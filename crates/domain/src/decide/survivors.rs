@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     effect::{Effect, PROTECT_IDS_MAX},
-    observation::{Instance, InstanceId, InstanceState, Slice, SliceSeen},
+    observation::{Instance, InstanceId, InstanceState, Slice, SliceSeen, count},
+    release::LaunchId,
 };
 
 /// Picks at most `many` of `candidates`: healthy before pending before unhealthy, then so that zones
@@ -35,6 +36,27 @@ pub(super) fn pick<'a>(
         .take(many as usize)
         .map(|(.., id)| id.clone())
         .collect()
+}
+
+/// Those that stay when there are too many: healthy ones first, of the wanted launch where there is
+/// a choice. Losing the release that was wanted is bad; losing the last healthy instance is worse.
+pub(super) fn healthiest(
+    seen: &SliceSeen,
+    wanted: Option<&LaunchId>,
+    many: u32,
+) -> BTreeSet<InstanceId> {
+    let healthy = |i: &&Instance| i.state == InstanceState::Healthy;
+    let is_wanted = |i: &&Instance| Some(&i.launch) == wanted;
+    let mut stay = pick(seen.present().filter(healthy).filter(is_wanted), many);
+    for any in [false, true] {
+        let room = many.saturating_sub(count(stay.iter()));
+        let more = seen
+            .present()
+            .filter(|i| !stay.contains(&i.id) && (any || healthy(i)));
+        let more = pick(more, room);
+        stay.extend(more);
+    }
+    stay
 }
 
 fn rank(state: InstanceState) -> u8 {
@@ -74,7 +96,7 @@ pub(super) fn protect_exactly(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{release::LaunchId, time::UnixMs};
+    use crate::time::UnixMs;
 
     fn instance(id: &str, zone: &str, state: InstanceState, protected: bool) -> Instance {
         Instance {

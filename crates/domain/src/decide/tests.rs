@@ -19,6 +19,7 @@ use crate::{
     release::{Content, Digest, Launch, LaunchId},
 };
 
+mod refresh;
 mod two_slices;
 
 fn launch(version: &str) -> Launch {
@@ -111,6 +112,8 @@ fn slice(text: &str, prefix: &str) -> SliceSeen {
         launches,
         rebalancing_suspended,
         obstacles: Vec::new(),
+        hazard: None,
+        refresh: None,
         instances: instances.collect(),
     }
 }

@@ -50,6 +50,11 @@ pub enum CommandRefused {
     /// Resuming a running one.
     #[error("this deployment is not paused")]
     NotPaused,
+    /// Pausing what AWS does.
+    #[error(
+        "AWS replaces the instances now and cannot be paused; `pointsman abort` gives the old release back"
+    )]
+    NotPausable,
     /// Aborting twice.
     #[error("this deployment is being rolled back already")]
     AlreadyRollingBack,
@@ -91,6 +96,7 @@ impl Deployment {
         let by = by.to_owned();
         match command {
             Command::Pause if self.paused.is_some() => return Err(CommandRefused::AlreadyPaused),
+            Command::Pause if self.is_refreshing() => return Err(CommandRefused::NotPausable),
             Command::Pause => self.paused = Some(Pause { since: now, by }),
             Command::Resume => {
                 let pause = self.paused.take().ok_or(CommandRefused::NotPaused)?;
@@ -117,6 +123,13 @@ impl Deployment {
         self.waiting = None;
         self.version += 1;
         Ok(self)
+    }
+
+    /// AWS is at work, or may be.
+    fn is_refreshing(&self) -> bool {
+        let step = self.step();
+        self.baseline.is_some()
+            && matches!(step, Some(Step::Refresh { .. } | Step::EndRefresh { .. }))
     }
 
     /// The gate of the current step that asks for a person's yes and has none: its index, and whether

@@ -15,16 +15,26 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         return Vec::new();
     };
     let mut objections = content(wish, facts, group);
+    if wish.strategy.is_refresh() && group.aws.is_none() {
+        let place = wish.place.clone();
+        objections.push(Objection::RefreshNeedsAws { place });
+    }
     if let Some(aws) = &group.aws {
         objections.extend(account(aws, facts));
         objections.extend(abilities(wish, group, aws));
     }
     for (slice, seen) in &facts.seen.slices {
-        objections.extend(seen.obstacles.iter().map(|why| Objection::Obstructed {
-            place: wish.place.clone(),
-            slice: *slice,
-            why: why.clone(),
-        }));
+        let hazard = seen.hazard.iter().filter(|_| wish.strategy.is_refresh());
+        objections.extend(
+            seen.obstacles
+                .iter()
+                .chain(hazard)
+                .map(|why| Objection::Obstructed {
+                    place: wish.place.clone(),
+                    slice: *slice,
+                    why: why.clone(),
+                }),
+        );
     }
     objections
 }

@@ -231,6 +231,12 @@ pub enum Objection {
         /// Which gate.
         gate: String,
     },
+    /// AWS shall replace instances that are not there.
+    #[error("{place} is not on AWS, and an instance refresh is AWS's own way to replace instances")]
+    RefreshNeedsAws {
+        /// Where.
+        place: Place,
+    },
     /// A gate compares two releases that never have users at the same time.
     #[error(
         "the gate \"{gate}\" compares two releases, and no stage of this deployment has users on both"
@@ -338,6 +344,9 @@ impl Objection {
             }
             Self::GateNeedsAws { .. } => {
                 "use a traffic or Prometheus gate, or leave the gate out with --no-gates".into()
+            }
+            Self::RefreshNeedsAws { .. } => {
+                "leave --engine out: Pointsman replaces the instances itself then".into()
             }
             Self::NothingToCompare { .. } => {
                 "add a stage below 100 %, such as --weights 10,100, or leave the gate out with --no-gates".into()

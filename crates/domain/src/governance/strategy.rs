@@ -6,6 +6,7 @@ use crate::{
     gate::{ApprovalGate, CloudWatchGate, Deadline, Gate, HttpGate, Patience, PrometheusGate},
     plan::{
         Roles, Strategy,
+        instance_refresh::{ALARMS_MAX, CHECKPOINT_DELAY_SECONDS_MAX, InstanceRefresh},
         scale_up::ScaleUp,
         two_slices::{Shadow, TwoSlices},
     },
@@ -111,6 +112,30 @@ fn scale_up(options: &ScaleUp, bounds: &mut Bounds) {
     bounds.within("bake_seconds", options.bake_seconds, 0, DAY);
     let deadline = options.health_deadline_seconds;
     bounds.within("health_deadline_seconds", deadline, 1, DAY);
+    if let Some(refresh) = &options.instance_refresh {
+        instance_refresh(refresh, bounds);
+    }
+}
+
+fn instance_refresh(refresh: &InstanceRefresh, bounds: &mut Bounds) {
+    let checkpoints = &refresh.checkpoints;
+    let growing = checkpoints.is_sorted_by(|one, next| one < next);
+    if !growing || !checkpoints.iter().all(|share| (1..100).contains(share)) {
+        bounds.wrong(
+            "instance_refresh.checkpoints",
+            "growing shares of the group from 1 to 99",
+        );
+    }
+    bounds.within(
+        "instance_refresh.checkpoint_delay_seconds",
+        refresh.checkpoint_delay_seconds,
+        0,
+        CHECKPOINT_DELAY_SECONDS_MAX,
+    );
+    bounds.length("instance_refresh.alarms", refresh.alarms.len(), ALARMS_MAX);
+    if !refresh.alarms.iter().all(|name| is_alarm_name(name)) {
+        bounds.wrong("instance_refresh.alarms", ALARM_NAMES);
+    }
 }
 
 fn two_slices(options: &TwoSlices, bounds: &mut Bounds) {
@@ -211,15 +236,17 @@ fn cloudwatch(gate: &CloudWatchGate, bounds: &mut Bounds) {
     {
         bounds.wrong("gates.max", "a number that is not negative");
     }
-    // "AlarmName: 1 to 255 characters" (CloudWatch API reference, PutMetricAlarm).
-    if gate
-        .alarm
-        .as_ref()
-        .is_some_and(|it| it.is_empty() || it.chars().count() > 255)
-    {
-        bounds.wrong("gates.alarm", "a name of 1 to 255 characters");
+    if !gate.alarm.iter().all(|name| is_alarm_name(name)) {
+        bounds.wrong("gates.alarm", ALARM_NAMES);
     }
     patience(gate.patience, bounds);
+}
+
+const ALARM_NAMES: &str = "a name of 1 to 255 characters";
+
+/// "`AlarmName`: 1 to 255 characters" (CloudWatch API reference, `PutMetricAlarm`).
+fn is_alarm_name(name: &str) -> bool {
+    (1..=255).contains(&name.chars().count())
 }
 
 fn tolerance(tolerance: &Tolerance, bounds: &mut Bounds) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aws::AwsPreview;
 
-use super::Step;
+use super::{Step, instance_refresh::Preferences};
 use crate::{
     catalogue::ServerGroup,
     deployment::Deployment,
@@ -104,7 +104,7 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
         .steps
         .iter()
         .filter_map(|step| match step {
-            Step::Retire { slice, .. } => Some(*slice),
+            Step::Retire { slice, .. } | Step::Refresh { slice, .. } => Some(*slice),
             _ => None,
         })
         .collect::<BTreeSet<Slice>>()
@@ -188,6 +188,13 @@ impl Walk {
             }
             Step::Shift { .. } => 0,
             Step::Bake { until, .. } => u64::from(until.seconds) * 1000,
+            Step::Refresh {
+                slice,
+                count,
+                preferences,
+                ..
+            } => self.refresh(*slice, *count, preferences),
+            Step::EndRefresh { .. } => 0,
             Step::Retire { slice, leaving, .. } => {
                 if self.apart.is_none_or(|live| live == *slice) {
                     self.first_retire = self.first_retire.or(Some(self.step));
@@ -203,6 +210,17 @@ impl Walk {
             expected_ms,
             way_back_ms: self.way_back_ms(),
         }
+    }
+
+    /// AWS goes wave by wave: a surge of new ones boots, is watched, and as many old ones stop.
+    fn refresh(&mut self, slice: Slice, count: u32, preferences: &Preferences) -> u64 {
+        self.first_retire = self.first_retire.or(Some(self.step));
+        let waves = u64::from(preferences.waves(count));
+        let wave_ms = self.estimates.boot_ms + self.estimates.stop_ms;
+        let expected_ms = waves * wave_ms + preferences.watching_ms(count);
+        self.reach(slice, count + preferences.surge(count), 0);
+        self.reach(slice, count, expected_ms);
+        expected_ms
     }
 
     fn reach(&mut self, slice: Slice, instances: u32, after_ms: u64) {
@@ -243,17 +261,23 @@ fn extra(curve: &[CapacityPoint], end_ms: u64, base: u32) -> u64 {
 }
 
 /// Changing requests: launch, rebalancing off and on, protection on and off, final sizes, and the
-/// sizes of each wave.
+/// sizes of each wave. An instance refresh needs a launch and a start; the rest is AWS's own.
 fn calls(steps: &[Step]) -> u32 {
     let per_step: u32 = steps
         .iter()
         .map(|step| match step {
             Step::Fill { .. } | Step::Shift { .. } => 1,
-            Step::Bake { .. } => 0,
+            Step::Refresh { .. } => 2,
+            Step::Bake { .. } | Step::EndRefresh { .. } => 0,
             Step::Retire { .. } => 2,
         })
         .sum();
     let retires = steps.iter().any(|step| matches!(step, Step::Retire { .. }));
-    let around = if retires { 5 } else { 3 };
+    let fills = steps.iter().any(|step| matches!(step, Step::Fill { .. }));
+    let around = match (retires, fills) {
+        (true, _) => 5,
+        (false, true) => 3,
+        (false, false) => 0,
+    };
     per_step + around
 }

@@ -15,11 +15,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capacity, Situation, Step, Until};
+use super::{
+    Capacity, Situation, Step, Until,
+    instance_refresh::{self, InstanceRefresh},
+};
 use crate::release::Launch;
 
 /// The numbers of a scale-up deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScaleUp {
     /// How many instances more than asked may run at once, in percent of asked (1 to 100).
@@ -28,6 +31,9 @@ pub struct ScaleUp {
     pub bake_seconds: u32,
     /// How long new instances may take to become healthy, in seconds.
     pub health_deadline_seconds: u32,
+    /// AWS replaces the instances by an instance refresh, instead of Pointsman.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_refresh: Option<InstanceRefresh>,
 }
 
 impl Default for ScaleUp {
@@ -36,6 +42,7 @@ impl Default for ScaleUp {
             surge_percent: 100,
             bake_seconds: 10,
             health_deadline_seconds: 300,
+            instance_refresh: None,
         }
     }
 }
@@ -49,9 +56,21 @@ pub fn surge(options: &ScaleUp, capacity: Capacity) -> u32 {
         .max(1)
 }
 
+/// Whether there is room to start one new instance beside the old ones.
+#[must_use]
+pub fn has_room(options: &ScaleUp, capacity: Capacity) -> bool {
+    match options.instance_refresh {
+        Some(_) => instance_refresh::max_healthy_percent(options, capacity).is_some(),
+        None => ceiling(options, capacity) > capacity.asked.max(capacity.current),
+    }
+}
+
 /// Most instances that the plan ever has at once.
 #[must_use]
 pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
+    if options.instance_refresh.is_some() {
+        return instance_refresh::ceiling(options, capacity);
+    }
     let base = capacity.asked.max(capacity.current);
     base.saturating_add(surge(options, capacity))
         .min(capacity.limit.max(base))
@@ -61,6 +80,9 @@ pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
 /// governance refuses such a deployment before anybody asks for its plan.
 #[must_use]
 pub fn steps(options: &ScaleUp, situation: &Situation, new: &Launch, old: &Launch) -> Vec<Step> {
+    if let Some(refresh) = &options.instance_refresh {
+        return instance_refresh::steps(options, refresh, situation, (new, old));
+    }
     let (slice, capacity) = (situation.roles.next, situation.capacity);
     let ceiling = ceiling(options, capacity);
     let (mut filled, mut beside) = (0, capacity.current);
@@ -253,7 +275,7 @@ mod tests {
             let options = options(surge_percent, 0);
             let (new, old) = (launch("v2"), launch("v1"));
             let Plan { steps } =
-                plan(&Strategy::ScaleUp(options), &situation(capacity), &new, Some(&old));
+                plan(&Strategy::ScaleUp(options.clone()), &situation(capacity), &new, Some(&old));
             let mut last = None;
             for step in steps {
                 match &step {
@@ -264,7 +286,7 @@ mod tests {
                     Step::Retire { leaving, .. } => prop_assert!(
                         *leaving >= asked, "a retire never leaves less than asked"
                     ),
-                    Step::Shift { .. } | Step::Bake { .. } => {}
+                    _ => {}
                 }
                 last = Some(step);
             }

@@ -6,6 +6,8 @@
 //!
 //! Invariant: the model never looks at who wants what; it knows launches and times, not plans.
 
+mod refresh;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
@@ -80,6 +82,10 @@ pub struct Asg {
     next_id: u64,
     react_at: Option<UnixMs>,
     scaled_itself: bool,
+    refresh: Option<refresh::Refresh>,
+    refreshes: u32,
+    /// So many more than desired run while a refresh replaces instances.
+    surplus: u32,
 }
 
 /// The state that people can see.
@@ -145,6 +151,9 @@ impl Asg {
             next_id: 0,
             react_at: None,
             scaled_itself: false,
+            refresh: None,
+            refreshes: 0,
+            surplus: 0,
         }
     }
 
@@ -157,6 +166,8 @@ impl Asg {
             launches: group.launches.clone(),
             rebalancing_suspended: group.rebalancing_suspended,
             obstacles: Vec::new(),
+            hazard: None,
+            refresh: self.refresh.as_ref().map(refresh::Refresh::seen),
             instances: group.members.iter().map(|m| m.instance.clone()).collect(),
         }
     }
@@ -167,7 +178,14 @@ impl Asg {
     /// When AWS would answer with a validation error.
     pub fn apply(&mut self, effect: &Effect, now: UnixMs) -> Result<(), String> {
         match effect {
-            Effect::SetLaunch { launch, .. } => self.group.launches.clone_from(launch),
+            Effect::SetLaunch { launch, .. } => {
+                if self.active_refresh().is_some() {
+                    return Err(
+                        "the launch cannot be changed during an instance refresh".to_owned()
+                    );
+                }
+                self.group.launches.clone_from(launch);
+            }
             Effect::SetSizes { sizes, .. } => {
                 if sizes.min > sizes.desired || sizes.desired > sizes.max {
                     return Err(format!("min <= desired <= max does not hold: {sizes:?}"));
@@ -203,6 +221,13 @@ impl Asg {
                     self.stop(index, now);
                 }
             }
+            Effect::StartRefresh {
+                launch,
+                preferences,
+                ..
+            } => return self.start_refresh(launch, preferences, now),
+            Effect::RollBackRefresh { .. } => self.roll_refresh_back(now, ""),
+            Effect::CancelRefresh { .. } => self.cancel_refresh(),
             Effect::SetTraffic { .. } => {}
         }
         Ok(())
@@ -221,7 +246,8 @@ impl Asg {
     /// Lets time pass until `now`.
     pub fn tick(&mut self, now: UnixMs) {
         self.age(now);
-        let differs = self.present() != self.group.sizes.desired as usize;
+        self.tick_refresh(now);
+        let differs = self.present() != self.wanted();
         if differs && self.react_at.is_none() {
             self.react_at = Some(now.plus_ms(self.lags.react));
         }
@@ -229,7 +255,7 @@ impl Asg {
             self.react_at = None;
             self.scale(now);
         }
-        if !self.group.rebalancing_suspended && !differs {
+        if !self.group.rebalancing_suspended && !differs && self.active_refresh().is_none() {
             self.rebalance(now);
         }
     }
@@ -269,6 +295,11 @@ impl Asg {
             .iter()
             .filter(|m| m.instance.state.is_present())
             .count()
+    }
+
+    /// How many the group keeps.
+    fn wanted(&self) -> usize {
+        (self.group.sizes.desired + self.surplus) as usize
     }
 
     /// How many are healthy.
@@ -321,9 +352,9 @@ impl Asg {
 
     /// Starts what is missing, stops what is too many.
     fn scale(&mut self, now: UnixMs) {
-        let desired = self.group.sizes.desired as usize;
+        let desired = self.wanted();
         while self.present() < desired {
-            let Some(launch) = self.group.launches.clone() else {
+            let Some(launch) = self.goal() else {
                 return;
             };
             let zone = self.emptiest_zone();

@@ -136,7 +136,10 @@ impl Cloud {
             | Effect::SetSizes { slice, .. }
             | Effect::SetProtection { slice, .. }
             | Effect::SetRebalancing { slice, .. }
-            | Effect::Replace { slice, .. } => slice,
+            | Effect::Replace { slice, .. }
+            | Effect::StartRefresh { slice, .. }
+            | Effect::RollBackRefresh { slice }
+            | Effect::CancelRefresh { slice } => slice,
         };
         match self.slices.get_mut(slice) {
             Some(asg) => asg.apply(effect, now),

@@ -254,6 +254,7 @@ fn command_code(refused: &CommandRefused) -> &'static str {
     match refused {
         CommandRefused::Finished => "deployment_finished",
         CommandRefused::AlreadyPaused => "already_paused",
+        CommandRefused::NotPausable => "not_pausable",
         CommandRefused::NotPaused => "not_paused",
         CommandRefused::AlreadyRollingBack => "already_rolling_back",
         CommandRefused::NothingToApprove => "nothing_to_approve",

@@ -34,6 +34,23 @@ pub struct ScaleUp {
     /// How long new instances may take to become healthy, in seconds.
     #[schema(required = false, default = 300, minimum = 1, maximum = 86_400)]
     pub health_deadline_seconds: u32,
+    /// AWS replaces the instances by an instance refresh, instead of Pointsman.
+    #[schema(required = false)]
+    pub instance_refresh: Option<InstanceRefresh>,
+}
+
+/// An instance refresh: AWS starts new instances, waits until they are in service, and stops old ones.
+#[derive(ToSchema)]
+pub struct InstanceRefresh {
+    /// Shares of the group after which it waits, in percent (1 to 99), growing.
+    #[schema(required = false)]
+    pub checkpoints: Vec<u8>,
+    /// How long it waits at each, in seconds.
+    #[schema(required = false, default = 3600, maximum = 172_800)]
+    pub checkpoint_delay_seconds: u32,
+    /// CloudWatch alarms that make AWS roll back at once.
+    #[schema(required = false, max_items = 10)]
+    pub alarms: Vec<String>,
 }
 
 /// The numbers of a blue/green or canary deployment.
@@ -300,6 +317,22 @@ pub enum StepBody {
         /// What ends the wait.
         until: Until,
     },
+    /// AWS replaced everything in a slice by instances of a launch.
+    Refresh {
+        /// `blue` or `green`.
+        slice: String,
+        /// By what.
+        launch: String,
+        /// How many instances there were when it began.
+        count: u32,
+        /// How AWS is asked to do it.
+        preferences: Preferences,
+    },
+    /// No instance refresh of the deployment is under way.
+    EndRefresh {
+        /// `blue` or `green`.
+        slice: String,
+    },
     /// Instances of a launch are gone.
     Retire {
         /// `blue` or `green`.
@@ -311,6 +344,25 @@ pub enum StepBody {
         /// How many instances of whatever launch stay in all.
         leaving: u32,
     },
+}
+
+/// How AWS is asked to replace instances.
+#[derive(ToSchema)]
+pub struct Preferences {
+    /// Instances that may run at once, in percent of the desired ones.
+    pub max_healthy_percent: u32,
+    /// How long a new instance must be in service before old ones go, and all of them in the end, in
+    /// seconds.
+    pub bake_seconds: u32,
+    /// Shares of the group after which it waits, in percent.
+    #[schema(required = false)]
+    pub checkpoints: Vec<u8>,
+    /// How long it waits at each, in seconds.
+    #[schema(required = false)]
+    pub checkpoint_delay_seconds: u32,
+    /// CloudWatch alarms that make AWS roll back at once.
+    #[schema(required = false)]
+    pub alarms: Vec<String>,
 }
 
 /// What ends a bake: so many seconds of uninterrupted health, and every gate is met.

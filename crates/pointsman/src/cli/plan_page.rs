@@ -40,11 +40,16 @@ fn numbers(strategy: &serde_json::Value) -> Vec<String> {
     let time = |seconds: u32| human_ms(u64::from(seconds) * 1000);
     let deadline = |seconds| format!("health deadline {}", time(seconds));
     match serde_json::from_value(strategy.clone()) {
-        Ok(Strategy::ScaleUp(options)) => vec![
-            format!("surge {} %", options.surge_percent),
-            format!("bake {}", time(options.bake_seconds)),
-            deadline(options.health_deadline_seconds),
-        ],
+        Ok(Strategy::ScaleUp(options)) => {
+            let refresh = options.instance_refresh.iter();
+            let by_aws = refresh.map(|_| "by AWS instance refresh".to_owned());
+            let numbers = [
+                format!("surge {} %", options.surge_percent),
+                format!("bake {}", time(options.bake_seconds)),
+                deadline(options.health_deadline_seconds),
+            ];
+            by_aws.chain(numbers).collect()
+        }
         Ok(Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
             let stages: Vec<String> = options.stages().map(stage).collect();
             let mut numbers = vec![match &stages[..] {

@@ -3,6 +3,8 @@
 //! Invariant: an option that says nothing to the chosen strategy is refused, never ignored. What is
 //! not given is left to the server.
 
+mod refresh;
+
 use std::{fs, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
@@ -12,6 +14,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 
+use self::refresh::EngineArgs;
 use super::{
     deploy::{Percent, Seconds},
     failure::Failure,
@@ -34,6 +37,7 @@ pub enum Way {
 }
 
 const ALL: &[Way] = &[Way::ScaleUp, Way::BlueGreen, Way::Canary];
+const SCALE_UP: &[Way] = &[Way::ScaleUp];
 const TWO_SLICES: &[Way] = &[Way::BlueGreen, Way::Canary];
 
 /// How the release becomes live.
@@ -45,6 +49,8 @@ pub struct StrategyArgs {
     /// scale-up: how many instances more than asked may run at once, such as 50% [default: 100%]
     #[arg(long, value_name = "PERCENT")]
     surge: Option<Percent>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// blue-green: shares of users that are moved one after the other, such as 5,25,50,100
     #[arg(long, value_name = "SHARES")]
     weights: Option<Stages>,
@@ -159,12 +165,18 @@ impl StrategyArgs {
     /// A sentence about the first one that does not.
     pub fn check(&self) -> Result<(), Failure> {
         let way = self.way();
-        let given = self.options().into_iter().filter(|(_, given, _)| *given);
+        let of_engine = self
+            .engine
+            .options()
+            .map(|(option, given)| (option, given, SCALE_UP));
+        let given = self.options().into_iter().chain(of_engine);
+        let given = given.filter(|(_, given, _)| *given);
         for (option, _, ways) in given {
             if !ways.contains(&way) {
                 return Err(self.stray(option, ways));
             }
         }
+        self.engine.check()?;
         let clash = |one: &str, other: &str, why: &str| {
             Failure::usage(format!("{one} and {other} do not go together")).because(why)
         };
@@ -221,7 +233,7 @@ impl StrategyArgs {
     /// Every option: whether it is given, and what it belongs to.
     fn options(&self) -> [(&'static str, bool, &'static [Way]); 14] {
         [
-            ("--surge", self.surge.is_some(), &[Way::ScaleUp]),
+            ("--surge", self.surge.is_some(), SCALE_UP),
             ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
             ("--all-at-once", self.all_at_once, &[Way::BlueGreen]),
             ("--steps", self.steps.is_some(), &[Way::Canary]),
@@ -294,6 +306,7 @@ impl StrategyArgs {
         if self.way() == Way::ScaleUp {
             set("surge_percent", self.surge.map(|percent| percent.0.into()));
             set("bake_seconds", seconds(self.bake));
+            set("instance_refresh", self.engine.body());
         } else {
             let stages = self.stages();
             set("stages", (!stages.is_empty()).then(|| json!(stages)));

@@ -27,11 +27,7 @@ impl Operations {
         let groups = entries.await?.into_iter();
         let groups =
             groups.filter_map(|entry| serde_json::from_value::<ServerGroup>(entry.body).ok());
-        let targets = groups.map(|group| Target {
-            place: group.place(),
-            group,
-            account: Some(account.clone()),
-        });
+        let targets = groups.map(|group| Target::new(group.place(), group, Some(account.clone())));
         let targets: Vec<Target> = targets.collect();
         Ok(self.providers().checkup(&account, &targets).await)
     }

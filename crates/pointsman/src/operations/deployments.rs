@@ -357,11 +357,7 @@ pub fn plan_hash(deployment: &Deployment) -> String {
 }
 
 fn target(place: &Place, group: &ServerGroup, account: Option<&Account>) -> Target {
-    Target {
-        place: place.clone(),
-        group: group.clone(),
-        account: account.cloned(),
-    }
+    Target::new(place.clone(), group.clone(), account.cloned())
 }
 
 /// Short enough to read, and unique: the version, and the random end of the deployment's id.

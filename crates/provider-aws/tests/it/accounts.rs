@@ -49,11 +49,7 @@ fn target(account: &Account, groups: &[&str]) -> Target {
         "aws": {"account": "emulated", "groups": groups},
     }))
     .unwrap();
-    Target {
-        place: group.place(),
-        group,
-        account: Some(account.clone()),
-    }
+    Target::new(group.place(), group, Some(account.clone()))
 }
 
 fn verdict(checks: &[Check], name: &str) -> Verdict {
@@ -267,11 +263,7 @@ async fn groups_are_read_into_a_manifest() {
     let rule = None;
     assert_eq!(of_aws.traffic, AwsTraffic::Listener { listener, rule });
     // It is what the provider then works with.
-    let target = Target {
-        place: place(),
-        group: two.group,
-        account: Some(account.clone()),
-    };
+    let target = Target::new(place(), two.group, Some(account.clone()));
     let checks = aws(0).checkup(&account, &[target]).await;
     assert_eq!(
         verdict(&checks, "group shop.live"),

@@ -70,11 +70,7 @@ async fn the_provider_keeps_the_contract() {
     }))
     .unwrap();
     let aws = Aws::new(Arc::new(emulator.clock()), settings(), std::env::temp_dir());
-    let target = Target {
-        place: group.place(),
-        group,
-        account: Some(emulator.account()),
-    };
+    let target = Target::new(group.place(), group, Some(emulator.account()));
     let stage = Stage {
         emulator,
         target,

@@ -95,11 +95,7 @@ impl<'a> Driver<'a> {
         let clock = Arc::new(emulator.clock());
         let aws = Aws::new(clock, settings(), std::env::temp_dir());
         Self {
-            target: Target {
-                place: group.place(),
-                group,
-                account: Some(emulator.account()),
-            },
+            target: Target::new(group.place(), group, Some(emulator.account())),
             world: World {
                 provider: aws.clone(),
                 probe: CloudWatch(aws),

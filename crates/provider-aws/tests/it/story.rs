@@ -22,10 +22,32 @@ pub enum Scenario {
     Return,
     /// A release whose instances never get healthy.
     Bad,
+    /// A good release that AWS brings about by an instance refresh.
+    Refresh,
+    /// A release whose instances never get healthy, by an instance refresh.
+    BadRefresh,
     /// A person aborts in this phase.
     Abort(Phase),
     /// The process dies in this phase, in the middle of a turn.
     Crash(Phase),
+}
+
+impl Scenario {
+    /// AWS replaces the instances.
+    pub fn refreshes(self) -> bool {
+        matches!(
+            self,
+            Self::Refresh
+                | Self::BadRefresh
+                | Self::Abort(Phase::Refresh)
+                | Self::Crash(Phase::Refresh)
+        )
+    }
+
+    /// The release never gets healthy.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Bad | Self::BadRefresh)
+    }
 }
 
 /// A part of a scale-up deployment.
@@ -34,19 +56,24 @@ pub enum Phase {
     Fill,
     Bake,
     Retire,
+    Refresh,
 }
 
 /// Every scenario.
-pub const SCENARIOS: [Scenario; 9] = [
+pub const SCENARIOS: [Scenario; 13] = [
     Scenario::Release,
     Scenario::Return,
     Scenario::Bad,
+    Scenario::Refresh,
+    Scenario::BadRefresh,
     Scenario::Abort(Phase::Fill),
     Scenario::Abort(Phase::Bake),
     Scenario::Abort(Phase::Retire),
+    Scenario::Abort(Phase::Refresh),
     Scenario::Crash(Phase::Fill),
     Scenario::Crash(Phase::Bake),
     Scenario::Crash(Phase::Retire),
+    Scenario::Crash(Phase::Refresh),
 ];
 
 /// The numbers of one story.
@@ -80,6 +107,8 @@ pub struct Story {
     pub faults: u8,
     /// Milliseconds that things take.
     pub lags: [u64; 6],
+    /// Where an instance refresh waits, in percent.
+    pub checkpoints: &'static [u8],
 }
 
 const POLICIES: [&str; 6] = [
@@ -123,6 +152,7 @@ impl Story {
                 lag(&mut rng, 500, 20_000),
                 lag(&mut rng, 0, 3_000),
             ],
+            checkpoints: [&[][..], &[50], &[20, 60]][rng.usize(0..3)],
         }
     }
 }
@@ -181,12 +211,16 @@ scenarios! {
     a_release_leaves_only_its_own_instances: Scenario::Release;
     a_return_leaves_only_the_old_releases_instances: Scenario::Return;
     a_bad_release_is_rolled_back: Scenario::Bad;
+    a_refresh_leaves_only_its_own_instances: Scenario::Refresh;
+    a_bad_refresh_is_rolled_back: Scenario::BadRefresh;
     an_abort_while_filling_restores_everything: Scenario::Abort(Phase::Fill);
     an_abort_while_baking_restores_everything: Scenario::Abort(Phase::Bake);
     an_abort_while_retiring_restores_everything: Scenario::Abort(Phase::Retire);
+    an_abort_while_refreshing_restores_everything: Scenario::Abort(Phase::Refresh);
     a_crash_while_filling_loses_nothing: Scenario::Crash(Phase::Fill);
     a_crash_while_baking_loses_nothing: Scenario::Crash(Phase::Bake);
     a_crash_while_retiring_loses_nothing: Scenario::Crash(Phase::Retire);
+    a_crash_while_refreshing_loses_nothing: Scenario::Crash(Phase::Refresh);
 }
 
 #[test]

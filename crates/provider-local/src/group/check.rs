@@ -41,6 +41,10 @@ pub(super) fn check(effect: &Effect) -> Result<(), Refusal> {
             }
             mirror.as_ref().map_or(Ok(()), check_mirror)
         }
+        Effect::StartRefresh { .. } => invalid(
+            "an instance refresh is AWS's own way to replace instances; there is none on this machine"
+                .to_owned(),
+        ),
         _ => Ok(()),
     }
 }

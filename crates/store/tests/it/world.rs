@@ -184,11 +184,11 @@ pub fn deployment_of(admitted: &Admitted, stable: Option<Launch>) -> Deployment 
     let id = next_id();
     let release = admitted.release();
     let request = Request {
-        target: Target {
-            place: admitted.wish().place.clone(),
-            group: admitted.group().clone(),
-            account: admitted.account().cloned(),
-        },
+        target: Target::new(
+            admitted.wish().place.clone(),
+            admitted.group().clone(),
+            admitted.account().cloned(),
+        ),
         strategy: admitted.wish().strategy.clone(),
         launch: Launch {
             id: LaunchId(id.0.clone()),

@@ -8,7 +8,11 @@ use crate::{
     gate::{Gate, TrafficGate},
     governance::*,
     observation::{Sizes, SliceSeen},
-    plan::two_slices::{Shadow, Stages, TwoSlices},
+    plan::{
+        instance_refresh::InstanceRefresh,
+        scale_up::ScaleUp,
+        two_slices::{Shadow, Stages, TwoSlices},
+    },
     release::Digest,
 };
 
@@ -308,4 +312,74 @@ fn what_an_adopted_group_runs_is_stable() {
     facts.seen.slices.insert(Slice::Green, green);
     let admitted = admit(wish, facts).unwrap();
     assert_eq!(admitted.stable(), Some(&found));
+}
+
+/// A scale-up by an instance refresh with these checkpoints.
+fn refresh(wish: &mut Wish, facts: &mut Facts, checkpoints: &[u8]) -> InstanceRefresh {
+    let refresh = InstanceRefresh {
+        checkpoints: checkpoints.to_vec(),
+        ..InstanceRefresh::default()
+    };
+    wish.strategy = Strategy::ScaleUp(ScaleUp {
+        instance_refresh: Some(refresh.clone()),
+        ..ScaleUp::default()
+    });
+    facts.service.as_mut().unwrap().strategies = [StrategyKind::ScaleUp].into();
+    refresh
+}
+
+#[test]
+fn an_instance_refresh_is_for_groups_on_aws() {
+    check(
+        |wish, facts| drop(refresh(wish, facts, &[20, 50])),
+        expect![
+            "admitted: sha256 0101010101010101010101010101010101010101010101010101010101010101"
+        ],
+    );
+    let (mut wish, mut facts) = (wish(), facts());
+    refresh(&mut wish, &mut facts, &[]);
+    expect![[r#"
+        cart.live is not on AWS, and an instance refresh is AWS's own way to replace instances
+          -> leave --engine out: Pointsman replaces the instances itself then
+    "#]]
+    .assert_eq(&told(admit(wish, facts)));
+}
+
+#[test]
+fn an_instance_refresh_has_bounds() {
+    check(
+        |wish, facts| {
+            let mut wrong = refresh(wish, facts, &[50, 20]);
+            wrong.checkpoint_delay_seconds = 200_000;
+            wrong.alarms = vec![String::new(); 11];
+            wish.strategy = Strategy::ScaleUp(ScaleUp {
+                instance_refresh: Some(wrong),
+                ..ScaleUp::default()
+            });
+        },
+        expect![[r#"
+            instance_refresh.checkpoints must be growing shares of the group from 1 to 99
+              -> correct it
+            instance_refresh.checkpoint_delay_seconds must be between 0 and 172800
+              -> correct it
+            the length of instance_refresh.alarms must be between 0 and 10
+              -> correct it
+            instance_refresh.alarms must be a name of 1 to 255 characters
+              -> correct it
+        "#]],
+    );
+}
+
+#[test]
+fn an_instance_refresh_needs_room_for_one_more() {
+    check(
+        |wish, facts| {
+            refresh(wish, facts, &[]);
+            group(facts).size_limit = Some(4);
+        },
+        expect![[r#"
+            the server group cart.live has size 4 and a size limit of 4: there is no room to start one new instance
+              -> raise size_limit of the server group to at least 5
+        "#]],
+    );
 }

@@ -60,6 +60,18 @@ fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
         .map(|weights| weights.values().filter(|share| **share > 0).count())
         .collect();
     let (moves, splits) = (!shares.is_empty(), shares.iter().any(|sides| *sides > 1));
+    if deployment
+        .plan
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::Refresh { .. }))
+    {
+        return vec![
+            "AWS replaces the instances by its own rules: it cannot be paused, and goes on while \
+             Pointsman is down"
+                .to_owned(),
+        ];
+    }
     match (traffic, &deployment.target.group.stickiness) {
         (AwsTraffic::Dns { .. }, _) if moves => vec![
             "the shares are of DNS answers, not of requests".to_owned(),

@@ -378,6 +378,20 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
     let strategy = &story.deployment.strategy;
     let bad = match (strategy, story.new_release) {
         (_, Behaviour::Broken) if *strategy != Strategy::Switch => true,
+        (Strategy::ScaleUp(options), release) if refreshes(story) => match release {
+            // AWS starts others in the place of what faded, over and over.
+            Behaviour::Fades(_) => return None,
+            Behaviour::Errs(_) => {
+                let refresh = options.instance_refresh.as_ref();
+                let alarms = refresh.is_some_and(|refresh| !refresh.alarms.is_empty());
+                // Without a watch it may be over before anything rings.
+                if alarms && options.bake_seconds == 0 {
+                    return None;
+                }
+                alarms
+            }
+            _ => false,
+        },
         (Strategy::ScaleUp(options), release) => match release {
             // In the place of dead stable ones there are more new ones than are watched.
             Behaviour::Fades(_) if !story.stable_is_good => return None,
@@ -398,6 +412,14 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
         (true, true) if !story.stable_is_good => Outcome::Failed,
         (true, _) => Outcome::RolledBack,
     })
+}
+
+/// AWS replaces the instances.
+fn refreshes(story: &Story) -> bool {
+    let steps = &story.deployment.plan.steps;
+    steps
+        .iter()
+        .any(|step| matches!(step, Step::Refresh { .. }))
 }
 
 /// Whether the gates of the plan stop a release that is healthy; `None` when it depends.

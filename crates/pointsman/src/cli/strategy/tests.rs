@@ -30,6 +30,17 @@ fn what_is_typed_is_what_is_sent() {
             json!({"kind": "scale-up", "surge_percent": 50, "bake_seconds": 5}),
         ),
         (
+            "--engine instance-refresh",
+            json!({"kind": "scale-up", "instance_refresh": {}}),
+        ),
+        (
+            "--engine instance-refresh --checkpoints 20,50,100 --checkpoint-delay 10m \
+             --alarm errors --alarm latency",
+            json!({"kind": "scale-up", "instance_refresh": {
+                "checkpoints": [20, 50], "checkpoint_delay_seconds": 600,
+                "alarms": ["errors", "latency"]}}),
+        ),
+        (
             "--strategy blue-green --all-at-once",
             json!({"kind": "blue-green"}),
         ),
@@ -116,6 +127,19 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
         ),
         ("--warm 1m", "without --strategy, this is a scale-up"),
         ("--strategy canary --surge 50%", "belongs to scale-up"),
+        (
+            "--strategy canary --engine instance-refresh",
+            "belongs to scale-up",
+        ),
+        ("--checkpoints 50", "add --engine instance-refresh"),
+        (
+            "--engine pointsman --alarm errors",
+            "Pointsman is the engine",
+        ),
+        (
+            "--engine instance-refresh --checkpoint-delay 1m",
+            "add --checkpoints 50",
+        ),
         ("--strategy canary --weights 5", "belongs to blue-green"),
         ("--strategy blue-green --steps 5", "belongs to canary"),
         ("--strategy canary --all-at-once", "belongs to blue-green"),

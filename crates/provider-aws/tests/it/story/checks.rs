@@ -58,7 +58,8 @@ impl Checker {
             if kind == "lost" || kind == "unhealthy" || (kind == "terminate" && by_itself) {
                 lost_at = at;
             }
-            let asked_for = kind == "terminate" && (cause == "scale-in" || cause == "user");
+            let asked = cause == "scale-in" || cause == "user" || cause == "refresh";
+            let asked_for = kind == "terminate" && asked;
             let healthy = entry["healthy_after"].as_u64().unwrap_or(u64::MAX);
             let was_healthy = healthy < healthy_before;
             healthy_before = healthy;

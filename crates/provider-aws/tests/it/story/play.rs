@@ -13,7 +13,7 @@ use domain::{
     gate::{Gate, Said},
     names::DeploymentId,
     observation::{Observation, Slice},
-    plan::{Step, Strategy, scale_up::ScaleUp},
+    plan::{Step, Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp},
     release::{ImageId, Launch},
     time::UnixMs,
 };
@@ -121,7 +121,7 @@ pub async fn play(emulator: &Emulator, fixture: &Fixture, story: &Story) -> Repo
     let mut stage = Stage::new(emulator, story, name);
     let stable = stage.stable().await;
     let outcome = match story.scenario {
-        Scenario::Bad => Outcome::RolledBack,
+        it if it.is_bad() => Outcome::RolledBack,
         Scenario::Abort(_) => Outcome::Aborted,
         _ => Outcome::Succeeded,
     };
@@ -154,11 +154,7 @@ impl<'a> Stage<'a> {
             "aws": {"account": "emulated", "groups": [name]},
         }))
         .unwrap();
-        let target = Target {
-            place: group.place(),
-            group,
-            account: Some(emulator.account()),
-        };
+        let target = Target::new(group.place(), group, Some(emulator.account()));
         let journal = Arc::new(MemoryJournal::default());
         let fails = Arc::new(AtomicBool::new(false));
         Self {
@@ -226,6 +222,11 @@ impl<'a> Stage<'a> {
         let options = ScaleUp {
             bake_seconds: 10,
             health_deadline_seconds: 180,
+            instance_refresh: self.story.scenario.refreshes().then(|| InstanceRefresh {
+                checkpoints: self.story.checkpoints.to_vec(),
+                checkpoint_delay_seconds: 60,
+                alarms: Vec::new(),
+            }),
             ..ScaleUp::default()
         };
         let request = Request {
@@ -381,6 +382,7 @@ fn phase(deployment: &Deployment) -> Option<Phase> {
         Step::Fill { .. } => Some(Phase::Fill),
         Step::Bake { .. } => Some(Phase::Bake),
         Step::Retire { .. } => Some(Phase::Retire),
-        Step::Shift { .. } => None,
+        Step::Refresh { .. } => Some(Phase::Refresh),
+        Step::Shift { .. } | Step::EndRefresh { .. } => None,
     }
 }

@@ -29,7 +29,7 @@ pub async fn prepare(emulator: &Emulator, fixture: &Fixture, story: &Story) -> P
     let name = format!("shop-{}-{}", word(story.scenario), story.seed);
     let old = fixture.image(&format!("{name}-1.0.0")).await;
     let new = fixture.image(&format!("{name}-2.0.0")).await;
-    if story.scenario == Scenario::Bad {
+    if story.scenario.is_bad() {
         emulator.control(
             "behaviour",
             &json!({"image_id": new, "behaviour": "broken"}),
@@ -40,6 +40,10 @@ pub async fn prepare(emulator: &Emulator, fixture: &Fixture, story: &Story) -> P
         "launch_ms": launch, "launch_spread_ms": spread, "healthy_ms": healthy,
         "drain_ms": drain, "terminate_ms": terminate, "react_ms": react,
     }));
+    if story.scenario.refreshes() {
+        // AWS replaces at once what is not healthy; by the new lags, the old ones are not yet.
+        emulator.advance(healthy + 1000);
+    }
     Prepared { name, old, new }
 }
 

@@ -5,6 +5,7 @@ use domain::{
     gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TrafficGate},
     plan::{
         Strategy,
+        instance_refresh::InstanceRefresh,
         scale_up::ScaleUp,
         two_slices::{Shadow, Stage, TwoSlices},
     },
@@ -26,6 +27,18 @@ fn scale_up(rng: &mut Rng) -> ScaleUp {
         surge_percent: *rng.choice(&[100, 100, 100, 50, 25, 1]).unwrap_or(&100),
         bake_seconds: *rng.choice(&[0, 5, 20]).unwrap_or(&5),
         health_deadline_seconds: 120,
+        instance_refresh: (rng.u32(0..4) == 0).then(|| instance_refresh(rng)),
+    }
+}
+
+fn instance_refresh(rng: &mut Rng) -> InstanceRefresh {
+    let checkpoints: &[u8] = rng
+        .choice(&[&[][..], &[], &[20, 50], &[1], &[99]])
+        .unwrap_or(&[].as_slice());
+    InstanceRefresh {
+        checkpoints: checkpoints.to_vec(),
+        checkpoint_delay_seconds: *rng.choice(&[0, 30, 200]).unwrap_or(&30),
+        alarms: rng.bool().then(|| "alarm".to_owned()).into_iter().collect(),
     }
 }
 
