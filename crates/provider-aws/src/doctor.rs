@@ -369,5 +369,10 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
         })
     });
     let words: Vec<String> = words.collect();
-    Check::new(name, Verdict::Ok, words.join("; "))
+    let check = Check::new(name, Verdict::Ok, words.join("; "));
+    let hazard = slices().find_map(|slice| seen.slices.get(&slice)?.hazard.clone());
+    match hazard {
+        Some(hazard) => check.with(format!("no --engine instance-refresh here: {hazard}")),
+        None => check,
+    }
 }

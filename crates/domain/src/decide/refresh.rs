@@ -6,7 +6,7 @@
 use super::{Decision, Failure, Look, Waiting, bake, retire::RETIRE_DEADLINE_MS, survivors};
 use crate::{
     effect::Effect,
-    observation::{InstanceState, RefreshSeen, RefreshState},
+    observation::{InstanceState, RefreshSeen, RefreshState, Sizes},
     plan::{Step, instance_refresh::Preferences},
     release::LaunchId,
 };
@@ -19,16 +19,21 @@ pub(super) struct Refresh<'a> {
 
 pub(super) fn decide(look: &Look<'_>, refresh: &Refresh<'_>) -> Decision {
     let Some(seen) = own(look) else {
-        return Decision::Apply(Effect::StartRefresh {
+        if is_replaced(look, refresh) {
+            // Somebody else's refresh came after it.
+            return look.reached(Decision::Next);
+        }
+        let start = || Effect::StartRefresh {
             slice: look.at,
             launch: look.deployment.launch.clone(),
             preferences: refresh.preferences.clone(),
-        });
+        };
+        return Decision::Apply(hold_scale_in(look).unwrap_or_else(start));
     };
     match seen.state {
-        RefreshState::Running => {
-            late(look, refresh).unwrap_or_else(|| under_way(look, refresh, seen))
-        }
+        RefreshState::Running => late(look, refresh)
+            .or_else(|| hold_scale_in(look).map(Decision::Apply))
+            .unwrap_or_else(|| under_way(look, refresh, seen)),
         RefreshState::Baking => watched(look, refresh, seen),
         RefreshState::Succeeded => complete(look, refresh, seen),
         RefreshState::Ending | RefreshState::Ended => Decision::Fail(Failure::RefreshEnded {
@@ -47,6 +52,8 @@ pub(super) fn still_under_way(look: &Look<'_>) -> Option<Decision> {
     let deadline = look.deployment.progress.since.plus_ms(within_ms(look)?);
     Some(if look.now >= deadline {
         cancel(look)
+    } else if let Some(hold) = hold_scale_in(look).filter(|_| ending) {
+        Decision::Apply(hold)
     } else if ending {
         Decision::Wait(Waiting::Refreshing {
             text: seen.text.clone(),
@@ -66,6 +73,20 @@ fn cancel(look: &Look<'_>) -> Decision {
     let stay = survivors::healthiest(&look.slice, wanted, look.slice.sizes.desired);
     let protect = survivors::protect_exactly(slice, &look.slice, &stay);
     Decision::Apply(protect.unwrap_or(Effect::CancelRefresh { slice }))
+}
+
+/// A group that scales itself out starts instances of the new release, and scaling in it would stop
+/// healthy old ones by its own rules. So Min follows Desired until AWS is done.
+fn hold_scale_in(look: &Look<'_>) -> Option<Effect> {
+    let now = look.slice.sizes;
+    let open = look.autoscaled() && now.min < now.desired;
+    open.then_some(Effect::SetSizes {
+        slice: look.at,
+        sizes: Sizes {
+            min: now.desired,
+            ..now
+        },
+    })
 }
 
 /// The refresh that this deployment started.
@@ -130,10 +151,7 @@ fn watched(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decisi
 
 /// AWS says that it is done. What it says is believed once it is seen.
 fn complete(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decision {
-    let (healthy, wanted) = (look.slice.healthy_of(refresh.launch), wanted(look, refresh));
-    let others = look.slice.present_others(refresh.launch).next().is_some();
-    let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
-    if healthy >= wanted && !others && launches == Some(refresh.launch) {
+    if is_replaced(look, refresh) {
         return look.reached(Decision::Next);
     }
     let within_ms = time_for(look, refresh.count, refresh.preferences);
@@ -141,6 +159,14 @@ fn complete(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decis
         return unhealthy(look, refresh, within_ms);
     }
     under_way(look, refresh, seen)
+}
+
+/// New instances are of the launch, enough are healthy, and nobody else is there.
+fn is_replaced(look: &Look<'_>, refresh: &Refresh<'_>) -> bool {
+    let healthy = look.slice.healthy_of(refresh.launch);
+    let others = look.slice.present_others(refresh.launch).next().is_some();
+    let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
+    healthy >= wanted(look, refresh) && !others && launches == Some(refresh.launch)
 }
 
 /// How many must be healthy: all that there were, or fewer where the group scaled itself in.

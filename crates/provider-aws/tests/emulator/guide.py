@@ -82,6 +82,7 @@ class Account:
             AutoScalingGroupName=name, MinSize=size, DesiredCapacity=size, MaxSize=size,
             VPCZoneIdentifier=",".join(self.subnets), TargetGroupARNs=[target_group],
             LaunchTemplate={"LaunchTemplateName": name, "Version": "1"},
+            HealthCheckType="ELB", HealthCheckGracePeriod=30,
         )
 
     def records(self) -> str:

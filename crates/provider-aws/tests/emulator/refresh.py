@@ -128,10 +128,12 @@ class Refresh:
 
     @property
     def percent(self) -> int:
+        """A replacement counts once it is healthy and warm."""
+        # Source: API reference "InstanceRefresh", PercentageComplete, read 2026-11.
         if not self.total:
             return 100
-        waiting = sum(not self._is_ready(each) for each in self._new_members())
-        return max(0, 100 * (self.total - len(self.old_members()) - waiting) // self.total)
+        ready = sum(self._is_ready(each) for each in self._new_members())
+        return 100 * min(self.total - len(self.old_members()), ready) // self.total
 
     def _new_members(self) -> list[Member]:
         return [each for each in self.engine.counted if each.instance_id not in self.to_replace and self._matches(each)]

@@ -14,6 +14,7 @@ use domain::{
     event::{Event, What},
     names::DeploymentId,
     observation::{InstanceId, Sizes, Slice},
+    plan::{Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp},
     release::{Content, Launch, LaunchId},
     time::UnixMs,
 };
@@ -132,7 +133,42 @@ fn deployments() -> Vec<Deployment> {
             }],
         },
     });
-    vec![begun, filling, paused, ended]
+    vec![begun, filling, paused, ended, refreshing()]
+}
+
+/// One whose instances AWS replaces.
+fn refreshing() -> Deployment {
+    let Change::Put { body, .. } = server_group("cart", "live", 4) else {
+        unreachable!("a server group is put");
+    };
+    let request = Request {
+        id: DeploymentId("019aa000-0000-7000-8000-000000000002".to_owned()),
+        target: Target::local(place("cart", "live"), serde_json::from_value(body).unwrap()),
+        strategy: Strategy::ScaleUp(ScaleUp {
+            instance_refresh: Some(InstanceRefresh {
+                checkpoints: vec![50],
+                alarms: vec!["errors".to_owned()],
+                ..InstanceRefresh::default()
+            }),
+            ..ScaleUp::default()
+        }),
+        launch: launch("l4", "4.0.0"),
+        stable: Some(launch("l3", "3.0.0")),
+        requested_by: "ann".to_owned(),
+        requested_at: UnixMs(1_700_000_000_000),
+    };
+    let mut refreshing = Deployment::new(request, &running(4));
+    refreshing.waiting = Some(Waiting::Refreshing {
+        text: "InProgress".to_owned(),
+        percent: 50,
+        deadline: UnixMs(1_700_000_900_000),
+    });
+    let slice = Slice::Blue;
+    refreshing.last_effect = Some((Effect::RollBackRefresh { slice }, UnixMs(1_700_000_000_500)));
+    refreshing.failure = Some(Failure::RefreshEnded {
+        text: "Cancelled".to_owned(),
+    });
+    refreshing
 }
 
 fn events() -> Vec<Event> {

@@ -6,6 +6,7 @@
 
 use super::*;
 use crate::{
+    catalogue::Bounds,
     observation::{RefreshSeen, RefreshState},
     plan::instance_refresh::InstanceRefresh,
 };
@@ -62,6 +63,7 @@ fn aws_is_asked_once_and_then_watched() {
         &[
             (0, "- : 2/2/2 v1 | v1+ v1+"),
             (0, "succeeded v0 100 : 2/2/2 v1 | v1+ v1+"),
+            (9, "running v3 0 : 2/2/2 v2 | v2+ v2+"),
             (5, "running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2."),
             (50, "running v2 50 : 2/2/2 v1 | v1~ v1+ v2+ v2+"),
             (60, "baking v2 100 : 2/2/2 v1 | v2+ v2+"),
@@ -70,10 +72,32 @@ fn aws_is_asked_once_and_then_watched() {
         expect![[r#"
             0    s - : 2/2/2 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
             0    s succeeded v0 100 : 2/2/2 v1 | v1+ v1+        apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
+            9    s running v3 0 : 2/2/2 v2 | v2+ v2+            next step
             5    s running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
             50   s running v2 50 : 2/2/2 v1 | v1~ v1+ v2+ v2+   wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
             60   s baking v2 100 : 2/2/2 v1 | v2+ v2+           wait: AWS is at work: Baking, 100 % replaced; gives up at 1970-01-01T00:11:21Z
             70   s succeeded v2 100 : 2/2/2 v2 | v2+ v2+        next step
+        "#]],
+    );
+}
+
+#[test]
+fn a_group_that_scales_itself_does_not_scale_in_meanwhile() {
+    let mut scaled = refreshed();
+    scaled.target.group.autoscaling = Some(Bounds { min: 1, max: 8 });
+    check(
+        &scaled,
+        &[
+            (0, "- : 1/2/8 v1 | v1+ v1+"),
+            (0, "- : 2/2/8 v1 | v1+ v1+"),
+            (5, "running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2."),
+            (5, "running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2."),
+        ],
+        expect![[r#"
+            0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: sizes min 2 desired 2 max 8
+            0    s - : 2/2/8 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
+            5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: sizes min 3 desired 3 max 8
+            5    s running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
         "#]],
     );
 }
