@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    image::Standing,
     names::{DeploymentId, Place, Version},
     observation::{Observation, Slice},
     plan::{self, Capacity, Roles, Strategy},
@@ -72,11 +73,32 @@ pub struct Facts {
     pub live: Option<Launch>,
     /// What is seen of the group now.
     pub seen: Observation,
+    /// How the machine image stands that would be started ([`Facts::image_of`]), if anybody was asked.
+    pub image: Option<Standing>,
     /// Every Prometheus of the catalogue.
     pub prometheuses: Vec<Prometheus>,
     /// Instances of all *other* groups of the environment, their running deployments' surge
     /// included.
     pub environment_instances: u32,
+}
+
+impl Facts {
+    /// The machine image that `wish` would start, where Pointsman and not the group says which.
+    #[must_use]
+    pub fn image_of<'a>(&'a self, wish: &'a Wish) -> Option<&'a ImageId> {
+        let aws = self.group.as_ref()?.aws.as_ref()?;
+        let content = &self.release.as_ref()?.content;
+        let made_on = || Some(&aws.create.as_ref()?.image);
+        let chosen = wish.image.as_ref().or_else(|| patched(stable(self)?));
+        (wish.strategy != Strategy::Switch)
+            .then(|| content.image().or(chosen).or_else(made_on))
+            .flatten()
+    }
+}
+
+/// The image that packages are started on since somebody asked for it.
+fn patched(live: &Launch) -> Option<&ImageId> {
+    live.content.digest().and(live.content.image())
 }
 
 /// Whether the stored artifact of a release is still what was stored.
@@ -152,12 +174,8 @@ impl Admitted {
     #[must_use]
     pub fn content(&self) -> Content {
         let release = self.release.content.clone();
-        let live = self
-            .live
-            .as_ref()
-            .filter(|live| live.content.digest().is_some());
-        let patched = live.and_then(|live| live.content.image());
-        match self.wish.image.as_ref().or(patched) {
+        let patched = || patched(self.live.as_ref()?);
+        match self.wish.image.as_ref().or_else(patched) {
             Some(image) => release.on(image.clone()),
             None => release,
         }

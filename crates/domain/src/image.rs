@@ -40,6 +40,31 @@ pub struct Image {
     pub shared: bool,
 }
 
+/// Whether machines can be started from an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "standing", rename_all = "snake_case")]
+pub enum Standing {
+    /// They can.
+    Available,
+    /// They cannot.
+    Is {
+        /// How it stands, in the cloud's word: `pending`, `failed`, `deregistered`.
+        state: String,
+    },
+    /// The account sees no such image.
+    Missing,
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Available => f.write_str("is available"),
+            Self::Is { state } => write!(f, "is {state}"),
+            Self::Missing => f.write_str("does not exist"),
+        }
+    }
+}
+
 /// The images that an account sees.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listed {

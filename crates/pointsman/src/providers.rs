@@ -18,8 +18,10 @@ use domain::{
     catalogue::{Account, Adopted},
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
+    image::Standing,
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
+    release::ImageId,
     time::UnixMs,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
@@ -116,6 +118,23 @@ impl Providers {
         }
         let found = "instances are processes on the server's own machine";
         vec![Check::new("this machine", Verdict::Ok, found)]
+    }
+
+    /// Whether machines can be started from `image` in `account`; `None` where nobody can say.
+    ///
+    /// # Errors
+    /// When the provider does not answer.
+    pub async fn image_standing(
+        &self,
+        account: &Account,
+        image: &ImageId,
+    ) -> Result<Option<Standing>, ProviderError> {
+        match &self.here {
+            Here::Local(_) if account.is_aws() => {
+                self.aws.image_standing(account, image).await.map(Some)
+            }
+            Here::Local(_) | Here::Other(_) => Ok(None),
+        }
     }
 
     /// The least that Pointsman needs in `account`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{Filter, Image as Described};
 use domain::{
     effect::Target,
-    image::{Image, Listed, Running, STABLE, parse_time},
+    image::{Image, Listed, Running, STABLE, Standing, parse_time},
     observation::Slice,
     release::ImageId,
     time::UnixMs,
@@ -31,20 +31,44 @@ const IMAGES_MAX: usize = 10_000;
 /// How long a list is shown before it is asked for again, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
-/// The list that was read last. Whoever holds it asks for everybody.
+/// What was read last.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<Option<Listed>>);
+pub struct Cache {
+    /// The list. Whoever holds it asks for everybody.
+    list: Mutex<Option<Listed>>,
+    /// When images were seen to be available.
+    available: Mutex<BTreeMap<ImageId, UnixMs>>,
+}
 
 impl Cache {
     /// The images, at most [`KEPT_MS`] old at `now`.
     pub async fn get(&self, clients: &Clients, now: UnixMs) -> Result<Listed, ProviderError> {
-        let mut kept = self.0.lock().await;
+        let mut kept = self.list.lock().await;
         if let Some(listed) = kept.as_ref().filter(|it| now.since_ms(it.at) < KEPT_MS) {
             return Ok(listed.clone());
         }
         let listed = again(|| list(clients, now)).await?;
         *kept = Some(listed.clone());
         Ok(listed)
+    }
+
+    /// Whether machines can be started from `image`; that they can is believed for [`KEPT_MS`].
+    pub async fn standing(
+        &self,
+        clients: &Clients,
+        image: &ImageId,
+        now: UnixMs,
+    ) -> Result<Standing, ProviderError> {
+        let mut available = self.available.lock().await;
+        available.retain(|_, seen_at| now.since_ms(*seen_at) < KEPT_MS);
+        if available.contains_key(image) {
+            return Ok(Standing::Available);
+        }
+        let standing = again(|| standing(clients, image)).await?;
+        if standing == Standing::Available {
+            available.insert(image.clone(), now);
+        }
+        Ok(standing)
     }
 }
 
@@ -89,6 +113,25 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
         images: found.into_values().take(IMAGES_MAX).collect(),
         at,
         truncated,
+    })
+}
+
+async fn standing(clients: &Clients, image: &ImageId) -> Result<Standing, ProviderError> {
+    clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
+    let request = clients.ec2.describe_images().image_ids(image.as_str());
+    let answer = request.send().await;
+    let answer = match answer.map_err(|error| failed(DESCRIBE, &error)) {
+        // `InvalidAMIID.NotFound`, and `InvalidAMIID.Unavailable` for one that was deregistered.
+        Err(error) if error.message.contains("InvalidAMIID") => return Ok(Standing::Missing),
+        other => other?,
+    };
+    let state = answer.images().first().and_then(|it| it.state());
+    Ok(match state.map(|state| state.as_str()) {
+        Some("available") => Standing::Available,
+        Some(state) => Standing::Is {
+            state: state.to_owned(),
+        },
+        None => Standing::Missing,
     })
 }
 

@@ -11,9 +11,10 @@ use domain::{
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    image::{Listed, Running},
+    image::{Listed, Running, Standing},
     names::{AccountName, DeploymentId, Place},
     observation::{Observation, Slice},
+    release::ImageId,
 };
 use engine::ports::{Clock, Provider, ProviderError};
 
@@ -154,6 +155,20 @@ impl Aws {
     pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
         let lookout = self.lookout(account).await?;
         lookout.images.get(lookout.clients(), lookout.now()).await
+    }
+
+    /// Whether machines can be started from `image` in `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn image_standing(
+        &self,
+        account: &Account,
+        image: &ImageId,
+    ) -> Result<Standing, ProviderError> {
+        let lookout = self.lookout(account).await?;
+        let (clients, now) = (lookout.clients(), lookout.now());
+        lookout.images.standing(clients, image, now).await
     }
 
     /// The images that these slices run on, in the order of the question. All are in `account`.

@@ -5,6 +5,7 @@ use super::{Facts, Objection, Wish};
 use crate::{
     catalogue::{AwsGroup, AwsTraffic, ServerGroup, Stickiness},
     gate::Gate,
+    image::Standing,
     plan::Strategy,
     release::Content,
 };
@@ -21,6 +22,7 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     }
     if let Some(aws) = &group.aws {
         objections.extend(account(aws, facts));
+        objections.extend(image(wish, aws, facts));
         objections.extend(abilities(wish, group, aws));
     }
     for (slice, seen) in &facts.seen.slices {
@@ -46,6 +48,17 @@ fn account(aws: &AwsGroup, facts: &Facts) -> Option<Objection> {
         Some(known) if !known.is_aws() => Some(Objection::AccountNotAws { account: account() }),
         Some(_) => None,
     }
+}
+
+/// What would be started can be started.
+fn image(wish: &Wish, aws: &AwsGroup, facts: &Facts) -> Option<Objection> {
+    let standing = facts.image.clone();
+    let standing = standing.filter(|it| *it != Standing::Available)?;
+    Some(Objection::ImageNotAvailable {
+        image: facts.image_of(wish)?.clone(),
+        account: aws.account.clone(),
+        standing,
+    })
 }
 
 /// What the release is can run there.

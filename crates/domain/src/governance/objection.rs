@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::StrategyKind,
+    image::Standing,
     names::{
         AccountName, DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName,
         Version,
     },
     observation::Slice,
+    release::ImageId,
 };
 
 /// One reason why governance says no.
@@ -106,6 +108,16 @@ pub enum Objection {
     ImageIsTheRelease {
         /// The version.
         version: Version,
+    },
+    /// AWS could not start anything from the image.
+    #[error("the machine image {image} {standing} in the account {account}")]
+    ImageNotAvailable {
+        /// Which.
+        image: ImageId,
+        /// In which account.
+        account: AccountName,
+        /// How it stands there.
+        standing: Standing,
     },
     /// Instances would not know where to fetch the package.
     #[error("the account of {place} names no S3 bucket for packages")]
@@ -304,6 +316,16 @@ impl Objection {
             Self::ImageIsTheRelease { .. } => {
                 "create a release from the new image with `pointsman release create --image`".into()
             }
+            Self::ImageNotAvailable { standing, .. } => match standing {
+                Standing::Is { state } if state == "pending" => {
+                    "wait until it is available, and deploy again".into()
+                }
+                Standing::Missing => {
+                    "name an image of that account and region, or share the image with the account"
+                        .into()
+                }
+                _ => "build the image anew: this one cannot be started".into(),
+            },
             Self::NoPackageBucket { place } => format!(
                 "set package_bucket in the manifest of the account, or release {} as a machine image",
                 place.service

@@ -14,6 +14,7 @@ use domain::{
     effect::Target,
     event,
     governance::{self, Admitted, Artifact, Facts, Objection, Wish},
+    image::Standing,
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
     observation::Observation,
     plan::preview::{Estimates, Preview, preview},
@@ -256,6 +257,7 @@ impl Operations {
             None => Observation::default(),
         };
         facts.seen = seen.clone();
+        facts.image = self.image_standing(&wish, &facts).await?;
         Ok(governance::admit(wish, facts).map(|admitted| {
             let deployment = self.deployment_of(actor, &admitted);
             Drafted {
@@ -264,6 +266,16 @@ impl Operations {
                 seen,
             }
         }))
+    }
+
+    /// How the image stands that would be started, in an account that can say.
+    async fn image_standing(&self, wish: &Wish, facts: &Facts) -> Result<Option<Standing>, Error> {
+        match (&facts.account, facts.image_of(wish)) {
+            (Some(account), Some(image)) => {
+                Ok(self.providers().image_standing(account, image).await?)
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn artifact(&self, facts: &Facts) -> Result<Artifact, Error> {

@@ -7,9 +7,10 @@ use domain::{
     checkup::Check,
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    image::{Listed, Running},
+    image::{Listed, Running, Standing},
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
+    release::ImageId,
 };
 use engine::ports::{Provider, ProviderError};
 use provider_aws::Settings;
@@ -48,6 +49,18 @@ impl Aws {
     /// When AWS does not answer.
     pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
         Box::pin(self.0.images(account)).await
+    }
+
+    /// Whether machines can be started from `image` in `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn image_standing(
+        &self,
+        account: &Account,
+        image: &ImageId,
+    ) -> Result<Standing, ProviderError> {
+        Box::pin(self.0.image_standing(account, image)).await
     }
 
     /// The images that these slices run on, in the order of the question. All are in `account`.

@@ -7,9 +7,10 @@ use domain::{
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    image::{Listed, Running},
+    image::{Listed, Running, Standing},
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
+    release::ImageId,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use serde_json::Value;
@@ -38,6 +39,18 @@ impl Aws {
     /// # Errors
     /// Always: there is no AWS.
     pub async fn images(&self, _: &Account) -> Result<Listed, ProviderError> {
+        Err(absent())
+    }
+
+    /// Nothing is known.
+    ///
+    /// # Errors
+    /// Always: there is no AWS.
+    pub async fn image_standing(
+        &self,
+        _: &Account,
+        _: &ImageId,
+    ) -> Result<Standing, ProviderError> {
         Err(absent())
     }
 

@@ -113,13 +113,15 @@ fn strategies_and_gates_are_described_with_all_their_fields() {
         let strategy: domain::plan::Strategy = serde_json::from_value(strategy).unwrap();
         serde_json::to_value(strategy).unwrap()
     };
-    let (canary, scale_up) = (written(canary), written(json!({"kind": "scale-up"})));
+    let scale_up = written(json!({"kind": "scale-up", "instance_refresh": {}}));
+    let canary = written(canary);
     let look = Comparison::default().look(&Tolerance::default());
     let look = serde_json::to_value(look).unwrap();
     for (value, path, tag, schema) in [
         (&look, "", "", "TrafficLook"),
         (&look, "/errors", "", "Judged"),
         (&scale_up, "", "kind", "ScaleUp"),
+        (&scale_up, "/instance_refresh", "", "InstanceRefresh"),
         (&canary, "", "kind", "TwoSlices"),
         (&canary, "/stages/0", "", "Stage"),
         (&canary, "/shadow", "", "Shadow"),

@@ -1,6 +1,9 @@
 //! Machine images as AWS lists them, ranked, and kept for a minute.
 
-use domain::{catalogue::Account, image};
+use domain::{
+    catalogue::Account,
+    image::{self, Standing},
+};
 use provider_aws::Aws;
 
 use crate::{
@@ -66,4 +69,24 @@ async fn many_who_ask_within_a_minute_cost_one_list() {
     emulator.advance(60_000);
     assert_eq!(aws.images(&account).await.unwrap().images.len(), before + 1);
     assert!(asked() > first);
+}
+
+#[tokio::test]
+async fn an_image_that_is_gone_is_known_within_a_minute() {
+    let emulator = Emulator::start(3);
+    let account = emulator.account();
+    let fixture = Fixture::new(&emulator, 1).await;
+    let image = fixture.image("web-1.0.0").await;
+    let aws = aws(&emulator);
+    let standing = || aws.image_standing(&account, &image);
+    assert_eq!(standing().await.unwrap(), Standing::Available);
+
+    let request = fixture.clients.ec2.deregister_image();
+    request.image_id(image.as_str()).send().await.unwrap();
+    emulator.advance(60_000);
+    assert_eq!(standing().await.unwrap(), Standing::Missing);
+
+    let unknown = "ami-0123456789abcdef0".parse().unwrap();
+    let unknown = aws.image_standing(&account, &unknown).await;
+    assert_eq!(unknown.unwrap(), Standing::Missing);
 }
