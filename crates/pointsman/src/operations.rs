@@ -6,7 +6,8 @@
 //!                    --> engine   (a look at a server group; a wake-up, which carries no data)
 //! ```
 //!
-//! Invariant: operations write intent and read; only the engine changes anything at a provider.
+//! Invariant: operations write intent and read; only the engine changes anything at a provider, but for
+//! packages, which are brought ahead to where they will be fetched.
 //! Invariant: every mutation is written together with its audit event.
 
 pub mod accounts;
@@ -27,6 +28,7 @@ pub mod releases;
 pub mod slices;
 pub mod status;
 mod tarball;
+pub mod uploads;
 
 use std::{fmt, sync::Arc};
 

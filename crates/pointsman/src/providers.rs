@@ -21,7 +21,7 @@ use domain::{
     image::Standing,
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
-    release::ImageId,
+    release::{Digest, ImageId},
     time::UnixMs,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
@@ -134,6 +134,17 @@ impl Providers {
                 self.aws.image_standing(account, image).await.map(Some)
             }
             Here::Local(_) | Here::Other(_) => Ok(None),
+        }
+    }
+
+    /// Brings a package to where machines of `account` fetch it.
+    ///
+    /// # Errors
+    /// When the provider does not answer, or does not take it.
+    pub async fn bring(&self, account: &Account, digest: &Digest) -> Result<(), ProviderError> {
+        match &self.here {
+            Here::Local(_) if account.is_aws() => self.aws.bring(account, digest).await,
+            Here::Local(_) | Here::Other(_) => Ok(()),
         }
     }
 

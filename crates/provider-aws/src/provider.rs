@@ -14,7 +14,7 @@ use domain::{
     image::{Listed, Running, Standing},
     names::{AccountName, DeploymentId, Place},
     observation::{Observation, Slice},
-    release::ImageId,
+    release::{Digest, ImageId},
 };
 use engine::ports::{Clock, Provider, ProviderError};
 
@@ -155,6 +155,16 @@ impl Aws {
     pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
         let lookout = self.lookout(account).await?;
         lookout.images.get(lookout.clients(), lookout.now()).await
+    }
+
+    /// Makes sure that a package is in the bucket of `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer, or does not take it.
+    pub async fn bring(&self, account: &Account, digest: &Digest) -> Result<(), ProviderError> {
+        let lookout = self.lookout(account).await?;
+        let brought = self.0.packages.bring(lookout.clients(), digest).await;
+        brought.map(drop)
     }
 
     /// Whether machines can be started from `image` in `account`.

@@ -22,7 +22,10 @@ use super::{
     problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing, time},
 };
-use crate::operations::releases::Created;
+use crate::operations::{
+    releases::Created,
+    uploads::{Arrival, Upload},
+};
 
 /// Largest body that names an image, in bytes, and the time that it may take.
 const IMAGE_BODY_LEN_MAX: usize = 4096;
@@ -91,6 +94,47 @@ pub struct WithdrawalView {
     pub by: String,
     /// Why, in their words.
     pub reason: String,
+}
+
+/// A release that was just made, and where its package is on its way to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedRelease)]
+pub struct CreatedView {
+    /// The release.
+    #[serde(flatten)]
+    release: ReleaseView,
+    /// The accounts in which machines will fetch the package.
+    uploads: Vec<UploadView>,
+}
+
+/// A package on its way to the bucket of an account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upload)]
+pub struct UploadView {
+    /// The account.
+    pub account: String,
+    /// Its bucket for packages.
+    pub bucket: String,
+    /// `there`, `under_way` or `failed`. What failed is brought by the first deployment that needs it.
+    pub arrival: &'static str,
+    /// Why it failed; null when it did not.
+    pub trouble: Option<String>,
+}
+
+impl From<Upload> for UploadView {
+    fn from(upload: Upload) -> Self {
+        let (arrival, trouble) = match upload.arrival {
+            Arrival::There => ("there", None),
+            Arrival::UnderWay => ("under_way", None),
+            Arrival::Failed(why) => ("failed", Some(why)),
+        };
+        Self {
+            account: upload.account.to_string(),
+            bucket: upload.bucket,
+            arrival,
+            trouble,
+        }
+    }
 }
 
 impl From<Release> for ReleaseView {
@@ -168,8 +212,8 @@ pub(super) async fn read(
         content((Vec<u8> = "application/gzip"), (ImageBody = "application/json"))
     ),
     responses(
-        (status = 201, body = ReleaseView, description = "It is a new release."),
-        (status = 200, body = ReleaseView, description = "The same content is there already."),
+        (status = 201, body = CreatedView, description = "It is a new release."),
+        (status = 200, body = CreatedView, description = "The same content is there already."),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The version has other content."),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is too large."),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely, or no id of an image."),
@@ -195,7 +239,12 @@ pub(super) async fn create(
         Created::Created(release) => (StatusCode::CREATED, release),
         Created::AlreadyThere(release) => (StatusCode::OK, release),
     };
-    Ok((status, Json(ReleaseView::from(release))).into_response())
+    let uploads = app.operations.bring(&release).await;
+    let view = CreatedView {
+        release: release.into(),
+        uploads: uploads.into_iter().map(UploadView::from).collect(),
+    };
+    Ok((status, Json(view)).into_response())
 }
 
 /// Reads a small body; the limits of uploads are not for it.

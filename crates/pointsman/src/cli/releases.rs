@@ -113,7 +113,25 @@ fn created(
         "was there already, with the same content:"
     };
     context.say(&format!("{how} {service} {version} ({content})"));
+    let uploads = reply.body.get("uploads").and_then(Value::as_array);
+    for upload in uploads.into_iter().flatten() {
+        context.say(&format!("  {}", arrival(upload)));
+    }
     Ok(Exit::Ok)
+}
+
+/// Where the package is, as far as an account goes.
+fn arrival(upload: &Value) -> String {
+    let [account, bucket, arrival, trouble] =
+        ["account", "bucket", "arrival", "trouble"].map(|name| text_at(upload, name));
+    match arrival.as_str() {
+        "there" => format!("in the bucket {bucket} of the account {account}"),
+        "under_way" => format!("on its way to the bucket {bucket} of the account {account}"),
+        _ => format!(
+            "not in the bucket {bucket} of the account {account}: {trouble}\n  \
+             next: look at `pointsman doctor {account}`; the first deployment there tries again"
+        ),
+    }
 }
 
 /// Makes a release of a machine image.

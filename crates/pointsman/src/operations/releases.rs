@@ -47,7 +47,7 @@ impl Operations {
     }
 
     /// Makes a release of a machine image that has the service in it. Whether the image is there,
-    /// the account says at the first deployment; nothing is asked of it now.
+    /// the account says at each deployment; nothing is asked of it now.
     ///
     /// # Errors
     /// [`Error::Unknown`] service; [`Error::ReleaseConflict`] when the version has other content.

@@ -10,7 +10,7 @@ use domain::{
     image::{Listed, Running, Standing},
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
-    release::ImageId,
+    release::{Digest, ImageId},
 };
 use engine::ports::{Provider, ProviderError};
 use provider_aws::Settings;
@@ -49,6 +49,14 @@ impl Aws {
     /// When AWS does not answer.
     pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
         Box::pin(self.0.images(account)).await
+    }
+
+    /// Brings a package to the bucket of `account`.
+    ///
+    /// # Errors
+    /// When AWS does not answer, or does not take it.
+    pub async fn bring(&self, account: &Account, digest: &Digest) -> Result<(), ProviderError> {
+        Box::pin(self.0.bring(account, digest)).await
     }
 
     /// Whether machines can be started from `image` in `account`.

@@ -10,7 +10,7 @@ use domain::{
     image::{Listed, Running, Standing},
     names::{DeploymentId, Place},
     observation::{Observation, Slice},
-    release::ImageId,
+    release::{Digest, ImageId},
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use serde_json::Value;
@@ -39,6 +39,14 @@ impl Aws {
     /// # Errors
     /// Always: there is no AWS.
     pub async fn images(&self, _: &Account) -> Result<Listed, ProviderError> {
+        Err(absent())
+    }
+
+    /// Nothing can be brought there.
+    ///
+    /// # Errors
+    /// Always: there is no AWS.
+    pub async fn bring(&self, _: &Account, _: &Digest) -> Result<(), ProviderError> {
         Err(absent())
     }
 

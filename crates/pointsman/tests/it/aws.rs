@@ -76,6 +76,7 @@ async fn a_release_can_be_a_machine_image() {
           "image": "ami-0123456789abcdef0",
           "service": "shop",
           "size_bytes": "[size_bytes]",
+          "uploads": [],
           "version": "2.0.0",
           "withdrawn": null
         }
@@ -84,9 +85,11 @@ async fn a_release_can_be_a_machine_image() {
     assert_eq!(created.json()["size_bytes"], 0);
     let again = release_image(&app, "2.0.0", IMAGE).await;
     assert_eq!((again.status.as_u16(), &again.text), (200, &created.text));
-    assert_eq!(app.get(&format!("{ROOT}/2.0.0")).await.text, created.text);
+    let mut kept = created.json();
+    kept.as_object_mut().unwrap().remove("uploads");
+    assert_eq!(app.get(&format!("{ROOT}/2.0.0")).await.json(), kept);
     let listed = app.get(ROOT).await.json();
-    assert_eq!(listed["items"], json!([created.json()]));
+    assert_eq!(listed["items"], json!([kept]));
 
     let conflict = release_image(&app, "2.0.0", OTHER).await;
     expect![[r#"
@@ -197,6 +200,57 @@ async fn a_patch_is_rolled_back_to_the_image_before() {
     assert_eq!(ended["status"], "succeeded", "{ended:#}");
     let again = wish_on("1.0.0", IMAGE);
     assert_eq!(refused(&app, again).await, ["already_live"]);
+}
+
+#[tokio::test]
+async fn packages_are_brought_to_the_accounts_of_their_service() {
+    let app = TestApp::start().await;
+    app.apply(&format!("{CATALOGUE}{ON_AWS}")).await;
+    for status in [201, 200] {
+        let package = app.upload("shop", "1.0.0", release("1.0.0")).await;
+        assert_eq!(package.status, status, "{}", package.text);
+        let there = json!([{"account": "eu", "bucket": "example-packages", "arrival": "there",
+                            "trouble": null}]);
+        assert_eq!(package.json()["uploads"], there, "told each time");
+    }
+    let image = release_image(&app, "2.0.0", IMAGE).await;
+    assert_eq!(image.json()["uploads"], json!([]));
+    let local = TestApp::with_shop().await;
+    let package = local.upload("shop", "9.0.0", release("9.0.0")).await;
+    assert_eq!(package.json()["uploads"], json!([]), "it is here already");
+}
+
+#[tokio::test]
+async fn a_refresh_is_deployed_on_aws_and_cannot_be_paused() {
+    let app = with_aws().await;
+    brought_up(&app, wish("1.0.0")).await;
+    let mut refresh = wish("2.0.0");
+    refresh["strategy"] = json!({"kind": "scale-up", "bake_seconds": 1, "instance_refresh": {}});
+    let begun = app.post("/api/v1/deployments", refresh.clone()).await;
+    assert_eq!(begun.status, 202, "{}", begun.text);
+    let steps = begun.json()["deployment"]["steps"].clone();
+    assert_eq!(steps[0]["condition"]["step"], "refresh", "{steps:#}");
+    let id = begun.json()["deployment"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let pause = format!("/api/v1/deployments/{id}/pause");
+    let paused = loop {
+        let paused = app.post(&pause, json!({})).await;
+        // Before AWS was asked for anything, it can be held.
+        if paused.status != 200 {
+            break paused;
+        }
+        let resume = format!("/api/v1/deployments/{id}/resume");
+        app.post(&resume, json!({})).await;
+    };
+    assert_eq!(paused.code(), "not_pausable", "{}", paused.text);
+    let ended = app.finished(&id).await;
+    assert_eq!(ended["status"], "succeeded", "{ended:#}");
+
+    let local = TestApp::with_shop().await;
+    local.upload("shop", "2.0.0", release("2.0.0")).await;
+    assert_eq!(refused(&local, refresh).await, ["refresh_needs_aws"]);
 }
 
 #[tokio::test]
