@@ -66,6 +66,14 @@ pub enum Effect {
         /// The new sizes.
         sizes: Sizes,
     },
+    /// The group's own scaling never goes below `min` from now on; Desired and Max stay as they are,
+    /// but for a Desired that is smaller.
+    SetMin {
+        /// Where.
+        slice: Slice,
+        /// The new Min.
+        min: u32,
+    },
     /// Protect instances from scale-in, or stop protecting them. Ids that are gone are ignored.
     /// At most [`PROTECT_IDS_MAX`] ids.
     SetProtection {
@@ -167,6 +175,9 @@ impl std::fmt::Display for Effect {
                 "{slice}: sizes min {} desired {} max {}",
                 sizes.min, sizes.desired, sizes.max
             ),
+            Self::SetMin { slice, min } => {
+                write!(f, "{slice}: never fewer than {min} instances")
+            }
             Self::SetProtection {
                 slice,
                 instances,
@@ -185,17 +196,9 @@ impl std::fmt::Display for Effect {
             } => {
                 write!(f, "{slice}: stop protecting {} instances", instances.len())
             }
-            Self::SetRebalancing {
-                slice,
-                suspended: true,
-            } => {
-                write!(f, "{slice}: suspend rebalancing between zones")
-            }
-            Self::SetRebalancing {
-                slice,
-                suspended: false,
-            } => {
-                write!(f, "{slice}: resume rebalancing between zones")
+            Self::SetRebalancing { slice, suspended } => {
+                let verb = if *suspended { "suspend" } else { "resume" };
+                write!(f, "{slice}: {verb} rebalancing between zones")
             }
             Self::Replace { slice, instance } => write!(f, "{slice}: replace instance {instance}"),
             Self::StartRefresh {

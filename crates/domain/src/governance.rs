@@ -88,7 +88,12 @@ impl Facts {
     pub fn image_of<'a>(&'a self, wish: &'a Wish) -> Option<&'a ImageId> {
         let aws = self.group.as_ref()?.aws.as_ref()?;
         let content = &self.release.as_ref()?.content;
-        let made_on = || Some(&aws.create.as_ref()?.image);
+        let next = Roles::of(&wish.strategy, stable_version(self), &self.seen).next;
+        let made_on = || {
+            // A group that exists starts what its launch template says.
+            let made = aws.create.as_ref()?;
+            (!self.seen.slices.contains_key(&next)).then_some(&made.image)
+        };
         let chosen = wish.image.as_ref().or_else(|| patched(stable(self)?));
         (wish.strategy != Strategy::Switch)
             .then(|| content.image().or(chosen).or_else(made_on))

@@ -146,6 +146,8 @@ pub struct RefreshSeen {
     pub launch: LaunchId,
     /// Where it is.
     pub state: RefreshState,
+    /// When the provider began.
+    pub started_at: UnixMs,
     /// How much of the group is replaced, in percent.
     pub percent: u32,
     /// How it stands, in the provider's words.
@@ -160,8 +162,10 @@ pub enum RefreshState {
     Running,
     /// Everything is replaced and under watch.
     Baking,
-    /// It is being rolled back or cancelled.
-    Ending,
+    /// It is being rolled back.
+    RollingBack,
+    /// It is being cancelled.
+    Cancelling,
     /// It succeeded.
     Succeeded,
     /// It failed, was cancelled, or was rolled back.
@@ -172,7 +176,7 @@ impl RefreshState {
     /// It may still change instances.
     #[must_use]
     pub fn is_active(self) -> bool {
-        matches!(self, Self::Running | Self::Baking | Self::Ending)
+        !matches!(self, Self::Succeeded | Self::Ended)
     }
 }
 

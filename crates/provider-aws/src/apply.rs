@@ -8,7 +8,7 @@ use domain::{
     effect::{Effect, PROTECT_IDS_MAX, Target},
     observation::{InstanceId, Sizes, Slice, Weights},
 };
-use engine::ports::{ErrorKind, ProviderError};
+use engine::ports::ProviderError;
 
 use crate::{
     attach,
@@ -16,7 +16,7 @@ use crate::{
     clients::Clients,
     dns,
     errors::{failed, invalid},
-    groups::group,
+    groups::{group, is_no_group},
     launch::{self, Packages},
     listener,
     lookout::Lookout,
@@ -46,6 +46,7 @@ pub async fn apply(
             launch::set(lookout, packages, target, aws, *slice, launch.as_ref()).await
         }
         Effect::SetSizes { slice, sizes } => set_sizes(clients, &name(slice), *sizes).await,
+        Effect::SetMin { slice, min } => set_min(clients, &name(slice), *min).await,
         Effect::SetProtection {
             slice,
             instances,
@@ -90,6 +91,18 @@ async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<(), Pr
         Err(error) if sizes == Sizes::default() && is_no_group(&error) => Ok(()),
         other => other.map(drop),
     }
+}
+
+/// Min alone: the group may be scaling itself at this moment, and knows its Desired better.
+async fn set_min(clients: &Clients, name: &str, min: u32) -> Result<(), ProviderError> {
+    clients.calls.take(Bucket::ScalingWrite, UPDATE).await;
+    let request = clients
+        .scaling
+        .update_auto_scaling_group()
+        .auto_scaling_group_name(name)
+        .min_size(i32::try_from(min).unwrap_or(i32::MAX));
+    let answer = request.send().await;
+    answer.map(drop).map_err(|error| failed(UPDATE, &error))
 }
 
 /// Protection counts from `InService` on, and asking for an instance that is gone fails for all of
@@ -199,10 +212,4 @@ async fn set_traffic(
             attach::set(clients, target, aws, target_group, weights).await
         }
     }
-}
-
-fn is_no_group(error: &ProviderError) -> bool {
-    error.kind == ErrorKind::Missing
-        || error.message.contains("AutoScalingGroup name not found")
-        || error.message.contains("Group not found")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LaunchTemplateSpecification};
 use domain::observation::Sizes;
-use engine::ports::ProviderError;
+use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
     again::again,
@@ -95,6 +95,13 @@ pub async fn describe(
         }
     }
     Ok(found)
+}
+
+/// AWS says that there is no such group.
+pub fn is_no_group(error: &ProviderError) -> bool {
+    error.kind == ErrorKind::Missing
+        || error.message.contains("AutoScalingGroup name not found")
+        || error.message.contains("Group not found")
 }
 
 /// The group as it is now, not as somebody's last look showed it.

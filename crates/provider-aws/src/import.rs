@@ -96,7 +96,7 @@ async fn notes(
     there: &[Group],
 ) -> Result<(Vec<String>, Vec<String>), ProviderError> {
     let mut notes: Vec<String> = there.iter().flat_map(obstacles::of).collect();
-    let costly = obstacles::look(clients, SLICES.into_iter().zip(there)).await?;
+    let costly = obstacles::look(clients, SLICES.into_iter().zip(there), false).await?;
     notes.extend(costly.into_values().flatten());
     for group in there.iter().filter(|group| group.target_groups.is_empty()) {
         let name = &group.name;

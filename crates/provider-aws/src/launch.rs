@@ -27,7 +27,7 @@ use crate::{
     templates::{self, Templates, Version},
 };
 
-pub use crate::packages::Packages;
+pub use crate::packages::{Packages, Patience};
 
 const CREATE_VERSION: &str = "ec2:CreateLaunchTemplateVersion";
 const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
@@ -131,7 +131,7 @@ pub async fn of(
     let mut data = RequestLaunchTemplateData::builder();
     data = data.set_image_id(launch.content.image().map(ToString::to_string));
     if let Content::Package { digest, .. } = &launch.content {
-        let location = packages.bring(clients, digest).await?;
+        let location = packages.bring(clients, digest, Patience::OfATurn).await?;
         let script = script::render(target, aws, launch, &location)?;
         if script.len() > USER_DATA_MAX {
             return Err(invalid(format!(

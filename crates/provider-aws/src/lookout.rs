@@ -15,7 +15,7 @@ use domain::{
     observation::Observation,
     time::UnixMs,
 };
-use engine::ports::{Clock, ProviderError};
+use engine::ports::{Clock, ErrorKind, ProviderError};
 use futures_util::{StreamExt, stream};
 use tokio::{
     sync::{Mutex as AsyncMutex, oneshot},
@@ -205,9 +205,9 @@ impl Lookout {
                 .filter_map(|member| member.launched.clone());
             launched.chain(group.launches.clone())
         });
-        let goals = refreshes.values().filter_map(|it| it.goal.clone());
-        let versions = versions.chain(goals).collect();
+        let versions = versions.collect();
         again(|| self.templates.learn(clients, &versions)).await?;
+        self.learn_goals(&refreshes).await?;
         let born = self.born(&groups).await?;
         let unchecked = without_target_groups(&groups);
         let passed = again(|| targets::passed_status_checks(clients, &unchecked)).await?;
@@ -241,6 +241,24 @@ impl Lookout {
         });
         let found: Vec<Result<_, ProviderError>> = asked.buffer_unordered(AT_ONCE).collect().await;
         found.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// What refreshes lead to. The goal of somebody's old refresh may have been deleted since; nobody
+    /// needs to know it then.
+    async fn learn_goals(&self, refreshes: &BTreeMap<String, Record>) -> Result<(), ProviderError> {
+        let goals: BTreeSet<_> = refreshes
+            .values()
+            .filter_map(|it| it.goal.clone())
+            .collect();
+        for goal in goals {
+            let wanted = BTreeSet::from([goal]);
+            let learned = again(|| self.templates.learn(&self.clients, &wanted)).await;
+            learned.or_else(|error| match error.kind {
+                ErrorKind::Missing => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        Ok(())
     }
 
     /// When the members of the groups were launched; only new ones are asked for.
@@ -380,7 +398,7 @@ impl Lookout {
                         .into_iter()
                         .take(usize::from(target.group.slices))
                         .filter_map(|it| Some((it, groups.get(&aws.group_name(place, it))?)));
-                    obstacles::look(&self.clients, here).await?
+                    obstacles::look(&self.clients, here, target.refreshes).await?
                 }
             };
             let mut memory = self.remembered();

@@ -65,15 +65,19 @@ pub fn of(group: &Group) -> Vec<String> {
     found
 }
 
-/// Looks for an instance refresh that is under way, and for subnets without room.
+/// Looks for an instance refresh that is under way, unless looks show it anyway (`refreshes`), and for
+/// subnets without room.
 pub async fn look(
     clients: &Clients,
     groups: impl Iterator<Item = (Slice, &Group)>,
+    refreshes: bool,
 ) -> Result<Costly, ProviderError> {
     let mut found = Costly::new();
     for (slice, group) in groups {
         let mut here = Vec::new();
-        here.extend(again(|| under_way(clients, &group.name)).await?);
+        if !refreshes {
+            here.extend(again(|| under_way(clients, &group.name)).await?);
+        }
         here.extend(again(|| room(clients, group)).await?);
         if !here.is_empty() {
             found.insert(slice, here);

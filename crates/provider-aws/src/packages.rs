@@ -1,8 +1,10 @@
 //! Packages in S3, where instances fetch them: named by their digest, brought there once.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use aws_sdk_s3::{primitives::ByteStream, types::ChecksumAlgorithm};
+use aws_sdk_s3::{
+    config::timeout::TimeoutConfig, primitives::ByteStream, types::ChecksumAlgorithm,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::release::Digest;
 use engine::ports::{ErrorKind, ProviderError};
@@ -15,6 +17,18 @@ use crate::{
 
 const HEAD: &str = "s3:HeadObject";
 const PUT: &str = "s3:PutObject";
+
+/// How long a package may take to be brought at release time: a gigabyte at 1 MB a second.
+const UPLOAD: Duration = Duration::from_secs(20 * 60);
+
+/// How long bringing a package may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as any call: an engine's turn waits for it.
+    OfATurn,
+    /// As long as a large package takes.
+    OfAnUpload,
+}
 
 /// Where packages are kept before they are in S3: each a file that is named by its digest.
 #[derive(Debug, Clone)]
@@ -41,6 +55,7 @@ impl Packages {
         &self,
         clients: &Clients,
         digest: &Digest,
+        patience: Patience,
     ) -> Result<Location, ProviderError> {
         let account = &clients.account;
         let bucket = account.package_bucket.clone().ok_or_else(|| {
@@ -55,7 +70,7 @@ impl Packages {
             region: account.region.clone().unwrap_or_default(),
         };
         if !is_there(clients, &location).await? {
-            self.put(clients, &location, digest).await?;
+            self.put(clients, &location, digest, patience).await?;
         }
         Ok(location)
     }
@@ -65,6 +80,7 @@ impl Packages {
         clients: &Clients,
         location: &Location,
         digest: &Digest,
+        patience: Patience,
     ) -> Result<(), ProviderError> {
         let path = self.folder.join(digest.as_str());
         let body = ByteStream::from_path(&path).await.map_err(|error| {
@@ -80,8 +96,15 @@ impl Packages {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_sha256(STANDARD.encode(bytes(digest)))
             .body(body);
-        request.send().await.map_err(|error| failed(PUT, &error))?;
-        Ok(())
+        let answer = match patience {
+            Patience::OfATurn => request.send().await,
+            Patience::OfAnUpload => {
+                let timeouts = TimeoutConfig::builder().operation_timeout(UPLOAD);
+                let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build());
+                request.customize().config_override(config).send().await
+            }
+        };
+        answer.map(drop).map_err(|error| failed(PUT, &error))
     }
 }
 

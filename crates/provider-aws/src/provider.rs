@@ -25,7 +25,7 @@ use crate::{
     errors::invalid,
     images, import,
     lookout::Lookout,
-    packages::Packages,
+    packages::{Packages, Patience},
     policy,
     settings::Settings,
     spent::{Spent, counted},
@@ -163,8 +163,9 @@ impl Aws {
     /// When AWS does not answer, or does not take it.
     pub async fn bring(&self, account: &Account, digest: &Digest) -> Result<(), ProviderError> {
         let lookout = self.lookout(account).await?;
-        let brought = self.0.packages.bring(lookout.clients(), digest).await;
-        brought.map(drop)
+        let packages = &self.0.packages;
+        let brought = packages.bring(lookout.clients(), digest, Patience::OfAnUpload);
+        brought.await.map(drop)
     }
 
     /// Whether machines can be started from `image` in `account`.

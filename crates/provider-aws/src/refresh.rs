@@ -13,6 +13,7 @@ use domain::{
     observation::{RefreshSeen, RefreshState, Slice},
     plan::instance_refresh::Preferences,
     release::{Launch, LaunchId},
+    time::UnixMs,
 };
 use engine::ports::{ErrorKind, ProviderError};
 
@@ -20,7 +21,7 @@ use crate::{
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
-    groups::{Group, TemplateVersion, group, number, numbered, text},
+    groups::{Group, TemplateVersion, group, is_no_group, number, numbered, text},
     label,
     launch::{self, Packages},
     lookout::Lookout,
@@ -41,6 +42,8 @@ pub struct Record {
     pub state: RefreshState,
     /// How it stands, in AWS's words.
     pub text: String,
+    /// When it began.
+    pub started_at: UnixMs,
     /// How much is replaced, in percent.
     pub percent: u32,
     /// What instances are replaced by, where that is one numbered version.
@@ -58,7 +61,7 @@ pub async fn last(clients: &Clients, name: &str) -> Result<Option<Record>, Provi
         .await;
     match answer.map_err(|error| failed(DESCRIBE, &error)) {
         // A group that is gone by now, which the next look will see.
-        Err(error) if error.kind == ErrorKind::Missing => Ok(None),
+        Err(error) if is_no_group(&error) => Ok(None),
         other => Ok(other?.instance_refreshes().first().map(record)),
     }
 }
@@ -66,8 +69,12 @@ pub async fn last(clients: &Clients, name: &str) -> Result<Option<Record>, Provi
 fn record(refresh: &InstanceRefresh) -> Record {
     let status = refresh.status().map_or("", |status| status.as_str());
     let rollback = refresh.rollback_details();
-    let reason = rollback.and_then(|details| details.rollback_reason());
-    let reason = reason.or(refresh.status_reason());
+    let why_back = rollback.and_then(|details| details.rollback_reason());
+    let reason = match status {
+        // Why it was rolled back says nothing about why that failed.
+        "RollbackFailed" => refresh.status_reason().or(why_back),
+        _ => why_back.or(refresh.status_reason()),
+    };
     let goal = refresh.desired_configuration();
     Record {
         id: text(refresh.instance_refresh_id()),
@@ -76,6 +83,10 @@ fn record(refresh: &InstanceRefresh) -> Record {
             Some(reason) => format!("{status}: {}", reason.trim_end_matches('.')),
             None => status.to_owned(),
         },
+        started_at: refresh
+            .start_time()
+            .and_then(|at| at.to_millis().ok())
+            .map_or(UnixMs(0), UnixMs),
         percent: number(refresh.percentage_complete()),
         goal: goal
             .and_then(|goal| goal.launch_template())
@@ -87,7 +98,8 @@ fn record(refresh: &InstanceRefresh) -> Record {
 fn state(status: &str, has_ended: bool) -> RefreshState {
     match status {
         "Baking" => RefreshState::Baking,
-        "Cancelling" | "RollbackInProgress" => RefreshState::Ending,
+        "Cancelling" => RefreshState::Cancelling,
+        "RollbackInProgress" => RefreshState::RollingBack,
         "Successful" => RefreshState::Succeeded,
         "Failed" | "Cancelled" | "RollbackFailed" | "RollbackSuccessful" => RefreshState::Ended,
         _ if has_ended => RefreshState::Ended,
@@ -108,6 +120,7 @@ pub fn seen(record: &Record, templates: &Templates) -> RefreshSeen {
         id: record.id.clone(),
         launch,
         state: record.state,
+        started_at: record.started_at,
         percent: record.percent,
         text: record.text.clone(),
     }
@@ -163,9 +176,13 @@ pub async fn start(
     match request.send().await.map_err(|error| failed(START, &error)) {
         // Our own, whose answer was lost or which was not seen yet; or somebody else's.
         Err(error) if error.message.contains("InstanceRefreshInProgress") => {
-            let active = last(clients, &name).await?;
-            let is_ours = active.is_some_and(|it| it.goal.as_ref() == Some(&goal));
-            if is_ours { Ok(()) } else { Err(error) }
+            let last = last(clients, &name).await?;
+            match last.filter(|it| it.state.is_active()) {
+                Some(active) if active.goal.as_ref() == Some(&goal) => Ok(()),
+                Some(_) => Err(error),
+                // AWS knows one, and does not show it yet.
+                None => Err(ProviderError::new(ErrorKind::Unavailable, error.message)),
+            }
         }
         other => other.map(drop),
     }
@@ -241,9 +258,9 @@ mod tests {
             ("Baking", false, RefreshState::Baking),
             ("Successful", true, RefreshState::Succeeded),
             ("Failed", true, RefreshState::Ended),
-            ("Cancelling", false, RefreshState::Ending),
+            ("Cancelling", false, RefreshState::Cancelling),
             ("Cancelled", true, RefreshState::Ended),
-            ("RollbackInProgress", false, RefreshState::Ending),
+            ("RollbackInProgress", false, RefreshState::RollingBack),
             ("RollbackFailed", true, RefreshState::Ended),
             ("RollbackSuccessful", true, RefreshState::Ended),
             ("SomethingNew", false, RefreshState::Running),

@@ -172,6 +172,11 @@ impl Group {
             Effect::SetSizes { slice, sizes } => {
                 self.slices.entry(*slice).or_default().sizes = *sizes;
             }
+            Effect::SetMin { slice, min } => {
+                let sizes = &mut self.slices.entry(*slice).or_default().sizes;
+                sizes.min = (*min).min(sizes.max);
+                sizes.desired = sizes.desired.max(sizes.min);
+            }
             Effect::SetProtection {
                 slice,
                 instances,

@@ -92,6 +92,14 @@ pub enum Waiting {
         /// When the step fails, or the refresh is cancelled.
         deadline: UnixMs,
     },
+    /// Somebody else has AWS replace the instances.
+    #[error(
+        "the instance refresh {id} of somebody else replaces the instances; it goes on once that is over"
+    )]
+    ForeignRefresh {
+        /// AWS's id of it.
+        id: String,
+    },
     /// Old instances finish their last requests.
     #[error("{left} instances of {launch} finish their last requests and stop")]
     Draining {
@@ -213,6 +221,14 @@ pub enum Failure {
     RefreshEnded {
         /// How it stands, in AWS's words.
         text: String,
+    },
+    /// AWS took longer than any good refresh takes.
+    #[error("AWS did not finish its instance refresh within {}: {text}", human_ms(*.within_ms))]
+    RefreshLate {
+        /// How it stands, in AWS's words.
+        text: String,
+        /// The deadline, in milliseconds.
+        within_ms: u64,
     },
     /// Routers did not take the weights in time.
     #[error("routers did not serve the new weights within {}", human_ms(*.within_ms))]

@@ -1,12 +1,15 @@
 //! `Refresh` and `EndRefresh`: AWS replaces the instances, and takes it back.
 //!
 //! What is seen of the refresh decides, never what was asked before: a launch belongs to one deployment,
-//! so a refresh to that launch is this deployment's own.
+//! so a refresh to that launch is this deployment's own. While somebody else's is under way, nothing is
+//! started beside it.
+
+use std::collections::BTreeSet;
 
 use super::{Decision, Failure, Look, Waiting, bake, retire::RETIRE_DEADLINE_MS, survivors};
 use crate::{
     effect::Effect,
-    observation::{InstanceState, RefreshSeen, RefreshState, Sizes},
+    observation::{InstanceId, InstanceState, RefreshSeen, RefreshState},
     plan::{Step, instance_refresh::Preferences},
     release::LaunchId,
 };
@@ -19,58 +22,81 @@ pub(super) struct Refresh<'a> {
 
 pub(super) fn decide(look: &Look<'_>, refresh: &Refresh<'_>) -> Decision {
     let Some(seen) = own(look) else {
-        if is_replaced(look, refresh) {
-            // Somebody else's refresh came after it.
-            return look.reached(Decision::Next);
-        }
-        let start = || Effect::StartRefresh {
-            slice: look.at,
-            launch: look.deployment.launch.clone(),
-            preferences: refresh.preferences.clone(),
-        };
-        return Decision::Apply(hold_scale_in(look).unwrap_or_else(start));
+        return begin(look, refresh);
     };
     match seen.state {
-        RefreshState::Running => late(look, refresh)
+        RefreshState::Running => late(look, refresh, seen)
             .or_else(|| hold_scale_in(look).map(Decision::Apply))
             .unwrap_or_else(|| under_way(look, refresh, seen)),
         RefreshState::Baking => watched(look, refresh, seen),
         RefreshState::Succeeded => complete(look, refresh, seen),
-        RefreshState::Ending | RefreshState::Ended => Decision::Fail(Failure::RefreshEnded {
-            text: seen.text.clone(),
-        }),
+        RefreshState::RollingBack | RefreshState::Cancelling | RefreshState::Ended => {
+            Decision::Fail(Failure::RefreshEnded {
+                text: seen.text.clone(),
+            })
+        }
     }
 }
 
-/// On the way back nothing else happens while AWS still replaces instances by the failed release.
-/// `None`: it does not.
+/// No refresh of this deployment is seen: it is over and another came after it, or it is to be started.
+fn begin(look: &Look<'_>, refresh: &Refresh<'_>) -> Decision {
+    if is_replaced(look, refresh) {
+        return look.reached(Decision::Next);
+    }
+    if let Some(foreign) = foreign(look) {
+        return Decision::Fail(Failure::Refused {
+            message: format!(
+                "the instance refresh {} of somebody else is under way",
+                foreign.id
+            ),
+        });
+    }
+    let start = || Effect::StartRefresh {
+        slice: look.at,
+        launch: look.deployment.launch.clone(),
+        preferences: refresh.preferences.clone(),
+    };
+    Decision::Apply(hold_scale_in(look).unwrap_or_else(start))
+}
+
+/// On the way back nothing else happens while AWS still replaces instances. `None`: it does not.
 pub(super) fn still_under_way(look: &Look<'_>) -> Option<Decision> {
-    let going_back = !look.going_forward() && look.deployment.strategy.is_refresh();
-    let seen = own(look).filter(|seen| going_back && seen.state.is_active())?;
+    if look.going_forward() || !look.deployment.strategy.is_refresh() {
+        return None;
+    }
+    if let Some(foreign) = foreign(look) {
+        let id = foreign.id.clone();
+        return Some(Decision::Wait(Waiting::ForeignRefresh { id }));
+    }
+    let seen = own(look).filter(|seen| seen.state.is_active())?;
     let slice = look.at;
-    let ending = seen.state == RefreshState::Ending;
-    let deadline = look.deployment.progress.since.plus_ms(within_ms(look)?);
-    Some(if look.now >= deadline {
-        cancel(look)
-    } else if let Some(hold) = hold_scale_in(look).filter(|_| ending) {
-        Decision::Apply(hold)
-    } else if ending {
+    let deadline = look.deployment.progress.since.plus_ms(way_back_ms(look)?);
+    let wait = || {
         Decision::Wait(Waiting::Refreshing {
             text: seen.text.clone(),
             percent: seen.percent,
             deadline,
         })
-    } else {
-        Decision::Apply(Effect::RollBackRefresh { slice })
+    };
+    Some(match seen.state {
+        RefreshState::Cancelling => wait(),
+        _ if look.now >= deadline => cancel(look),
+        RefreshState::RollingBack => hold_scale_in(look).map_or_else(wait, Decision::Apply),
+        _ => Decision::Apply(Effect::RollBackRefresh { slice }),
     })
 }
 
 /// A refresh that is cancelled leaves what it added to the group's own scale-in, which takes anybody; so
-/// those that users need are protected before.
+/// the healthy ones are protected before. The others could not be: protection begins with service.
 fn cancel(look: &Look<'_>) -> Decision {
     let slice = look.at;
     let wanted = look.deployment.wanted().map(|launch| &launch.id);
+    let healthy = |id: &InstanceId| {
+        let mut present = look.slice.present();
+        present.any(|it| it.id == *id && it.state == InstanceState::Healthy)
+    };
     let stay = survivors::healthiest(&look.slice, wanted, look.slice.sizes.desired);
+    let stay: BTreeSet<InstanceId> = stay.into_iter().filter(healthy).collect();
     let protect = survivors::protect_exactly(slice, &look.slice, &stay);
     Decision::Apply(protect.unwrap_or(Effect::CancelRefresh { slice }))
 }
@@ -80,12 +106,9 @@ fn cancel(look: &Look<'_>) -> Decision {
 fn hold_scale_in(look: &Look<'_>) -> Option<Effect> {
     let now = look.slice.sizes;
     let open = look.autoscaled() && now.min < now.desired;
-    open.then_some(Effect::SetSizes {
+    open.then_some(Effect::SetMin {
         slice: look.at,
-        sizes: Sizes {
-            min: now.desired,
-            ..now
-        },
+        min: now.desired,
     })
 }
 
@@ -95,58 +118,67 @@ fn own<'a>(look: &'a Look<'_>) -> Option<&'a RefreshSeen> {
     seen.filter(|seen| seen.launch == look.deployment.launch.id)
 }
 
+/// A refresh that somebody else started and that is not over.
+fn foreign<'a>(look: &'a Look<'_>) -> Option<&'a RefreshSeen> {
+    let seen = look.slice.refresh.as_ref();
+    seen.filter(|seen| seen.launch != look.deployment.launch.id && seen.state.is_active())
+}
+
 fn under_way(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decision {
+    let began = began(look, seen);
     Decision::Wait(Waiting::Refreshing {
         text: seen.text.clone(),
         percent: seen.percent,
-        deadline: look.deployment.progress.since.plus_ms(time_for(
-            look,
-            refresh.count,
-            refresh.preferences,
-        )),
+        deadline: began.plus_ms(time_for(look, refresh.count, refresh.preferences)),
     })
 }
 
+/// Time counts from when AWS began, not from when it was first asked.
+fn began(look: &Look<'_>, seen: &RefreshSeen) -> crate::time::UnixMs {
+    look.deployment.progress.since.max(seen.started_at)
+}
+
 /// AWS waits an hour for an instance that does not get healthy; the group's own deadline is shorter.
-fn late(look: &Look<'_>, refresh: &Refresh<'_>) -> Option<Decision> {
+fn late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Option<Decision> {
     let patience_ms = look.deployment.strategy.health_deadline_ms();
-    let within_ms = time_for(look, refresh.count, refresh.preferences);
     let healthy = look.slice.healthy_of(refresh.launch);
     let stuck = look.slice.present_of(refresh.launch).any(|instance| {
         instance.state == InstanceState::Pending
             && look.now.since_ms(instance.started_at) > patience_ms
     });
-    let none = healthy == 0 && look.waited_ms() > patience_ms;
-    (stuck || none || look.waited_ms() > within_ms).then(|| {
-        unhealthy(
-            look,
-            refresh,
-            if stuck || none {
-                patience_ms
-            } else {
-                within_ms
-            },
-        )
-    })
+    let waited_ms = look.now.since_ms(began(look, seen));
+    let none = healthy == 0 && seen.percent == 0 && waited_ms > patience_ms;
+    if stuck || none {
+        let failed = Decision::Fail(Failure::Unhealthy {
+            launch: refresh.launch.clone(),
+            healthy,
+            wanted: wanted(look, refresh),
+            within_ms: patience_ms,
+        });
+        return Some(look.reached(failed));
+    }
+    too_late(look, refresh, seen)
 }
 
-fn unhealthy(look: &Look<'_>, refresh: &Refresh<'_>, within_ms: u64) -> Decision {
-    Decision::Fail(Failure::Unhealthy {
-        launch: refresh.launch.clone(),
-        healthy: look.slice.healthy_of(refresh.launch),
-        wanted: wanted(look, refresh),
-        within_ms,
+fn too_late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Option<Decision> {
+    let within_ms = time_for(look, refresh.count, refresh.preferences);
+    let waited_ms = look.now.since_ms(began(look, seen));
+    (waited_ms > within_ms).then(|| {
+        Decision::Fail(Failure::RefreshLate {
+            text: seen.text.clone(),
+            within_ms,
+        })
     })
 }
 
 /// Everything is replaced, and AWS looks at its alarms; whether instances stay healthy, we look at.
 fn watched(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decision {
     let (healthy, wanted) = (look.slice.healthy_of(refresh.launch), wanted(look, refresh));
-    let bake_ms = time_for(look, refresh.count, refresh.preferences);
     if healthy < wanted {
+        let bake_ms = time_for(look, refresh.count, refresh.preferences);
         return bake::lost(look, refresh.launch, healthy, wanted, bake_ms);
     }
-    under_way(look, refresh, seen)
+    too_late(look, refresh, seen).unwrap_or_else(|| under_way(look, refresh, seen))
 }
 
 /// AWS says that it is done. What it says is believed once it is seen.
@@ -154,11 +186,7 @@ fn complete(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decis
     if is_replaced(look, refresh) {
         return look.reached(Decision::Next);
     }
-    let within_ms = time_for(look, refresh.count, refresh.preferences);
-    if look.waited_ms() > within_ms {
-        return unhealthy(look, refresh, within_ms);
-    }
-    under_way(look, refresh, seen)
+    too_late(look, refresh, seen).unwrap_or_else(|| under_way(look, refresh, seen))
 }
 
 /// New instances are of the launch, enough are healthy, and nobody else is there.
@@ -178,23 +206,28 @@ fn wanted(look: &Look<'_>, refresh: &Refresh<'_>) -> u32 {
     }
 }
 
-/// The time that AWS has to replace or to take back, in milliseconds: as much for each wave as a step of
-/// ours would have, and what it spends waiting on purpose.
+/// The time that AWS has to replace all, in milliseconds: as much for each wave as our own steps would
+/// have, and what it spends waiting on purpose.
 fn time_for(look: &Look<'_>, count: u32, preferences: &Preferences) -> u64 {
     let drain_ms = u64::from(look.deployment.target.group.drain_seconds) * 1000;
-    let wave_ms = look.deployment.strategy.health_deadline_ms() + drain_ms;
-    u64::from(preferences.waves(count)) * wave_ms
-        + preferences.watching_ms(count)
-        + RETIRE_DEADLINE_MS
+    let health_ms = look.deployment.strategy.health_deadline_ms();
+    let wave_ms = health_ms + drain_ms + RETIRE_DEADLINE_MS;
+    u64::from(preferences.waves(count)) * wave_ms + preferences.watching_ms(count)
 }
 
-/// The same for the way back.
-fn within_ms(look: &Look<'_>) -> Option<u64> {
+/// The time that AWS has to take it back: as much, without waiting at checkpoints.
+fn way_back_ms(look: &Look<'_>) -> Option<u64> {
     let steps = &look.deployment.plan.steps;
     steps.iter().find_map(|step| match step {
         Step::Refresh {
             count, preferences, ..
-        } => Some(time_for(look, *count, preferences)),
+        } => {
+            let straight = Preferences {
+                checkpoints: Vec::new(),
+                ..preferences.clone()
+            };
+            Some(time_for(look, *count, &straight))
+        }
         _ => None,
     })
 }

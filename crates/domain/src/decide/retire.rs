@@ -31,6 +31,11 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire<'_>) -> Decision {
             .filter(|i| i.launch == *retire.launch),
     );
     let there = count(look.slice.present_of(retire.launch));
+    let taken_back = look.deployment.strategy.is_refresh() && !look.going_forward();
+    if taken_back && listed == 0 {
+        // AWS took it back; what remains to be done to the sizes is the restoration's.
+        return look.reached(Decision::Next);
+    }
     let desired = leaving_now(look, retire, there);
     if listed <= retire.keep && look.slice.sizes.desired == desired {
         return look.reached(Decision::Next);

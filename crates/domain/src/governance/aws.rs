@@ -6,7 +6,7 @@ use crate::{
     catalogue::{AwsGroup, AwsTraffic, ServerGroup, Stickiness},
     gate::Gate,
     image::Standing,
-    plan::Strategy,
+    plan::{Roles, Strategy},
     release::Content,
 };
 
@@ -25,8 +25,10 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         objections.extend(image(wish, aws, facts));
         objections.extend(abilities(wish, group, aws));
     }
+    let live = Roles::of(&wish.strategy, super::stable_version(facts), &facts.seen).live;
     for (slice, seen) in &facts.seen.slices {
-        let hazard = seen.hazard.iter().filter(|_| wish.strategy.is_refresh());
+        let refreshed = wish.strategy.is_refresh() && *slice == live;
+        let hazard = seen.hazard.iter().filter(|_| refreshed);
         objections.extend(
             seen.obstacles
                 .iter()

@@ -194,6 +194,11 @@ impl Asg {
                 self.scaled_itself = false;
                 self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
             }
+            Effect::SetMin { min, .. } => {
+                let sizes = &mut self.group.sizes;
+                (sizes.min, sizes.desired) = (*min, sizes.desired.max(*min));
+                sizes.max = sizes.max.max(*min);
+            }
             Effect::SetProtection {
                 instances,
                 protected,

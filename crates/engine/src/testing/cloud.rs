@@ -134,6 +134,7 @@ impl Cloud {
             }
             Effect::SetLaunch { slice, .. }
             | Effect::SetSizes { slice, .. }
+            | Effect::SetMin { slice, .. }
             | Effect::SetProtection { slice, .. }
             | Effect::SetRebalancing { slice, .. }
             | Effect::Replace { slice, .. }

@@ -18,7 +18,8 @@ fn both(text: &str) -> Observation {
         let state = match state {
             "running" => RefreshState::Running,
             "baking" => RefreshState::Baking,
-            "ending" => RefreshState::Ending,
+            "rolling" => RefreshState::RollingBack,
+            "cancelling" => RefreshState::Cancelling,
             "succeeded" => RefreshState::Succeeded,
             _ => RefreshState::Ended,
         };
@@ -26,6 +27,7 @@ fn both(text: &str) -> Observation {
             id: "r1".to_owned(),
             launch: LaunchId(launch.to_owned()),
             state,
+            started_at: UnixMs(0),
             percent: percent.parse().unwrap(),
             text: format!("{state:?}"),
         };
@@ -94,9 +96,9 @@ fn a_group_that_scales_itself_does_not_scale_in_meanwhile() {
             (5, "running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2."),
         ],
         expect![[r#"
-            0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: sizes min 2 desired 2 max 8
+            0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: never fewer than 2 instances
             0    s - : 2/2/8 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
-            5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: sizes min 3 desired 3 max 8
+            5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: never fewer than 3 instances
             5    s running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
         "#]],
     );
@@ -110,13 +112,13 @@ fn what_aws_says_must_be_seen() {
             (70, "succeeded v2 100 : 2/2/2 v1 | v2+ v2+"),
             (70, "succeeded v2 100 : 2/2/2 v2 | v1+ v2+ v2+"),
             (70, "succeeded v2 100 : 2/2/2 v2 | v2+ v2."),
-            (700, "succeeded v2 100 : 2/2/2 v2 | v2+ v2!"),
+            (1300, "succeeded v2 100 : 2/2/2 v2 | v2+ v2!"),
         ],
         expect![[r#"
             70   s succeeded v2 100 : 2/2/2 v1 | v2+ v2+        wait: AWS is at work: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
             70   s succeeded v2 100 : 2/2/2 v2 | v1+ v2+ v2+    wait: AWS is at work: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
             70   s succeeded v2 100 : 2/2/2 v2 | v2+ v2.        wait: AWS is at work: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
-            700  s succeeded v2 100 : 2/2/2 v2 | v2+ v2!        fail: only 1 of 2 instances of v2 became healthy within 11 min 21 s
+            1300 s succeeded v2 100 : 2/2/2 v2 | v2+ v2!        fail: AWS did not finish its instance refresh within 11 min 21 s: Succeeded
         "#]],
     );
 }
@@ -130,7 +132,8 @@ fn a_release_that_does_not_get_healthy_is_not_waited_for_an_hour() {
             (61, "running v2 0 : 2/2/2 v1 | v1+ v1+ v2! v2!"),
             (61, "running v2 0 : 2/2/2 v1 | v1+ v1+ v2+ v2."),
             (61, "running v2 50 : 2/2/2 v1 | v1+ v2+ v2!"),
-            (700, "running v2 50 : 2/2/2 v1 | v1+ v2+ v2!"),
+            (61, "running v2 50 : 2/2/2 v1 | v1+ v2!"),
+            (1300, "running v2 50 : 2/2/2 v1 | v1+ v2+ v2!"),
             (61, "baking v2 100 : 2/2/2 v1 | v2+ v2."),
             (61, "baking v2 100 : 2/2/2 v1 | v2! v2!"),
         ],
@@ -139,7 +142,8 @@ fn a_release_that_does_not_get_healthy_is_not_waited_for_an_hour() {
             61   s running v2 0 : 2/2/2 v1 | v1+ v1+ v2! v2!    fail: only 0 of 2 instances of v2 became healthy within 1 min
             61   s running v2 0 : 2/2/2 v1 | v1+ v1+ v2+ v2.    fail: only 1 of 2 instances of v2 became healthy within 1 min
             61   s running v2 50 : 2/2/2 v1 | v1+ v2+ v2!       wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
-            700  s running v2 50 : 2/2/2 v1 | v1+ v2+ v2!       fail: only 1 of 2 instances of v2 became healthy within 11 min 21 s
+            61   s running v2 50 : 2/2/2 v1 | v1+ v2!           wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            1300 s running v2 50 : 2/2/2 v1 | v1+ v2+ v2!       fail: AWS did not finish its instance refresh within 11 min 21 s: Running
             61   s baking v2 100 : 2/2/2 v1 | v2+ v2.           wait: 1 of 2 instances of v2 are healthy; it goes on once all are
             61   s baking v2 100 : 2/2/2 v1 | v2! v2!           fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
         "#]],
@@ -151,11 +155,11 @@ fn what_aws_ended_has_failed() {
     check(
         &refreshed(),
         &[
-            (30, "ending v2 50 : 2/2/2 v1 | v1+ v2+"),
+            (30, "rolling v2 50 : 2/2/2 v1 | v1+ v2+"),
             (30, "ended v2 50 : 2/2/2 v1 | v1+ v1+"),
         ],
         expect![[r#"
-            30   s ending v2 50 : 2/2/2 v1 | v1+ v2+            fail: the instance refresh did not succeed: Ending
+            30   s rolling v2 50 : 2/2/2 v1 | v1+ v2+           fail: the instance refresh did not succeed: RollingBack
             30   s ended v2 50 : 2/2/2 v1 | v1+ v1+             fail: the instance refresh did not succeed: Ended
         "#]],
     );
@@ -178,9 +182,10 @@ fn the_way_back_first_ends_the_refresh() {
     let rows = [
         (0, "running v2 50 : 2/2/2 v1 | v1+ v2+"),
         (0, "baking v2 100 : 2/2/2 v1 | v2+ v2+"),
-        (0, "ending v2 50 : 2/2/2 v1 | v1+ v2+"),
-        (700, "ending v2 50 : 2/2/2 v1 | v1. v1. v2+ v2+"),
-        (700, "ending v2 50 : 2/2/2 v1 | v1. v1. v2+* v2+*"),
+        (0, "rolling v2 50 : 2/2/2 v1 | v1+ v2+"),
+        (1300, "rolling v2 50 : 2/2/2 v1 | v1. v1. v2+ v2+"),
+        (1300, "rolling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2."),
+        (1300, "cancelling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2."),
         (9, "ended v2 0 : 2/2/2 v1 | v1+ v1+"),
         (9, "- : 2/2/2 v1 | v1+ v1+"),
         (9, "running v3 0 : 2/2/2 v1 | v1+ v1+"),
@@ -189,15 +194,16 @@ fn the_way_back_first_ends_the_refresh() {
         &back,
         &rows,
         expect![[r#"
-        0    s running v2 50 : 2/2/2 v1 | v1+ v2+           apply: blue: roll the instance refresh back
-        0    s baking v2 100 : 2/2/2 v1 | v2+ v2+           apply: blue: roll the instance refresh back
-        0    s ending v2 50 : 2/2/2 v1 | v1+ v2+            wait: AWS is at work: Ending, 50 % replaced; gives up at 1970-01-01T00:11:21Z
-        700  s ending v2 50 : 2/2/2 v1 | v1. v1. v2+ v2+    apply: blue: protect 2 instances from scale-in
-        700  s ending v2 50 : 2/2/2 v1 | v1. v1. v2+* v2+*  apply: blue: cancel the instance refresh
-        9    s ended v2 0 : 2/2/2 v1 | v1+ v1+              next step
-        9    s - : 2/2/2 v1 | v1+ v1+                       next step
-        9    s running v3 0 : 2/2/2 v1 | v1+ v1+            next step
-    "#]],
+            0    s running v2 50 : 2/2/2 v1 | v1+ v2+           apply: blue: roll the instance refresh back
+            0    s baking v2 100 : 2/2/2 v1 | v2+ v2+           apply: blue: roll the instance refresh back
+            0    s rolling v2 50 : 2/2/2 v1 | v1+ v2+           wait: AWS is at work: RollingBack, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            1300 s rolling v2 50 : 2/2/2 v1 | v1. v1. v2+ v2+   apply: blue: protect 2 instances from scale-in
+            1300 s rolling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2.  apply: blue: cancel the instance refresh
+            1300 s cancelling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2. wait: AWS is at work: Cancelling, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            9    s ended v2 0 : 2/2/2 v1 | v1+ v1+              next step
+            9    s - : 2/2/2 v1 | v1+ v1+                       next step
+            9    s running v3 0 : 2/2/2 v1 | v1+ v1+            wait: the instance refresh r1 of somebody else replaces the instances; it goes on once that is over
+        "#]],
     );
     // It shows up late: nothing else is done before it ended.
     let mut filling = back;

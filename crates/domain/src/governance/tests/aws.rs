@@ -431,7 +431,10 @@ fn the_image_that_would_be_started_is_the_one_that_is_asked_about() {
     assert_eq!(facts.image_of(&wish), None, "the group's own");
     let created = r#"{"image": "ami-33333333", "instance_type": "t3.small", "subnets": ["s"]}"#;
     aws(&mut facts).create = Some(serde_json::from_str(created).unwrap());
-    assert_eq!(facts.image_of(&wish), Some(&image('3')));
+    assert_eq!(facts.image_of(&wish), Some(&image('3')), "made on it");
+    let next = SliceSeen::default();
+    facts.seen.slices.insert(Slice::Green, next);
+    assert_eq!(facts.image_of(&wish), None, "made before");
     let live = facts.live.as_mut().unwrap();
     live.content = live.content.clone().on(image('4'));
     assert_eq!(facts.image_of(&wish), Some(&image('4')), "patched before");

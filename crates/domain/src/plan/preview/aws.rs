@@ -60,6 +60,13 @@ fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
         .map(|weights| weights.values().filter(|share| **share > 0).count())
         .collect();
     let (moves, splits) = (!shares.is_empty(), shares.iter().any(|sides| *sides > 1));
+    let strategy = &deployment.strategy;
+    if strategy.is_refresh() && deployment.stable.is_none() {
+        return vec![
+            "nothing runs yet that AWS could refresh: Pointsman starts the first instances itself"
+                .to_owned(),
+        ];
+    }
     if deployment
         .plan
         .steps

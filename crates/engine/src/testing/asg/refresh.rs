@@ -32,7 +32,6 @@ pub(super) struct Refresh {
     goes_on_at: Option<UnixMs>,
     baked_at: Option<UnixMs>,
     moved_at: UnixMs,
-    cancelled: bool,
 }
 
 impl Refresh {
@@ -42,7 +41,7 @@ impl Refresh {
     }
 
     fn is_rolling_back(&self) -> bool {
-        self.seen.state == RefreshState::Ending && !self.cancelled
+        self.seen.state == RefreshState::RollingBack
     }
 
     /// How many more may be replaced before the next checkpoint.
@@ -115,6 +114,7 @@ impl Asg {
                 id: format!("r-{}", self.refreshes),
                 launch: launch.id.clone(),
                 state: RefreshState::Running,
+                started_at: now,
                 percent: 0,
                 text: "InProgress".to_owned(),
             },
@@ -126,7 +126,6 @@ impl Asg {
             goes_on_at: None,
             baked_at: None,
             moved_at: now,
-            cancelled: false,
         });
         Ok(())
     }
@@ -147,7 +146,7 @@ impl Asg {
         else {
             return;
         };
-        refresh.seen.state = RefreshState::Ending;
+        refresh.seen.state = RefreshState::RollingBack;
         refresh.seen.text = format!("RollbackInProgress{why}");
         (refresh.total, refresh.old) = (old.len(), old);
         refresh.goal = stable;
@@ -157,9 +156,8 @@ impl Asg {
     pub(super) fn cancel_refresh(&mut self) {
         let active = self.refresh.as_mut();
         if let Some(refresh) = active.filter(|it| it.seen.state.is_active()) {
-            refresh.seen.state = RefreshState::Ending;
+            refresh.seen.state = RefreshState::Cancelling;
             refresh.seen.text = "Cancelling".to_owned();
-            refresh.cancelled = true;
         }
     }
 
@@ -169,7 +167,7 @@ impl Asg {
             self.surplus = 0;
             return;
         };
-        if refresh.cancelled {
+        if refresh.seen.state == RefreshState::Cancelling {
             return self.end_refresh(RefreshState::Ended, "Cancelled");
         }
         if !refresh.is_rolling_back() && self.alarm_rings(now) {
@@ -182,7 +180,11 @@ impl Asg {
             }
             Some(_) => {}
             None if now.since_ms(refresh.moved_at) > STUCK_MS => match refresh.is_rolling_back() {
-                true => self.end_refresh(RefreshState::Ended, "RollbackFailed"),
+                true => {
+                    // Nobody asked for it: what it takes away now is the group's own doing.
+                    self.scaled_itself = true;
+                    self.end_refresh(RefreshState::Ended, "RollbackFailed");
+                }
                 false => self.roll_refresh_back(now, ": no progress for one hour"),
             },
             None => self.replace_some(now),

@@ -1,5 +1,7 @@
 //! Who replaces the instances of a scale-up: `--engine` and the options that go with it.
 
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -15,6 +17,21 @@ pub(super) enum Engine {
     InstanceRefresh,
 }
 
+/// Shares of a group from 1 to 100, written `20,50` or `20%,50%`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Checkpoints(Vec<u8>);
+
+impl FromStr for Checkpoints {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shares = text.parse().ok().map(|Shares(shares)| shares);
+        let shares = shares.filter(|shares| !shares.contains(&0));
+        shares
+            .map(Self)
+            .ok_or_else(|| "write growing shares of the group, such as 20,50".to_owned())
+    }
+}
+
 /// Who replaces the instances, and how.
 #[derive(Debug, Default, Args)]
 pub(super) struct EngineArgs {
@@ -23,7 +40,7 @@ pub(super) struct EngineArgs {
     engine: Option<Engine>,
     /// With --engine instance-refresh: wait at these shares of the group, such as 20,50
     #[arg(long, value_name = "SHARES")]
-    checkpoints: Option<Shares>,
+    checkpoints: Option<Checkpoints>,
     /// With --checkpoints: how long to wait at each, such as 10m [default: 1h]
     #[arg(long, value_name = "TIME")]
     checkpoint_delay: Option<Seconds>,
@@ -66,7 +83,7 @@ impl EngineArgs {
     pub(super) fn body(&self) -> Option<Value> {
         self.engine.filter(|it| *it == Engine::InstanceRefresh)?;
         let mut body = json!({});
-        if let Some(Shares(shares)) = &self.checkpoints {
+        if let Some(Checkpoints(shares)) = &self.checkpoints {
             // AWS always replaces all of the group in the end.
             let shares = shares.iter().filter(|share| **share < 100);
             body["checkpoints"] = shares.copied().collect();
