@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     decide::{Decision, Failure, Waiting},
-    effect::{Effect, Target, Token},
+    effect::{Effect, Purpose, Target, Token},
     evidence::{Comparison, Evidence},
     gate::GateState,
     names::DeploymentId,
@@ -241,7 +241,11 @@ impl Deployment {
             watch: Watch::default(),
         };
         let target = Target {
-            refreshes: request.strategy.is_refresh(),
+            purpose: if request.strategy.is_refresh() {
+                Purpose::InstanceRefresh
+            } else {
+                Purpose::Deployment
+            },
             ..request.target
         };
         Self {

@@ -22,9 +22,22 @@ pub struct Target {
     /// The account that it is in. `None`: this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
-    /// Looks show instance refreshes too, which costs a call of its own.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub refreshes: bool,
+    /// What looks at it are for.
+    pub purpose: Purpose,
+}
+
+/// What somebody looks at a server group for, and so what is worth calls of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To show what is there.
+    Status,
+    /// To see whether something may begin: all that stands in the way is shown.
+    Admission,
+    /// To drive a deployment: what stood in its way was asked before it began.
+    Deployment,
+    /// To drive an instance refresh, which is shown too.
+    InstanceRefresh,
 }
 
 impl Target {
@@ -34,14 +47,23 @@ impl Target {
         Self::new(place, group, None)
     }
 
-    /// A server group in `account`; `None`: on this machine.
+    /// A server group in `account`, where something may begin; `None`: on this machine.
     #[must_use]
     pub fn new(place: Place, group: ServerGroup, account: Option<Account>) -> Self {
         Self {
             place,
             group,
             account,
-            refreshes: false,
+            purpose: Purpose::Admission,
+        }
+    }
+
+    /// The same, for somebody who only wants to see it.
+    #[must_use]
+    pub fn to_show(self) -> Self {
+        Self {
+            purpose: Purpose::Status,
+            ..self
         }
     }
 }

@@ -127,6 +127,15 @@ pub struct SliceSeen {
     /// else does with it, or what Pointsman does not know how to handle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<String>,
+    /// Why new instances cannot be started beside those that are there, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<String>,
+    /// What may keep new instances from being started, and is not certain, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What the provider says of instances that it was asked for and could not start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Why the provider must not be trusted to replace the instances of this slice on its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hazard: Option<String>,

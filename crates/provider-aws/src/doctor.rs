@@ -27,13 +27,14 @@ use domain::{
     time::{UnixMs, human_ms},
 };
 use engine::ports::{ErrorKind, ProviderError};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 
 use crate::{
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
     lookout::Lookout,
+    quota::{Class, Usage},
     shares::SLICES,
 };
 
@@ -52,16 +53,20 @@ const POLICY: &str = "give it the policy that `pointsman doctor ACCOUNT --policy
 /// Looks at everything that deployments to these groups of the account depend on.
 pub async fn checkup(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
     let clients = &**lookout.clients();
-    let (who, scaling, ec2, templates, balancers, alarms, records, bucket, groups) = tokio::join!(
+    let checks = [
+        timed("auto scaling", scaling(clients)).boxed(),
+        timed("ec2", ec2(clients)).boxed(),
+        timed("vcpu quota", vcpus(lookout)).boxed(),
+        timed("launch templates", dry_run(clients)).boxed(),
+        timed("load balancers", balancers(clients)).boxed(),
+        timed("cloudwatch", alarms(clients)).boxed(),
+        timed("route 53", records(clients, targets)).boxed(),
+        timed("package bucket", bucket(clients)).boxed(),
+    ];
+    let (who, checks, groups) = tokio::join!(
         identity(lookout),
-        timed("auto scaling", scaling(clients)),
-        timed("ec2", ec2(clients)),
-        timed("launch templates", dry_run(clients)),
-        timed("load balancers", balancers(clients)),
-        timed("cloudwatch", alarms(clients)),
-        timed("route 53", records(clients, targets)),
-        timed("package bucket", bucket(clients)),
-        groups(lookout, targets),
+        join_all(checks),
+        groups(lookout, targets)
     );
     let changes = Check::new(
         "changes",
@@ -70,9 +75,8 @@ pub async fn checkup(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
     );
     let changes = changes.with("compare with `pointsman doctor ACCOUNT --policy`");
     who.into_iter()
-        .chain([
-            scaling, ec2, templates, balancers, alarms, records, bucket, changes,
-        ])
+        .chain(checks)
+        .chain([changes])
         .chain(groups)
         .collect()
 }
@@ -229,10 +233,25 @@ async fn ec2(clients: &Clients) -> Found {
         .send()
         .await
         .map_err(|error| failed(STATUS, &error))?;
-    Ok((
-        Verdict::Ok,
-        "instances may be looked at; vCPU quotas are not".to_owned(),
-    ))
+    Ok((Verdict::Ok, "instances may be looked at".to_owned()))
+}
+
+/// Releases start a second copy of a group.
+async fn vcpus(lookout: &Lookout) -> Found {
+    let (class, now) = (Class::STANDARD, lookout.now());
+    let usage = lookout.quotas.usage(lookout.clients(), class, now).await?;
+    let Some(Usage { used, quota }) = usage else {
+        let text =
+            format!("CloudWatch does not know how many vCPUs of {class} run, and how many may");
+        return Ok((Verdict::Unchecked, text));
+    };
+    let text = format!("{used} of at most {quota} vCPUs of {class} are in use");
+    Ok(if used * 5 >= quota * 4 {
+        let more = format!("{text}; ask AWS for more before groups are doubled");
+        (Verdict::Warning, more)
+    } else {
+        (Verdict::Ok, text)
+    })
 }
 
 /// EC2 alone offers a trial.
@@ -352,7 +371,8 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
     let slices = || SLICES.into_iter().take(usize::from(target.group.slices));
     let obstacles: Vec<String> = slices()
         .filter_map(|slice| seen.slices.get(&slice))
-        .flat_map(|slice: &SliceSeen| slice.obstacles.clone())
+        .flat_map(|slice: &SliceSeen| slice.obstacles.iter().chain(&slice.shortages))
+        .cloned()
         .collect();
     if !obstacles.is_empty() {
         return Check::new(name, Verdict::Failed, obstacles.join("; "))
@@ -369,6 +389,12 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
         })
     });
     let words: Vec<String> = words.collect();
+    let warnings = slices().filter_map(|slice| seen.slices.get(&slice));
+    let warnings: Vec<String> = warnings.flat_map(|slice| slice.warnings.clone()).collect();
+    if !warnings.is_empty() {
+        return Check::new(name, Verdict::Warning, warnings.join("; "))
+            .with("ask AWS for more in Service Quotas, or stop what nobody needs");
+    }
     let check = Check::new(name, Verdict::Ok, words.join("; "));
     let hazard = slices().find_map(|slice| seen.slices.get(&slice)?.hazard.clone());
     match hazard {

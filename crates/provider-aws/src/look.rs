@@ -31,6 +31,8 @@ pub struct Look {
     pub records: BTreeMap<dns::Name, Result<dns::Seen, ProviderError>>,
     /// The last instance refresh of groups that are asked about it, by name.
     pub refreshes: BTreeMap<String, Record>,
-    /// Obstacles that are costly to see.
+    /// What AWS says of groups that do not get the instances they ask for, by name.
+    pub troubles: BTreeMap<String, String>,
+    /// What stands in the way and is costly to see.
     pub obstacles: BTreeMap<Place, obstacles::Costly>,
 }

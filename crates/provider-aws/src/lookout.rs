@@ -10,9 +10,9 @@ use std::{
 
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
-    effect::Target,
+    effect::{Purpose, Target},
     names::{DeploymentId, Place},
-    observation::Observation,
+    observation::{Observation, Slice},
     time::UnixMs,
 };
 use engine::ports::{Clock, ErrorKind, ProviderError};
@@ -32,10 +32,12 @@ use crate::{
     look::Look,
     obstacles,
     pace::Pace,
+    quota::Quotas,
     refresh::{self, Record},
     seen,
     settings::Settings,
     shares::SLICES,
+    shortfall::Shortfalls,
     spent::{Spent, Tally, counted},
     targets::{self, Born, Health, Targets},
     templates::Templates,
@@ -64,6 +66,10 @@ pub struct Lookout {
     pub images: images::Cache,
     /// Changes at Route 53 that are under way.
     pub changes: dns::Changes,
+    /// Groups that are short of members.
+    shortfalls: Shortfalls,
+    /// How many vCPUs may run.
+    pub quotas: Quotas,
     memory: Mutex<Memory>,
 }
 
@@ -98,6 +104,8 @@ impl Lookout {
             templates: Templates::default(),
             images: images::Cache::default(),
             changes: dns::Changes::default(),
+            shortfalls: Shortfalls::default(),
+            quotas: Quotas::default(),
             memory: Mutex::default(),
         }
     }
@@ -132,7 +140,7 @@ impl Lookout {
     /// # Errors
     /// When AWS does not answer, or not for this target.
     pub async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        if !self.remembered().obstacles.contains_key(&target.place) {
+        if target.purpose == Purpose::Admission && self.known_obstacles(&target.place).is_none() {
             self.pace.hurry();
         }
         loop {
@@ -157,6 +165,14 @@ impl Lookout {
                 return answer;
             }
         }
+    }
+
+    /// What [`obstacles::look`] saw at `place` a moment ago.
+    fn known_obstacles(&self, place: &Place) -> Option<obstacles::Costly> {
+        let now = self.clock.now();
+        let obstacles = &mut self.remembered().obstacles;
+        obstacles.retain(|_, (seen_at, _)| now.since_ms(*seen_at) < obstacles::FRESH_MS);
+        obstacles.get(place).map(|(_, costly)| costly.clone())
     }
 
     fn lock_waiting(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
@@ -217,7 +233,8 @@ impl Lookout {
             at,
             health: self.health(&groups, at).await,
             records: self.records(&settings, at).await,
-            obstacles: self.obstacles(&settings, &groups, at).await?,
+            troubles: self.shortfalls.look(clients, &groups, at).await,
+            obstacles: self.obstacles(&settings, &groups, &born, at).await?,
             groups,
             refreshes,
             passed,
@@ -232,7 +249,9 @@ impl Lookout {
         settings: &[(&Target, &AwsGroup)],
         groups: &BTreeMap<String, Group>,
     ) -> Result<BTreeMap<String, Record>, ProviderError> {
-        let asked = settings.iter().filter(|(target, _)| target.refreshes);
+        let asked = settings
+            .iter()
+            .filter(|(target, _)| target.purpose == Purpose::InstanceRefresh);
         let names: BTreeSet<String> = asked.flat_map(|asked| names(&[*asked])).collect();
         let names = names.into_iter().filter(|name| groups.contains_key(name));
         let asked = stream::iter(names).map(|name| async move {
@@ -378,37 +397,54 @@ impl Lookout {
         found
     }
 
-    /// Obstacles that cost calls of their own are looked for when a place is new to this process,
-    /// and again when it was left alone for a while.
+    /// Where EC2's quotas may keep the group from being doubled.
+    async fn quotas(
+        &self,
+        group: &Group,
+        born: &BTreeMap<String, Born>,
+        at: UnixMs,
+    ) -> Vec<String> {
+        let members = group.members.iter();
+        let machines: Vec<&Born> = members.filter_map(|it| born.get(&it.id)).collect();
+        let quotas = &self.quotas;
+        quotas
+            .warnings(&self.clients, &group.name, &machines, at)
+            .await
+    }
+
+    /// Obstacles that cost calls of their own are looked for where something shall begin.
     async fn obstacles(
         &self,
         settings: &[(&Target, &AwsGroup)],
         groups: &BTreeMap<String, Group>,
+        born: &BTreeMap<String, Born>,
         at: UnixMs,
     ) -> Result<BTreeMap<Place, obstacles::Costly>, ProviderError> {
         let mut found = BTreeMap::new();
         for (target, aws) in settings {
+            if target.purpose != Purpose::Admission {
+                continue;
+            }
             let place = &target.place;
-            let known = self.remembered().obstacles.get(place).cloned();
-            let known = known.filter(|(seen_at, _)| at.since_ms(*seen_at) < obstacles::FRESH_MS);
-            let costly = match known {
-                Some((_, costly)) => costly,
+            let costly = match self.known_obstacles(place) {
+                Some(costly) => costly,
                 None => {
-                    let here = SLICES
-                        .into_iter()
-                        .take(usize::from(target.group.slices))
-                        .filter_map(|it| Some((it, groups.get(&aws.group_name(place, it))?)));
-                    obstacles::look(&self.clients, here, target.refreshes).await?
+                    let slices = SLICES.into_iter().take(usize::from(target.group.slices));
+                    let here =
+                        slices.filter_map(|it| Some((it, groups.get(&aws.group_name(place, it))?)));
+                    let here: Vec<(Slice, &Group)> = here.collect();
+                    let mut costly = obstacles::look(&self.clients, here.iter().copied()).await?;
+                    for (slice, group) in here {
+                        let warnings = self.quotas(group, born, at).await;
+                        costly.entry(slice).or_default().warnings = warnings;
+                    }
+                    let mut memory = self.remembered();
+                    memory.obstacles.insert(place.clone(), (at, costly.clone()));
+                    costly
                 }
             };
-            let mut memory = self.remembered();
-            memory.obstacles.insert(place.clone(), (at, costly.clone()));
             found.insert(place.clone(), costly);
         }
-        let mut memory = self.remembered();
-        memory
-            .obstacles
-            .retain(|_, (seen_at, _)| at.since_ms(*seen_at) < obstacles::FRESH_MS);
         Ok(found)
     }
 }

@@ -11,8 +11,8 @@ use crate::{
 };
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
-/// So long what [`look`] saw is believed, in milliseconds.
-pub const FRESH_MS: u64 = 60_000;
+/// So long what [`look`] saw is believed, in milliseconds: somebody may be at work on what is in the way.
+pub const FRESH_MS: u64 = 10_000;
 /// Processes without which a deployment would wait for ever, or do harm ("Suspend and resume a
 /// process for an Auto Scaling group", 2026-11).
 const NEEDED: [&str; 5] = [
@@ -23,8 +23,19 @@ const NEEDED: [&str; 5] = [
     "ReplaceUnhealthy",
 ];
 
-/// Obstacles that cost calls of their own, by slice.
-pub type Costly = BTreeMap<Slice, Vec<String>>;
+/// What costs calls of its own to see, by slice.
+pub type Costly = BTreeMap<Slice, Found>;
+
+/// What stands in the way of a slice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Why it must not be changed.
+    pub obstacles: Vec<String>,
+    /// Why it cannot be doubled.
+    pub shortages: Vec<String>,
+    /// What may keep it from being doubled.
+    pub warnings: Vec<String>,
+}
 
 /// Obstacles that can be read off the group.
 pub fn of(group: &Group) -> Vec<String> {
@@ -65,23 +76,22 @@ pub fn of(group: &Group) -> Vec<String> {
     found
 }
 
-/// Looks for an instance refresh that is under way, unless looks show it anyway (`refreshes`), and for
-/// subnets without room.
+/// Looks for an instance refresh that is under way, and for subnets without room.
 pub async fn look(
     clients: &Clients,
     groups: impl Iterator<Item = (Slice, &Group)>,
-    refreshes: bool,
 ) -> Result<Costly, ProviderError> {
     let mut found = Costly::new();
     for (slice, group) in groups {
-        let mut here = Vec::new();
-        if !refreshes {
-            here.extend(again(|| under_way(clients, &group.name)).await?);
-        }
-        here.extend(again(|| room(clients, group)).await?);
-        if !here.is_empty() {
-            found.insert(slice, here);
-        }
+        let here = Found {
+            obstacles: again(|| under_way(clients, &group.name))
+                .await?
+                .into_iter()
+                .collect(),
+            shortages: again(|| room(clients, group)).await?.into_iter().collect(),
+            warnings: Vec::new(),
+        };
+        found.insert(slice, here);
     }
     Ok(found)
 }

@@ -68,7 +68,11 @@ pub fn observation(
             .obstacles
             .get(&target.place)
             .and_then(|it| it.get(&slice));
-        seen.obstacles.extend(costly.into_iter().flatten().cloned());
+        if let Some(found) = costly {
+            seen.obstacles.extend(found.obstacles.clone());
+            seen.shortages.clone_from(&found.shortages);
+            seen.warnings.clone_from(&found.warnings);
+        }
         slices.insert(slice, seen);
     }
     let (weights, wrong, stale_ms) = weights(aws, look, &slices, target)?;
@@ -106,12 +110,14 @@ fn slice_seen(group: &Group, health: &[&Targets], look: &Look, templates: &Templ
         launches: launches.and_then(|version| version.launch()),
         rebalancing_suspended: group.suspended.iter().any(|it| it == REBALANCE),
         obstacles: obstacles::of(group),
+        trouble: look.troubles.get(&group.name).cloned(),
         hazard: refresh::hazard(group),
         refresh: look
             .refreshes
             .get(&group.name)
             .map(|record| refresh::seen(record, templates)),
         instances: instances.collect(),
+        ..SliceSeen::default()
     }
 }
 
@@ -273,6 +279,7 @@ mod tests {
             records: BTreeMap::new(),
             obstacles: BTreeMap::new(),
             refreshes: BTreeMap::new(),
+            troubles: BTreeMap::new(),
         }
     }
 
@@ -314,10 +321,7 @@ mod tests {
         ];
         let group = Group::default();
         let mut look = look();
-        let born = crate::targets::Born {
-            at: UnixMs(0),
-            image: String::new(),
-        };
+        let born = crate::targets::Born::default();
         look.born.insert("i-1".to_owned(), born);
         for (lifecycle, healthy, health, expected) in rows {
             let member = member("i-1", lifecycle, healthy);
@@ -342,7 +346,7 @@ mod tests {
             let at = UnixMs(look.at.0 - age_ms);
             let born = crate::targets::Born {
                 at,
-                image: String::new(),
+                ..Default::default()
             };
             look.born.insert("i-1".to_owned(), born);
             assert_eq!(state(&member, &[&ill], &look, &group), Some(expected));

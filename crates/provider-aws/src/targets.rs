@@ -110,12 +110,16 @@ pub async fn passed_status_checks(
 }
 
 /// What EC2 knows of an instance and what never changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Born {
     /// When it was launched.
     pub at: UnixMs,
     /// Its image.
     pub image: String,
+    /// Its instance type.
+    pub kind: String,
+    /// It runs on spare capacity that AWS may take back.
+    pub spot: bool,
 }
 
 /// When instances were launched, and from which image. Those that EC2 does not know yet are left
@@ -141,11 +145,14 @@ pub async fn born(
                 let born = instance.launch_time().and_then(|at| at.to_millis().ok());
                 if let (Some(id), Some(at)) = (instance.instance_id(), born) {
                     let image = instance.image_id().unwrap_or_default().to_owned();
+                    let kind = instance.instance_type().map(|it| it.as_str().to_owned());
                     found.insert(
                         id.to_owned(),
                         Born {
                             at: UnixMs(at),
                             image,
+                            kind: kind.unwrap_or_default(),
+                            spot: instance.instance_lifecycle().is_some(),
                         },
                     );
                 }

@@ -325,10 +325,8 @@ impl Slot {
             sizes: self.sizes,
             launches: self.launches.clone(),
             rebalancing_suspended: self.rebalancing_suspended,
-            obstacles: Vec::new(),
-            hazard: None,
-            refresh: None,
             instances: instances.collect(),
+            ..SliceSeen::default()
         }
     }
 }

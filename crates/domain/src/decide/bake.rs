@@ -81,6 +81,7 @@ pub(super) fn lost(
             launch,
             healthy,
             wanted,
+            trouble: look.slice.trouble.clone(),
         })
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
             healthy,
             wanted,
             within_ms: look.deployment.strategy.health_deadline_ms(),
+            trouble: look.slice.trouble.clone(),
         });
     }
     if let Some(effect) = make_room(look, fill, wanted) {
@@ -51,6 +52,7 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
             .progress
             .since
             .plus_ms(look.deployment.strategy.health_deadline_ms()),
+        trouble: look.slice.trouble.clone(),
     })
 }
 

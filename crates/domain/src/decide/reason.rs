@@ -14,7 +14,8 @@ use crate::{
 pub enum Waiting {
     /// Instances boot, or wait for their health checks.
     #[error(
-        "{healthy} of {wanted} instances of {launch} are healthy, {pending} are starting; gives up at {deadline}"
+        "{healthy} of {wanted} instances of {launch} are healthy, {pending} are starting; gives up at {deadline}{}",
+        said(.trouble)
     )]
     Healthy {
         /// Of what.
@@ -27,9 +28,15 @@ pub enum Waiting {
         pending: u32,
         /// When the step fails.
         deadline: UnixMs,
+        /// What the provider says of those that it could not start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
     },
     /// An instance under watch was lost and is being replaced; the watch begins anew after that.
-    #[error("{healthy} of {wanted} instances of {launch} are healthy; it goes on once all are")]
+    #[error(
+        "{healthy} of {wanted} instances of {launch} are healthy; it goes on once all are{}",
+        said(.trouble)
+    )]
     Recovering {
         /// Of what.
         launch: LaunchId,
@@ -37,6 +44,9 @@ pub enum Waiting {
         healthy: u32,
         /// How many must be.
         wanted: u32,
+        /// What the provider says of those that it could not start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
     },
     /// Under watch.
     #[error("{launch} is watched until {until}; every instance is healthy so far")]
@@ -142,6 +152,11 @@ pub enum Waiting {
     },
 }
 
+fn said(trouble: &Option<String>) -> String {
+    let trouble = trouble.as_ref();
+    trouble.map_or_else(String::new, |it| format!("; the provider says: {it}"))
+}
+
 impl Waiting {
     /// The same wait, apart from numbers that move with every look at a gate.
     #[must_use]
@@ -159,7 +174,11 @@ impl Waiting {
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum Failure {
     /// Instances did not become healthy in time.
-    #[error("only {healthy} of {wanted} instances of {launch} became healthy within {}", human_ms(*.within_ms))]
+    #[error(
+        "only {healthy} of {wanted} instances of {launch} became healthy within {}{}",
+        human_ms(*.within_ms),
+        said(.trouble)
+    )]
     Unhealthy {
         /// Of what.
         launch: LaunchId,
@@ -169,6 +188,9 @@ pub enum Failure {
         wanted: u32,
         /// The deadline, in milliseconds.
         within_ms: u64,
+        /// What the provider says of those that it could not start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
     },
     /// Healthy instances did not stay so under watch.
     #[error(

@@ -154,6 +154,7 @@ fn late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Option<De
             healthy,
             wanted: wanted(look, refresh),
             within_ms: patience_ms,
+            trouble: look.slice.trouble.clone(),
         });
         return Some(look.reached(failed));
     }

@@ -98,12 +98,14 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
             healthy,
             wanted,
             within_ms,
+            trouble: look.slice.trouble.clone(),
         })
     } else {
         Decision::Wait(Waiting::Recovering {
             launch,
             healthy,
             wanted,
+            trouble: look.slice.trouble.clone(),
         })
     })
 }
@@ -215,11 +217,13 @@ fn refill(look: &Look<'_>, retire: &Retire<'_>, there: u32, healthy: u32) -> Dec
             healthy,
             wanted,
             within_ms,
+            trouble: look.slice.trouble.clone(),
         });
     }
     Decision::Wait(Waiting::Recovering {
         launch,
         healthy,
         wanted,
+        trouble: look.slice.trouble.clone(),
     })
 }

@@ -32,6 +32,7 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>
                 launch,
                 healthy,
                 wanted,
+                trouble: look.slice.trouble.clone(),
             })
         };
     }

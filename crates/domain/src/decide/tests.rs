@@ -111,10 +111,8 @@ fn slice(text: &str, prefix: &str) -> SliceSeen {
         },
         launches,
         rebalancing_suspended,
-        obstacles: Vec::new(),
-        hazard: None,
-        refresh: None,
         instances: instances.collect(),
+        ..SliceSeen::default()
     }
 }
 
@@ -471,4 +469,15 @@ fn a_group_that_grew_to_its_limit_turns_round_instead_of_succeeding() {
         recorded.failure.unwrap().to_string(),
         "the group keeps 3 instances now, and its size limit leaves no room to start one new instance"
     );
+}
+
+#[test]
+fn says_why_instances_do_not_start() {
+    let fill = at_step(deployment(Some("v1")), START, 0);
+    let mut short = seen("4/4/4 v2 suspended | v1+ v1+");
+    short.slices.get_mut(&Slice::Blue).unwrap().trouble = Some("no quota".to_owned());
+    for at_ms in [9_000, 61_000] {
+        let told = say(&decide(&fill, &short, &[], UnixMs(at_ms)));
+        assert!(told.ends_with("; the provider says: no quota"), "{told}");
+    }
 }

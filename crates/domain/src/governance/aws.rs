@@ -29,9 +29,13 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     for (slice, seen) in &facts.seen.slices {
         let refreshed = wish.strategy.is_refresh() && *slice == live;
         let hazard = seen.hazard.iter().filter(|_| refreshed);
+        // Users who are moved to what runs already need no more instances.
+        let starts = wish.strategy != Strategy::Switch;
+        let shortages = seen.shortages.iter().filter(|_| starts);
         objections.extend(
             seen.obstacles
                 .iter()
+                .chain(shortages)
                 .chain(hazard)
                 .map(|why| Objection::Obstructed {
                     place: wish.place.clone(),

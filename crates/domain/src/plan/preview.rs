@@ -130,7 +130,7 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
         calls: calls(&deployment.plan.steps),
         expected_ms: walk.at_ms,
         point_of_no_return: walk.first_retire,
-        aws: aws::of(deployment),
+        aws: aws::of(deployment, seen),
     }
 }
 

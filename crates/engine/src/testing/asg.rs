@@ -165,10 +165,9 @@ impl Asg {
             sizes: group.sizes,
             launches: group.launches.clone(),
             rebalancing_suspended: group.rebalancing_suspended,
-            obstacles: Vec::new(),
-            hazard: None,
             refresh: self.refresh.as_ref().map(refresh::Refresh::seen),
             instances: group.members.iter().map(|m| m.instance.clone()).collect(),
+            ..SliceSeen::default()
         }
     }
 

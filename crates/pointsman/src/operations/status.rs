@@ -110,7 +110,7 @@ impl Operations {
             None => None,
             Some(aws) => self.account(&aws.account).await?,
         };
-        Ok(Some(Target::new(place.clone(), group, account)))
+        Ok(Some(Target::new(place.clone(), group, account).to_show()))
     }
 
     /// An account, as the catalogue describes it now.

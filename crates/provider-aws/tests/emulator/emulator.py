@@ -48,10 +48,11 @@ class Emulator:
         import dns
         import group_api
         import instance_api
+        import quotas
         import targets
         from control import Control
 
-        for module in (compute, dns, group_api, instance_api, targets):
+        for module in (compute, dns, group_api, instance_api, quotas, targets):
             module.install()
         use_clock_in_moto()
 

@@ -123,7 +123,7 @@ def free_port() -> int:
 
 def run(server: Server, arguments: argparse.Namespace) -> int:
     account = Account(server)
-    server.call("POST", "settings", {**LAGS, "insync_ms": 1000})
+    server.call("POST", "settings", {**LAGS, "insync_ms": 1000, "vcpu_quota": 256})
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(os.path.join(arguments.repository, "examples"), f"{folder}/examples")
         # What the guide tells its reader to do.

@@ -8,6 +8,7 @@ from moto.autoscaling.models import ASG_NAME_TAG
 from moto.core.exceptions import ServiceException
 
 from member import Member
+from quotas import check_quota
 from selection import choose_zone
 from world import WORLD
 
@@ -54,6 +55,7 @@ class Launching:
         source = template.get_version(number) if template is not None else group.launch_config
         try:
             check_image(group.ec2_backend, source.image_id)
+            check_quota(group.ec2_backend, source.instance_type)
             instance = self._run(source, template, number, zone, subnets.get(zone))
         except ServiceException as error:
             self.retry_ms = now + WORLD.settings.retry_launch_ms

@@ -148,6 +148,39 @@ class DnsRules(EmulatorCase):
         self.refused("NoSuchChange", self.dns.get_change, Id="C0000000000000")
 
 
+class QuotaRules(EmulatorCase):
+    def usage(self) -> list[list[float]]:
+        dimensions = {"Service": "EC2", "Resource": "vCPU", "Type": "Resource", "Class": "Standard/OnDemand"}
+        metric = {
+            "Namespace": "AWS/Usage",
+            "MetricName": "ResourceCount",
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        }
+        answer = self.server.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[
+                {"Id": "used", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}},
+                {"Id": "quota", "Expression": "SERVICE_QUOTA(used)"},
+            ],
+            StartTime=0,
+            EndTime=600,
+        )
+        return [each["Values"] for each in answer["MetricDataResults"]]
+
+    def test_launches_beyond_the_quota_fail_and_say_so(self) -> None:
+        self.assertEqual([[], []], self.usage(), "without a quota nothing is known")
+        self.settings(vcpu_quota=5)
+        self.group(3)
+        self.advance(1000)
+        self.assertEqual(2, self.truth()["healthy"], "a t3.micro has two vCPUs")
+        self.assertEqual([[4.0], [5.0]], sorted(self.usage()))
+        activities = self.asg.describe_scaling_activities(AutoScalingGroupName="web")["Activities"]
+        failed = [each["StatusMessage"] for each in activities if each["StatusCode"] == "Failed"]
+        self.assertIn("vCPU limit of 5", failed[0])
+        self.settings(vcpu_quota=6)
+        self.advance(10_000)
+        self.assertEqual(3, self.truth()["healthy"])
+
+
 class RefreshRules(EmulatorCase):
     def start(self, version: str = "2", **preferences: Any) -> str:
         wanted = {"LaunchTemplate": {"LaunchTemplateName": "web-template", "Version": version}}

@@ -32,6 +32,7 @@ class Settings:
     traffic_ms: int = 0
     ties: str = "random"
     check_images: bool = True
+    vcpu_quota: int = 0
     retry_launch_ms: int = 10_000
 
     def update(self, changes: dict[str, Any]) -> None:

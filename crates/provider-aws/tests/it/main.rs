@@ -8,5 +8,6 @@ mod drive;
 mod emulator;
 mod fixture;
 mod images;
+mod shortage;
 mod story;
 mod traffic;

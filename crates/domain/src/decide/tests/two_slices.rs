@@ -245,6 +245,7 @@ fn users_stay_where_somebody_answers_when_stable_is_lost() {
         healthy: 0,
         wanted: 1,
         within_ms: 60_000,
+        trouble: None,
     };
     let lost = back.after(&Decision::Fail(failure), at(61));
     check(

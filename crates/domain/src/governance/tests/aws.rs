@@ -232,6 +232,26 @@ fn refuses_what_is_in_other_hands() {
 }
 
 #[test]
+fn a_shortage_keeps_nobody_from_moving_users_back() {
+    let short = |facts: &mut Facts| {
+        let blue = facts.seen.slices.get_mut(&Slice::Blue).unwrap();
+        blue.shortages = vec!["its subnets have 1 free address".to_owned()];
+    };
+    check(
+        |_, facts| short(facts),
+        expect![[r#"
+            blue of cart.live: its subnets have 1 free address
+              -> see to it in AWS, then try again; `pointsman doctor` says more
+        "#]],
+    );
+    let (mut wish, mut facts) = on_aws();
+    wish.strategy = Strategy::Switch;
+    short(&mut facts);
+    let told = told(admit(wish, facts));
+    assert!(!told.contains("free address"), "{told}");
+}
+
+#[test]
 fn another_image_is_another_deployment() {
     let live = |facts: &mut Facts, digit: Option<char>| {
         let package = Content::package(Digest::from_bytes([1; 32]));

@@ -8,8 +8,8 @@ use crate::{
     catalogue::{AwsTraffic, Stickiness},
     deployment::Deployment,
     names::AccountName,
-    observation::Slice,
-    plan::Step,
+    observation::{Observation, Slice},
+    plan::{Step, Strategy},
     release::{Digest, ImageId},
     time::human_ms,
 };
@@ -32,7 +32,7 @@ pub struct AwsPreview {
 }
 
 /// What there is to say of a deployment on AWS; `None` of one on this machine.
-pub(super) fn of(deployment: &Deployment) -> Option<AwsPreview> {
+pub(super) fn of(deployment: &Deployment, seen: &Observation) -> Option<AwsPreview> {
     let target = &deployment.target;
     let aws = target.group.aws.as_ref()?;
     let slices = [Slice::Blue, Slice::Green].into_iter();
@@ -47,8 +47,20 @@ pub(super) fn of(deployment: &Deployment) -> Option<AwsPreview> {
         groups: groups.collect(),
         digest: content.digest().cloned(),
         image: content.image().or(made_on).cloned(),
-        notes: notes(deployment, &aws.traffic),
+        notes: notes(deployment, &aws.traffic)
+            .into_iter()
+            .chain(warnings(deployment, seen))
+            .collect(),
     })
+}
+
+/// What may keep instances from being started, where the deployment starts some.
+fn warnings(deployment: &Deployment, seen: &Observation) -> Vec<String> {
+    if deployment.strategy == Strategy::Switch {
+        return Vec::new();
+    }
+    let warnings = seen.slices.values().flat_map(|slice| &slice.warnings);
+    warnings.cloned().collect()
 }
 
 fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
@@ -119,6 +131,16 @@ mod tests {
 
     /// Blue serves v1; v2 is deployed to a group with these settings.
     fn preview_of(settings: &str, stages: &str, content: Content) -> Option<AwsPreview> {
+        preview_with(settings, stages, content, &[])
+    }
+
+    /// The same, with warnings about blue.
+    fn preview_with(
+        settings: &str,
+        stages: &str,
+        content: Content,
+        warnings: &[&str],
+    ) -> Option<AwsPreview> {
         let text = format!(r#"{{"service": "cart", "environment": "live", "size": 2{settings}}}"#);
         let group: ServerGroup = serde_json::from_str(&text).unwrap();
         let stages: crate::plan::two_slices::Stages = stages.parse().unwrap();
@@ -134,6 +156,7 @@ mod tests {
                 max: 2,
             },
             launches: Some(stable.clone()),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
             ..SliceSeen::default()
         };
         let seen = Observation {
@@ -150,7 +173,7 @@ mod tests {
             requested_by: "ann".to_owned(),
             requested_at: UnixMs(0),
         };
-        of(&Deployment::new(request, &seen))
+        of(&Deployment::new(request, &seen), &seen)
     }
 
     fn image() -> ImageId {
@@ -179,6 +202,10 @@ mod tests {
         assert_eq!(notes(STICKY, "10,100"), [cookie]);
         let nothing: [&str; 0] = [];
         assert_eq!(notes(STICKY, "AllAtOnce"), nothing);
+        let content = Content::Image { image: image() };
+        let scarce = ["2 of 64 vCPUs are left"];
+        let warned = preview_with(STICKY, "AllAtOnce", content, &scarce).unwrap();
+        assert_eq!(warned.notes, scarce);
         let free = STICKY.replace(r#""stickiness": {"by": "cookie", "seconds": 3600},"#, "");
         assert_eq!(notes(&free, "10,100"), nothing);
     }

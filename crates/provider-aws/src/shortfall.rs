@@ -1,0 +1,238 @@
+//! Why a group does not get the instances that it asks for, in AWS's words.
+//!
+//! Invariant: costs nothing while instances come. AWS is asked about a group that was short of
+//! members for [`PATIENCE_MS`], and not again within [`FRESH_MS`].
+
+use std::collections::BTreeMap;
+
+use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
+use domain::time::UnixMs;
+use engine::ports::{ErrorKind, ProviderError};
+use tokio::sync::Mutex;
+
+use crate::{calls::Bucket, clients::Clients, errors::failed, groups::Group};
+
+const ACTIVITIES: &str = "autoscaling:DescribeScalingActivities";
+/// Auto Scaling needs this long to begin with what it was asked for, in milliseconds.
+const PATIENCE_MS: u64 = 10_000;
+/// So long an answer is shown before AWS is asked again, in milliseconds.
+const FRESH_MS: u64 = 15_000;
+/// How many of the newest activities are read: those under way come first.
+const ACTIVITIES_MAX: i32 = 50;
+/// Activities from before are about something else.
+const AGE_MS_MAX: u64 = 900_000;
+/// Longest text that is shown of what AWS says, in characters.
+const TEXT_MAX: usize = 300;
+
+/// Most groups that AWS is asked about in one look, so that many in trouble do not hold up all others.
+const ASKED_MAX: usize = 8;
+/// Groups that nobody looked at for so long are forgotten, in milliseconds.
+const KEPT_MS: u64 = 60_000;
+
+/// Groups that are short of members.
+#[derive(Debug, Default)]
+pub struct Shortfalls(Mutex<BTreeMap<String, Shortfall>>);
+
+#[derive(Debug)]
+struct Shortfall {
+    since: UnixMs,
+    seen_at: UnixMs,
+    asked_at: Option<UnixMs>,
+    said: Option<String>,
+}
+
+impl Shortfalls {
+    /// What AWS says of those of `groups` that stay short of members, by name.
+    pub async fn look(
+        &self,
+        clients: &Clients,
+        groups: &BTreeMap<String, Group>,
+        now: UnixMs,
+    ) -> BTreeMap<String, String> {
+        let mut known = self.0.lock().await;
+        note(&mut known, groups, now);
+        for name in due(&known, now) {
+            let said = explained(ask(clients, &name, now).await);
+            if let Some(shortfall) = known.get_mut(&name) {
+                shortfall.asked_at = Some(now);
+                shortfall.said = said;
+            }
+        }
+        let here = known.iter().filter(|(name, _)| groups.contains_key(*name));
+        here.filter_map(|(name, it)| Some((name.clone(), it.said.clone()?)))
+            .collect()
+    }
+}
+
+/// Which groups are short of members now, and since when.
+fn note(known: &mut BTreeMap<String, Shortfall>, groups: &BTreeMap<String, Group>, now: UnixMs) {
+    known.retain(|_, it| now.since_ms(it.seen_at) < KEPT_MS);
+    for (name, group) in groups {
+        if !is_short(group) {
+            known.remove(name);
+            continue;
+        }
+        let shortfall = known.entry(name.clone()).or_insert(Shortfall {
+            since: now,
+            seen_at: now,
+            asked_at: None,
+            said: None,
+        });
+        shortfall.seen_at = now;
+    }
+}
+
+/// Those about which AWS is asked now; whoever waits longest comes first.
+fn due(known: &BTreeMap<String, Shortfall>, now: UnixMs) -> Vec<String> {
+    let is_due = |it: &Shortfall| match it.asked_at {
+        None => now.since_ms(it.since) >= PATIENCE_MS,
+        Some(at) => now.since_ms(at) >= FRESH_MS,
+    };
+    let mut due: Vec<_> = known
+        .iter()
+        .filter(|(_, it)| it.seen_at == now && is_due(it))
+        .collect();
+    due.sort_by_key(|(_, it)| it.asked_at);
+    let names = due.into_iter().map(|(name, _)| name.clone());
+    names.take(ASKED_MAX).collect()
+}
+
+/// An explanation is a convenience: where AWS does not give it now, the group is only said to be short.
+fn explained(answer: Result<Option<String>, ProviderError>) -> Option<String> {
+    match answer {
+        Ok(said) => said,
+        Err(error) if error.kind == ErrorKind::Denied => Some(format!(
+            "nothing, and does not let Pointsman ask why: {}",
+            error.message
+        )),
+        Err(error) => {
+            tracing::debug!(
+                error = error.message,
+                "why instances do not start is not known"
+            );
+            None
+        }
+    }
+}
+
+fn is_short(group: &Group) -> bool {
+    let leaving = |lifecycle: &str| lifecycle.starts_with("Terminat");
+    let members = group.members.iter();
+    let present = members.filter(|it| !leaving(&it.lifecycle)).count();
+    present < usize::try_from(group.sizes.desired).unwrap_or(usize::MAX)
+}
+
+async fn ask(clients: &Clients, name: &str, now: UnixMs) -> Result<Option<String>, ProviderError> {
+    clients.calls.take(Bucket::ScalingRead, ACTIVITIES).await;
+    let request = clients.scaling.describe_scaling_activities();
+    let request = request.auto_scaling_group_name(name);
+    let answer = request.max_records(ACTIVITIES_MAX).send().await;
+    let answer = answer.map_err(|error| failed(ACTIVITIES, &error))?;
+    Ok(newest_failure(answer.activities(), now))
+}
+
+fn newest_failure(activities: &[Activity], now: UnixMs) -> Option<String> {
+    let failures = activities.iter().filter_map(|activity| {
+        let failed = matches!(
+            activity.status_code()?,
+            ScalingActivityStatusCode::Failed | ScalingActivityStatusCode::Cancelled
+        );
+        let at = UnixMs(activity.start_time()?.to_millis().ok()?);
+        let recent = now.since_ms(at) < AGE_MS_MAX;
+        let text = activity.status_message().or(activity.description())?;
+        (failed && recent).then_some((at, text))
+    });
+    let (_, text) = failures.max_by_key(|(at, _)| *at)?;
+    Some(text.chars().take(TEXT_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_autoscaling::primitives::DateTime;
+    use domain::observation::Sizes;
+
+    use super::*;
+    use crate::groups::Member;
+
+    fn activity(at_ms: i64, status: &str, text: Option<&str>) -> Activity {
+        Activity::builder()
+            .activity_id("a")
+            .auto_scaling_group_name("shop")
+            .cause("somebody wanted it")
+            .start_time(DateTime::from_millis(at_ms))
+            .status_code(status.into())
+            .set_status_message(text.map(str::to_owned))
+            .description("Launching a new EC2 instance.")
+            .build()
+    }
+
+    #[test]
+    fn the_newest_failure_is_told() {
+        let now = UnixMs(10_000_000);
+        let tell = |activities: &[Activity]| newest_failure(activities, now);
+        let old = activity(9_000_000, "Failed", Some("too old"));
+        let good = activity(9_990_000, "Successful", Some("fine"));
+        let first = activity(9_700_000, "Failed", Some("no capacity"));
+        let last = activity(9_800_000, "Failed", Some("no quota"));
+        let silent = activity(9_900_000, "Cancelled", None);
+        assert_eq!(tell(&[good.clone(), old.clone()]), None);
+        let said = tell(&[good, first.clone(), last.clone(), old]);
+        assert_eq!(said.as_deref(), Some("no quota"));
+        let said = tell(&[silent, last, first]);
+        assert_eq!(said.as_deref(), Some("Launching a new EC2 instance."));
+        let long = activity(9_900_000, "Failed", Some(&"ü".repeat(1000)));
+        assert_eq!(tell(&[long]).unwrap().chars().count(), TEXT_MAX);
+    }
+
+    fn group(lifecycles: &[&str]) -> Group {
+        let member = |lifecycle: &&str| Member {
+            id: (*lifecycle).to_owned(),
+            zone: "a".to_owned(),
+            lifecycle: (*lifecycle).to_owned(),
+            healthy: true,
+            protected: false,
+            launched: None,
+        };
+        Group {
+            sizes: Sizes {
+                min: 0,
+                desired: 2,
+                max: 2,
+            },
+            members: lifecycles.iter().map(member).collect(),
+            ..Group::default()
+        }
+    }
+
+    #[test]
+    fn who_leaves_does_not_count() {
+        assert!(!is_short(&group(&["InService", "Pending:Wait"])));
+        assert!(is_short(&group(&["InService", "Terminating:Wait"])));
+        assert!(is_short(&group(&["InService", "Terminated"])));
+    }
+    #[test]
+    fn aws_is_asked_seldom_and_about_everybody_in_turn() {
+        let names = |numbers: std::ops::Range<u32>| numbers.map(|n| format!("g{n:02}"));
+        let groups = names(0..12).map(|name| (name, group(&["InService"])));
+        let mut groups: BTreeMap<String, Group> = groups.collect();
+        let mut known = BTreeMap::new();
+        let mut asked_at = |second: i64, groups: &BTreeMap<String, Group>| {
+            let now = UnixMs(second * 1000);
+            note(&mut known, groups, now);
+            let asked = due(&known, now);
+            for name in &asked {
+                known.get_mut(name).unwrap().asked_at = Some(now);
+            }
+            asked
+        };
+        assert_eq!(asked_at(0, &groups), [""; 0]);
+        assert_eq!(asked_at(9, &groups), [""; 0]);
+        assert_eq!(asked_at(10, &groups), names(0..8).collect::<Vec<_>>());
+        assert_eq!(asked_at(11, &groups), names(8..12).collect::<Vec<_>>());
+        assert_eq!(asked_at(12, &groups), [""; 0]);
+        groups.insert("g00".to_owned(), group(&["InService", "Pending"]));
+        let then = asked_at(26, &groups);
+        assert_eq!(then, names(1..9).collect::<Vec<_>>(), "g00 is whole");
+        assert_eq!(asked_at(200, &groups), [""; 0], "all was forgotten");
+    }
+}
