@@ -179,43 +179,42 @@ impl Providers {
 
     /// Where users reach a service, if the provider knows.
     #[must_use]
-    pub fn url(&self, place: &Place) -> Option<String> {
-        match &self.here {
-            Here::Local(local) => Some(local.url(place)),
-            Here::Other(_) => None,
-        }
+    pub fn url(&self, target: &Target) -> Option<String> {
+        Some(self.local(target)?.url(&target.place))
     }
 
-    /// Words that let a tester into one slice of a place, and when they end.
+    /// Words that let a tester into one slice, and when they end.
     ///
     /// # Errors
     /// When the provider gives none, or does not answer.
     pub async fn pass(
         &self,
-        place: &Place,
+        target: &Target,
         slice: Slice,
         seconds: u32,
     ) -> Result<(String, UnixMs), ProviderError> {
-        match &self.here {
-            Here::Local(local) => local.pass(place, slice, seconds).await,
-            Here::Other(_) => Err(ProviderError {
-                kind: ErrorKind::Missing,
-                message: "its routers know no passes".to_owned(),
-            }),
-        }
+        let local = self.local(target).ok_or_else(|| {
+            ProviderError::new(ErrorKind::Missing, "the routers there know no passes")
+        })?;
+        local.pass(&target.place, slice, seconds).await
     }
 
-    /// Logs of the instances at a place.
+    /// Logs of the instances.
     ///
     /// # Errors
     /// When the provider keeps none, or does not answer.
-    pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, ProviderError> {
+    pub async fn logs(&self, target: &Target, wanted: Wanted) -> Result<Text, ProviderError> {
+        let local = self
+            .local(target)
+            .ok_or_else(|| ProviderError::new(ErrorKind::Missing, "no logs are kept there"))?;
+        local.logs(&target.place, wanted).await
+    }
+
+    /// The cloud on this machine, where `target` is in it.
+    fn local(&self, target: &Target) -> Option<&local::Local> {
         match &self.here {
-            Here::Local(local) => local.logs(place, wanted).await,
-            Here::Other(_) => Err(ProviderError {
-                kind: ErrorKind::Missing,
-                message: "it keeps no logs".to_owned(),
-            }),
+            Here::Local(local) if target.group.aws.is_none() => Some(local),
+            Here::Local(_) | Here::Other(_) => None,
         }
     }
 }

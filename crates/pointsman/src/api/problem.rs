@@ -219,12 +219,12 @@ fn table(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::NoLogs { .. } => (
             S::NOT_FOUND,
             "no_logs",
-            "deploy something there first; the status of the place shows its instances",
+            "logs are kept of what was deployed on this machine; machines on AWS send theirs with an agent of their own",
         ),
         Error::NoPasses { .. } => (
             S::NOT_FOUND,
             "no_passes",
-            "deploy something there first; `pointsman slices` shows what runs",
+            "passes are for slices on this machine in which something runs; `pointsman slices` shows them",
         ),
         Error::Provider(_) => (
             S::SERVICE_UNAVAILABLE,

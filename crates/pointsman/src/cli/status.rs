@@ -122,9 +122,12 @@ fn page(status: &Status, style: Style) -> String {
     }
     field(
         "live",
-        status.live.as_ref().map_or("nothing".to_owned(), |live| {
-            format!("{}, since {}", style.green(&live.version), ago(&live.since))
-        }),
+        status
+            .live
+            .as_ref()
+            .map_or("nothing that Pointsman deployed".to_owned(), |live| {
+                format!("{}, since {}", style.green(&live.version), ago(&live.since))
+            }),
     );
     let split = status.observation.as_ref().map(|seen| &seen.weights);
     if let Some(weights) = split.filter(|weights| weights.len() > 1) {

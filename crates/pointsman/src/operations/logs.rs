@@ -39,7 +39,10 @@ impl Operations {
                 faults: vec![Fault::of("lines", format!("at most {LINES_MAX}"))],
             });
         }
-        let logs = self.providers().logs(place, wanted).await;
+        let target = self.target(place).await?.ok_or_else(|| Error::NoLogs {
+            why: "no server group is there".to_owned(),
+        })?;
+        let logs = self.providers().logs(&target, wanted).await;
         logs.map_err(|error| match error.kind {
             ErrorKind::Missing => Error::NoLogs { why: error.message },
             _ => Error::Provider(error),

@@ -43,11 +43,14 @@ impl Operations {
                 faults: vec![Fault::of("seconds", format!("between 1 and {SECONDS_MAX}"))],
             });
         }
+        let target = self.target(place).await?.ok_or_else(|| Error::NoPasses {
+            why: "no server group is there".to_owned(),
+        })?;
         let slice = match slice {
             Some(slice) => slice,
             None => self.slices(place.clone()).await?.next(),
         };
-        let given = self.providers().pass(place, slice, seconds).await;
+        let given = self.providers().pass(&target, slice, seconds).await;
         let (token, expires) = given.map_err(|error| match error.kind {
             ErrorKind::Missing => Error::NoPasses { why: error.message },
             _ => Error::Provider(error),

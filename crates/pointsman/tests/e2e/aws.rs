@@ -5,6 +5,10 @@ use std::{
     process::Command,
 };
 
+use serde_json::{Value, json};
+
+use crate::world::{PLACE, World, shop};
+
 /// The rest of the guide takes ten minutes: `cargo xtask guide`.
 const UNTIL: &str = "Blue/green at a load balancer";
 
@@ -27,6 +31,26 @@ fn the_aws_guide_works_as_written() {
         .arg("--repository")
         .arg(&repository);
     ran(&mut guide);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_this_machine_has_is_not_promised_for_aws() {
+    let world = World::empty().await;
+    world.ok(&["apply", "-f", &shop("")]).await;
+    let account = json!({"kind": "Account", "name": "eu", "provider": "aws", "region": "eu-west-1",
+        "endpoint_url": "http://127.0.0.1:1"});
+    let group = json!({"kind": "ServerGroup", "service": PLACE[0], "environment": PLACE[2], "size": 2,
+        "aws": {"account": "eu", "groups": ["storefront"]}});
+    for manifest in [account, group] {
+        world.apply(&manifest).await;
+    }
+    let status = world.status().await;
+    assert_eq!(status["url"], Value::Null, "{status}");
+    let logs = world.cli(&[&["logs"], &PLACE[..]].concat()).await;
+    assert!(logs.stderr.contains("no logs are kept there"), "{logs:?}");
+    let pass = [&["pass"], &PLACE[..], &["--slice", "blue"]].concat();
+    let pass = world.cli(&pass).await;
+    assert!(pass.stderr.contains("know no passes"), "{pass:?}");
 }
 
 fn ran(command: &mut Command) {
