@@ -2,7 +2,10 @@
 
 mod aws;
 
-pub use aws::{Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, ProviderKind, index};
+pub use aws::{
+    Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, ProviderKind,
+    SCRIPT_WORDS, index, unknown_script_word,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,10 +7,10 @@ use aws_sdk_ec2::types::{
     LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
     LaunchTemplateHttpTokensState, LaunchTemplateIamInstanceProfileSpecificationRequest,
     LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateTagSpecificationRequest,
-    LaunchTemplatesMonitoringRequest, RequestLaunchTemplateData, ResourceType, Tag, VolumeType,
+    LaunchTemplatesMonitoringRequest, RequestLaunchTemplateData, ResourceType, Tag,
 };
 use domain::{
-    catalogue::{AwsCreate, AwsGroup},
+    catalogue::{AwsCreate, AwsGroup, AwsVolumeKind},
     effect::Target,
     observation::Slice,
 };
@@ -20,13 +20,11 @@ use crate::{
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
-    label,
+    images, label,
 };
 
 const CREATE_TEMPLATE: &str = "ec2:CreateLaunchTemplate";
 const CREATE_GROUP: &str = "autoscaling:CreateAutoScalingGroup";
-/// The device that root volumes of Linux images have most often.
-const ROOT_DEVICE: &str = "/dev/xvda";
 
 /// Makes the group of `slice` with its launch template, empty.
 pub async fn group(
@@ -108,17 +106,8 @@ async fn template(
         let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().name(profile);
         data = data.iam_instance_profile(profile.build());
     }
-    if let Some(gib) = settings.root_gib {
-        let gib = i32::try_from(gib).map_err(|_| invalid("root_gib is too large"))?;
-        let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
-            .volume_size(gib)
-            .volume_type(VolumeType::Gp3)
-            .encrypted(true)
-            .delete_on_termination(true);
-        let device = LaunchTemplateBlockDeviceMappingRequest::builder()
-            .device_name(ROOT_DEVICE)
-            .ebs(volume.build());
-        data = data.block_device_mappings(device.build());
+    for device in devices(clients, settings).await? {
+        data = data.block_device_mappings(device);
     }
     clients.calls.take(Bucket::Ec2Write, CREATE_TEMPLATE).await;
     let request = clients
@@ -140,6 +129,43 @@ async fn template(
         ))),
         other => other.map(drop),
     }
+}
+
+/// The volumes of the machines.
+async fn devices(
+    clients: &Clients,
+    settings: &AwsCreate,
+) -> Result<Vec<LaunchTemplateBlockDeviceMappingRequest>, ProviderError> {
+    let mut devices = Vec::new();
+    if let Some(gib) = settings.root_gib {
+        let root = images::root(clients, &settings.image).await?;
+        if let Some(least) = root.gib.filter(|least| gib < *least) {
+            return Err(invalid(format!(
+                "root_gib is {gib}, and the root volume of the image {} has {least} GiB already",
+                settings.image
+            )));
+        }
+        devices.push(device(&root.device, gib, AwsVolumeKind::Gp3)?);
+    }
+    for volume in &settings.volumes {
+        devices.push(device(&volume.device, volume.gib, volume.kind)?);
+    }
+    Ok(devices)
+}
+
+fn device(
+    name: &str,
+    gib: u32,
+    kind: AwsVolumeKind,
+) -> Result<LaunchTemplateBlockDeviceMappingRequest, ProviderError> {
+    let gib = i32::try_from(gib).map_err(|_| invalid(format!("{name} is too large")))?;
+    let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
+        .volume_size(gib)
+        .volume_type(kind.as_str().into())
+        .encrypted(true)
+        .delete_on_termination(true);
+    let mapping = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(name);
+    Ok(mapping.ebs(volume.build()).build())
 }
 
 /// What people and bills know the machines by.

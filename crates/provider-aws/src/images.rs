@@ -116,6 +116,37 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
     })
 }
 
+/// The root volume of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// What instances know it by: `/dev/xvda`, `/dev/sda1`.
+    pub device: String,
+    /// Its size in GiB, where the image says.
+    pub gib: Option<u32>,
+}
+
+/// The root volume of `image`.
+pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderError> {
+    clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
+    let request = clients.ec2.describe_images().image_ids(image.as_str());
+    let answer = request.send().await;
+    let answer = answer.map_err(|error| failed(DESCRIBE, &error))?;
+    let described = answer.images().first();
+    let device = described.and_then(|it| it.root_device_name());
+    let device = device.ok_or_else(|| {
+        invalid(format!(
+            "AWS does not say what the root volume of the image {image} is called"
+        ))
+    })?;
+    let mappings = described.map_or(&[][..], Described::block_device_mappings);
+    let mapping = mappings.iter().find(|it| it.device_name() == Some(device));
+    let gib = mapping.and_then(|it| it.ebs()?.volume_size());
+    Ok(Root {
+        device: device.to_owned(),
+        gib: gib.and_then(|it| u32::try_from(it).ok()),
+    })
+}
+
 async fn standing(clients: &Clients, image: &ImageId) -> Result<Standing, ProviderError> {
     clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
     let request = clients.ec2.describe_images().image_ids(image.as_str());

@@ -5,7 +5,11 @@
 
 use std::fmt::Write as _;
 
-use domain::{catalogue::AwsGroup, effect::Target, release::Launch};
+use domain::{
+    catalogue::{AwsGroup, SCRIPT_WORDS},
+    effect::Target,
+    release::Launch,
+};
 use engine::ports::ProviderError;
 
 use crate::{errors::invalid, packages::Location};
@@ -46,6 +50,7 @@ pub fn render(
             "key" => quoted(&package.key),
             "region" => quoted(&package.region),
             "endpoint" => quoted(endpoint.as_deref().unwrap_or_default()),
+            "drain_seconds" => quoted(&target.group.drain_seconds.to_string()),
             "variables" => variables.clone(),
             _ => return None,
         })
@@ -68,8 +73,8 @@ fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String
             None if word == "word" => filled.push_str("{{word}}"),
             None => {
                 return Err(invalid(format!(
-                    "the start-up script names {{{{{word}}}}}, which does not exist; there are service, \
-                     environment, version, launch, digest, bucket, key, region, endpoint and variables"
+                    "the start-up script names {{{{{word}}}}}, which does not exist; there are {}",
+                    SCRIPT_WORDS.join(", ")
                 )));
             }
         }
@@ -182,7 +187,19 @@ mod tests {
             String::from_utf8_lossy(&output.stderr)
         );
         assert!(text.contains("SERVICE='shop'") && text.contains("export PORT='8080'"));
+        assert!(text.contains("DRAIN_SECONDS='10'"));
         assert!(text.len() < 4096, "{}", text.len());
+    }
+
+    #[test]
+    fn every_word_has_a_value() {
+        for word in SCRIPT_WORDS {
+            let template = format!("{{{{{word}}}}}");
+            let filled = script(serde_json::json!({}), Some(&template)).unwrap();
+            assert!(!filled.contains("{{"), "{filled}");
+        }
+        let refused = script(serde_json::json!({}), Some("{{digests}}")).unwrap_err();
+        assert!(refused.message.contains("drain_seconds"), "{refused:?}");
     }
 
     #[test]

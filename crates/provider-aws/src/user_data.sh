@@ -13,6 +13,7 @@ BUCKET={{bucket}}
 KEY={{key}}
 REGION={{region}}
 ENDPOINT={{endpoint}}
+DRAIN_SECONDS={{drain_seconds}}
 HOME_DIR="/opt/pointsman/$SERVICE/$DIGEST"
 
 metadata() { # path
@@ -70,6 +71,7 @@ ExecStart=$HOME_DIR/run
 User=pointsman-app
 Restart=always
 RestartSec=1
+TimeoutStopSec=$DRAIN_SECONDS
 NoNewPrivileges=true
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 

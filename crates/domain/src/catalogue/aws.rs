@@ -108,6 +108,9 @@ pub struct AwsCreate {
     /// Size of the root volume in GiB. `None`: as the image says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_gib: Option<u32>,
+    /// Volumes beside the root volume.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<AwsVolume>,
     /// Detailed (one-minute) monitoring.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub monitoring: bool,
@@ -121,6 +124,93 @@ pub struct AwsCreate {
 
 fn grace() -> u32 {
     300
+}
+
+/// A volume beside the root volume: encrypted, empty, and deleted with its instance. The start-up
+/// script or the image formats and mounts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsVolume {
+    /// What the instance knows it by, such as `/dev/sdf`.
+    pub device: String,
+    /// Its size in GiB.
+    pub gib: u32,
+    /// What it is made of.
+    #[serde(default, rename = "type")]
+    pub kind: AwsVolumeKind,
+}
+
+/// What a volume is made of ("Amazon EBS volume types", read 2026-11). Those that want more numbers
+/// (`io1`, `io2`) are not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AwsVolumeKind {
+    /// Solid state.
+    #[default]
+    Gp3,
+    /// Solid state, of the generation before.
+    Gp2,
+    /// Disks for long reads and writes.
+    St1,
+    /// The cheapest disks.
+    Sc1,
+    /// Disks of the oldest generation.
+    Standard,
+}
+
+impl AwsVolumeKind {
+    /// AWS's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gp3 => "gp3",
+            Self::Gp2 => "gp2",
+            Self::St1 => "st1",
+            Self::Sc1 => "sc1",
+            Self::Standard => "standard",
+        }
+    }
+
+    /// Smallest and largest size in GiB (same page).
+    #[must_use]
+    pub fn gib_bounds(self) -> (u32, u32) {
+        match self {
+            Self::Gp3 | Self::Gp2 => (1, 16_384),
+            Self::St1 | Self::Sc1 => (125, 16_384),
+            Self::Standard => (1, 1024),
+        }
+    }
+}
+
+/// What a start-up script may name as `{{word}}`, to be replaced by a value.
+pub const SCRIPT_WORDS: [&str; 11] = [
+    "service",
+    "environment",
+    "version",
+    "launch",
+    "digest",
+    "bucket",
+    "key",
+    "region",
+    "endpoint",
+    "drain_seconds",
+    "variables",
+];
+
+/// The first `{{word}}` of a start-up script that there is no value for.
+#[must_use]
+pub fn unknown_script_word(script: &str) -> Option<&str> {
+    let mut rest = script;
+    while let Some((_, after)) = rest.split_once("{{")
+        && let Some((word, after)) = after.split_once("}}")
+    {
+        // The script that ships explains itself in these words.
+        if word != "word" && !SCRIPT_WORDS.contains(&word) {
+            return Some(word);
+        }
+        rest = after;
+    }
+    None
 }
 
 /// What splits the users between the slices on AWS.

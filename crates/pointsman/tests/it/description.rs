@@ -81,6 +81,7 @@ fn every_field_of_aws() -> Value {
             "image": "ami-0123456789abcdef0", "instance_type": "t3.small",
             "subnets": ["subnet-01234567"], "security_groups": ["sg-01234567"],
             "instance_profile": "p", "key_name": "k", "root_gib": 8, "monitoring": true,
+            "volumes": [{"device": "/dev/sdf", "gib": 1, "type": "gp3"}],
             "grace_seconds": 60, "tags": {"a": "b"},
         },
         "traffic": {"by": "listener", "listener": arn("listener/app/shop/1/2"),

@@ -192,6 +192,7 @@ class ImageActions:
         image = self.ec2_backend.register_image(name, self._get_param("Description", ""))
         image.creation_date = WORLD.clock.now()
         image.owner_id = self.current_account
+        image.root_device_name = self._get_param("RootDeviceName") or image.root_device_name
         image.add_tags(self._parse_tag_specification().get("image", {}))
         return ActionResult({"ImageId": image.id})
 

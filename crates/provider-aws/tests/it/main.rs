@@ -4,6 +4,7 @@
 
 mod accounts;
 mod contract;
+mod create;
 mod drive;
 mod emulator;
 mod fixture;

@@ -86,6 +86,9 @@ pub struct AwsCreate {
     /// Size of the root volume in GiB. Left out: as the image says.
     #[schema(required = false, minimum = 1, maximum = 16_384)]
     pub root_gib: Option<u32>,
+    /// Volumes beside the root volume.
+    #[schema(required = false, max_items = 16)]
+    pub volumes: Vec<AwsVolume>,
     /// Detailed (one-minute) monitoring.
     #[schema(required = false)]
     pub monitoring: bool,
@@ -95,6 +98,35 @@ pub struct AwsCreate {
     /// Tags of group and instances, beside those that Pointsman sets.
     #[schema(required = false)]
     pub tags: BTreeMap<String, String>,
+}
+
+/// A volume beside the root volume: encrypted, empty, and deleted with its instance.
+#[derive(ToSchema)]
+pub struct AwsVolume {
+    /// What the instance knows it by, such as `/dev/sdf`.
+    pub device: String,
+    /// Its size in GiB.
+    #[schema(minimum = 1, maximum = 16_384)]
+    pub gib: u32,
+    /// What it is made of.
+    #[schema(required = false, default = "gp3")]
+    pub r#type: AwsVolumeKind,
+}
+
+/// What a volume is made of.
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AwsVolumeKind {
+    /// Solid state.
+    Gp3,
+    /// Solid state, of the generation before.
+    Gp2,
+    /// Disks for long reads and writes; 125 GiB or more.
+    St1,
+    /// The cheapest disks; 125 GiB or more.
+    Sc1,
+    /// Disks of the oldest generation; 1024 GiB or less.
+    Standard,
 }
 
 /// What splits the users between the slices; `by` says which way.

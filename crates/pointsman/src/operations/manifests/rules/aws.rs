@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalogue::{Account, AwsCreate, AwsGroup, AwsTraffic, ServerGroup, Stickiness},
+    catalogue::{
+        Account, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, SCRIPT_WORDS, ServerGroup, Stickiness,
+        unknown_script_word,
+    },
     governance::is_http,
 };
 
@@ -26,6 +29,8 @@ const IDENTIFIER_LEN_MAX: usize = 128;
 /// Most subnets and most security groups of one group.
 const SUBNETS_MAX: usize = 16;
 const SECURITY_GROUPS_MAX: usize = 16;
+/// Most volumes of a machine, beside the root volume.
+const VOLUMES_MAX: usize = 16;
 /// Largest root volume in GiB, and longest grace of a new instance in seconds.
 const ROOT_GIB_MAX: u32 = 16_384;
 const GRACE_SECONDS_MAX: u32 = 7200;
@@ -150,13 +155,7 @@ pub(super) fn group(aws: &AwsGroup, slices: u8) -> Vec<Fault> {
         .all(|arn| shapes::is_target_group(arn)))
     .then(|| Fault::of("aws.target_groups", TARGET_GROUP_RULE));
     let target_groups = per_slice("aws.target_groups", &aws.target_groups, slices).or(arns);
-    let script = aws.user_data.as_ref();
-    let script = script
-        .filter(|script| script.is_empty() || script.len() > USER_DATA_LEN_MAX)
-        .map(|_| {
-            let rule = format!("must have 1 to {USER_DATA_LEN_MAX} bytes");
-            Fault::of("aws.user_data", rule)
-        });
+    let script = aws.user_data.as_deref().and_then(script);
     groups
         .into_iter()
         .chain(target_groups)
@@ -164,6 +163,20 @@ pub(super) fn group(aws: &AwsGroup, slices: u8) -> Vec<Fault> {
         .chain(aws.create.iter().flat_map(create))
         .chain(script)
         .collect()
+}
+
+/// A start-up script of people's own.
+fn script(script: &str) -> Option<Fault> {
+    let rule = if script.is_empty() || script.len() > USER_DATA_LEN_MAX {
+        format!("must have 1 to {USER_DATA_LEN_MAX} bytes")
+    } else {
+        let word = unknown_script_word(script)?;
+        format!(
+            "names {{{{{word}}}}}, which does not exist; there are {}",
+            SCRIPT_WORDS.join(", ")
+        )
+    };
+    Some(Fault::of("aws.user_data", rule))
 }
 
 const TARGET_GROUP_RULE: &str = "must be ARNs of target groups, such as arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/cart-blue/0123456789abcdef";
@@ -292,6 +305,7 @@ fn create(create: &AwsCreate) -> Vec<Fault> {
         .chain(profile(create.instance_profile.as_deref()))
         .chain(key_name(create.key_name.as_deref()))
         .chain(root)
+        .chain(volumes(&create.volumes))
         .chain(between(
             "aws.create.grace_seconds",
             create.grace_seconds,
@@ -300,6 +314,31 @@ fn create(create: &AwsCreate) -> Vec<Fault> {
         ))
         .chain(tags(&create.tags))
         .collect()
+}
+
+/// Volumes beside the root volume.
+fn volumes(volumes: &[AwsVolume]) -> Vec<Fault> {
+    if volumes.len() > VOLUMES_MAX {
+        let rule = format!("name at most {VOLUMES_MAX} of them");
+        return vec![Fault::of("aws.create.volumes", rule)];
+    }
+    let devices: Vec<String> = volumes.iter().map(|it| it.device.clone()).collect();
+    let twice = repeats(&devices).then(|| {
+        let rule = "give each of them a device of its own";
+        Fault::of("aws.create.volumes", rule)
+    });
+    let each = volumes.iter().enumerate().flat_map(|(index, volume)| {
+        let field = |name: &str| format!("aws.create.volumes[{index}].{name}");
+        let device = (!shapes::is_device(&volume.device)).then(|| {
+            let rule = "must be /dev/sdb to /dev/sdz, or /dev/xvdb to /dev/xvdz";
+            Fault::of(field("device"), rule)
+        });
+        let (least, most) = volume.kind.gib_bounds();
+        device
+            .into_iter()
+            .chain(between(&field("gib"), volume.gib, least, most))
+    });
+    twice.into_iter().chain(each).collect()
 }
 
 /// Ids such as `subnet-0123456789abcdef0`, so many of them, each once.

@@ -138,6 +138,14 @@ pub(super) fn is_instance_type(text: &str) -> bool {
             .is_some_and(|(family, size)| part(family) && part(size))
 }
 
+/// A volume that is not the root volume ("Device names for volumes on Amazon EC2 instances").
+pub(super) fn is_device(text: &str) -> bool {
+    let letter = text
+        .strip_prefix("/dev/sd")
+        .or_else(|| text.strip_prefix("/dev/xvd"));
+    letter.is_some_and(|it| matches!(it.as_bytes(), [b'b'..=b'z']))
+}
+
 /// The prefix, a hyphen, and 8 to 17 hexadecimal digits.
 pub(super) fn is_id(prefix: &str, text: &str) -> bool {
     let digits = text

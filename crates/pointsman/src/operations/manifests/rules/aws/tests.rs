@@ -126,6 +126,10 @@ fn a_group() -> Value {
     })
 }
 
+fn disk(device: &str, gib: u32, kind: &str) -> Value {
+    json!({"device": device, "gib": gib, "type": kind})
+}
+
 fn check_group(manifest: Value, slices: u8, expected: &[&str]) {
     let read: AwsGroup = serde_json::from_value(manifest.clone()).unwrap();
     assert_eq!(fields(&group(&read, slices)), expected, "{manifest:#}");
@@ -149,6 +153,8 @@ fn groups() {
             &["aws.user_data"],
         ),
         ("/user_data", json!(""), &["aws.user_data"]),
+        ("/user_data", json!("run {{digest}} {{"), &none),
+        ("/user_data", json!("run {{digests}}"), &["aws.user_data"]),
         ("/groups", json!([]), &none),
         ("/groups", json!(["one"]), &["aws.groups"]),
         ("/groups", json!(["a", "a"]), &["aws.groups"]),
@@ -314,6 +320,38 @@ fn what_is_made() {
     ] {
         let manifest = with(a_group(), &format!("/create/{field}"), value);
         check_group(manifest, 2, expected);
+    }
+}
+
+#[test]
+fn volumes_of_what_is_made() {
+    let none: [&str; 0] = [];
+    for (volumes, expected) in [
+        (json!([disk("/dev/sdf", 1, "gp3")]), &none[..]),
+        (
+            json!([
+                disk("/dev/sda1", 1, "gp3"),
+                disk("/dev/xvdz", 1024, "standard")
+            ]),
+            &["aws.create.volumes[0].device"],
+        ),
+        (
+            json!([
+                disk("/dev/sdb", 1025, "standard"),
+                disk("/dev/sdc", 124, "st1")
+            ]),
+            &["aws.create.volumes[0].gib", "aws.create.volumes[1].gib"],
+        ),
+        (
+            json!([disk("/dev/sdb", 1, "gp2"), disk("/dev/sdb", 1, "gp2")]),
+            &["aws.create.volumes"],
+        ),
+        (
+            json!(vec![disk("/dev/sdb", 1, "gp2"); 17]),
+            &["aws.create.volumes"],
+        ),
+    ] {
+        check_group(with(a_group(), "/create/volumes", volumes), 2, expected);
     }
 }
 
