@@ -43,7 +43,7 @@ pub struct ImportArgs {
     #[arg(short, long)]
     service: String,
     /// The environment it runs in
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: String,
 }
 

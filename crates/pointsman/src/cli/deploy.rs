@@ -28,7 +28,7 @@ pub struct WishArgs {
     /// The release that shall become live
     pub version: String,
     /// Where
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     pub environment: String,
     #[command(flatten)]
     pub strategy: StrategyArgs,

@@ -32,7 +32,7 @@ pub struct ListArgs {
     #[arg(short, long)]
     service: Option<String>,
     /// Only in this environment
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: Option<String>,
     /// Only those that have not ended
     #[arg(long)]
@@ -48,7 +48,7 @@ pub struct TargetArgs {
     /// The id of a deployment; or a service, together with --environment
     target: String,
     /// Where the service is being deployed
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: Option<String>,
 }
 

@@ -17,7 +17,7 @@ pub struct LogsArgs {
     /// The service
     service: String,
     /// The environment
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: String,
     /// Only of this instance
     #[arg(short, long, value_name = "ID")]

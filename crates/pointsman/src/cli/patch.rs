@@ -34,7 +34,7 @@ pub struct PatchArgs {
     #[arg(long, value_name = "latest|AMI")]
     ami: String,
     /// Only in this environment
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: Option<String>,
     /// Only of this service
     #[arg(short, long)]

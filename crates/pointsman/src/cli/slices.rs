@@ -19,7 +19,7 @@ pub struct SlicesArgs {
     /// The service
     service: String,
     /// The environment
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: String,
 }
 

@@ -22,7 +22,7 @@ pub struct StatusArgs {
     /// The service [default: every service of the environment]
     service: Option<String>,
     /// The environment
-    #[arg(short, long, value_name = "ENV")]
+    #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: String,
 }
 
