@@ -34,7 +34,7 @@ use crate::{
     clients::Clients,
     errors::{failed, invalid},
     lookout::Lookout,
-    quota::{Class, Usage},
+    quota::{self, Class, Usage},
     shares::SLICES,
 };
 
@@ -238,8 +238,8 @@ async fn ec2(clients: &Clients) -> Found {
 
 /// Releases start a second copy of a group.
 async fn vcpus(lookout: &Lookout) -> Found {
-    let (class, now) = (Class::STANDARD, lookout.now());
-    let usage = lookout.quotas.usage(lookout.clients(), class, now).await?;
+    let class = Class::STANDARD;
+    let usage = quota::usage(lookout.clients(), class, lookout.now()).await?;
     let Some(Usage { used, quota }) = usage else {
         let text =
             format!("CloudWatch does not know how many vCPUs of {class} run, and how many may");

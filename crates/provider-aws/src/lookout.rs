@@ -69,7 +69,7 @@ pub struct Lookout {
     /// Groups that are short of members.
     shortfalls: Shortfalls,
     /// How many vCPUs may run.
-    pub quotas: Quotas,
+    quotas: Quotas,
     memory: Mutex<Memory>,
 }
 

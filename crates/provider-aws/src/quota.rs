@@ -86,32 +86,22 @@ pub struct Usage {
 /// What was read last. All of it can be lost.
 #[derive(Debug, Default)]
 pub struct Quotas {
-    /// vCPUs of an instance type; they never change.
-    types: Mutex<BTreeMap<String, u64>>,
-    /// Whoever holds it asks for everybody.
+    types: Mutex<Types>,
+    /// Whoever holds it asks for everybody. `None`: nobody knows, or AWS did not answer.
     usage: Mutex<BTreeMap<Class, (UnixMs, Option<Usage>)>>,
 }
 
-impl Quotas {
-    /// How many vCPUs of `class` run and may; `None` where CloudWatch does not know.
-    pub async fn usage(
-        &self,
-        clients: &Clients,
-        class: Class,
-        now: UnixMs,
-    ) -> Result<Option<Usage>, ProviderError> {
-        let mut known = self.usage.lock().await;
-        known.retain(|_, (at, _)| now.since_ms(*at) < FRESH_MS);
-        if let Some((_, usage)) = known.get(&class) {
-            return Ok(*usage);
-        }
-        let usage = ask(clients, class, now).await?;
-        known.insert(class, (now, usage));
-        Ok(usage)
-    }
+/// vCPUs of instance types; they never change.
+#[derive(Debug, Default)]
+struct Types {
+    vcpus: BTreeMap<String, u64>,
+    failed_at: Option<UnixMs>,
+}
 
+impl Quotas {
     /// Says where the quotas leave no room for a second copy of each of these machines of the group
-    /// `name`. What cannot be found out is not said: `pointsman doctor` tells what that is.
+    /// `name`. What cannot be found out is not said: `pointsman doctor` tells what that is. Where AWS
+    /// does not answer it is not asked again for a while, or every look would wait for it.
     pub async fn warnings(
         &self,
         clients: &Clients,
@@ -120,12 +110,8 @@ impl Quotas {
         now: UnixMs,
     ) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (class, needed) in self.needed(clients, machines).await {
+        for (class, needed) in self.needed(clients, machines, now).await {
             let usage = self.usage(clients, class, now).await;
-            let usage = usage.unwrap_or_else(|error| {
-                tracing::debug!(error = error.message, %class, "how many vCPUs run is not known");
-                None
-            });
             let short = usage.filter(|usage| usage.used + needed > usage.quota);
             warnings.extend(short.map(|Usage { used, quota }| {
                 format!(
@@ -137,22 +123,46 @@ impl Quotas {
         warnings
     }
 
+    async fn usage(&self, clients: &Clients, class: Class, now: UnixMs) -> Option<Usage> {
+        let mut known = self.usage.lock().await;
+        known.retain(|_, (at, _)| now.since_ms(*at) < FRESH_MS);
+        if let Some((_, usage)) = known.get(&class) {
+            return *usage;
+        }
+        let usage = usage(clients, class, now).await.unwrap_or_else(|error| {
+            tracing::debug!(error = error.message, %class, "how many vCPUs run is not known");
+            None
+        });
+        known.insert(class, (now, usage));
+        usage
+    }
+
     /// How many vCPUs these machines have, by class.
-    async fn needed(&self, clients: &Clients, machines: &[&Born]) -> BTreeMap<Class, u64> {
+    async fn needed(
+        &self,
+        clients: &Clients,
+        machines: &[&Born],
+        now: UnixMs,
+    ) -> BTreeMap<Class, u64> {
         let mut types = self.types.lock().await;
-        let unknown: BTreeSet<&str> = machines
-            .iter()
-            .map(|machine| machine.kind.as_str())
-            .filter(|kind| !types.contains_key(*kind))
+        let kinds = machines.iter().map(|machine| machine.kind.as_str());
+        let unknown: BTreeSet<&str> = kinds
+            .filter(|kind| !kind.is_empty() && !types.vcpus.contains_key(*kind))
             .collect();
-        let learned = learn(clients, &unknown).await;
-        types.extend(learned.unwrap_or_else(|error| {
-            tracing::debug!(error = error.message, "instance types are not known");
-            BTreeMap::new()
-        }));
+        let failed = types.failed_at;
+        if failed.is_none_or(|at| now.since_ms(at) >= FRESH_MS) {
+            match learn(clients, &unknown).await {
+                Ok(learned) => types.vcpus.extend(learned),
+                Err(error) => {
+                    tracing::debug!(error = error.message, "instance types are not known");
+                    types.failed_at = Some(now);
+                }
+            }
+        }
         let mut needed = BTreeMap::new();
         for machine in machines {
-            if let (Some(class), Some(vcpus)) = (Class::of(machine), types.get(&machine.kind)) {
+            let vcpus = types.vcpus.get(&machine.kind);
+            if let (Some(class), Some(vcpus)) = (Class::of(machine), vcpus) {
                 *needed.entry(class).or_default() += vcpus;
             }
         }
@@ -183,9 +193,13 @@ async fn learn(
     Ok(found)
 }
 
-/// One call brings both numbers ("CloudWatch usage metrics" and "Using metric math: SERVICE_QUOTA",
-/// read 2026-11).
-async fn ask(clients: &Clients, class: Class, now: UnixMs) -> Result<Option<Usage>, ProviderError> {
+/// How many vCPUs of `class` run and may; `None` where CloudWatch does not know. One call brings both
+/// numbers ("CloudWatch usage metrics" and "Using metric math: SERVICE_QUOTA", read 2026-11).
+pub async fn usage(
+    clients: &Clients,
+    class: Class,
+    now: UnixMs,
+) -> Result<Option<Usage>, ProviderError> {
     let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
     let metric = Metric::builder()
         .namespace("AWS/Usage")

@@ -52,15 +52,39 @@ impl Shortfalls {
         let mut known = self.0.lock().await;
         note(&mut known, groups, now);
         for name in due(&known, now) {
-            let said = explained(ask(clients, &name, now).await);
+            let answer = ask(clients, &name, now).await;
+            let answers = answer.is_ok();
             if let Some(shortfall) = known.get_mut(&name) {
                 shortfall.asked_at = Some(now);
-                shortfall.said = said;
+                shortfall.learn(answer);
+            }
+            // Nobody waits for AWS eight times.
+            if !answers {
+                break;
             }
         }
         let here = known.iter().filter(|(name, _)| groups.contains_key(*name));
         here.filter_map(|(name, it)| Some((name.clone(), it.said.clone()?)))
             .collect()
+    }
+}
+
+impl Shortfall {
+    /// An explanation is a convenience: where AWS does not answer, the last one stays.
+    fn learn(&mut self, answer: Result<Option<String>, ProviderError>) {
+        match answer {
+            Ok(said) => self.said = said,
+            Err(error) if error.kind == ErrorKind::Denied => {
+                let why = error.message;
+                self.said = Some(format!(
+                    "nothing, and does not let Pointsman ask why: {why}"
+                ));
+            }
+            Err(error) => {
+                let error = error.message;
+                tracing::debug!(error, "why instances do not start is not known");
+            }
+        }
     }
 }
 
@@ -95,24 +119,6 @@ fn due(known: &BTreeMap<String, Shortfall>, now: UnixMs) -> Vec<String> {
     due.sort_by_key(|(_, it)| it.asked_at);
     let names = due.into_iter().map(|(name, _)| name.clone());
     names.take(ASKED_MAX).collect()
-}
-
-/// An explanation is a convenience: where AWS does not give it now, the group is only said to be short.
-fn explained(answer: Result<Option<String>, ProviderError>) -> Option<String> {
-    match answer {
-        Ok(said) => said,
-        Err(error) if error.kind == ErrorKind::Denied => Some(format!(
-            "nothing, and does not let Pointsman ask why: {}",
-            error.message
-        )),
-        Err(error) => {
-            tracing::debug!(
-                error = error.message,
-                "why instances do not start is not known"
-            );
-            None
-        }
-    }
 }
 
 fn is_short(group: &Group) -> bool {
