@@ -71,7 +71,8 @@ ExecStart=$HOME_DIR/run
 User=pointsman-app
 Restart=always
 RestartSec=1
-TimeoutStopSec=$DRAIN_SECONDS
+# To systemd 0 is for ever.
+TimeoutStopSec=$((DRAIN_SECONDS > 0 ? DRAIN_SECONDS : 1))
 NoNewPrivileges=true
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 
