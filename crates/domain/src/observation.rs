@@ -127,9 +127,10 @@ pub struct SliceSeen {
     /// else does with it, or what Pointsman does not know how to handle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<String>,
-    /// Why new instances cannot be started beside those that are there, one sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shortages: Vec<String>,
+    /// How many more instances can be started here, where the provider knows (AWS: addresses that are
+    /// free in the group's subnets).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u32>,
     /// What may keep new instances from being started, and is not certain, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

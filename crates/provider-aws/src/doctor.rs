@@ -371,8 +371,7 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
     let slices = || SLICES.into_iter().take(usize::from(target.group.slices));
     let obstacles: Vec<String> = slices()
         .filter_map(|slice| seen.slices.get(&slice))
-        .flat_map(|slice: &SliceSeen| slice.obstacles.iter().chain(&slice.shortages))
-        .cloned()
+        .flat_map(|slice: &SliceSeen| slice.obstacles.clone())
         .collect();
     if !obstacles.is_empty() {
         return Check::new(name, Verdict::Failed, obstacles.join("; "))
@@ -393,7 +392,7 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
     let warnings: Vec<String> = warnings.flat_map(|slice| slice.warnings.clone()).collect();
     if !warnings.is_empty() {
         return Check::new(name, Verdict::Warning, warnings.join("; "))
-            .with("ask AWS for more in Service Quotas, or stop what nobody needs");
+            .with("plans show it too; ask AWS for more in Service Quotas where it is a quota");
     }
     let check = Check::new(name, Verdict::Ok, words.join("; "));
     let hazard = slices().find_map(|slice| seen.slices.get(&slice)?.hazard.clone());

@@ -98,7 +98,7 @@ async fn notes(
     let mut notes: Vec<String> = there.iter().flat_map(obstacles::of).collect();
     let costly = obstacles::look(clients, SLICES.into_iter().zip(there)).await?;
     let costly = costly.into_values();
-    notes.extend(costly.flat_map(|found| [found.obstacles, found.shortages].concat()));
+    notes.extend(costly.flat_map(|found| [found.obstacles, found.warnings].concat()));
     for group in there.iter().filter(|group| group.target_groups.is_empty()) {
         let name = &group.name;
         notes.push(format!(

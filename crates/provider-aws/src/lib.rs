@@ -8,6 +8,7 @@
 //! Invariant: this crate translates and decides nothing. What it does not understand it reports as an
 //! obstacle, and governance refuses before anything is changed.
 
+mod admission;
 mod again;
 mod apply;
 mod attach;

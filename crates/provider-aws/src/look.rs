@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{names::Place, time::UnixMs};
+use domain::time::UnixMs;
 use engine::ports::ProviderError;
 
 use crate::{
     dns,
     groups::Group,
-    listener, obstacles,
+    listener,
     refresh::Record,
     targets::{Born, Targets},
 };
@@ -33,6 +33,4 @@ pub struct Look {
     pub refreshes: BTreeMap<String, Record>,
     /// What AWS says of groups that do not get the instances they ask for, by name.
     pub troubles: BTreeMap<String, String>,
-    /// What stands in the way and is costly to see.
-    pub obstacles: BTreeMap<Place, obstacles::Costly>,
 }

@@ -12,7 +12,7 @@ use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::{Purpose, Target},
     names::{DeploymentId, Place},
-    observation::{Observation, Slice},
+    observation::Observation,
     time::UnixMs,
 };
 use engine::ports::{Clock, ErrorKind, ProviderError};
@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    admission::{Admissions, Here},
     again::again,
     clients::Clients,
     dns,
@@ -30,9 +31,7 @@ use crate::{
     groups::{self, Group, Member},
     images, listener,
     look::Look,
-    obstacles,
     pace::Pace,
-    quota::Quotas,
     refresh::{self, Record},
     seen,
     settings::Settings,
@@ -49,7 +48,14 @@ const AT_ONCE: usize = 8;
 const HEALTH_AGE_MS_MAX: u64 = 30_000;
 /// Most instances whose birth is remembered.
 const BORN_MAX: usize = 50_000;
-type Asked = (Target, oneshot::Sender<Result<Observation, ProviderError>>);
+type Asked = (Target, oneshot::Sender<Result<Answer, ProviderError>>);
+
+/// What a look brought for one target.
+struct Answer {
+    seen: Observation,
+    /// The groups, for who wants to begin something there.
+    here: Vec<Here>,
+}
 
 /// Looks at one account.
 pub struct Lookout {
@@ -68,8 +74,8 @@ pub struct Lookout {
     pub changes: dns::Changes,
     /// Groups that are short of members.
     shortfalls: Shortfalls,
-    /// How many vCPUs may run.
-    quotas: Quotas,
+    /// What stands in the way where something shall begin.
+    admissions: Admissions,
     memory: Mutex<Memory>,
 }
 
@@ -78,8 +84,6 @@ pub struct Lookout {
 struct Memory {
     born: BTreeMap<String, Born>,
     health: BTreeMap<String, (UnixMs, Targets)>,
-    /// Obstacles that are costly to see, of places that were looked at, and when.
-    obstacles: BTreeMap<Place, (UnixMs, obstacles::Costly)>,
     spent: Tally,
 }
 
@@ -105,7 +109,7 @@ impl Lookout {
             images: images::Cache::default(),
             changes: dns::Changes::default(),
             shortfalls: Shortfalls::default(),
-            quotas: Quotas::default(),
+            admissions: Admissions::default(),
             memory: Mutex::default(),
         }
     }
@@ -140,9 +144,22 @@ impl Lookout {
     /// # Errors
     /// When AWS does not answer, or not for this target.
     pub async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        if target.purpose == Purpose::Admission && self.known_obstacles(&target.place).is_none() {
+        let (place, begins) = (&target.place, target.purpose == Purpose::Admission);
+        if begins && self.admissions.known(place, self.now()).is_none() {
             self.pace.hurry();
         }
+        let Answer { mut seen, here } = self.next_look(target).await?;
+        if begins {
+            let (clients, now) = (&self.clients, self.now());
+            let admissions = &self.admissions;
+            admissions
+                .complete(clients, place, &here, &mut seen, now)
+                .await?;
+        }
+        Ok(seen)
+    }
+
+    async fn next_look(&self, target: &Target) -> Result<Answer, ProviderError> {
         loop {
             let (sender, mut answer) = oneshot::channel();
             self.lock_waiting().push((target.clone(), sender));
@@ -167,14 +184,6 @@ impl Lookout {
         }
     }
 
-    /// What [`obstacles::look`] saw at `place` a moment ago.
-    fn known_obstacles(&self, place: &Place) -> Option<obstacles::Costly> {
-        let now = self.clock.now();
-        let obstacles = &mut self.remembered().obstacles;
-        obstacles.retain(|_, (seen_at, _)| now.since_ms(*seen_at) < obstacles::FRESH_MS);
-        obstacles.get(place).map(|(_, costly)| costly.clone())
-    }
-
     fn lock_waiting(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,12 +199,33 @@ impl Lookout {
         self.remembered().spent.looked(places, calls);
         for (target, sender) in targets.iter().zip(senders) {
             let answer = match &look {
-                Ok(look) => seen::observation(target, look, &self.templates, &self.settings),
+                Ok(look) => self.answer_from(look, target),
                 Err(error) => Err(ProviderError::new(error.kind, error.message.clone())),
             };
             // Whoever asked may have gone away.
             drop(sender.send(answer));
         }
+    }
+
+    fn answer_from(&self, look: &Look, target: &Target) -> Result<Answer, ProviderError> {
+        let seen = seen::observation(target, look, &self.templates, &self.settings)?;
+        let aws = target.group.aws.as_ref();
+        let aws = aws.filter(|_| target.purpose == Purpose::Admission);
+        let here = aws.into_iter().flat_map(|aws| {
+            let slices = SLICES.into_iter().take(usize::from(target.group.slices));
+            slices.filter_map(|slice| {
+                let group = look.groups.get(&aws.group_name(&target.place, slice))?;
+                let machines = group.members.iter();
+                let machines = machines.filter_map(|it| look.born.get(&it.id).cloned());
+                Some(Here {
+                    slice,
+                    machines: machines.collect(),
+                    group: group.clone(),
+                })
+            })
+        });
+        let here = here.collect();
+        Ok(Answer { seen, here })
     }
 
     /// Looks at everything that `targets` are made of.
@@ -234,7 +264,6 @@ impl Lookout {
             health: self.health(&groups, at).await,
             records: self.records(&settings, at).await,
             troubles: self.shortfalls.look(clients, &groups, at).await,
-            obstacles: self.obstacles(&settings, &groups, &born, at).await?,
             groups,
             refreshes,
             passed,
@@ -395,57 +424,6 @@ impl Lookout {
             }
         }
         found
-    }
-
-    /// Where EC2's quotas may keep the group from being doubled.
-    async fn quotas(
-        &self,
-        group: &Group,
-        born: &BTreeMap<String, Born>,
-        at: UnixMs,
-    ) -> Vec<String> {
-        let members = group.members.iter();
-        let machines: Vec<&Born> = members.filter_map(|it| born.get(&it.id)).collect();
-        let quotas = &self.quotas;
-        quotas
-            .warnings(&self.clients, &group.name, &machines, at)
-            .await
-    }
-
-    /// Obstacles that cost calls of their own are looked for where something shall begin.
-    async fn obstacles(
-        &self,
-        settings: &[(&Target, &AwsGroup)],
-        groups: &BTreeMap<String, Group>,
-        born: &BTreeMap<String, Born>,
-        at: UnixMs,
-    ) -> Result<BTreeMap<Place, obstacles::Costly>, ProviderError> {
-        let mut found = BTreeMap::new();
-        for (target, aws) in settings {
-            if target.purpose != Purpose::Admission {
-                continue;
-            }
-            let place = &target.place;
-            let costly = match self.known_obstacles(place) {
-                Some(costly) => costly,
-                None => {
-                    let slices = SLICES.into_iter().take(usize::from(target.group.slices));
-                    let here =
-                        slices.filter_map(|it| Some((it, groups.get(&aws.group_name(place, it))?)));
-                    let here: Vec<(Slice, &Group)> = here.collect();
-                    let mut costly = obstacles::look(&self.clients, here.iter().copied()).await?;
-                    for (slice, group) in here {
-                        let warnings = self.quotas(group, born, at).await;
-                        costly.entry(slice).or_default().warnings = warnings;
-                    }
-                    let mut memory = self.remembered();
-                    memory.obstacles.insert(place.clone(), (at, costly.clone()));
-                    costly
-                }
-            };
-            found.insert(place.clone(), costly);
-        }
-        Ok(found)
     }
 }
 

@@ -11,8 +11,6 @@ use crate::{
 };
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
-/// So long what [`look`] saw is believed, in milliseconds: somebody may be at work on what is in the way.
-pub const FRESH_MS: u64 = 10_000;
 /// Processes without which a deployment would wait for ever, or do harm ("Suspend and resume a
 /// process for an Auto Scaling group", 2026-11).
 const NEEDED: [&str; 5] = [
@@ -31,9 +29,9 @@ pub type Costly = BTreeMap<Slice, Found>;
 pub struct Found {
     /// Why it must not be changed.
     pub obstacles: Vec<String>,
-    /// Why it cannot be doubled.
-    pub shortages: Vec<String>,
-    /// What may keep it from being doubled.
+    /// How many addresses are free for more instances, where that is known.
+    pub room: Option<u32>,
+    /// What may keep more instances from being started.
     pub warnings: Vec<String>,
 }
 
@@ -76,21 +74,25 @@ pub fn of(group: &Group) -> Vec<String> {
     found
 }
 
-/// Looks for an instance refresh that is under way, and for subnets without room.
+/// Looks for an instance refresh that is under way, and for room in the subnets.
 pub async fn look(
     clients: &Clients,
     groups: impl Iterator<Item = (Slice, &Group)>,
 ) -> Result<Costly, ProviderError> {
     let mut found = Costly::new();
     for (slice, group) in groups {
-        let here = Found {
-            obstacles: again(|| under_way(clients, &group.name))
-                .await?
-                .into_iter()
-                .collect(),
-            shortages: again(|| room(clients, group)).await?.into_iter().collect(),
-            warnings: Vec::new(),
+        let refresh = again(|| under_way(clients, &group.name)).await?;
+        let mut here = Found {
+            obstacles: refresh.into_iter().collect(),
+            ..Found::default()
         };
+        match room(clients, group).await {
+            Ok(room) => here.room = room,
+            Err(error) => here.warnings.push(format!(
+                "whether the subnets of {} have free addresses is not known: {}",
+                group.name, error.message
+            )),
+        }
         found.insert(slice, here);
     }
     Ok(found)
@@ -104,9 +106,9 @@ async fn under_way(clients: &Clients, name: &str) -> Result<Option<String>, Prov
     }))
 }
 
-/// Doubling needs as many free addresses as there are instances.
-async fn room(clients: &Clients, group: &Group) -> Result<Option<String>, ProviderError> {
-    if group.subnets.is_empty() || group.sizes.desired == 0 {
+/// How many addresses are free in the group's subnets.
+async fn room(clients: &Clients, group: &Group) -> Result<Option<u32>, ProviderError> {
+    if group.subnets.is_empty() {
         return Ok(None);
     }
     clients.calls.take(Bucket::Ec2Read, SUBNETS).await;
@@ -121,11 +123,5 @@ async fn room(clients: &Clients, group: &Group) -> Result<Option<String>, Provid
         .iter()
         .filter_map(|it| it.available_ip_address_count());
     let free: i64 = free.map(i64::from).sum();
-    let needed = i64::from(group.sizes.desired);
-    Ok((free < needed).then(|| {
-        format!(
-            "the subnets of the Auto Scaling group {} have {free} free addresses; doubling it needs {needed}",
-            group.name
-        )
-    }))
+    Ok(u32::try_from(free).ok())
 }

@@ -129,6 +129,8 @@ impl Quotas {
         if let Some((_, usage)) = known.get(&class) {
             return *usage;
         }
+        // Whoever asks may stop waiting.
+        known.insert(class, (now, None));
         let usage = usage(clients, class, now).await.unwrap_or_else(|error| {
             tracing::debug!(error = error.message, %class, "how many vCPUs run is not known");
             None
@@ -151,11 +153,15 @@ impl Quotas {
             .collect();
         let failed = types.failed_at;
         if failed.is_none_or(|at| now.since_ms(at) >= FRESH_MS) {
+            // Whoever asks may stop waiting.
+            types.failed_at = Some(now);
             match learn(clients, &unknown).await {
-                Ok(learned) => types.vcpus.extend(learned),
+                Ok(learned) => {
+                    types.vcpus.extend(learned);
+                    types.failed_at = None;
+                }
                 Err(error) => {
                     tracing::debug!(error = error.message, "instance types are not known");
-                    types.failed_at = Some(now);
                 }
             }
         }

@@ -64,15 +64,6 @@ pub fn observation(
         }
         let mut seen = slice_seen(group, &health, look, templates);
         seen.obstacles.extend(unattached(aws, slice, group));
-        let costly = look
-            .obstacles
-            .get(&target.place)
-            .and_then(|it| it.get(&slice));
-        if let Some(found) = costly {
-            seen.obstacles.extend(found.obstacles.clone());
-            seen.shortages.clone_from(&found.shortages);
-            seen.warnings.clone_from(&found.warnings);
-        }
         slices.insert(slice, seen);
     }
     let (weights, wrong, stale_ms) = weights(aws, look, &slices, target)?;
@@ -277,7 +268,6 @@ mod tests {
             born: BTreeMap::new(),
             actions: BTreeMap::new(),
             records: BTreeMap::new(),
-            obstacles: BTreeMap::new(),
             refreshes: BTreeMap::new(),
             troubles: BTreeMap::new(),
         }

@@ -3,7 +3,7 @@
 //! Invariant: costs nothing while instances come. AWS is asked about a group that was short of
 //! members for [`PATIENCE_MS`], and not again within [`FRESH_MS`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
 use domain::time::UnixMs;
@@ -19,8 +19,10 @@ const PATIENCE_MS: u64 = 10_000;
 const FRESH_MS: u64 = 15_000;
 /// How many of the newest activities are read: those under way come first.
 const ACTIVITIES_MAX: i32 = 50;
-/// Activities from before are about something else.
+/// Older activities, and those from long before the group was seen to be short, are about something
+/// else.
 const AGE_MS_MAX: u64 = 900_000;
+const BEFORE_MS_MAX: u64 = 30_000;
 /// Longest text that is shown of what AWS says, in characters.
 const TEXT_MAX: usize = 300;
 
@@ -29,9 +31,20 @@ const ASKED_MAX: usize = 8;
 /// Groups that nobody looked at for so long are forgotten, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
+/// No look waits longer for explanations.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// So long nobody is asked after AWS did not answer, in milliseconds.
+const SILENCE_MS: u64 = 60_000;
+
 /// Groups that are short of members.
 #[derive(Debug, Default)]
-pub struct Shortfalls(Mutex<BTreeMap<String, Shortfall>>);
+pub struct Shortfalls(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    groups: BTreeMap<String, Shortfall>,
+    failed_at: Option<UnixMs>,
+}
 
 #[derive(Debug)]
 struct Shortfall {
@@ -50,23 +63,36 @@ impl Shortfalls {
         now: UnixMs,
     ) -> BTreeMap<String, String> {
         let mut known = self.0.lock().await;
-        note(&mut known, groups, now);
-        for name in due(&known, now) {
-            let answer = ask(clients, &name, now).await;
-            let answers = answer.is_ok();
-            if let Some(shortfall) = known.get_mut(&name) {
-                shortfall.asked_at = Some(now);
-                shortfall.learn(answer);
-            }
-            // Nobody waits for AWS eight times.
-            if !answers {
-                break;
-            }
+        let Known {
+            groups: short,
+            failed_at,
+        } = &mut *known;
+        note(short, groups, now);
+        if failed_at.is_none_or(|at| now.since_ms(at) >= SILENCE_MS) {
+            let answered = tokio::time::timeout(WAIT_MAX, learn(clients, short, now)).await;
+            *failed_at = (answered != Ok(true)).then_some(now);
         }
-        let here = known.iter().filter(|(name, _)| groups.contains_key(*name));
+        let here = short.iter().filter(|(name, _)| groups.contains_key(*name));
         here.filter_map(|(name, it)| Some((name.clone(), it.said.clone()?)))
             .collect()
     }
+}
+
+/// Asks about those who are due; false when AWS did not answer.
+async fn learn(clients: &Clients, short: &mut BTreeMap<String, Shortfall>, now: UnixMs) -> bool {
+    for name in due(short, now) {
+        let Some(shortfall) = short.get_mut(&name) else {
+            continue;
+        };
+        shortfall.asked_at = Some(now);
+        let answer = ask(clients, &name, shortfall.since, now).await;
+        let answers = answer.is_ok();
+        shortfall.learn(answer);
+        if !answers {
+            return false;
+        }
+    }
+    true
 }
 
 impl Shortfall {
@@ -128,24 +154,29 @@ fn is_short(group: &Group) -> bool {
     present < usize::try_from(group.sizes.desired).unwrap_or(usize::MAX)
 }
 
-async fn ask(clients: &Clients, name: &str, now: UnixMs) -> Result<Option<String>, ProviderError> {
+async fn ask(
+    clients: &Clients,
+    name: &str,
+    since: UnixMs,
+    now: UnixMs,
+) -> Result<Option<String>, ProviderError> {
     clients.calls.take(Bucket::ScalingRead, ACTIVITIES).await;
     let request = clients.scaling.describe_scaling_activities();
     let request = request.auto_scaling_group_name(name);
     let answer = request.max_records(ACTIVITIES_MAX).send().await;
     let answer = answer.map_err(|error| failed(ACTIVITIES, &error))?;
-    Ok(newest_failure(answer.activities(), now))
+    Ok(newest_failure(answer.activities(), since, now))
 }
 
-fn newest_failure(activities: &[Activity], now: UnixMs) -> Option<String> {
+fn newest_failure(activities: &[Activity], since: UnixMs, now: UnixMs) -> Option<String> {
     let failures = activities.iter().filter_map(|activity| {
         let failed = matches!(
             activity.status_code()?,
             ScalingActivityStatusCode::Failed | ScalingActivityStatusCode::Cancelled
         );
         let at = UnixMs(activity.start_time()?.to_millis().ok()?);
-        let recent = now.since_ms(at) < AGE_MS_MAX;
-        let text = activity.status_message().or(activity.description())?;
+        let recent = now.since_ms(at) < AGE_MS_MAX && since.since_ms(at) < BEFORE_MS_MAX;
+        let text = activity.status_message()?;
         (failed && recent).then_some((at, text))
     });
     let (_, text) = failures.max_by_key(|(at, _)| *at)?;
@@ -175,7 +206,7 @@ mod tests {
     #[test]
     fn the_newest_failure_is_told() {
         let now = UnixMs(10_000_000);
-        let tell = |activities: &[Activity]| newest_failure(activities, now);
+        let tell = |activities: &[Activity]| newest_failure(activities, UnixMs(9_720_000), now);
         let old = activity(9_000_000, "Failed", Some("too old"));
         let good = activity(9_990_000, "Successful", Some("fine"));
         let first = activity(9_700_000, "Failed", Some("no capacity"));
@@ -184,8 +215,14 @@ mod tests {
         assert_eq!(tell(&[good.clone(), old.clone()]), None);
         let said = tell(&[good, first.clone(), last.clone(), old]);
         assert_eq!(said.as_deref(), Some("no quota"));
-        let said = tell(&[silent, last, first]);
-        assert_eq!(said.as_deref(), Some("Launching a new EC2 instance."));
+        let said = tell(&[silent, last, first.clone()]);
+        assert_eq!(
+            said.as_deref(),
+            Some("no quota"),
+            "who says nothing is not told"
+        );
+        let before = newest_failure(&[first], UnixMs(9_740_000), now);
+        assert_eq!(before, None, "it was short long before");
         let long = activity(9_900_000, "Failed", Some(&"ü".repeat(1000)));
         assert_eq!(tell(&[long]).unwrap().chars().count(), TEXT_MAX);
     }

@@ -164,8 +164,34 @@ impl Waiting {
         match (self, other) {
             (Self::Gate { gate, .. }, Self::Gate { gate: other, .. }) => gate == other,
             (Self::Confirming { .. }, Self::Confirming { .. }) => true,
+            // The same trouble has other words in each zone.
+            (
+                Self::Healthy {
+                    trouble: Some(_), ..
+                }
+                | Self::Recovering {
+                    trouble: Some(_), ..
+                },
+                Self::Healthy {
+                    trouble: Some(_), ..
+                }
+                | Self::Recovering {
+                    trouble: Some(_), ..
+                },
+            ) => self.untroubled() == other.untroubled(),
             _ => self == other,
         }
+    }
+}
+
+impl Waiting {
+    /// The same wait without what the provider says.
+    fn untroubled(&self) -> Self {
+        let mut wait = self.clone();
+        if let Self::Healthy { trouble, .. } | Self::Recovering { trouble, .. } = &mut wait {
+            *trouble = None;
+        }
+        wait
     }
 }
 

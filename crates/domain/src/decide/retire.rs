@@ -86,7 +86,8 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
     }
     let launch = &deployment.launch.id;
     let wanted = deployment.capacity().asked;
-    let healthy = look.seen.slice(roles.next).healthy_of(launch);
+    let next = look.seen.slice(roles.next);
+    let healthy = next.healthy_of(launch);
     if look.at != roles.live || !look.going_forward() || healthy >= wanted {
         return None;
     }
@@ -98,14 +99,14 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
             healthy,
             wanted,
             within_ms,
-            trouble: look.slice.trouble.clone(),
+            trouble: next.trouble,
         })
     } else {
         Decision::Wait(Waiting::Recovering {
             launch,
             healthy,
             wanted,
-            trouble: look.slice.trouble.clone(),
+            trouble: next.trouble,
         })
     })
 }

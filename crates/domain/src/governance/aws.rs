@@ -6,7 +6,8 @@ use crate::{
     catalogue::{AwsGroup, AwsTraffic, ServerGroup, Stickiness},
     gate::Gate,
     image::Standing,
-    plan::{Roles, Strategy},
+    observation::count,
+    plan::{Capacity, Roles, Strategy, scale_up},
     release::Content,
 };
 
@@ -25,17 +26,15 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         objections.extend(image(wish, aws, facts));
         objections.extend(abilities(wish, group, aws));
     }
-    let live = Roles::of(&wish.strategy, super::stable_version(facts), &facts.seen).live;
+    let roles = Roles::of(&wish.strategy, super::stable_version(facts), &facts.seen);
     for (slice, seen) in &facts.seen.slices {
-        let refreshed = wish.strategy.is_refresh() && *slice == live;
+        let refreshed = wish.strategy.is_refresh() && *slice == roles.live;
         let hazard = seen.hazard.iter().filter(|_| refreshed);
-        // Users who are moved to what runs already need no more instances.
-        let starts = wish.strategy != Strategy::Switch;
-        let shortages = seen.shortages.iter().filter(|_| starts);
+        let cramped = cramped(wish, group, facts, roles).filter(|_| *slice == roles.next);
         objections.extend(
             seen.obstacles
                 .iter()
-                .chain(shortages)
+                .chain(&cramped)
                 .chain(hazard)
                 .map(|why| Objection::Obstructed {
                     place: wish.place.clone(),
@@ -45,6 +44,26 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         );
     }
     objections
+}
+
+/// Too few addresses for the instances that are started at once. A smaller surge needs fewer, and users
+/// who are moved to what runs already need none.
+fn cramped(wish: &Wish, group: &ServerGroup, facts: &Facts, roles: Roles) -> Option<String> {
+    let next = facts.seen.slice(roles.next);
+    let capacity = Capacity::of(group, facts.seen.slice(roles.live).sizes.desired);
+    let needed = match &wish.strategy {
+        Strategy::Switch => return None,
+        Strategy::ScaleUp(options) => {
+            scale_up::ceiling(options, capacity).saturating_sub(capacity.current)
+        }
+        Strategy::BlueGreen(_) | Strategy::Canary(_) => {
+            capacity.asked.saturating_sub(count(next.present()))
+        }
+    };
+    let room = next.room.filter(|room| *room < needed)?;
+    Some(format!(
+        "its subnets have {room} free addresses, and {needed} instances are to be started at once"
+    ))
 }
 
 fn account(aws: &AwsGroup, facts: &Facts) -> Option<Objection> {

@@ -232,23 +232,35 @@ fn refuses_what_is_in_other_hands() {
 }
 
 #[test]
-fn a_shortage_keeps_nobody_from_moving_users_back() {
-    let short = |facts: &mut Facts| {
-        let blue = facts.seen.slices.get_mut(&Slice::Blue).unwrap();
-        blue.shortages = vec!["its subnets have 1 free address".to_owned()];
+fn addresses_are_needed_for_what_is_started_at_once() {
+    let told = |strategy: Strategy, slices, room| {
+        let (mut wish, mut facts) = on_aws();
+        wish.strategy = strategy;
+        let all = [StrategyKind::ScaleUp, StrategyKind::Canary];
+        facts.service.as_mut().unwrap().strategies = all.into();
+        group(&mut facts).slices = slices;
+        group(&mut facts).size = 4;
+        for slice in [Slice::Blue, Slice::Green] {
+            let seen = facts.seen.slices.entry(slice).or_default();
+            seen.room = Some(room);
+        }
+        let told = told(admit(wish, facts));
+        told.lines()
+            .find(|it| it.contains("addresses"))
+            .map(str::to_owned)
     };
-    check(
-        |_, facts| short(facts),
-        expect![[r#"
-            blue of cart.live: its subnets have 1 free address
-              -> see to it in AWS, then try again; `pointsman doctor` says more
-        "#]],
-    );
-    let (mut wish, mut facts) = on_aws();
-    wish.strategy = Strategy::Switch;
-    short(&mut facts);
-    let told = told(admit(wish, facts));
-    assert!(!told.contains("free address"), "{told}");
+    let scale_up = |surge_percent| {
+        Strategy::ScaleUp(ScaleUp {
+            surge_percent,
+            ..ScaleUp::default()
+        })
+    };
+    let canary = on_aws().0.strategy;
+    assert!(told(scale_up(100), 1, 3).unwrap().contains("have 3 free"));
+    assert_eq!(told(scale_up(50), 1, 3), None, "waves need fewer");
+    assert!(told(canary.clone(), 2, 3).unwrap().starts_with("green of"));
+    assert_eq!(told(canary, 2, 4), None);
+    assert_eq!(told(Strategy::Switch, 2, 0), None, "nothing is started");
 }
 
 #[test]

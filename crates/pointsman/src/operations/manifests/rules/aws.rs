@@ -322,9 +322,11 @@ fn volumes(volumes: &[AwsVolume]) -> Vec<Fault> {
         let rule = format!("name at most {VOLUMES_MAX} of them");
         return vec![Fault::of("aws.create.volumes", rule)];
     }
-    let devices: Vec<String> = volumes.iter().map(|it| it.device.clone()).collect();
-    let twice = repeats(&devices).then(|| {
-        let rule = "give each of them a device of its own";
+    // To some machines /dev/sdf and /dev/xvdf are the same.
+    let letters = volumes.iter().filter_map(|it| it.device.chars().last());
+    let letters: Vec<String> = letters.map(String::from).collect();
+    let twice = repeats(&letters).then(|| {
+        let rule = "give each of them a device with a letter of its own";
         Fault::of("aws.create.volumes", rule)
     });
     let each = volumes.iter().enumerate().flat_map(|(index, volume)| {
