@@ -1,11 +1,13 @@
 //! The central service catalogue: what exists, who owns it, and where it may go.
 
 mod aws;
+mod home;
 
 pub use aws::{
     Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, ProviderKind,
     SCRIPT_WORDS, index, unknown_script_word,
 };
+pub use home::Home;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -210,9 +210,14 @@ impl Intercept for Date {
 
 async fn scaling(clients: &Clients) -> Found {
     const LIMITS: &str = "autoscaling:DescribeAccountLimits";
+    const ACTIVITIES: &str = "autoscaling:DescribeScalingActivities";
     clients.calls.take(Bucket::ScalingRead, LIMITS).await;
     let answer = clients.scaling.describe_account_limits().send().await;
     let answer = answer.map_err(|error| failed(LIMITS, &error))?;
+    clients.calls.take(Bucket::ScalingRead, ACTIVITIES).await;
+    let activities = clients.scaling.describe_scaling_activities().max_records(1);
+    let activities = activities.send().await;
+    activities.map_err(|error| failed(ACTIVITIES, &error))?;
     let allowed = answer.max_number_of_auto_scaling_groups().unwrap_or(0);
     let used = answer.number_of_auto_scaling_groups().unwrap_or(0);
     let text = format!("{used} of at most {allowed} Auto Scaling groups are there");
@@ -227,12 +232,19 @@ async fn scaling(clients: &Clients) -> Found {
 
 async fn ec2(clients: &Clients) -> Found {
     const STATUS: &str = "ec2:DescribeInstanceStatus";
+    const TYPES: &str = "ec2:DescribeInstanceTypes";
     clients.calls.take(Bucket::Ec2Read, STATUS).await;
     let request = clients.ec2.describe_instance_status().max_results(5);
     request
         .send()
         .await
         .map_err(|error| failed(STATUS, &error))?;
+    clients.calls.take(Bucket::Ec2Read, TYPES).await;
+    let request = clients.ec2.describe_instance_types().max_results(5);
+    request
+        .send()
+        .await
+        .map_err(|error| failed(TYPES, &error))?;
     Ok((Verdict::Ok, "instances may be looked at".to_owned()))
 }
 
@@ -388,16 +400,18 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
         })
     });
     let words: Vec<String> = words.collect();
-    let warnings = slices().filter_map(|slice| seen.slices.get(&slice));
-    let warnings: Vec<String> = warnings.flat_map(|slice| slice.warnings.clone()).collect();
+    let here = || slices().filter_map(|slice| seen.slices.get(&slice));
+    let hazard = here().find_map(|slice| slice.hazard.clone());
+    let hazard = hazard.map(|it| format!("no --engine instance-refresh here: {it}"));
+    let warnings: Vec<String> = here().flat_map(|it| it.warnings.clone()).collect();
     if !warnings.is_empty() {
-        return Check::new(name, Verdict::Warning, warnings.join("; "))
+        let text = warnings.into_iter().chain(hazard);
+        return Check::new(name, Verdict::Warning, text.collect::<Vec<_>>().join("; "))
             .with("plans show it too; ask AWS for more in Service Quotas where it is a quota");
     }
     let check = Check::new(name, Verdict::Ok, words.join("; "));
-    let hazard = slices().find_map(|slice| seen.slices.get(&slice)?.hazard.clone());
     match hazard {
-        Some(hazard) => check.with(format!("no --engine instance-refresh here: {hazard}")),
+        Some(hazard) => check.with(hazard),
         None => check,
     }
 }

@@ -116,21 +116,18 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
         .flat_map(|slice| slice.present_others(&deployment.launch.id))
         .map(|instance| instance.id.clone())
         .collect();
+    let instances = walk.curve.iter().map(|point| point.instances);
+    let peak = instances.max().unwrap_or(start);
     Preview {
         steps,
         retires,
-        peak_instances: walk
-            .curve
-            .iter()
-            .map(|point| point.instances)
-            .max()
-            .unwrap_or(start),
+        peak_instances: peak,
         extra_instance_ms: extra(&walk.curve, walk.at_ms, start.max(end)),
         capacity: walk.curve,
         calls: calls(&deployment.plan.steps),
         expected_ms: walk.at_ms,
         point_of_no_return: walk.first_retire,
-        aws: aws::of(deployment, seen),
+        aws: aws::of(deployment, seen, peak),
     }
 }
 

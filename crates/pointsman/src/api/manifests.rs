@@ -47,6 +47,9 @@ pub struct ChangeView {
     pub change: String,
     /// Field by field.
     pub differences: Vec<DifferenceView>,
+    /// What to know before it is done, one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One field that differs; null stands for a field that is not there.
@@ -134,6 +137,7 @@ impl From<Change> for ChangeView {
                 .into_iter()
                 .map(DifferenceView::from)
                 .collect(),
+            notes: change.notes,
         }
     }
 }

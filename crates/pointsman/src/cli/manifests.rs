@@ -53,6 +53,7 @@ struct Change {
     name: String,
     change: String,
     differences: Vec<Difference>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,6 +165,8 @@ impl Change {
                 ));
             }
         }
+        let notes = self.notes.iter();
+        lines.extend(notes.map(|note| format!("    {} {note}", style.yellow("note:"))));
         lines.join("\n")
     }
 }
@@ -257,10 +260,11 @@ mod tests {
                 before: "web".into(),
                 after: "shop".into(),
             }],
+            notes: vec!["The shop is new to it.".into()],
         };
         assert_eq!(
             change.text(Style::PLAIN),
-            "~ Service shop updated:\n    owner: \"web\" -> \"shop\""
+            "~ Service shop updated:\n    owner: \"web\" -> \"shop\"\n    note: The shop is new to it."
         );
     }
 }

@@ -11,6 +11,7 @@
 mod apply;
 mod backstage;
 mod compare;
+mod moves;
 mod read;
 mod rules;
 

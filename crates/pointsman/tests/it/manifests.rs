@@ -283,3 +283,38 @@ async fn words_that_yaml_could_misread_stay_words() {
         "off"
     );
 }
+
+#[tokio::test]
+async fn a_live_group_that_is_moved_leaves_something_behind_and_people_are_told() {
+    let app = TestApp::with_shop().await;
+    let account = "
+---
+kind: Account
+name: main
+provider: aws
+region: eu-west-1
+";
+    let moved = CATALOGUE.replace("size: 2", "size: 2\naws: {account: main}");
+    let moved = format!("{moved}{account}");
+    let notes = |answer: &Answer| answer.json()["changes"][4]["notes"].clone();
+    let before = app.manifests(&moved, true).await;
+    assert_eq!(before.status, 200, "{}", before.text);
+    assert_eq!(notes(&before), Value::Null, "nothing is live yet");
+    app.bring_up("1.0.0").await;
+    let told = notes(&app.manifests(&moved, true).await);
+    expect![[r#"
+        [
+          "shop 1.0.0 is live. What runs in the blue slice on this machine stays there with the users it has, but Pointsman will no longer look after it: name it again, or take it down yourself once the next deployment runs elsewhere"
+        ]"#]].assert_eq(&format!("{told:#}"));
+    let larger = CATALOGUE.replace("size: 2", "size: 3");
+    let answer = app.manifests(&larger, true).await;
+    assert_eq!(notes(&answer), Value::Null, "it stays where it is");
+
+    app.apply(&moved).await;
+    let elsewhere = moved.replace("eu-west-1", "eu-west-2");
+    let told = app.manifests(&elsewhere, true).await.json()["changes"][5]["notes"].clone();
+    expect![[r#"
+        [
+          "shop.staging has something live in eu-west-1. It stays there with the users it has, but Pointsman will no longer look after it: describe the other region as an account of its own"
+        ]"#]].assert_eq(&format!("{told:#}"));
+}

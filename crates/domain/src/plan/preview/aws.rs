@@ -31,8 +31,13 @@ pub struct AwsPreview {
     pub notes: Vec<String>,
 }
 
-/// What there is to say of a deployment on AWS; `None` of one on this machine.
-pub(super) fn of(deployment: &Deployment, seen: &Observation) -> Option<AwsPreview> {
+/// So many targets a target group takes, and so many an Application Load Balancer, unless AWS gave
+/// more ("Quotas for your Application Load Balancers", read 2026-11).
+const TARGETS_MAX: u32 = 1000;
+
+/// What there is to say of a deployment on AWS with at most `peak` instances at once; `None` of one on
+/// this machine.
+pub(super) fn of(deployment: &Deployment, seen: &Observation, peak: u32) -> Option<AwsPreview> {
     let target = &deployment.target;
     let aws = target.group.aws.as_ref()?;
     let slices = [Slice::Blue, Slice::Green].into_iter();
@@ -49,18 +54,27 @@ pub(super) fn of(deployment: &Deployment, seen: &Observation) -> Option<AwsPrevi
         image: content.image().or(made_on).cloned(),
         notes: notes(deployment, &aws.traffic)
             .into_iter()
-            .chain(warnings(deployment, seen))
+            .chain(warnings(deployment, seen, peak))
             .collect(),
     })
 }
 
+fn crowd(peak: u32) -> Option<String> {
+    (peak > TARGETS_MAX).then(|| {
+        format!(
+            "up to {peak} instances run at once; a target group takes {TARGETS_MAX} targets, and so \
+             does a load balancer, unless AWS gave more"
+        )
+    })
+}
+
 /// What may keep instances from being started, where the deployment starts some.
-fn warnings(deployment: &Deployment, seen: &Observation) -> Vec<String> {
+fn warnings(deployment: &Deployment, seen: &Observation, peak: u32) -> Vec<String> {
     if deployment.strategy == Strategy::Switch {
         return Vec::new();
     }
     let warnings = seen.slices.values().flat_map(|slice| &slice.warnings);
-    warnings.cloned().collect()
+    warnings.cloned().chain(crowd(peak)).collect()
 }
 
 fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
@@ -173,7 +187,7 @@ mod tests {
             requested_by: "ann".to_owned(),
             requested_at: UnixMs(0),
         };
-        of(&Deployment::new(request, &seen), &seen)
+        of(&Deployment::new(request, &seen), &seen, TARGETS_MAX)
     }
 
     fn image() -> ImageId {
@@ -208,6 +222,16 @@ mod tests {
         assert_eq!(warned.notes, scarce);
         let free = STICKY.replace(r#""stickiness": {"by": "cookie", "seconds": 3600},"#, "");
         assert_eq!(notes(&free, "10,100"), nothing);
+    }
+
+    #[test]
+    fn says_that_load_balancers_have_bounds() {
+        assert_eq!(crowd(TARGETS_MAX), None);
+        let told = crowd(TARGETS_MAX + 1).unwrap();
+        assert!(
+            told.starts_with("up to 1001 instances run at once"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Change {
     pub changed: Changed,
     /// Field by field.
     pub differences: Vec<Difference>,
+    /// What people should know before they do it, one sentence each.
+    pub notes: Vec<String>,
     /// The stored version after the change; the one of now in a dry run, 0 where there is none.
     pub version: i64,
 }
@@ -157,7 +159,11 @@ impl Operations {
                 name,
                 changed,
                 differences,
-                version: entry.map_or(0, |entry| entry.version),
+                notes: match changed {
+                    Changed::Updated => self.left_behind(before, manifest).await?,
+                    Changed::Created | Changed::Unchanged => Vec::new(),
+                },
+                version: entry.as_ref().map_or(0, |entry| entry.version),
             });
         }
         Ok(changes)
