@@ -134,7 +134,7 @@ pub struct SliceSeen {
     /// What may keep new instances from being started, and is not certain, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What the provider says of instances that it was asked for and could not start.
+    /// What the provider says of instances that it could not start, or that are not healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Why the provider must not be trusted to replace the instances of this slice on its own.

@@ -76,5 +76,5 @@ async fn all_healthy(
         .filter(|it| it.lifecycle == "InService" && it.healthy)
         .peekable();
     let some = serving.peek().is_some();
-    Ok(some && serving.all(|it| targets.get(&it.id) == Some(&Health::Healthy)))
+    Ok(some && serving.all(|it| targets.get(&it.id) == Some(Health::Healthy)))
 }

@@ -372,9 +372,9 @@ impl Lookout {
         let (said_at, targets) = self.remembered().health.get(arn).cloned()?;
         let age_ms = at.since_ms(said_at);
         let fresh = u128::from(age_ms + 500) < self.settings.look_every.as_millis();
-        let settled = members.len() == targets.len()
+        let settled = members.len() == targets.count()
             && members.iter().all(|member| {
-                member.lifecycle == "InService" && targets.get(&member.id) == Some(&Health::Healthy)
+                member.lifecycle == "InService" && targets.get(&member.id) == Some(Health::Healthy)
             });
         (fresh && settled).then_some((age_ms, targets))
     }

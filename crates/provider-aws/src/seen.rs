@@ -101,7 +101,11 @@ fn slice_seen(group: &Group, health: &[&Targets], look: &Look, templates: &Templ
         launches: launches.and_then(|version| version.launch()),
         rebalancing_suspended: group.suspended.iter().any(|it| it == REBALANCE),
         obstacles: obstacles::of(group),
-        trouble: look.troubles.get(&group.name).cloned(),
+        trouble: look
+            .troubles
+            .get(&group.name)
+            .cloned()
+            .or_else(|| unhealthy(group, health)),
         hazard: refresh::hazard(group),
         refresh: look
             .refreshes
@@ -110,6 +114,17 @@ fn slice_seen(group: &Group, health: &[&Targets], look: &Look, templates: &Templ
         instances: instances.collect(),
         ..SliceSeen::default()
     }
+}
+
+/// Why an instance that the group launches now fails the checks of its target group.
+fn unhealthy(group: &Group, health: &[&Targets]) -> Option<String> {
+    let new = group.launches.as_ref()?;
+    let members = group.members.iter();
+    let mut members = members.filter(|it| it.launched.as_ref() == Some(new));
+    members.find_map(|member| {
+        let why = health.iter().find_map(|it| it.reason(&member.id))?;
+        Some(format!("{} is unhealthy: {why}", member.id))
+    })
 }
 
 fn instance(member: &Member, state: InstanceState, look: &Look, templates: &Templates) -> Instance {
@@ -188,9 +203,7 @@ fn said(member: &Member, health: &[&Targets], look: &Look) -> Health {
             Health::Initial
         };
     }
-    let said = health
-        .iter()
-        .map(|targets| targets.get(&member.id).copied());
+    let said = health.iter().map(|targets| targets.get(&member.id));
     let said: Vec<Health> = said.map(|it| it.unwrap_or(Health::Initial)).collect();
     let any = |wanted: Health| said.contains(&wanted);
     if said.iter().all(|it| *it == Health::Healthy) {
@@ -258,6 +271,7 @@ mod tests {
     use domain::time::UnixMs;
 
     use super::*;
+    use crate::groups::TemplateVersion;
 
     fn look() -> Look {
         Look {
@@ -284,13 +298,52 @@ mod tests {
         }
     }
 
+    fn targets(said: &[(&str, Health, Option<&str>)]) -> Targets {
+        let mut targets = Targets::default();
+        for (id, health, reason) in said {
+            targets.note(id, *health, *reason);
+        }
+        targets
+    }
+
+    #[test]
+    fn says_why_a_new_instance_fails_its_checks() {
+        let version = |number| {
+            let template = "lt-1".to_owned();
+            Some(TemplateVersion { template, number })
+        };
+        let launched = |id, number| Member {
+            launched: version(number),
+            ..member(id, "InService", true)
+        };
+        let group = Group {
+            launches: version(2),
+            members: vec![launched("i-old", 1), launched("i-new", 2)],
+            ..Group::default()
+        };
+        let good = targets(&[("i-old", Health::Healthy, None)]);
+        let checks = "Health checks failed with these codes: [503]";
+        let old = targets(&[("i-old", Health::Unhealthy, Some(checks))]);
+        let new = targets(&[
+            ("i-new", Health::Unhealthy, Some(checks)),
+            (
+                "i-new",
+                Health::Initial,
+                Some("Target registration is in progress"),
+            ),
+        ]);
+        assert_eq!(unhealthy(&group, &[&good, &old]), None);
+        let told = unhealthy(&group, &[&good, &new]).unwrap();
+        assert_eq!(told, format!("i-new is unhealthy: {checks}"));
+    }
+
     #[test]
     fn every_word_of_aws_has_its_state() {
         use InstanceState::{Draining, Healthy, Pending, Terminating, Unhealthy};
-        let targets = |health| Targets::from([("i-1".to_owned(), health)]);
+        let targets = |health| targets(&[("i-1", health, None)]);
         let (good, ill) = (targets(Health::Healthy), targets(Health::Unhealthy));
         let (new, leaving) = (targets(Health::Initial), targets(Health::Draining));
-        let none = Targets::new();
+        let none = Targets::default();
         let rows: [(&str, bool, &[&Targets], Option<InstanceState>); 16] = [
             ("InService", true, &[&good], Some(Healthy)),
             ("InService", true, &[&good, &good], Some(Healthy)),
@@ -322,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_young_instance_may_fail_its_first_checks() {
-        let ill = Targets::from([("i-1".to_owned(), Health::Unhealthy)]);
+        let ill = targets(&[("i-1", Health::Unhealthy, None)]);
         let group = Group {
             grace_seconds: 300,
             ..Group::default()

@@ -60,6 +60,9 @@ pub struct Slot {
     pub early_deaths: u32,
     /// Nothing is started before this.
     pub start_after: UnixMs,
+    /// What the last instance did wrong, without a healthy one since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// One instance.
@@ -166,7 +169,7 @@ impl Group {
                 let slot = self.slices.entry(*slice).or_default();
                 if slot.launches != *launch {
                     slot.launches.clone_from(launch);
-                    (slot.early_deaths, slot.start_after) = (0, UnixMs(0));
+                    slot.all_is_well();
                 }
             }
             Effect::SetSizes { slice, sizes } => {
@@ -272,6 +275,12 @@ impl Slot {
         self.start_after = now.plus_ms(wait);
     }
 
+    /// An instance became healthy, or another release is started: nothing speaks against the next start.
+    pub fn all_is_well(&mut self) {
+        (self.early_deaths, self.start_after) = (0, UnixMs(0));
+        self.trouble = None;
+    }
+
     fn present(&self) -> impl Iterator<Item = &Member> {
         self.members
             .iter()
@@ -325,6 +334,7 @@ impl Slot {
             sizes: self.sizes,
             launches: self.launches.clone(),
             rebalancing_suspended: self.rebalancing_suspended,
+            trouble: self.trouble.clone(),
             instances: instances.collect(),
             ..SliceSeen::default()
         }

@@ -9,7 +9,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -113,11 +113,14 @@ impl Process {
         })
     }
 
-    /// Waits until it has ended.
-    pub async fn ended(&mut self) {
+    /// Waits until it has ended, and says how, where that is known: of an adopted one it is not.
+    pub async fn ended(&mut self) -> Option<ExitStatus> {
         match &mut self.handle {
-            Handle::Child(child) => drop(child.wait().await),
-            Handle::Adopted(pidfd) => drop(pidfd.readable().await),
+            Handle::Child(child) => child.wait().await.ok(),
+            Handle::Adopted(pidfd) => {
+                drop(pidfd.readable().await);
+                None
+            }
         }
     }
 

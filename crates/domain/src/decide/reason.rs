@@ -28,7 +28,7 @@ pub enum Waiting {
         pending: u32,
         /// When the step fails.
         deadline: UnixMs,
-        /// What the provider says of those that it could not start.
+        /// What the provider says of those that it could not start, or that are not healthy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     },
@@ -44,7 +44,7 @@ pub enum Waiting {
         healthy: u32,
         /// How many must be.
         wanted: u32,
-        /// What the provider says of those that it could not start.
+        /// What the provider says of those that it could not start, or that are not healthy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     },
@@ -214,7 +214,7 @@ pub enum Failure {
         wanted: u32,
         /// The deadline, in milliseconds.
         within_ms: u64,
-        /// What the provider says of those that it could not start.
+        /// What the provider says of those that it could not start, or that are not healthy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     },

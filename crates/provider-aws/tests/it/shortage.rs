@@ -32,13 +32,30 @@ impl Stage {
     async fn new() -> Self {
         let emulator = Emulator::start(1);
         let fixture = Fixture::new(&emulator, 2).await;
+        Self::with(emulator, fixture, &[]).await
+    }
+
+    /// Behind a load balancer, from an image that never gets healthy.
+    async fn broken() -> Self {
+        let emulator = Emulator::start(1);
+        let fixture = Fixture::new(&emulator, 2).await;
+        let target_group = fixture.target_group("shop").await;
+        fixture.listener("shop", &[(&target_group, 1)]).await;
+        Self::with(emulator, fixture, &[target_group]).await
+    }
+
+    async fn with(emulator: Emulator, fixture: Fixture, target_groups: &[String]) -> Self {
         let image = fixture.image("shop-1.0.0").await;
+        if !target_groups.is_empty() {
+            let broken = json!({"image_id": image, "behaviour": "broken"});
+            emulator.control("behaviour", &broken);
+        }
         fixture
             .group(&Made {
                 name: "shop",
                 image: &image,
                 subnets: &fixture.subnets,
-                target_groups: &[],
+                target_groups,
                 policies: &["Default"],
                 sizes: [1, 3, 6],
             })
@@ -127,6 +144,22 @@ async fn a_quota_without_room_is_a_warning_and_a_launch_that_fails_is_explained(
     stage.emulator.advance(11_000);
     let seen = stage.look(Purpose::Deployment).await;
     assert_eq!((seen.healthy(), seen.trouble), (6, None));
+}
+
+#[tokio::test]
+async fn an_instance_that_fails_its_checks_is_explained() {
+    let stage = Stage::broken().await;
+    for _ in 0..20 {
+        stage.emulator.advance(2000);
+        let seen = stage.look(Purpose::Deployment).await;
+        assert_eq!(seen.healthy(), 0);
+        if let Some(said) = seen.trouble {
+            let told = " is unhealthy: Health checks failed with these codes: [503]";
+            assert!(said.starts_with("i-") && said.ends_with(told), "{said}");
+            return;
+        }
+    }
+    panic!("nobody says why none of them is healthy");
 }
 
 #[tokio::test]

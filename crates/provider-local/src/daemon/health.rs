@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
-use domain::catalogue::HealthCheck;
+use domain::{catalogue::HealthCheck, time::human_ms};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -14,10 +14,28 @@ use tokio::net::TcpStream;
 pub(super) enum Verdict {
     /// 2xx in time.
     Pass,
-    /// An answer that says no, or none in time.
-    Fail,
+    /// Another status.
+    Answered(u16),
+    /// No answer in time, or none that can be understood.
+    Silent,
     /// Nobody listens (yet).
     Refused,
+}
+
+impl Verdict {
+    /// What an instance does wrong that is judged so by `check`.
+    pub(super) fn told(self, check: &HealthCheck) -> String {
+        let path = &check.path;
+        match self {
+            Self::Pass => format!("answers GET {path}"),
+            Self::Answered(status) => format!("answers GET {path} with {status}"),
+            Self::Silent => {
+                let time = human_ms(check.timeout_ms.into());
+                format!("gives no proper answer to GET {path} within {time}")
+            }
+            Self::Refused => "does not listen on the port that the variable PORT names".to_owned(),
+        }
+    }
 }
 
 /// Asks the instance at `port` once.
@@ -25,8 +43,9 @@ pub(super) async fn check(port: u16, check: &HealthCheck) -> Verdict {
     let timeout = Duration::from_millis(u64::from(check.timeout_ms.max(1)));
     match tokio::time::timeout(timeout, ask(port, &check.path)).await {
         Ok(Ok(status)) if status.is_success() => Verdict::Pass,
+        Ok(Ok(status)) => Verdict::Answered(status.as_u16()),
         Ok(Err(Trouble::Refused)) => Verdict::Refused,
-        Ok(Ok(_) | Err(Trouble::Other)) | Err(_) => Verdict::Fail,
+        Ok(Err(Trouble::Other)) | Err(_) => Verdict::Silent,
     }
 }
 

@@ -6,6 +6,8 @@ use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
     sync::Arc,
     time::Duration,
 };
@@ -13,6 +15,7 @@ use std::{
 use domain::{
     catalogue::{HealthCheck, ServerGroup},
     observation::{InstanceId, InstanceState, Slice},
+    time::human_ms,
 };
 use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
@@ -32,6 +35,8 @@ use crate::{
 const BOOT_MAX: Duration = Duration::from_secs(120);
 /// A healthy instance that ends sooner than this after its start died early.
 const EARLY: Duration = Duration::from_secs(10);
+/// An instance that is not healthy after this is said to be in trouble.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at an instance that does not listen yet.
 const BOOT_POLL: Duration = Duration::from_millis(25);
 /// Between two looks at the requests in flight of a draining instance.
@@ -142,6 +147,7 @@ impl Instance {
             Err(error) => {
                 tracing::warn!(instance.id = %self.member.id, %error, "cannot start");
                 logs::note(&self.log(), &format!("pointsman: cannot start: {error}"));
+                self.tell(&format!("cannot be started: {error}"));
                 Ending::Early
             }
         };
@@ -199,7 +205,7 @@ impl Instance {
         let mut end = if told { End::Told } else { End::Died };
         if !told {
             tokio::select! {
-                () = process.ended() => {}
+                status = process.ended() => self.tell(&self.died(status)),
                 why = self.check_health() => end = why,
                 () = self.stop.notified() => end = End::Told,
             }
@@ -229,12 +235,19 @@ impl Instance {
         let interval = Duration::from_millis(u64::from(check.interval_ms.max(10)));
         let mut health = Health::new(self.member.state == InstanceState::Healthy);
         let born = Instant::now();
+        let mut told = None;
         loop {
             let verdict = health::check(self.member.port, check).await;
+            let overdue = !health.was_healthy && born.elapsed() > PATIENCE;
+            if overdue && verdict != Verdict::Pass && told != Some(verdict) {
+                self.tell(&verdict.told(check));
+                told = Some(verdict);
+            }
             match health.see(verdict, check) {
                 Change::None => {}
                 Change::Healthy => self.became(InstanceState::Healthy),
                 Change::Unhealthy => {
+                    self.tell(&verdict.told(check));
                     self.became(InstanceState::Unhealthy);
                     return End::Told;
                 }
@@ -261,9 +274,36 @@ impl Instance {
             if state == InstanceState::Healthy
                 && let Some(slot) = world.saved.slot(&place, slice)
             {
-                (slot.early_deaths, slot.start_after) = (0, domain::time::UnixMs(0));
+                slot.all_is_well();
             }
         });
+    }
+
+    /// Says what it does wrong, if it is what new instances are started from.
+    fn tell(&self, trouble: &str) {
+        let told = format!("{} {trouble}", self.member.id);
+        self.daemon.change(|world| {
+            let slot = world.saved.slot(&self.place, self.slice);
+            let slot = slot.filter(|slot| {
+                let launches = slot.launches.as_ref();
+                launches.is_some_and(|launch| launch.id == self.member.launch)
+            });
+            if let Some(slot) = slot {
+                slot.trouble = Some(told);
+            }
+        });
+    }
+
+    /// That it ended unasked.
+    fn died(&self, status: Option<ExitStatus>) -> String {
+        let after = human_ms(super::now().since_ms(self.member.started_at));
+        let how = match status.map(|status| (status.code(), status.signal())) {
+            Some((Some(127), _)) => ", with exit status 127: its command was not found".to_owned(),
+            Some((Some(code), _)) => format!(", with exit status {code}"),
+            Some((None, Some(signal))) => format!(", by signal {signal}"),
+            Some((None, None)) | None => String::new(),
+        };
+        format!("ended by itself after {after}{how}; `pointsman logs` shows what it wrote")
     }
 
     /// Waits for the requests in flight, for as long as the group allows.
@@ -356,7 +396,7 @@ mod tests {
 
     #[test]
     fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
-        use Verdict::{Fail, Pass, Refused};
+        use Verdict::{Answered, Pass, Refused, Silent};
         let check = HealthCheck {
             healthy_threshold: 2,
             unhealthy_threshold: 3,
@@ -364,7 +404,17 @@ mod tests {
         };
         let mut health = Health::new(false);
         let verdicts = [
-            Refused, Pass, Fail, Pass, Pass, Fail, Fail, Pass, Fail, Fail, Fail,
+            Refused,
+            Pass,
+            Silent,
+            Pass,
+            Pass,
+            Silent,
+            Answered(503),
+            Pass,
+            Answered(404),
+            Silent,
+            Silent,
         ];
         let changes = verdicts.map(|verdict| health.see(verdict, &check));
         let mut expected = [Change::None; 11];

@@ -91,7 +91,7 @@ async fn requests_in_flight_are_finished_before_an_instance_stops() {
 #[tokio::test]
 async fn a_release_that_never_is_healthy_gets_no_users() {
     let stage = Stage::start().await;
-    let launch = stage.broken_launch();
+    let launch = stage.broken_launch("3.0.0");
     stage
         .apply(Effect::SetLaunch {
             slice: Slice::Blue,
@@ -117,6 +117,33 @@ async fn a_release_that_never_is_healthy_gets_no_users() {
             .all(|i| i.state == InstanceState::Pending)
     );
     assert_eq!(stage.get("/").await.unwrap().0, 503);
+    let told = " answers GET /health with 500";
+    stage
+        .until("it says why", |slice| {
+            slice.trouble.as_ref().is_some_and(|it| it.ends_with(told))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_release_that_ends_at_once_says_how_until_one_is_healthy() {
+    let stage = Stage::start().await;
+    let launch = Some(stage.broken_launch("4.0.0"));
+    let slice = Slice::Blue;
+    stage.apply(Effect::SetLaunch { slice, launch }).await;
+    stage.sizes(1).await;
+    let told = ", with exit status 3; `pointsman logs` shows what it wrote";
+    stage
+        .until("it says how it ended", |slice| {
+            slice.trouble.as_ref().is_some_and(|it| {
+                it.starts_with("i-0000")
+                    && it.contains(" ended by itself after ")
+                    && it.ends_with(told)
+            })
+        })
+        .await;
+    stage.serve_one_zero(1).await;
+    assert_eq!(stage.look().await.trouble, None, "all is well again");
 }
 
 #[tokio::test]

@@ -41,8 +41,13 @@ impl Stage {
         let artifacts = folder.path().join("artifacts");
         std::fs::create_dir(&artifacts).unwrap();
         let state = folder.path().join("state");
-        let launches = [("1.0.0", ""), ("2.0.0", ""), ("3.0.0", "BROKEN=1 ")]
-            .map(|(version, broken)| (version, release(&artifacts, version, broken)));
+        let launches = [
+            ("1.0.0", ""),
+            ("2.0.0", ""),
+            ("3.0.0", "BROKEN=1 "),
+            ("4.0.0", "sh -c 'exit 3' "),
+        ]
+        .map(|(version, before)| (version, release(&artifacts, version, before)));
         let daemon = spawn_daemon(&state);
         let mut stage = Self {
             cloud: LocalCloud::new(&state, artifacts),
@@ -109,8 +114,9 @@ impl Stage {
         self.launches["1.0.0"].clone()
     }
 
-    pub fn broken_launch(&self) -> Launch {
-        self.launches["3.0.0"].clone()
+    /// Of 3.0.0, which says that it is not healthy, or 4.0.0, which ends at once.
+    pub fn broken_launch(&self, version: &str) -> Launch {
+        self.launches[version].clone()
     }
 
     pub async fn try_apply(&self, effect: Effect) -> Result<(), ProviderError> {
@@ -322,9 +328,9 @@ fn spawn_daemon(state: &Path) -> Child {
 }
 
 /// Packs a release that runs the example, and puts it where the client looks.
-fn release(artifacts: &Path, version: &str, broken: &str) -> Launch {
+fn release(artifacts: &Path, version: &str, before: &str) -> Launch {
     let procfile = format!(
-        "# {version}\nweb: env {broken}{} serve\n",
+        "# {version}\nweb: env {before}{} serve\n",
         example().display()
     );
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
