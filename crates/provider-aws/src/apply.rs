@@ -20,9 +20,10 @@ use crate::{
     launch::{self, Packages},
     listener,
     lookout::Lookout,
-    refresh,
     seen::REBALANCE,
 };
+
+mod refresh;
 
 const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
 const PROTECT: &str = "autoscaling:SetInstanceProtection";

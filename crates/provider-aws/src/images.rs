@@ -1,12 +1,10 @@
-//! Machine images: those that an account sees, and those that its groups run on.
+//! Machine images that an account sees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Image as Described};
 use domain::{
-    effect::Target,
-    image::{Image, Listed, Running, STABLE, Standing, parse_time},
-    observation::Slice,
+    image::{Image, Listed, STABLE, Standing, parse_time},
     release::ImageId,
     time::UnixMs,
 };
@@ -18,9 +16,7 @@ use crate::{
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
-    groups::{self, Group, TemplateVersion, text},
-    lookout::Lookout,
-    templates::Templates,
+    groups::text,
 };
 
 const DESCRIBE: &str = "ec2:DescribeImages";
@@ -194,50 +190,4 @@ fn read(image: &Described, shared: bool) -> Option<Image> {
         platform: if windows { "windows" } else { "linux" }.to_owned(),
         shared,
     })
-}
-
-/// The images that these slices run on, in the order of the question.
-pub async fn running(
-    lookout: &Lookout,
-    slices: &[(Target, Slice)],
-) -> Result<Vec<Running>, ProviderError> {
-    let names: Vec<String> = slices
-        .iter()
-        .map(|(target, slice)| {
-            let aws = target.group.aws.as_ref();
-            let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;
-            Ok(aws.group_name(&target.place, *slice))
-        })
-        .collect::<Result<_, ProviderError>>()?;
-    let clients = &**lookout.clients();
-    let groups = again(|| groups::describe(clients, &names)).await?;
-    let wanted: BTreeSet<TemplateVersion> = groups.values().flat_map(versions).flatten().collect();
-    again(|| lookout.templates.learn(clients, &wanted)).await?;
-    let of = |name| {
-        let group = groups.get(name);
-        group.map_or_else(Running::default, |group| {
-            images_of(group, &lookout.templates)
-        })
-    };
-    Ok(names.iter().map(of).collect())
-}
-
-/// What a group launches, and what each of its members was launched from.
-fn versions(group: &Group) -> Vec<Option<TemplateVersion>> {
-    let members = group.members.iter().map(|member| member.launched.clone());
-    std::iter::once(group.launches.clone())
-        .chain(members)
-        .collect()
-}
-
-fn images_of(group: &Group, templates: &Templates) -> Running {
-    let mut running = Running::default();
-    for version in versions(group) {
-        let known = version.and_then(|at| templates.known(&at));
-        match known.and_then(|version| version.image) {
-            Some(image) => drop(running.images.insert(image)),
-            None => running.unknown = true,
-        }
-    }
-    running
 }

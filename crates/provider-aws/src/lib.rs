@@ -34,6 +34,7 @@ mod policy;
 mod provider;
 mod quota;
 mod refresh;
+mod running;
 mod script;
 mod seen;
 mod settings;

@@ -156,18 +156,24 @@ fn iam(need: &Need) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, path::PathBuf};
 
     use super::*;
 
     /// Every `"service:Operation"` in the sources of this crate, but for this file.
     fn called() -> BTreeSet<String> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-        let files = std::fs::read_dir(folder).unwrap();
-        let sources = files
-            .map(|file| file.unwrap().path())
-            .filter(|path| !path.ends_with("policy.rs") && path.is_file())
-            .map(|path| std::fs::read_to_string(path).unwrap());
+        let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        let mut sources = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).unwrap() {
+                let path = file.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.ends_with("policy.rs") {
+                    sources.push(std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
         let services = ["autoscaling", "ec2", "elb", "route53", "cloudwatch", "s3"];
         let mut found = BTreeSet::new();
         for source in sources {

@@ -23,10 +23,10 @@ use crate::{
     clients::Clients,
     cloudwatch, doctor,
     errors::invalid,
-    images, import,
+    import,
     lookout::Lookout,
     packages::{Packages, Patience},
-    policy,
+    policy, running,
     settings::Settings,
     spent::{Spent, counted},
 };
@@ -191,7 +191,7 @@ impl Aws {
         account: &Account,
         slices: &[(Target, Slice)],
     ) -> Result<Vec<Running>, ProviderError> {
-        images::running(&*self.lookout(account).await?, slices).await
+        running::running(&*self.lookout(account).await?, slices).await
     }
 
     /// What CloudWatch says to a gate about `slice`.
