@@ -3,6 +3,7 @@
 //! Invariant: a command talks to a server only through the public HTTP API.
 
 mod accounts;
+mod amounts;
 mod audit;
 mod catalogue;
 pub mod client;

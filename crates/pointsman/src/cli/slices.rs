@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{
     Context,
-    deploy::{self, Begun, Seconds},
+    amounts::Seconds,
+    deploy::{self, Begun},
     failure::{Exit, Failure},
     output::{self, Format},
     screen::{Screen, Target},

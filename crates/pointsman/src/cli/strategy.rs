@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use self::refresh::EngineArgs;
 use super::{
-    deploy::{Percent, Seconds},
+    amounts::{Percent, Seconds},
     failure::Failure,
 };
 

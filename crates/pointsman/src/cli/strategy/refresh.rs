@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::Shares;
-use crate::cli::{deploy::Seconds, failure::Failure};
+use crate::cli::{amounts::Seconds, failure::Failure};
 
 /// The engines of `--engine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
