@@ -13,6 +13,7 @@ use domain::{
     catalogue::{AwsCreate, AwsGroup, AwsVolumeKind},
     effect::Target,
     observation::Slice,
+    release::ImageId,
 };
 use engine::ports::{ErrorKind, ProviderError};
 
@@ -20,7 +21,8 @@ use crate::{
     calls::Bucket,
     clients::Clients,
     errors::{failed, invalid},
-    images, label,
+    images::{self, Root},
+    label,
 };
 
 const CREATE_TEMPLATE: &str = "ec2:CreateLaunchTemplate";
@@ -106,9 +108,8 @@ async fn template(
         let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().name(profile);
         data = data.iam_instance_profile(profile.build());
     }
-    for device in devices(clients, settings).await? {
-        data = data.block_device_mappings(device);
-    }
+    let devices = devices(clients, settings, &settings.image).await?;
+    data = data.set_block_device_mappings(devices);
     clients.calls.take(Bucket::Ec2Write, CREATE_TEMPLATE).await;
     let request = clients
         .ec2
@@ -131,26 +132,51 @@ async fn template(
     }
 }
 
-/// The volumes of the machines.
+/// The volumes of machines that start from `image` and not from the one of the manifest; `None`: the
+/// launch template has the right ones.
+pub async fn other_devices(
+    clients: &Clients,
+    settings: &AwsCreate,
+    image: &ImageId,
+) -> Result<Option<Vec<LaunchTemplateBlockDeviceMappingRequest>>, ProviderError> {
+    if settings.root_gib.is_none() || *image == settings.image {
+        return Ok(None);
+    }
+    // The image of the manifest may be gone by now.
+    let ours = images::root(clients, &settings.image).await.ok();
+    let theirs = images::root(clients, image).await?;
+    if ours.is_some_and(|ours| ours.device == theirs.device) {
+        return check_root(settings, image, &theirs).map(|()| None);
+    }
+    devices(clients, settings, image).await
+}
+
+/// The volumes of machines that start from `image`; `None`: as it says.
 async fn devices(
     clients: &Clients,
     settings: &AwsCreate,
-) -> Result<Vec<LaunchTemplateBlockDeviceMappingRequest>, ProviderError> {
+    image: &ImageId,
+) -> Result<Option<Vec<LaunchTemplateBlockDeviceMappingRequest>>, ProviderError> {
     let mut devices = Vec::new();
     if let Some(gib) = settings.root_gib {
-        let root = images::root(clients, &settings.image).await?;
-        if let Some(least) = root.gib.filter(|least| gib < *least) {
-            return Err(invalid(format!(
-                "root_gib is {gib}, and the root volume of the image {} has {least} GiB already",
-                settings.image
-            )));
-        }
+        let root = images::root(clients, image).await?;
+        check_root(settings, image, &root)?;
         devices.push(device(&root.device, gib, AwsVolumeKind::Gp3)?);
     }
     for volume in &settings.volumes {
         devices.push(device(&volume.device, volume.gib, volume.kind)?);
     }
-    Ok(devices)
+    Ok((!devices.is_empty()).then_some(devices))
+}
+
+/// EC2 starts nothing on a volume that is smaller than what shall be on it.
+fn check_root(settings: &AwsCreate, image: &ImageId, root: &Root) -> Result<(), ProviderError> {
+    match (settings.root_gib, root.gib) {
+        (Some(gib), Some(least)) if gib < least => Err(invalid(format!(
+            "root_gib is {gib}, and the root volume of the image {image} has {least} GiB already"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn device(

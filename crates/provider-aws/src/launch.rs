@@ -129,7 +129,13 @@ pub async fn of(
         ))
     })?;
     let mut data = RequestLaunchTemplateData::builder();
-    data = data.set_image_id(launch.content.image().map(ToString::to_string));
+    if let Some(image) = launch.content.image() {
+        data = data.image_id(image.as_str());
+        if let Some(settings) = &aws.create {
+            let devices = create::other_devices(clients, settings, image).await?;
+            data = data.set_block_device_mappings(devices);
+        }
+    }
     if let Content::Package { digest, .. } = &launch.content {
         let location = packages.bring(clients, digest, Patience::OfATurn).await?;
         let script = script::render(target, aws, launch, &location)?;

@@ -18,17 +18,17 @@ use crate::{
     fixture::Fixture,
 };
 
-/// An image as Ubuntu makes them: the root volume is `/dev/sda1`. Those of the emulator have 15 GiB.
-async fn ubuntu(fixture: &Fixture) -> ImageId {
-    let request = fixture.clients.ec2.register_image().name("ubuntu");
-    let answer = request.root_device_name("/dev/sda1").send().await.unwrap();
+/// An image with this root volume. Those of the emulator have 15 GiB.
+async fn image(fixture: &Fixture, root: &str) -> ImageId {
+    let request = fixture.clients.ec2.register_image().name(root);
+    let answer = request.root_device_name(root).send().await.unwrap();
     answer.image_id().unwrap().parse().unwrap()
 }
 
 async fn make(
     emulator: &Emulator,
     fixture: &Fixture,
-    image: &ImageId,
+    (image, released): (&ImageId, &ImageId),
     root_gib: u32,
 ) -> Result<(), ProviderError> {
     let group: ServerGroup = serde_json::from_value(json!({
@@ -46,7 +46,7 @@ async fn make(
         id: LaunchId("1.0.0-1".to_owned()),
         version: "1.0.0".parse().unwrap(),
         content: Content::Image {
-            image: image.clone(),
+            image: released.clone(),
         },
     };
     let effect = Effect::SetLaunch {
@@ -64,12 +64,53 @@ async fn make(
 async fn the_root_volume_grows_by_the_images_own_name_for_it() {
     let emulator = Emulator::start(1);
     let fixture = Fixture::new(&emulator, 1).await;
-    let image = ubuntu(&fixture).await;
-    let refused = make(&emulator, &fixture, &image, 14).await.unwrap_err();
+    let image = image(&fixture, "/dev/sda1").await;
+    let refused = make(&emulator, &fixture, (&image, &image), 14)
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);
     assert!(refused.message.contains("15 GiB already"), "{refused:?}");
 
-    make(&emulator, &fixture, &image, 20).await.unwrap();
+    make(&emulator, &fixture, (&image, &image), 20)
+        .await
+        .unwrap();
+    assert_eq!(
+        devices(&fixture).await,
+        [
+            expected("/dev/sda1", 20, "gp3"),
+            expected("/dev/sdf", 500, "st1"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_release_whose_image_names_its_root_volume_otherwise_has_one_and_not_two() {
+    let emulator = Emulator::start(1);
+    let fixture = Fixture::new(&emulator, 1).await;
+    let base = image(&fixture, "/dev/xvda").await;
+    let image = image(&fixture, "/dev/sda1").await;
+    let refused = make(&emulator, &fixture, (&base, &image), 14).await;
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::Invalid);
+    make(&emulator, &fixture, (&base, &image), 20)
+        .await
+        .unwrap();
+    assert_eq!(
+        devices(&fixture).await,
+        [
+            expected("/dev/sda1", 20, "gp3"),
+            expected("/dev/sdf", 500, "st1"),
+        ]
+    );
+}
+
+type Device = (String, i32, String, Option<bool>);
+
+fn expected(name: &str, gib: i32, kind: &str) -> Device {
+    (name.to_owned(), gib, kind.to_owned(), Some(true))
+}
+
+/// What the newest version of the launch template says.
+async fn devices(fixture: &Fixture) -> Vec<Device> {
     let request = fixture.clients.ec2.describe_launch_template_versions();
     let request = request.launch_template_name("cart-live-blue").versions("2");
     let answer = request.send().await.unwrap();
@@ -85,14 +126,5 @@ async fn the_root_volume_grows_by_the_images_own_name_for_it() {
             volume.encrypted(),
         )
     });
-    let devices: Vec<_> = devices.collect();
-    let expected =
-        |name: &str, gib, kind: &str| (name.to_owned(), gib, kind.to_owned(), Some(true));
-    assert_eq!(
-        devices,
-        [
-            expected("/dev/sda1", 20, "gp3"),
-            expected("/dev/sdf", 500, "st1"),
-        ]
-    );
+    devices.collect()
 }
