@@ -35,6 +35,7 @@ class DuplicateImageName(ServiceException):
 
 
 _moto_create_template = LaunchTemplates.create_launch_template
+_moto_describe_images = AmisResponse.describe_images
 
 
 def template_of(response: Any) -> Any:
@@ -135,11 +136,13 @@ class TemplateActions:
         return ActionResult({"LaunchTemplateVersions": versions, "NextToken": following})
 
 
-def page_of(response: Any, found: list[Any]) -> tuple[list[Any], str | None]:
+def page_of(response: Any, found: list[Any], most: int = 200) -> tuple[list[Any], str | None]:
     """The page that MaxResults and NextToken ask for, and the token of the next one."""
-    size = response._get_int_param("MaxResults", 200)
-    if not 1 <= size <= 200:
-        raise ServiceException("InvalidParameterValue", "MaxResults must be between 1 and 200")
+    size = response._get_int_param("MaxResults", most)
+    if not 1 <= size <= most:
+        raise ServiceException("InvalidParameterValue", f"MaxResults must be between 1 and {most}")
+    # A page may have fewer. Source: "Using pagination", Amazon EC2 API reference, read 2026-11.
+    size = min(size, WORLD.settings.page_max or size)
     token = response._get_param("NextToken")
     if token is not None and not token.isdigit():
         raise InvalidNextToken()
@@ -195,6 +198,11 @@ class ImageActions:
         image.root_device_name = self._get_param("RootDeviceName") or image.root_device_name
         image.add_tags(self._parse_tag_specification().get("image", {}))
         return ActionResult({"ImageId": image.id})
+
+    def describe_images(self: Any) -> ActionResult:
+        images = list(_moto_describe_images(self).result["Images"])
+        page, following = page_of(self, images, 1000)
+        return ActionResult({"Images": page, "NextToken": following})
 
 
 def _waking(name: str) -> Any:

@@ -33,6 +33,7 @@ class Settings:
     ties: str = "random"
     check_images: bool = True
     vcpu_quota: int = 0
+    page_max: int = 0
     retry_launch_ms: int = 10_000
 
     def update(self, changes: dict[str, Any]) -> None:

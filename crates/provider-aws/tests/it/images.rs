@@ -5,6 +5,7 @@ use domain::{
     image::{self, Standing},
 };
 use provider_aws::Aws;
+use serde_json::json;
 
 use crate::{
     emulator::{Emulator, settings},
@@ -45,6 +46,26 @@ async fn images_are_listed_with_what_their_names_and_tags_say() {
     assert_eq!(stable, [false, true, false]);
     assert!(web.iter().all(|it| it.image.is_available()));
     assert!(web.iter().all(|it| !it.image.shared));
+}
+
+#[tokio::test]
+async fn every_page_is_read() {
+    let emulator = Emulator::start(1);
+    let account = emulator.account();
+    let fixture = Fixture::new(&emulator, 1).await;
+    for number in 0..7 {
+        fixture.image(&format!("web-1.{number}.0")).await;
+    }
+    emulator.settings(&json!({"page_max": 3}));
+    let aws = aws(&emulator);
+    let listed = aws.images(&account).await.unwrap();
+    let web = listed
+        .images
+        .iter()
+        .filter(|it| it.name.starts_with("web-"));
+    assert_eq!((web.count(), listed.truncated), (7, false));
+    let calls = aws.calls(&account.name);
+    assert!(calls["ec2:DescribeImages"] >= 4, "{calls:?}");
 }
 
 #[tokio::test]
