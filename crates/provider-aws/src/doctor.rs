@@ -32,7 +32,7 @@ use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 use crate::{
     calls::Bucket,
     clients::Clients,
-    errors::{failed, invalid},
+    errors::{failed, invalid, is_of_credentials},
     lookout::Lookout,
     quota::{self, Class, Usage},
     shares::SLICES,
@@ -111,6 +111,11 @@ fn of_error(name: &str, error: &ProviderError) -> Check {
         ErrorKind::Denied => Check::new(name, Verdict::Failed, message).with(POLICY),
         ErrorKind::Throttled => Check::new(name, Verdict::Warning, message)
             .with("others use up what AWS allows this account; find out who"),
+        ErrorKind::Unavailable if is_of_credentials(error) => Check::new(
+            name,
+            Verdict::Unchecked,
+            "the server has no credentials to ask with",
+        ),
         ErrorKind::Unavailable => Check::new(name, Verdict::Failed, message).with(
             "check the way to AWS: routes, proxies, VPC endpoints, the account's endpoint_url",
         ),
@@ -136,7 +141,10 @@ async fn identity(lookout: &Lookout) -> Vec<Check> {
         Err(_) => unreachable_after("credentials", TIMEOUT),
         Ok(Err(error)) => {
             let error = failed("sts:GetCallerIdentity", &error);
-            let check = of_error("credentials", &error);
+            let check = match is_of_credentials(&error) {
+                true => Check::new("credentials", Verdict::Failed, error.message),
+                false => of_error("credentials", &error),
+            };
             check.with(
                 "give the server credentials: an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID \
                  and AWS_SECRET_ACCESS_KEY; where the account names a role, let them assume it",

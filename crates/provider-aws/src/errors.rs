@@ -1,7 +1,7 @@
 //! AWS's answers as errors for people, sorted by what calls for different behaviour.
 
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use engine::ports::{ErrorKind, ProviderError};
 
 /// Longest text of an answer that is quoted, in characters.
@@ -66,7 +66,7 @@ where
             let message = error.message().unwrap_or("no message");
             format!("{}: {message}", code.unwrap_or("an answer without a code"))
         }
-        _ => DisplayErrorContext(error).to_string(),
+        _ => causes(error),
     };
     let said: String = said.chars().take(QUOTE_MAX).collect();
     let next = match kind {
@@ -74,6 +74,19 @@ where
         _ => "",
     };
     ProviderError::new(kind, format!("AWS {operation}: {said}{next}"))
+}
+
+/// What an error says, and what caused it. Words that say nothing are left out.
+fn causes(error: &dyn std::error::Error) -> String {
+    const NOTHING: [&str; 4] = ["dispatch failure", "other", "service error", "io error"];
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut said: Vec<String> = chain.map(ToString::to_string).collect();
+    said.retain(|it| !NOTHING.contains(&it.as_str()));
+    said.dedup();
+    match said.as_slice() {
+        [] => error.to_string(),
+        said => said.join(": "),
+    }
 }
 
 fn by_code(code: Option<&str>, status: u16) -> ErrorKind {
@@ -85,6 +98,12 @@ fn by_code(code: Option<&str>, status: u16) -> ErrorKind {
         _ if status >= 500 => ErrorKind::Unavailable,
         _ => ErrorKind::Invalid,
     }
+}
+
+/// There was nobody to ask AWS as.
+pub fn is_of_credentials(error: &ProviderError) -> bool {
+    // The SDK's words; it has no type for it that could be looked at.
+    error.kind == ErrorKind::Unavailable && error.message.contains("loading credentials")
 }
 
 /// A setting or a state that this provider cannot work with.
@@ -100,6 +119,24 @@ pub fn missing(message: impl Into<String>) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Link(&'static str, #[source] Option<Box<Link>>);
+
+    #[test]
+    fn causes_are_told_without_words_that_say_nothing() {
+        let link = |text, cause: Option<Link>| Link(text, cause.map(Box::new));
+        let refused = link("Connection refused", None);
+        let chain = link("dispatch failure", Some(link("io error", Some(refused))));
+        assert_eq!(causes(&chain), "Connection refused");
+        let twice = link("no route", Some(link("no route", None)));
+        assert_eq!(
+            causes(&link("timed out", Some(twice))),
+            "timed out: no route"
+        );
+        assert_eq!(causes(&link("other", None)), "other");
+    }
 
     #[test]
     fn codes_call_for_the_right_behaviour() {

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::deployment::CommandRefused;
+use engine::ports::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -226,12 +227,33 @@ fn table(error: &Error) -> (StatusCode, &'static str, &'static str) {
             "no_passes",
             "passes are for slices on this machine in which something runs; `pointsman slices` shows them",
         ),
-        Error::Provider(_) => (
-            S::SERVICE_UNAVAILABLE,
-            "provider_unavailable",
-            "try again; if it stays, the server's log says more, and `local.log` in the state folder of the one-machine cloud",
-        ),
+        Error::Provider(error) => by_provider(error.kind),
         Error::Store(_) | Error::Disk { .. } | Error::Internal { .. } => failing(error.failing()),
+    }
+}
+
+fn by_provider(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
+    match kind {
+        ErrorKind::Throttled => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "provider_throttled",
+            "try again a little later; somebody uses up what the provider allows",
+        ),
+        ErrorKind::Denied => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "provider_denied",
+            "`pointsman doctor ACCOUNT` shows what the server needs; give it that, and try again",
+        ),
+        ErrorKind::Missing | ErrorKind::Invalid => (
+            StatusCode::CONFLICT,
+            "provider_refused",
+            "correct what is named, in the manifest or at the provider, and try again",
+        ),
+        ErrorKind::Unavailable | ErrorKind::Superseded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "provider_unavailable",
+            "try again; if it stays, ask `pointsman doctor ACCOUNT` for a group on AWS, and `local.log` in the state folder of the one-machine cloud for others",
+        ),
     }
 }
 

@@ -126,7 +126,11 @@ fn page(status: &Status, style: Style) -> String {
             .live
             .as_ref()
             .map_or("nothing that Pointsman deployed".to_owned(), |live| {
-                format!("{}, since {}", style.green(&live.version), ago(&live.since))
+                format!(
+                    "{}, deployed {}",
+                    style.green(&live.version),
+                    ago(&live.since)
+                )
             }),
     );
     let split = status.observation.as_ref().map(|seen| &seen.weights);

@@ -308,6 +308,26 @@ async fn an_account_in_use_stays() {
 }
 
 #[tokio::test]
+async fn an_account_that_goes_to_another_region_leaves_something_behind() {
+    let app = with_aws().await;
+    let all = format!("{CATALOGUE}{ON_AWS}");
+    let notes = |answer: &Answer| answer.json()["changes"][5]["notes"].clone();
+    let moved = all.replace("eu-west-1", "eu-west-2");
+    assert_eq!(notes(&app.manifests(&moved, true).await), Value::Null);
+    brought_up(&app, wish("1.0.0")).await;
+    let told = notes(&app.manifests(&moved, true).await);
+    expect![[r#"
+        [
+          "shop.staging in eu-west-1 has something live. It stays there with the users it has, but Pointsman will no longer look after it: describe the other region as an account of its own"
+        ]"#]].assert_eq(&format!("{told:#}"));
+    let described = format!("{all}description: ours\n");
+    assert_eq!(notes(&app.manifests(&described, true).await), Value::Null);
+    // Whoever moved it and comes back leaves nothing there.
+    app.apply(&moved).await;
+    assert_eq!(notes(&app.manifests(&all, true).await), Value::Null);
+}
+
+#[tokio::test]
 async fn start_up_scripts_stay_out_of_the_audit_log() {
     let app = TestApp::start().await;
     let script = "aws: {account: eu, user_data: 'export KEY=hunter2'}";

@@ -303,7 +303,11 @@ impl Instance {
             Some((None, Some(signal))) => format!(", by signal {signal}"),
             Some((None, None)) | None => String::new(),
         };
-        format!("ended by itself after {after}{how}; `pointsman logs` shows what it wrote")
+        let (settings, id) = (&self.settings, &self.member.id);
+        let (service, environment) = (&settings.service, &settings.environment);
+        format!(
+            "ended by itself after {after}{how}; see `pointsman logs {service} -e {environment} -i {id}`"
+        )
     }
 
     /// Waits for the requests in flight, for as long as the group allows.

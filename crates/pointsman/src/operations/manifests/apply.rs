@@ -160,10 +160,10 @@ impl Operations {
                 changed,
                 differences,
                 notes: match changed {
-                    Changed::Updated => self.left_behind(before, manifest).await?,
+                    Changed::Updated => self.left_behind(manifest).await?,
                     Changed::Created | Changed::Unchanged => Vec::new(),
                 },
-                version: entry.as_ref().map_or(0, |entry| entry.version),
+                version: entry.map_or(0, |entry| entry.version),
             });
         }
         Ok(changes)

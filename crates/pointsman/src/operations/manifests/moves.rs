@@ -1,92 +1,81 @@
 //! Manifests that move what is live: what runs does not follow them, and people are told so.
 
-use domain::catalogue::{Account, Home, ServerGroup};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use domain::{
+    catalogue::{Account, Home, ServerGroup},
+    deployment::Deployment,
+    names::Place,
+};
 use store::catalogue::{Filter, Kind};
 
 use super::Manifest;
 use crate::operations::{Error, Operations};
 
-/// Most server groups of an account that are named.
+/// Most server groups of an account that are looked at.
 const NAMED_MAX: u32 = 20;
 
 impl Operations {
-    /// What is left behind when `after` takes the place of the entry `before`, one sentence each.
-    pub(super) async fn left_behind(
-        &self,
-        before: &Value,
-        after: &Manifest,
-    ) -> Result<Vec<String>, Error> {
-        match after {
-            Manifest::ServerGroup(after) => match read::<ServerGroup>(before) {
-                Some(before) => self.left_by_group(&before, after).await,
-                None => Ok(Vec::new()),
-            },
-            Manifest::Account(after) => match read::<Account>(before) {
-                Some(before) => self.left_by_account(&before, after).await,
-                None => Ok(Vec::new()),
-            },
-            _ => Ok(Vec::new()),
-        }
+    /// What is left behind where `manifest` is taken, one sentence each.
+    pub(super) async fn left_behind(&self, manifest: &Manifest) -> Result<Vec<String>, Error> {
+        let told = match manifest {
+            Manifest::ServerGroup(group) => self.left_by_group(group).await?,
+            Manifest::Account(account) => self.left_by_account(account).await?,
+            _ => None,
+        };
+        Ok(told.into_iter().collect())
     }
 
-    async fn left_by_group(
-        &self,
-        before: &ServerGroup,
-        after: &ServerGroup,
-    ) -> Result<Vec<String>, Error> {
-        let homes = before.left_behind(after);
-        if homes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Some(live) = self.store().live(&before.place()).await? else {
-            return Ok(Vec::new());
+    async fn left_by_group(&self, group: &ServerGroup) -> Result<Option<String>, Error> {
+        let Some(live) = self.made_live(&group.place()).await? else {
+            return Ok(None);
         };
+        let homes = live.target.group.left_behind(group);
         let homes: Vec<String> = homes.iter().map(Home::to_string).collect();
-        Ok(vec![format!(
-            "{} {} is live. What runs in {} stays there with the users it has, but Pointsman will no longer \
-             look after it: name it again, or take it down yourself once the next deployment runs elsewhere",
-            before.service,
-            live.launch.version,
-            homes.join(" and in "),
-        )])
+        Ok((!homes.is_empty()).then(|| {
+            format!(
+                "{} {} is live. What runs in {} stays there with the users it has, but Pointsman will no \
+                 longer look after it: name it again, or take it down yourself once the next \
+                 deployment runs elsewhere",
+                group.service,
+                live.launch.version,
+                homes.join(" and in "),
+            )
+        }))
     }
 
-    async fn left_by_account(
-        &self,
-        before: &Account,
-        after: &Account,
-    ) -> Result<Vec<String>, Error> {
-        if (before.provider, &before.region) == (after.provider, &after.region) {
-            return Ok(Vec::new());
-        }
+    async fn left_by_account(&self, account: &Account) -> Result<Option<String>, Error> {
         let filter = Filter {
-            refers_to: Some((Kind::Account, before.name.to_string())),
+            refers_to: Some((Kind::Account, account.name.to_string())),
         };
-        let store = self.store();
-        let groups = store.entries(Kind::ServerGroup, &filter, None, NAMED_MAX);
-        let mut live = Vec::new();
+        let groups = self
+            .store()
+            .entries(Kind::ServerGroup, &filter, None, NAMED_MAX);
+        let mut left = Vec::new();
         for entry in groups.await? {
-            let Some(group) = read::<ServerGroup>(&entry.body) else {
-                continue;
-            };
-            if store.live(&group.place()).await?.is_some() {
-                live.push(entry.name);
+            let group: ServerGroup =
+                serde_json::from_value(entry.body).map_err(|_| Error::Internal {
+                    doing: "reading a server group of the catalogue",
+                })?;
+            let live = self.made_live(&group.place()).await?;
+            let was = live.and_then(|live| live.target.account);
+            let was = was.filter(|was| was.name == account.name && was.region != account.region);
+            if let Some(region) = was.and_then(|was| was.region) {
+                left.push(format!("{} in {region}", entry.name));
             }
         }
-        let from = before.region.as_deref().unwrap_or("this machine");
-        Ok(Vec::from_iter((!live.is_empty()).then(|| {
+        Ok((!left.is_empty()).then(|| {
             format!(
-                "{} has something live in {from}. It stays there with the users it has, but Pointsman will no \
+                "{} has something live. It stays there with the users it has, but Pointsman will no \
                  longer look after it: describe the other region as an account of its own",
-                live.join(", "),
+                left.join(", "),
             )
-        })))
+        }))
     }
-}
 
-/// An entry that is not there, or cannot be read, leaves nothing behind that anybody could name.
-fn read<T: DeserializeOwned>(body: &Value) -> Option<T> {
-    T::deserialize(body).ok()
+    /// The deployment that made live what is live at `place`.
+    async fn made_live(&self, place: &Place) -> Result<Option<Deployment>, Error> {
+        match self.store().live(place).await? {
+            Some(live) => Ok(self.store().deployment(&live.deployment).await?),
+            None => Ok(None),
+        }
+    }
 }
