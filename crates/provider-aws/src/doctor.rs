@@ -50,6 +50,9 @@ const CLOCK_FAILED_MS: u64 = 300_000;
 const CLOCK_WARNING_MS: u64 = 60_000;
 const POLICY: &str = "give it the policy that `pointsman doctor ACCOUNT --policy` prints";
 
+const CREDENTIALS: &str = "give the server credentials: an instance profile, AWS_PROFILE, or \
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; where the account names a role, let them assume it";
+
 /// Looks at everything that deployments to these groups of the account depend on.
 pub async fn checkup(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
     let clients = &**lookout.clients();
@@ -141,14 +144,11 @@ async fn identity(lookout: &Lookout) -> Vec<Check> {
         Err(_) => unreachable_after("credentials", TIMEOUT),
         Ok(Err(error)) => {
             let error = failed("sts:GetCallerIdentity", &error);
-            let check = match is_of_credentials(&error) {
-                true => Check::new("credentials", Verdict::Failed, error.message),
-                false => of_error("credentials", &error),
-            };
-            check.with(
-                "give the server credentials: an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID \
-                 and AWS_SECRET_ACCESS_KEY; where the account names a role, let them assume it",
-            )
+            if is_of_credentials(&error) || error.kind == ErrorKind::Denied {
+                Check::new("credentials", Verdict::Failed, error.message).with(CREDENTIALS)
+            } else {
+                of_error("credentials", &error)
+            }
         }
         Ok(Ok(answer)) => {
             let arn = answer.arn().unwrap_or("somebody");
