@@ -5,11 +5,11 @@ use std::fmt;
 use super::{ServerGroup, index};
 use crate::{names::AccountName, observation::Slice};
 
-/// Where the instances of a slice are.
+/// Where instances of a server group are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Home {
-    /// On this machine.
-    Here(Slice),
+    /// On this machine, which knows every slice that was ever used.
+    Here,
     /// In an Auto Scaling group.
     Aws {
         /// The account that the group is in.
@@ -22,7 +22,7 @@ pub enum Home {
 impl fmt::Display for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Here(slice) => write!(f, "the {slice} slice on this machine"),
+            Self::Here => f.write_str("the one-machine cloud"),
             Self::Aws { account, group } => {
                 write!(f, "the Auto Scaling group {group} of the account {account}")
             }
@@ -31,23 +31,25 @@ impl fmt::Display for Home {
 }
 
 impl ServerGroup {
-    /// The slices' homes that the manifest `after` does not name any more.
+    /// The homes that the manifest `after` does not name any more.
     #[must_use]
     pub fn left_behind(&self, after: &Self) -> Vec<Home> {
-        let kept: Vec<Home> = after.homes().collect();
-        self.homes().filter(|home| !kept.contains(home)).collect()
+        let kept = after.homes();
+        let homes = self.homes().into_iter();
+        homes.filter(|home| !kept.contains(home)).collect()
     }
 
-    fn homes(&self) -> impl Iterator<Item = Home> {
+    fn homes(&self) -> Vec<Home> {
+        let Some(aws) = &self.aws else {
+            return vec![Home::Here];
+        };
         let slices = [Slice::Blue, Slice::Green].into_iter();
         let slices = slices.filter(|slice| index(*slice) < usize::from(self.slices));
-        slices.map(|slice| match &self.aws {
-            None => Home::Here(slice),
-            Some(aws) => Home::Aws {
-                account: aws.account.clone(),
-                group: aws.group_name(&self.place(), slice),
-            },
-        })
+        let home = |slice| Home::Aws {
+            account: aws.account.clone(),
+            group: aws.group_name(&self.place(), slice),
+        };
+        slices.map(home).collect()
     }
 }
 
@@ -91,17 +93,8 @@ mod tests {
         let blue = "the Auto Scaling group cart-live-blue of the account main";
         let nothing: [&str; 0] = [];
         assert_eq!(left(&here, &here), nothing);
-        assert_eq!(
-            left(&here, &there),
-            [
-                "the blue slice on this machine",
-                "the green slice on this machine"
-            ]
-        );
-        assert_eq!(
-            left(&here, &group(1, None)),
-            ["the green slice on this machine"]
-        );
+        assert_eq!(left(&here, &there), ["the one-machine cloud"]);
+        assert_eq!(left(&here, &group(1, None)), nothing);
         assert_eq!(left(&there, &named), nothing, "the same group by its name");
         assert_eq!(
             left(&named, &there),

@@ -304,7 +304,7 @@ region: eu-west-1
     let told = notes(&app.manifests(&moved, true).await);
     expect![[r#"
         [
-          "shop 1.0.0 is live. What runs in the blue slice on this machine stays there with the users it has, but Pointsman will no longer look after it: name it again, or take it down yourself once the next deployment runs elsewhere"
+          "shop 1.0.0 is live. What runs in the one-machine cloud stays there with the users it has, but Pointsman will no longer look after it: name it again, or take it down yourself once the next deployment runs elsewhere"
         ]"#]].assert_eq(&format!("{told:#}"));
     let larger = CATALOGUE.replace("size: 2", "size: 3");
     let answer = app.manifests(&larger, true).await;
