@@ -8,7 +8,7 @@ use domain::{
     names::{DeploymentId, Place},
     release::Release,
 };
-use engine::ports::ProviderError;
+use engine::ports::{ErrorKind, ProviderError};
 use store::StoreError;
 
 /// Why an operation was not done.
@@ -102,7 +102,7 @@ pub enum Error {
         why: String,
     },
     /// The provider does not help.
-    #[error("the provider cannot answer: {}", .0.message)]
+    #[error("the provider {}: {}", answers(.0.kind), .0.message)]
     Provider(#[from] ProviderError),
     /// The store does not help.
     #[error(transparent)]
@@ -177,6 +177,14 @@ fn first(faults: &[Fault]) -> String {
         all => format!(" (and {} more)", all - 1),
     };
     format!("{field}{}{more}", fault.sentence())
+}
+
+/// What a provider does that fails.
+fn answers(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Denied | ErrorKind::Missing | ErrorKind::Invalid => "refuses",
+        ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Superseded => "cannot answer",
+    }
 }
 
 fn sentences(objections: &[Objection]) -> String {

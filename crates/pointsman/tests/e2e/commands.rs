@@ -307,10 +307,10 @@ async fn others(tour: &mut Tour) {
         "staging",
     ];
     tour.remember(&import);
-    let refused = tour.world.fails(&import, 4).await;
+    let refused = tour.world.fails(&import, 3).await;
     assert!(refused.contains("not on AWS"), "{refused}");
     let policy = ["doctor", "here", "--policy"];
-    let refused = tour.world.fails(&policy, 4).await;
+    let refused = tour.world.fails(&policy, 3).await;
     assert!(refused.contains("not on AWS"), "{refused}");
 }
 
