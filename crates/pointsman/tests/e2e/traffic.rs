@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pointsman::demo::load::{Counts, Load, Target};
+use demo::load::{Counts, Load, Target};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

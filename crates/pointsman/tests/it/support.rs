@@ -18,13 +18,12 @@ use engine::{
         fleet::{Fleet, QUICK},
     },
 };
-use pointsman::{
-    access::people, clock::SystemClock, config::Config, operations::artifacts::Limits,
-    providers::Providers, server::Server,
-};
+use operations::{artifacts::Limits, clock::SystemClock, providers::Providers};
+use pointsman::{config::Config, server::Server};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use web::access::people;
 
 pub use artifact::{release, tarball};
 pub use prometheus::Prometheus;
