@@ -1,12 +1,10 @@
-//! Who may come in: whoever shows the token of the first start, or a token of a person.
+//! The door: the only place where a credential becomes a principal.
 //!
-//! The token of the first start is in a file that only its owner can read, and who shows it is called
-//! `admin`. Others get tokens of their own ([`people`]), so that what they do carries their names.
+//! The token of the first start is in a file that only its owner can read, and belongs to the principal
+//! `admin`. People get tokens of their own, whose hashes are in the store (`operations::tokens`).
 //!
-//! Invariant: a token is never logged, never an argument, never part of a URL; it is compared in
-//! constant time, with everybody's, whoever it belongs to.
-
-pub mod people;
+//! Invariant: a token is never logged, never an argument, never part of a URL. Only hashes are
+//! compared: that of the first start in constant time, those of people by an index over SHA-256.
 
 use std::{
     fmt, fs,
@@ -15,13 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use domain::access::{FIRST, Principal};
+use operations::{Error, Operations};
 use sha2::{Digest, Sha256};
 
-use operations::Actor;
-use people::{Known, Person};
-
-/// Name of the one who shows the token of the first start.
-const ADMIN: &str = "admin";
 /// Random bytes of a token.
 const RANDOM_LEN: usize = 32;
 /// Shortest token that is read from a file, in characters: less is no secret.
@@ -30,11 +25,11 @@ const TOKEN_LEN_MIN: usize = 32;
 /// A token's SHA-256. Only the hash is kept; comparing hashes tells nothing about the token.
 type Hash = [u8; 32];
 
-/// Everybody who may come in.
+/// Where a credential becomes a principal.
 #[derive(Debug)]
-pub struct Access {
-    admin: Token,
-    people: Known,
+pub struct Door {
+    first: Token,
+    operations: Operations,
 }
 
 /// The token of the first start.
@@ -69,39 +64,23 @@ pub enum TokenError {
     Random(getrandom::Error),
 }
 
-impl Access {
-    /// Those who show `admin`, or the token of a person in the folder `people`, which need not be
-    /// there. Who is added or taken away later is noticed.
+impl Door {
+    /// Admits who shows `first`, and people with tokens in the store.
     #[must_use]
-    pub fn new(admin: Token, people: PathBuf) -> Self {
-        Self {
-            admin,
-            people: Known::in_folder(people),
+    pub fn new(first: Token, operations: Operations) -> Self {
+        Self { first, operations }
+    }
+
+    /// The principal who shows this token, if it is anybody's.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn admit(&self, shown: &str) -> Result<Option<Principal>, Error> {
+        if same(&self.first.hash, &hash(shown)) {
+            return Ok(Some(Principal::authenticated(FIRST)));
         }
-    }
-
-    /// The one who shows this token, if it is anybody's.
-    #[must_use]
-    pub fn admit(&self, shown: &str) -> Option<Actor> {
-        let people = self.people.now();
-        let name = whose(&self.admin, &people, &hash(shown))?;
-        Some(Actor::authenticated(name))
-    }
-}
-
-/// The name of the one whose token has this hash. Everybody's is looked at, and nothing branches on
-/// what is found before the end.
-fn whose<'a>(admin: &Token, people: &'a [Person], shown: &Hash) -> Option<&'a str> {
-    // Position 0 is nobody, 1 the admin, the others follow.
-    let hashes = std::iter::once(&admin.hash).chain(people.iter().map(|person| &person.hash));
-    let found = hashes.zip(1_usize..).fold(0, |found, (kept, position)| {
-        let mask = usize::from(same(kept, shown)).wrapping_neg();
-        (found & !mask) | (position & mask)
-    });
-    match found {
-        0 => None,
-        1 => Some(ADMIN),
-        _ => people.get(found - 2).map(|person| person.name.as_str()),
+        let person = self.operations.whose(shown).await?;
+        Ok(person.map(|name| Principal::authenticated(name.as_str())))
     }
 }
 
@@ -196,8 +175,7 @@ mod tests {
         );
         let read = Token::load_or_create(&path).unwrap();
         for token in [made, read] {
-            let access = Access::new(token, folder.path().join("people"));
-            assert_eq!(access.admit(text.trim()).unwrap().name(), ADMIN);
+            assert!(same(&token.hash, &hash(text.trim())));
             for wrong in [
                 "",
                 "x",
@@ -205,24 +183,12 @@ mod tests {
                 &text.trim()[1..],
                 &text.trim().to_uppercase(),
             ] {
-                assert!(access.admit(wrong).is_none(), "{wrong:?} is not the token");
+                assert!(
+                    !same(&token.hash, &hash(wrong)),
+                    "{wrong:?} is not the token"
+                );
             }
         }
-    }
-
-    #[test]
-    fn each_person_is_known_by_their_own_token() {
-        let person = |name: &str| Person {
-            name: name.parse().unwrap(),
-            hash: hash(name),
-        };
-        let people = [person("alice"), person("bob"), person("carol")];
-        let admin = Token::of(ADMIN);
-        for name in [ADMIN, "alice", "bob", "carol"] {
-            assert_eq!(whose(&admin, &people, &hash(name)), Some(name));
-        }
-        assert_eq!(whose(&admin, &people, &hash("dave")), None);
-        assert_eq!(whose(&admin, &[], &hash("alice")), None);
     }
 
     #[test]
