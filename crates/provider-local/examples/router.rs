@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         address: address.parse()?,
         threads: Some(threads.parse::<NonZeroUsize>()?),
         limits: Limits::default(),
-        pass_key: None,
+        passes: None,
     })?;
     let mut slices = vec![slice(Slice::Blue, 100, instances)?];
     let mut mirror = None;

@@ -28,13 +28,12 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use domain::{
     observation::{InstanceId, InstanceState, Slice},
     release::Launch,
-    time::UnixMs,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -44,6 +43,7 @@ use tokio::{
 use self::{counted::Counted, instance::Ending, mirrors::Mirrors, saved::Saved};
 use crate::{
     artifact::Artifacts,
+    clock::now,
     group::{Group, Member, Next},
     logs,
     pass::PassKey,
@@ -436,15 +436,6 @@ impl World {
                 .collect(),
         }
     }
-}
-
-/// The clock of this machine.
-#[must_use]
-pub(crate) fn now() -> UnixMs {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMs(0).plus_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Whether nobody listens on this port of 127.0.0.1.

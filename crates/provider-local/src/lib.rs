@@ -10,6 +10,7 @@
 
 pub mod artifact;
 pub mod client;
+mod clock;
 pub mod daemon;
 pub mod group;
 pub mod logs;

@@ -49,6 +49,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use domain::time::UnixMs;
 use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -84,8 +85,17 @@ pub struct RouterConfig {
     pub threads: Option<NonZeroUsize>,
     /// What users and instances may take of time and memory.
     pub limits: Limits,
-    /// What testers' passes are checked with; without it every pass is ignored.
-    pub pass_key: Option<PassKey>,
+    /// How testers' passes are checked; without it every pass is ignored.
+    pub passes: Option<PassCheck>,
+}
+
+/// How testers' passes are checked.
+#[derive(Debug, Clone)]
+pub struct PassCheck {
+    /// The key that they were signed with.
+    pub key: PassKey,
+    /// The time of day, by which they expire.
+    pub clock: fn() -> UnixMs,
 }
 
 /// What users and instances may take of time and memory.
@@ -125,7 +135,7 @@ impl Default for RouterConfig {
             address,
             threads: None,
             limits: Limits::default(),
-            pass_key: None,
+            passes: None,
         }
     }
 }
@@ -175,7 +185,7 @@ impl Router {
         let shared = Arc::new(Shared {
             published: ArcSwap::default(),
             refused: Refused::default(),
-            passes: Passes::new(config.pass_key),
+            passes: Passes::new(config.passes),
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections)),
         });

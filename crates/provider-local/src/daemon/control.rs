@@ -23,9 +23,10 @@ use tokio::{
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::{Daemon, SOCKET, Stop, now};
+use super::{Daemon, SOCKET, Stop};
 use crate::{
     artifact::ArtifactError,
+    clock::now,
     group::{Group, Refusal},
     logs,
     pass::SECONDS_MAX,

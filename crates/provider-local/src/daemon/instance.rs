@@ -25,6 +25,7 @@ use super::{
     health::{self, Verdict},
 };
 use crate::{
+    clock::now,
     group::Member,
     logs,
     process::{self, Process, Start},
@@ -296,7 +297,7 @@ impl Instance {
 
     /// That it ended unasked.
     fn died(&self, status: Option<ExitStatus>) -> String {
-        let after = human_ms(super::now().since_ms(self.member.started_at));
+        let after = human_ms(now().since_ms(self.member.started_at));
         let how = match status.map(|status| (status.code(), status.signal())) {
             Some((Some(127), _)) => ", with exit status 127: its command was not found".to_owned(),
             Some((Some(code), _)) => format!(", with exit status {code}"),

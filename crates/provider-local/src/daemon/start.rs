@@ -13,8 +13,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{DaemonError, PASS_KEY, ROUTER_PORT};
 use crate::{
+    clock::now,
     pass::{KEY_LEN, PassKey},
-    router::{Limits, Router, RouterConfig},
+    router::{Limits, PassCheck, Router, RouterConfig},
 };
 
 /// The state folder, for its owner only.
@@ -88,7 +89,10 @@ pub(super) async fn router(
             address,
             threads: None,
             limits: Limits::default(),
-            pass_key: Some(pass_key.clone()),
+            passes: Some(PassCheck {
+                key: pass_key.clone(),
+                clock: now,
+            }),
         };
         Router::start(config).map_err(|source| DaemonError::Router { port, source })
     };

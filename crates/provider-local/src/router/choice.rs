@@ -16,15 +16,12 @@ use domain::observation::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{
-    cookies,
+    PassCheck, cookies,
     sticky::Point,
     table::{Backend, Pick, Route},
     worker::Worker,
 };
-use crate::{
-    daemon::now,
-    pass::{self, Ignored, PassKey},
-};
+use crate::pass::{self, Ignored};
 
 /// What was found out of a request.
 #[derive(Debug)]
@@ -97,15 +94,15 @@ impl Choice {
 /// Checks passes, and counts those that are ignored.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
-    key: Option<PassKey>,
+    check: Option<PassCheck>,
     ignored: [AtomicU64; Ignored::ALL.len()],
 }
 
 impl Passes {
-    /// Passes that were signed with `key`; without one every pass is ignored.
-    pub(super) fn new(key: Option<PassKey>) -> Self {
+    /// Passes that `check` finds good; without it every pass is ignored.
+    pub(super) fn new(check: Option<PassCheck>) -> Self {
         Self {
-            key,
+            check,
             ignored: array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -114,8 +111,8 @@ impl Passes {
     fn slice(&self, place: &str, headers: &HeaderMap) -> Option<Slice> {
         let header = headers.get(pass::HEADER).map(HeaderValue::as_bytes);
         let token = header.or_else(|| cookies::values(headers, pass::COOKIE).next())?;
-        let key = self.key.as_ref().ok_or(Ignored::Invalid);
-        let why = match key.and_then(|key| key.check(token, place, now())) {
+        let check = self.check.as_ref().ok_or(Ignored::Invalid);
+        let why = match check.and_then(|by| by.key.check(token, place, (by.clock)())) {
             Ok(slice) => return Some(slice),
             Err(why) => why,
         };

@@ -1,14 +1,11 @@
 //! Testers with a pass.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use domain::{observation::Slice, time::UnixMs};
 use provider_local::{
     pass::PassKey,
-    router::{Router, RouterConfig},
+    router::{PassCheck, Router, RouterConfig},
 };
 
 use crate::support::{Instance, Wire, get, status, table};
@@ -17,11 +14,11 @@ fn key() -> PassKey {
     PassKey::from_bytes([7; 32])
 }
 
+/// The router's time of day in these tests: it stands still.
+const NOW: UnixMs = UnixMs(1_764_000_000_000);
+
 fn in_seconds(seconds: u64) -> UnixMs {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970");
-    UnixMs(0).plus_ms((since.as_secs() + seconds) * 1000)
+    NOW.plus_ms(seconds * 1000)
 }
 
 fn pass(place: &str, slice: Slice) -> String {
@@ -47,9 +44,9 @@ async fn echo(name: &'static str) -> Instance {
     .await
 }
 
-fn start(pass_key: Option<PassKey>) -> Router {
+fn start(key: Option<PassKey>) -> Router {
     let config = RouterConfig {
-        pass_key,
+        passes: key.map(|key| PassCheck { key, clock: || NOW }),
         ..RouterConfig::default()
     };
     Router::start(config).expect("a free port")
