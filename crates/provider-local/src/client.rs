@@ -86,7 +86,7 @@ impl LocalCloud {
     }
 
     /// A pass that lets a tester's requests into one slice of a place, whatever its weight, for at
-    /// most [`crate::pass::SECONDS_MAX`] seconds.
+    /// most [`router::pass::SECONDS_MAX`] seconds.
     ///
     /// # Errors
     /// When nobody answers, nothing was ever deployed there, or the time is too long.

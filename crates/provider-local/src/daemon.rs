@@ -35,6 +35,7 @@ use domain::{
     observation::{InstanceId, InstanceState, Slice},
     release::Launch,
 };
+use router::{Backend, Route, Router, SliceRoute, Sticky, Table, pass::PassKey};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
@@ -46,8 +47,6 @@ use crate::{
     clock::now,
     group::{Group, Member, Next},
     logs,
-    pass::PassKey,
-    router::{Backend, Route, Router, SliceRoute, Sticky, Table},
 };
 
 /// Where the daemon listens for the control plane, in its state folder.
@@ -87,7 +86,7 @@ pub enum DaemonError {
         why: String,
     },
     /// The key of testers' passes is none.
-    #[error("{} does not hold a key of {} bytes; remove it, and a new one is made (passes signed before are then ignored)", .0.display(), crate::pass::KEY_LEN)]
+    #[error("{} does not hold a key of {} bytes; remove it, and a new one is made (passes signed before are then ignored)", .0.display(), router::pass::KEY_LEN)]
     PassKey(PathBuf),
     /// The router cannot listen.
     #[error(

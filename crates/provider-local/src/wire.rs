@@ -60,7 +60,7 @@ pub struct PassRequest {
     pub place: Place,
     /// To which of its slices, whatever its weight.
     pub slice: Slice,
-    /// For how long, from 1 to [`crate::pass::SECONDS_MAX`].
+    /// For how long, from 1 to [`router::pass::SECONDS_MAX`].
     pub seconds: u32,
 }
 

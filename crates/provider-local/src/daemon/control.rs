@@ -17,6 +17,7 @@ use domain::{
     time::UnixMs,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use router::pass::SECONDS_MAX;
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
     task::JoinHandle,
@@ -29,7 +30,6 @@ use crate::{
     clock::now,
     group::{Group, Refusal},
     logs,
-    pass::SECONDS_MAX,
     wire::{
         ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
         Status,

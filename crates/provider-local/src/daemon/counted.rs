@@ -9,11 +9,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{names::Version, observation::Slice, time::UnixMs, traffic::Traffic};
+use router::{Counters, Counts};
 
-use crate::{
-    group::Group,
-    router::{Counters, Counts},
-};
+use crate::group::Group;
 
 /// The counts of every slice.
 #[derive(Debug)]
@@ -97,6 +95,8 @@ impl SliceCounts {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         group.slices.entry(Slice::Blue).or_default();
         let version: Version = "1.0.0".parse().unwrap();
         let counters = counted.of("cart.live", Slice::Blue, &version);
-        counters.count_for_tests(500, 100);
+        counters.count(StatusCode::INTERNAL_SERVER_ERROR, 100);
         let groups = BTreeMap::from([("cart.live".to_owned(), group.clone())]);
         let errors = |counted: &Counted| {
             let traffic = counted.traffic("cart.live", &group);
@@ -117,7 +117,7 @@ mod tests {
         counted.settle(&groups);
         assert_eq!(counted.releases().count(), 1, "somebody still counts");
         assert_eq!(errors(&counted), (5, 1));
-        counters.count_for_tests(502, 100);
+        counters.count(StatusCode::BAD_GATEWAY, 100);
         drop(counters);
         counted.settle(&groups);
         assert_eq!(counted.releases().count(), 0);

@@ -17,6 +17,7 @@ use domain::{
     observation::{InstanceId, InstanceState, Slice},
     time::human_ms,
 };
+use router::Backend;
 use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
 
@@ -29,7 +30,6 @@ use crate::{
     group::Member,
     logs,
     process::{self, Process, Start},
-    router::Backend,
 };
 
 /// An instance that is not healthy after this is replaced.

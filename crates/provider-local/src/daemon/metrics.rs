@@ -16,9 +16,9 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
+use router::{Counts, Router};
 
 use super::Daemon;
-use crate::router::{Counts, Router};
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,7 +28,7 @@ const BUCKET_FIRST: u8 = 8;
 const BUCKET_STEP: usize = 4;
 const BUCKET_SHOWN_LAST: u8 = 68;
 /// Names of the classes of status.
-const CODES: [&str; crate::router::CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const CODES: [&str; router::CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What is shown at one moment.
 #[derive(Debug, Default)]

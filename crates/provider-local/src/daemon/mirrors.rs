@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{observation::Observation, time::UnixMs};
+use router::Mirroring;
 
-use crate::{group::Group, router::Mirroring};
+use crate::group::Group;
 
 /// The mirrors by the names of their places.
 #[derive(Debug, Default)]

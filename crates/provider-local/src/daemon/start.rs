@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
+use router::{
+    Limits, PassCheck, Router, RouterConfig,
+    pass::{KEY_LEN, PassKey},
+};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{DaemonError, PASS_KEY, ROUTER_PORT};
-use crate::{
-    clock::now,
-    pass::{KEY_LEN, PassKey},
-    router::{Limits, PassCheck, Router, RouterConfig},
-};
+use crate::clock::now;
 
 /// The state folder, for its owner only.
 pub(super) fn prepare(folder: &Path) -> io::Result<()> {

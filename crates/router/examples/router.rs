@@ -12,9 +12,7 @@ use domain::{
     time::UnixMs,
     traffic::{Compare, Mirror},
 };
-use provider_local::router::{
-    Backend, Limits, Mirroring, Route, Router, RouterConfig, SliceRoute, Table,
-};
+use router::{Backend, Limits, Mirroring, Route, Router, RouterConfig, SliceRoute, Table};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::observation::{InstanceId, Slice};
-use provider_local::router::{Backend, Counters, Limits};
+use router::{Backend, Counters, Limits};
 
 use crate::support::{
     HOST, Instance, Wire, ask, get, nobody, router, router_with, status, table, until,

@@ -9,7 +9,7 @@ use domain::{
     catalogue::Stickiness,
     observation::{InstanceId, Slice},
 };
-use provider_local::router::{Backend, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
+use router::{Backend, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},

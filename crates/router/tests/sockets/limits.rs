@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use provider_local::router::{Limits, Router, RouterConfig};
+use router::{Limits, Router, RouterConfig};
 
 use crate::support::{HOST, Instance, Wire, ask, get, router, router_with, status, until};
 

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{observation::Slice, time::UnixMs};
-use provider_local::{
-    pass::PassKey,
-    router::{PassCheck, Router, RouterConfig},
-};
+use router::{PassCheck, Router, RouterConfig, pass::PassKey};
 
 use crate::support::{Instance, Wire, get, status, table};
 

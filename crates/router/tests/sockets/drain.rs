@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::observation::Slice;
-use provider_local::router::Router;
+use router::Router;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::support::{Instance, Wire, get, router, table, until};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::{catalogue::Stickiness, observation::Slice};
-use provider_local::router::Router;
+use router::Router;
 
 use crate::support::{Instance, Wire, get, router, table, table_with};
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::observation::Slice;
-use provider_local::router::{Limits, Table};
+use router::{Limits, Table};
 
 use tokio::sync::{Notify, mpsc};
 

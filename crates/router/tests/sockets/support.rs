@@ -6,9 +6,7 @@ use domain::{
     catalogue::Stickiness,
     observation::{InstanceId, Slice},
 };
-use provider_local::router::{
-    Backend, Limits, Route, Router, RouterConfig, SliceRoute, Sticky, Table,
-};
+use router::{Backend, Limits, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},

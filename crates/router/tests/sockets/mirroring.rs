@@ -13,7 +13,7 @@ use domain::{
     time::UnixMs,
     traffic::{Mirror, Mirrored},
 };
-use provider_local::router::{Backend, Limits, Mirroring, Router, SHADOW, Table};
+use router::{Backend, Limits, Mirroring, Router, SHADOW, Table};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::{HOST, Instance, LONG, Wire, ask, nobody, router_with, status, table, until};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use domain::traffic::{Compare, Mirror, Mirrored};
-use provider_local::router::Limits;
+use router::Limits;
 
 use crate::{
     mirroring::{Dark, mirror, mirrored_table},

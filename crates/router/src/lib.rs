@@ -25,6 +25,7 @@ mod forward;
 mod framing;
 mod host;
 mod mirror;
+pub mod pass;
 mod request_head;
 mod sample;
 mod sticky;
@@ -57,12 +58,12 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
 };
 
-use crate::pass::PassKey;
 use choice::Passes;
 use copies::Job;
 use counters::Refused;
 pub use counters::{CLASSES, Counters, Counts};
 pub use mirror::{Mirroring, SHADOW};
+use pass::PassKey;
 pub use sticky::Sticky;
 pub use table::{Backend, Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
