@@ -5,14 +5,14 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::body::RouterBody;
+use crate::body::RouterBody;
 
 /// At most this many characters of a host name are quoted.
 const QUOTED_MAX: usize = 130;
 
 /// Why a request gets no answer from an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The request is faulty.
     BadRequest(&'static str),
     /// Nothing is routed at this host.
@@ -30,7 +30,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::UnknownHost(_) => StatusCode::NOT_FOUND,
@@ -43,7 +43,7 @@ impl Refusal {
     }
 
     /// It is an instance's fault, which could not be reached or did not answer well.
-    pub(super) fn is_of_the_instance(&self) -> bool {
+    pub(crate) fn is_of_the_instance(&self) -> bool {
         matches!(self, Self::BadGateway(_) | Self::GatewayTimeout(_))
     }
 
@@ -69,7 +69,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn into_response(self) -> Response<RouterBody> {
+    pub(crate) fn into_response(self) -> Response<RouterBody> {
         let mut response = Response::new(RouterBody::text(Bytes::from(self.text())));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{
+use crate::{
     client::Busy,
     exchange::{Answer, Exchange, Fault},
     sample::Capture,
@@ -20,7 +20,7 @@ use super::{
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(super) struct RouterBody {
+pub(crate) struct RouterBody {
     source: Source,
     /// Keeps the answer, to compare it with those of copies.
     capture: Option<Box<Capture>>,
@@ -38,7 +38,7 @@ enum Source {
 }
 
 impl RouterBody {
-    pub(super) fn text(text: Bytes) -> Self {
+    pub(crate) fn text(text: Bytes) -> Self {
         Self {
             source: Source::Whole(text, None),
             capture: None,
@@ -46,7 +46,7 @@ impl RouterBody {
         }
     }
 
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             source: Source::Ended,
             capture: None,
@@ -54,7 +54,7 @@ impl RouterBody {
         }
     }
 
-    pub(super) fn from_instance(answer: Answer, capture: Option<Box<Capture>>) -> Self {
+    pub(crate) fn from_instance(answer: Answer, capture: Option<Box<Capture>>) -> Self {
         let source = match answer {
             Answer::Whole(bytes, lease) => Source::Whole(bytes, Some(lease)),
             Answer::Coming(exchange) => Source::Coming(exchange),
@@ -71,7 +71,7 @@ impl RouterBody {
     }
 
     /// Counts the user's connection as busy until the body is gone.
-    pub(super) fn busy(mut self, busy: Busy) -> Self {
+    pub(crate) fn busy(mut self, busy: Busy) -> Self {
         self._busy = Some(busy);
         self
     }

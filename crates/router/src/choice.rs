@@ -15,17 +15,17 @@ use std::{
 use domain::observation::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{
+use crate::{
     PassCheck, cookies,
+    pass::{self, Ignored},
     sticky::Point,
     table::{Backend, Pick, Route},
     worker::Worker,
 };
-use crate::pass::{self, Ignored};
 
 /// What was found out of a request.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     point: u64,
     /// By a pass.
     pass: Option<Slice>,
@@ -37,7 +37,7 @@ pub(super) struct Choice {
 
 impl Choice {
     /// Looks for a pass and for what the user is recognised by.
-    pub(super) fn of(route: &Route, place: &str, headers: &HeaderMap, worker: &Worker) -> Self {
+    pub(crate) fn of(route: &Route, place: &str, headers: &HeaderMap, worker: &Worker) -> Self {
         let pass = worker.shared.passes.slice(place, headers);
         let sticky = route.sticky.as_ref();
         let point = sticky.map_or(Point::Unknown, |sticky| {
@@ -57,7 +57,7 @@ impl Choice {
     }
 
     /// An instance of `route`. A pass for a slice without any is as none.
-    pub(super) fn pick<'a>(
+    pub(crate) fn pick<'a>(
         &mut self,
         route: &'a Route,
         turn: usize,
@@ -71,13 +71,13 @@ impl Choice {
     }
 
     /// It came with a good pass.
-    pub(super) fn by_pass(&self) -> bool {
+    pub(crate) fn by_pass(&self) -> bool {
         self.pass.is_some()
     }
 
     /// What the router adds to the answer: a new user's cookie; for testers, the slice of the pass
     /// if it was they who answered.
-    pub(super) fn mark(self, headers: &mut HeaderMap) {
+    pub(crate) fn mark(self, headers: &mut HeaderMap) {
         if let Some(cookie) = self.cookie {
             headers.append(header::SET_COOKIE, cookie);
         }
@@ -93,14 +93,14 @@ impl Choice {
 
 /// Checks passes, and counts those that are ignored.
 #[derive(Debug, Default)]
-pub(super) struct Passes {
+pub(crate) struct Passes {
     check: Option<PassCheck>,
     ignored: [AtomicU64; Ignored::ALL.len()],
 }
 
 impl Passes {
     /// Passes that `check` finds good; without it every pass is ignored.
-    pub(super) fn new(check: Option<PassCheck>) -> Self {
+    pub(crate) fn new(check: Option<PassCheck>) -> Self {
         Self {
             check,
             ignored: array::from_fn(|_| AtomicU64::new(0)),
@@ -124,7 +124,7 @@ impl Passes {
     }
 
     /// How many were ignored, and why.
-    pub(super) fn ignored(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn ignored(&self) -> BTreeMap<&'static str, u64> {
         let counts = self.ignored.iter().map(|n| n.load(Ordering::Relaxed));
         Ignored::ALL
             .map(Ignored::as_str)

@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Limits, forward, worker::Worker};
+use crate::{Limits, forward, worker::Worker};
 
 /// Every HTTP/2 connection begins so (RFC 9113, section 3.4); no method is called `PRI`.
 const HTTP2_BEGIN: &[u8; 4] = b"PRI ";
@@ -43,10 +43,10 @@ const BUFFER_MAX: usize = 128 * 1024;
 
 /// What is known of a user's connection. Lives until its last request or tunnel ended.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) worker: Arc<Worker>,
+pub(crate) struct Client {
+    pub(crate) worker: Arc<Worker>,
     /// The user's address as text.
-    pub(super) peer: String,
+    pub(crate) peer: String,
     /// Requests in flight.
     busy: AtomicU32,
     /// Requests that ended.
@@ -60,10 +60,10 @@ pub(super) struct Client {
 
 /// A request is in flight on the connection.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Client>);
+pub(crate) struct Busy(Arc<Client>);
 
 impl Busy {
-    pub(super) fn new(client: &Arc<Client>) -> Self {
+    pub(crate) fn new(client: &Arc<Client>) -> Self {
         client.busy.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(client))
     }
@@ -78,7 +78,7 @@ impl Drop for Busy {
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(crate) fn new(
         worker: Arc<Worker>,
         peer: String,
         permit: OwnedSemaphorePermit,
@@ -96,7 +96,7 @@ impl Client {
     }
 
     /// Serves the connection to its end, HTTP/1.1 or HTTP/2 as it begins.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) {
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream) {
         let limits = self.worker.limits();
         let http2 = match timeout(limits.header_timeout, speaks_http2(&stream)).await {
             Ok(Ok(http2)) => http2,

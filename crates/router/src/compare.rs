@@ -24,29 +24,29 @@ const ABSENT: &str = "(absent)";
 
 /// What is compared of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// At least the headers that are compared.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// It has a `Content-Encoding`: its bytes are not its text.
-    pub(super) encoded: bool,
-    pub(super) body: Bytes,
+    pub(crate) encoded: bool,
+    pub(crate) body: Bytes,
 }
 
 /// The fields that differ, each with one pair of values, cut to a readable length.
-pub(super) type Differences = BTreeMap<String, (String, String)>;
+pub(crate) type Differences = BTreeMap<String, (String, String)>;
 
 /// How three answers to the same request compare.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Compared {
+pub(crate) struct Compared {
     /// Between the users' answer and the copy's.
-    pub(super) copy: Differences,
+    pub(crate) copy: Differences,
     /// Between the users' answer and the second one of the same slice.
-    pub(super) control: Differences,
+    pub(crate) control: Differences,
 }
 
 /// Compares the users' answer with the copy's, and with the second one of the users' slice.
-pub(super) fn compare(
+pub(crate) fn compare(
     settings: &Compare,
     users: &Answer,
     copy: &Answer,

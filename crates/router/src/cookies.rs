@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use crate::pass;
 
 /// The values of the cookies with this name, in all fields.
-pub(super) fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let fields = headers.get_all(header::COOKIE).iter();
     fields
         .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
@@ -19,7 +19,7 @@ pub(super) fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<It
 
 /// Writes the user's cookies as one field, without a pass. HTTP/2 may cut cookies into several
 /// fields; HTTP/1.1 wants one (RFC 9113, section 8.2.3).
-pub(super) fn write(output: &mut Vec<u8>, headers: &HeaderMap) {
+pub(crate) fn write(output: &mut Vec<u8>, headers: &HeaderMap) {
     let start = output.len();
     let mut put = |piece: &[u8]| {
         let before: &[u8] = if output.len() == start {

@@ -4,7 +4,7 @@
 //! runtime and its own connections. What hangs, fails or is slow here waits here.
 //!
 //! A copy counts as a request in flight of its instance, so an instance that drains finishes its
-//! copies too; [`Limits::copy_timeout`](super::Limits::copy_timeout) bounds how long that takes. It
+//! copies too; [`Limits::copy_timeout`](crate::Limits::copy_timeout) bounds how long that takes. It
 //! never counts as a request of a user.
 //!
 //! Invariant: a copy is sent only while the newest table has the mirror that it was taken for.
@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
-use super::{
+use crate::{
     compare::{self, Answer},
     exchange::{self, Exchange, Fault, Outgoing, Sending},
     mirror::{BODY_LEN_MAX, Mirroring, Place},
@@ -44,29 +44,29 @@ const READ_AWAY_MAX: usize = 1024 * 1024;
 
 /// A request to be copied.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) mirroring: Arc<Mirroring>,
+pub(crate) struct Job {
+    pub(crate) mirroring: Arc<Mirroring>,
     /// The route, in the words of the table.
-    pub(super) key: String,
-    pub(super) to_send: ToSend,
+    pub(crate) key: String,
+    pub(crate) to_send: ToSend,
     /// What the user got, when it is to be compared.
-    pub(super) users: Option<Answer>,
-    pub(super) _place: Place,
+    pub(crate) users: Option<Answer>,
+    pub(crate) _place: Place,
 }
 
 /// A copy as it goes over the wire.
 #[derive(Debug)]
-pub(super) struct ToSend {
-    pub(super) head: Bytes,
-    pub(super) body: Bytes,
+pub(crate) struct ToSend {
+    pub(crate) head: Bytes,
+    pub(crate) body: Bytes,
     /// It is a HEAD.
-    pub(super) to_head: bool,
+    pub(crate) to_head: bool,
     /// It may be sent again when an idle connection turns out to be closed.
-    pub(super) repeatable: bool,
+    pub(crate) repeatable: bool,
 }
 
 /// Starts the thread. It ends when nobody can give it a job any more.
-pub(super) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {
+pub(crate) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -236,7 +236,7 @@ impl Got {
 }
 
 /// Reads an answer to its end, and keeps of it what may be compared.
-async fn read(head: super::wire::Head, exchange: Exchange) -> Result<Got, io::Error> {
+async fn read(head: crate::wire::Head, exchange: Exchange) -> Result<Got, io::Error> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(io::Error::other(
             "it switched to a protocol nobody asked for",

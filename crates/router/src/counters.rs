@@ -18,7 +18,7 @@ use domain::traffic::{BUCKET_LAST, Histogram, Traffic, bucket_of_us};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::table::Backend;
+use crate::table::Backend;
 
 /// Classes of status: 1xx to 5xx.
 pub const CLASSES: usize = 5;
@@ -125,16 +125,16 @@ impl Counts {
 
 /// One request that is to be counted when it ends.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Account {
+pub(crate) struct Account {
     /// When its head was there.
-    pub(super) begun: Instant,
+    pub(crate) begun: Instant,
     /// It came with a tester's pass.
-    pub(super) by_pass: bool,
+    pub(crate) by_pass: bool,
 }
 
 impl Account {
     /// Counts the request: `backend` was asked, and `status` is what the user gets.
-    pub(super) fn close(self, backend: &Backend, status: StatusCode) {
+    pub(crate) fn close(self, backend: &Backend, status: StatusCode) {
         let counters = backend.counters();
         if self.by_pass {
             add(&counters.by_pass, 1);
@@ -147,7 +147,7 @@ impl Account {
 
 /// The answers that the router makes itself, by status.
 #[derive(Debug, Default)]
-pub(super) struct Refused([AtomicU64; Self::CODES.len()]);
+pub(crate) struct Refused([AtomicU64; Self::CODES.len()]);
 
 impl Refused {
     const CODES: [StatusCode; 7] = [
@@ -160,14 +160,14 @@ impl Refused {
         StatusCode::GATEWAY_TIMEOUT,
     ];
 
-    pub(super) fn count(&self, status: StatusCode) {
+    pub(crate) fn count(&self, status: StatusCode) {
         let code = Self::CODES.iter().position(|code| *code == status);
         if let Some(n) = code.and_then(|at| self.0.get(at)) {
             add(n, 1);
         }
     }
 
-    pub(super) fn read(&self) -> BTreeMap<u16, u64> {
+    pub(crate) fn read(&self) -> BTreeMap<u16, u64> {
         let codes = Self::CODES.iter().map(StatusCode::as_u16);
         codes.zip(self.0.iter().map(get)).collect()
     }

@@ -25,7 +25,7 @@ use hyper::body::Incoming;
 use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
-use super::{
+use crate::{
     framing::{Framing, Piece},
     sample::Sampled,
     table::{Backend, Lease},
@@ -69,7 +69,7 @@ pub enum Fault {
 
 /// How the body of a request is framed for the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outgoing {
+pub(crate) enum Outgoing {
     /// There is none.
     Nothing,
     /// This many bytes.
@@ -80,7 +80,7 @@ pub(super) enum Outgoing {
 
 /// A request on its way.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     upstream: Box<Upstream>,
     lease: Lease,
     pool: Arc<Pool>,
@@ -103,20 +103,20 @@ pub(super) struct Exchange {
 
 /// What to send and how; the head is in [`Upstream::output`] already.
 #[derive(Debug)]
-pub(super) struct Sending {
-    pub(super) body: Option<Incoming>,
-    pub(super) outgoing: Outgoing,
+pub(crate) struct Sending {
+    pub(crate) body: Option<Incoming>,
+    pub(crate) outgoing: Outgoing,
     /// The user waits for `100 Continue` before it sends the body.
-    pub(super) expects_continue: bool,
+    pub(crate) expects_continue: bool,
     /// The request is a HEAD.
-    pub(super) to_head: bool,
+    pub(crate) to_head: bool,
     /// The request will be copied.
-    pub(super) sampled: Option<Box<Sampled>>,
+    pub(crate) sampled: Option<Box<Sampled>>,
 }
 
 /// The body of an answer once its head was read.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// All of it is here; the connection is in the pool already.
     Whole(Bytes, Lease),
     /// It is still coming.
@@ -124,7 +124,7 @@ pub(super) enum Answer {
 }
 
 impl Exchange {
-    pub(super) fn new(
+    pub(crate) fn new(
         upstream: Box<Upstream>,
         lease: Lease,
         pool: Arc<Pool>,
@@ -151,7 +151,7 @@ impl Exchange {
     ///
     /// # Errors
     /// Any [`Fault`]; the exchange can then only be dropped or taken apart.
-    pub(super) async fn head(&mut self, timeout: Duration) -> Result<Head, Fault> {
+    pub(crate) async fn head(&mut self, timeout: Duration) -> Result<Head, Fault> {
         let first = if self.hold { CONTINUE_WAIT } else { timeout };
         let until = self.upstream.used_at + first;
         self.upstream.patience.as_mut().reset(until);
@@ -323,12 +323,12 @@ impl Exchange {
     }
 
     /// After the head: the request, if it will be copied.
-    pub(super) fn take_sampled(&mut self) -> Option<Box<Sampled>> {
+    pub(crate) fn take_sampled(&mut self) -> Option<Box<Sampled>> {
         self.sampled.take()
     }
 
     /// After the head: the body, whole if it is here already.
-    pub(super) fn into_answer(mut self) -> Answer {
+    pub(crate) fn into_answer(mut self) -> Answer {
         let input = &mut self.upstream.input;
         match self.framing.missing() {
             Some(missing) if missing == input.len() as u64 => {
@@ -350,7 +350,7 @@ impl Exchange {
     }
 
     /// The next piece of the answer's body; `None` at its end.
-    pub(super) fn poll_piece(
+    pub(crate) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
@@ -372,38 +372,38 @@ impl Exchange {
     }
 
     /// How much of the body is missing, when that is known.
-    pub(super) fn missing(&self) -> Option<u64> {
+    pub(crate) fn missing(&self) -> Option<u64> {
         self.framing.missing()
     }
 
     /// The end of the body was read.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.framing.has_ended()
     }
 
     /// After the end: gives the connection back.
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         drop(self.finish());
     }
 
     /// After a [`Fault::Unanswered`]: was it a connection that the instance may have closed while it
     /// was idle? Then a request that may be repeated is repeated.
-    pub(super) fn was_reused(&self) -> bool {
+    pub(crate) fn was_reused(&self) -> bool {
         self.upstream.reused
     }
 
     /// Who is asked.
-    pub(super) fn backend(&self) -> &Backend {
+    pub(crate) fn backend(&self) -> &Backend {
         self.lease.backend()
     }
 
     /// After a fault: the lease, and the request's head, to be sent again.
-    pub(super) fn into_retry(self) -> (Lease, Vec<u8>) {
+    pub(crate) fn into_retry(self) -> (Lease, Vec<u8>) {
         (self.lease, self.upstream.output)
     }
 
     /// After `101 Switching Protocols`: the connection, what it already said, and the lease.
-    pub(super) fn into_tunnel(self) -> (TcpStream, BytesMut, Lease) {
+    pub(crate) fn into_tunnel(self) -> (TcpStream, BytesMut, Lease) {
         (self.upstream.stream, self.upstream.input, self.lease)
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep};
 
-use super::{
+use crate::{
     answer::Refusal,
     body::RouterBody,
     choice::Choice,
@@ -39,7 +39,7 @@ const TABLE_LOOK: Duration = Duration::from_millis(2);
 const UNREPEATABLE_IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     client: Arc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<RouterBody>, Infallible> {

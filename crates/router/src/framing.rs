@@ -9,14 +9,14 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::wire::{HEAD_LEN_MAX, HEADERS_MAX, WireFault, is_trailer};
+use crate::wire::{HEAD_LEN_MAX, HEADERS_MAX, WireFault, is_trailer};
 
 /// Longest line with the size of a chunk, in bytes, extensions included.
 const CHUNK_LINE_LEN_MAX: usize = 256;
 
 /// How the end of an answer's body is found, and how far we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// This many bytes are missing.
     Length(u64),
     /// Chunks.
@@ -27,7 +27,7 @@ pub(super) enum Framing {
 
 /// Where in a chunked body we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub(crate) enum Chunk {
     /// Before the line with a size.
     Size,
     /// This many bytes of the chunk are missing.
@@ -42,7 +42,7 @@ pub(super) enum Chunk {
 
 /// The next piece of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Data(Bytes),
     Trailers(HeaderMap),
     /// The body is complete.
@@ -53,12 +53,12 @@ pub(super) enum Piece {
 
 impl Framing {
     /// Nothing more belongs to the answer.
-    pub(super) fn has_ended(self) -> bool {
+    pub(crate) fn has_ended(self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunk::Ended))
     }
 
     /// How many bytes of body are missing, when that is known.
-    pub(super) fn missing(self) -> Option<u64> {
+    pub(crate) fn missing(self) -> Option<u64> {
         match self {
             Self::Length(missing) => Some(missing),
             Self::Chunked(_) | Self::UntilClose => None,
@@ -66,7 +66,7 @@ impl Framing {
     }
 
     /// Takes the next piece from the front of `input`.
-    pub(super) fn take_piece(&mut self, input: &mut BytesMut) -> Result<Piece, WireFault> {
+    pub(crate) fn take_piece(&mut self, input: &mut BytesMut) -> Result<Piece, WireFault> {
         match self {
             Self::Length(0) => Ok(Piece::End),
             Self::Length(missing) => Ok(take_data(input, missing)),
@@ -173,7 +173,8 @@ fn take_trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, WireFault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::wire::take_head, *};
+    use super::*;
+    use crate::wire::take_head;
 
     /// Feeds `text` in steps of `step` bytes; gives the data and the trailers.
     fn chunks(text: &str, step: usize) -> Result<Option<(String, HeaderMap)>, WireFault> {

@@ -12,7 +12,7 @@ const SUFFIX: &str = ".localhost";
 
 /// The key of a host in the table: its name in lower case, without port and without `.localhost`.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     bytes: [u8; KEY_LEN_MAX],
     len: usize,
 }
@@ -20,7 +20,7 @@ pub(super) struct Key {
 impl Key {
     /// The key of `host`, such as `Shop.Staging.localhost:7000`; `None` when it has another suffix
     /// or is too long to be two names.
-    pub(super) fn of(host: &str) -> Option<Self> {
+    pub(crate) fn of(host: &str) -> Option<Self> {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             Some(_) => return None,
@@ -41,7 +41,7 @@ impl Key {
         })
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
@@ -51,7 +51,7 @@ impl Key {
 ///
 /// # Errors
 /// What is wrong with the request, as a sentence, when it names no host or more than one.
-pub(super) fn host_of(head: &request::Parts) -> Result<&str, &'static str> {
+pub(crate) fn host_of(head: &request::Parts) -> Result<&str, &'static str> {
     let mut named = head.headers.get_all(header::HOST).iter();
     let (first, more) = (named.next(), named.next());
     if more.is_some() {
@@ -70,7 +70,7 @@ pub(super) fn host_of(head: &request::Parts) -> Result<&str, &'static str> {
 }
 
 /// The target to ask an instance for: path and query.
-pub(super) fn path_of(uri: &Uri) -> &str {
+pub(crate) fn path_of(uri: &Uri) -> &str {
     uri.path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str)
 }

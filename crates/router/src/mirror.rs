@@ -1,10 +1,10 @@
 //! One mirror at work: what it copies, how much at once, and what became of the copies.
 //!
-//! Dark traffic takes three files. [`sample`](super::sample) runs on the users' threads: it draws the
-//! requests to be copied, keeps what passes of them, and hands them over. [`copies`](super::copies)
+//! Dark traffic takes three files. [`sample`](crate::sample) runs on the users' threads: it draws the
+//! requests to be copied, keeps what passes of them, and hands them over. [`copies`](crate::copies)
 //! is a thread of its own that sends the copies and compares the answers. This is what both share.
 //!
-//! Invariant: no more than [`Limits::copies`](super::Limits::copies) requests of a mirror are being
+//! Invariant: no more than [`Limits::copies`](crate::Limits::copies) requests of a mirror are being
 //! copied at once, waiting for the thread, both copies and the comparison included. What is too many
 //! is dropped and counted, never queued.
 //! Invariant: no more than [`KEPT_MAX`] requests of a mirror have bytes of theirs kept while the
@@ -22,7 +22,7 @@ use domain::{
 };
 use http::{HeaderName, Method};
 
-use super::compare::{Compared, Differences};
+use crate::compare::{Compared, Differences};
 
 /// Every copy carries it, with the value `1`, so that a service can leave out what must not happen
 /// twice. It is a hint and no proof: a user's request that carries it is routed like any other, and
@@ -30,7 +30,7 @@ use super::compare::{Compared, Differences};
 /// to the next service begins no chain of copies.
 pub const SHADOW: HeaderName = HeaderName::from_static("x-pointsman-shadow");
 /// Longest body of a request that is copied, and of an answer that is compared, in bytes.
-pub(super) const BODY_LEN_MAX: usize = 64 * 1024;
+pub(crate) const BODY_LEN_MAX: usize = 64 * 1024;
 /// Requests of which bytes are kept while they pass.
 const KEPT_MAX: usize = 256;
 
@@ -82,7 +82,7 @@ impl Mirroring {
     }
 
     /// A request like this one may be copied. A body is only where somebody opted in.
-    pub(super) fn may_copy(&self, method: &Method, body_len: u64) -> bool {
+    pub(crate) fn may_copy(&self, method: &Method, body_len: u64) -> bool {
         let opted_in = self.methods.contains(method);
         match body_len {
             0 => opted_in || matches!(*method, Method::GET | Method::HEAD),
@@ -91,23 +91,23 @@ impl Mirroring {
     }
 
     /// Begins to copy a request, or counts it as dropped when `max` are being copied already.
-    pub(super) fn begin(&self, max: usize) -> Option<Place> {
+    pub(crate) fn begin(&self, max: usize) -> Option<Place> {
         self.or_dropped(self.under_way.enter(max))
     }
 
     /// A look ahead: whether [`Self::begin`] would drop a request now. If so it is counted.
-    pub(super) fn drops(&self, max: usize) -> bool {
+    pub(crate) fn drops(&self, max: usize) -> bool {
         self.or_dropped((!self.under_way.is_full(max)).then_some(()))
             .is_none()
     }
 
     /// Begins to keep what passes of a request.
-    pub(super) fn keep(&self) -> Option<Place> {
+    pub(crate) fn keep(&self) -> Option<Place> {
         self.kept.enter(KEPT_MAX)
     }
 
     /// Counts a request as dropped when there is no `place` for it.
-    pub(super) fn or_dropped<T>(&self, place: Option<T>) -> Option<T> {
+    pub(crate) fn or_dropped<T>(&self, place: Option<T>) -> Option<T> {
         if place.is_none() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -116,17 +116,17 @@ impl Mirroring {
 
     /// Counts a copy that is sent now. One for which the slice has no healthy instance counts too,
     /// and then as an error: it got no answer. Second copies to the users' slice do not count.
-    pub(super) fn count_sent(&self) {
+    pub(crate) fn count_sent(&self) {
         self.counted().copies += 1;
     }
 
     /// Counts a copy that got no answer, or a 5xx.
-    pub(super) fn count_error(&self) {
+    pub(crate) fn count_error(&self) {
         self.counted().errors += 1;
     }
 
     /// Counts a request whose three answers were compared.
-    pub(super) fn count_compared(&self, compared: Compared) {
+    pub(crate) fn count_compared(&self, compared: Compared) {
         count_compared(&mut self.counted(), compared);
     }
 
@@ -190,7 +190,7 @@ impl Room {
 
 /// A place in a [`Room`]. Dropping it leaves the room.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Room>);
+pub(crate) struct Place(Arc<Room>);
 
 impl Drop for Place {
     fn drop(&mut self) {

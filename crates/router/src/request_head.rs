@@ -11,25 +11,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request}
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::{cookies, exchange::Outgoing, host::path_of};
-use crate::pass;
+use crate::{cookies, exchange::Outgoing, host::path_of, pass};
 
 /// What the head says beside the user's own words.
 #[derive(Debug)]
-pub(super) struct Wording<'a> {
+pub(crate) struct Wording<'a> {
     /// The host that the user asked for.
-    pub(super) host: &'a str,
+    pub(crate) host: &'a str,
     /// The user's address.
-    pub(super) peer: &'a str,
-    pub(super) outgoing: Outgoing,
+    pub(crate) peer: &'a str,
+    pub(crate) outgoing: Outgoing,
     /// The user asks for a WebSocket.
-    pub(super) websocket: bool,
+    pub(crate) websocket: bool,
     /// The user waits for `100 Continue`.
-    pub(super) expects_continue: bool,
+    pub(crate) expects_continue: bool,
 }
 
 /// How the body of a request is to be framed.
-pub(super) fn outgoing(head: &request::Parts, body: &Incoming) -> Outgoing {
+pub(crate) fn outgoing(head: &request::Parts, body: &Incoming) -> Outgoing {
     if body.is_end_stream() {
         // A method that usually has a body says that it has none (RFC 9110, section 8.6).
         let usual = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
@@ -46,7 +45,7 @@ pub(super) fn outgoing(head: &request::Parts, body: &Incoming) -> Outgoing {
 }
 
 /// The request asks for a WebSocket, the only upgrade that is passed on.
-pub(super) fn asks_for_websocket(head: &request::Parts) -> bool {
+pub(crate) fn asks_for_websocket(head: &request::Parts) -> bool {
     head.version == Version::HTTP_11
         && head.method == Method::GET
         && head.headers.contains_key(header::UPGRADE)
@@ -55,7 +54,7 @@ pub(super) fn asks_for_websocket(head: &request::Parts) -> bool {
 }
 
 /// The user sends the body only after `100 Continue`.
-pub(super) fn expects_continue(head: &request::Parts) -> bool {
+pub(crate) fn expects_continue(head: &request::Parts) -> bool {
     head.version >= Version::HTTP_11
         && head
             .headers
@@ -79,7 +78,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Writes the head into `output`.
-pub(super) fn write(output: &mut Vec<u8>, head: &request::Parts, wording: &Wording<'_>) {
+pub(crate) fn write(output: &mut Vec<u8>, head: &request::Parts, wording: &Wording<'_>) {
     put(
         output,
         &[

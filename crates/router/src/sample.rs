@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, Method, header, request};
 use http_body::Frame;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{
+use crate::{
     compare::Answer,
     copies::{Job, ToSend},
     exchange::{Fault, Outgoing},
@@ -28,7 +28,7 @@ use super::{
 
 /// A user's request that will be copied.
 #[derive(Debug)]
-pub(super) struct Sampled {
+pub(crate) struct Sampled {
     mirroring: Arc<Mirroring>,
     /// The route, in the words of the table.
     key: String,
@@ -44,7 +44,7 @@ pub(super) struct Sampled {
 }
 
 /// Decides whether this request, which goes to `backend`, is copied.
-pub(super) fn sample(
+pub(crate) fn sample(
     worker: &Worker,
     backend: &Arc<Backend>,
     head: &request::Parts,
@@ -120,14 +120,14 @@ fn to_send(head: &request::Parts, wording: &Wording<'_>) -> ToSend {
 
 impl Sampled {
     /// A piece of the request's body passes.
-    pub(super) fn see_body(&mut self, piece: &Bytes) {
+    pub(crate) fn see_body(&mut self, piece: &Bytes) {
         // The exchange sees to it that no more comes than was said.
         self.body.extend_from_slice(piece);
     }
 
     /// The answer's head came. Hands the request over, unless the answer is to be compared; then it
     /// is kept while it passes.
-    pub(super) fn answered(self: Box<Self>, head: &Head) -> Option<Box<Capture>> {
+    pub(crate) fn answered(self: Box<Self>, head: &Head) -> Option<Box<Capture>> {
         let compare = self.mirroring.mirror().compare.as_ref();
         let Some(compare) = compare.filter(|_| self.kept.is_some()) else {
             self.hand_over(None);
@@ -187,7 +187,7 @@ fn chosen(headers: &HeaderMap, names: &[String]) -> HeaderMap {
 
 /// Keeps a user's answer while it passes, and hands the request over when it goes.
 #[derive(Debug)]
-pub(super) struct Capture {
+pub(crate) struct Capture {
     sampled: Option<Box<Sampled>>,
     answer: Answer,
     body: BytesMut,
@@ -197,7 +197,7 @@ pub(super) struct Capture {
 
 impl Capture {
     /// A piece of the answer passes; `ended` says that nothing follows.
-    pub(super) fn see(&mut self, piece: &Option<Result<Frame<Bytes>, Fault>>, ended: bool) {
+    pub(crate) fn see(&mut self, piece: &Option<Result<Frame<Bytes>, Fault>>, ended: bool) {
         match piece {
             Some(Err(_)) => return self.give_up(),
             Some(Ok(frame)) => {
@@ -213,7 +213,7 @@ impl Capture {
     }
 
     /// The answer has no body.
-    pub(super) fn see_end(&mut self) {
+    pub(crate) fn see_end(&mut self) {
         self.whole = true;
     }
 

@@ -11,7 +11,7 @@ use domain::catalogue::Stickiness;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use super::cookies;
+use crate::cookies;
 
 /// The name of the cookie that holds a user's point.
 const COOKIE: &str = "pointsman";
@@ -36,7 +36,7 @@ enum By {
 
 /// Where a user stands: a part of 2^64.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Point {
+pub(crate) enum Point {
     /// The user was recognised.
     Known(u64),
     /// The user is new: here is the point, and the cookie to remember it by.
@@ -65,7 +65,7 @@ impl Sticky {
     }
 
     /// The point of whoever sent `headers`; a new user gets the one that `new` gives.
-    pub(super) fn point(&self, headers: &HeaderMap, new: impl FnOnce() -> u64) -> Point {
+    pub(crate) fn point(&self, headers: &HeaderMap, new: impl FnOnce() -> u64) -> Point {
         match &self.by {
             By::Header(name) => headers.get(name).map_or(Point::Unknown, |value| {
                 Point::Known(hash(&[self.place.as_bytes(), value.as_bytes()]))

@@ -17,7 +17,7 @@ use std::{
 
 use domain::observation::{InstanceId, Slice};
 
-use super::{counters::Counters, mirror::Mirroring, sticky::Sticky};
+use crate::{counters::Counters, mirror::Mirroring, sticky::Sticky};
 
 /// How many instances are compared for each request; groups larger than this are walked in turn.
 const COMPARED_MAX: usize = 8;
@@ -123,26 +123,26 @@ impl Backend {
     }
 
     /// Counts one request in, unless it drains.
-    pub(super) fn lease(self: &Arc<Self>) -> Option<Lease> {
+    pub(crate) fn lease(self: &Arc<Self>) -> Option<Lease> {
         let lease = Lease::count(Arc::clone(self));
         // Read after counting: whoever waits for 0 either sees this request or has already set the
         // mark. Dropping the lease takes the count back.
         (!self.is_draining()).then_some(lease)
     }
 
-    pub(super) fn mark_listed(&self, generation: u64) {
+    pub(crate) fn mark_listed(&self, generation: u64) {
         self.listed.store(generation, Ordering::Relaxed);
     }
 
     /// May keep idle connections: it does not drain and the table of `generation` lists it.
-    pub(super) fn keeps_idle(&self, generation: u64) -> bool {
+    pub(crate) fn keeps_idle(&self, generation: u64) -> bool {
         !self.is_draining() && self.listed.load(Ordering::Relaxed) >= generation
     }
 }
 
 /// One request in flight. Dropping it counts the request out.
 #[derive(Debug)]
-pub(super) struct Lease(Arc<Backend>);
+pub(crate) struct Lease(Arc<Backend>);
 
 impl Lease {
     fn count(backend: Arc<Backend>) -> Self {
@@ -150,7 +150,7 @@ impl Lease {
         Self(backend)
     }
 
-    pub(super) fn backend(&self) -> &Arc<Backend> {
+    pub(crate) fn backend(&self) -> &Arc<Backend> {
         &self.0
     }
 }
@@ -163,7 +163,7 @@ impl Drop for Lease {
 
 /// What a look at a route gave.
 #[derive(Debug)]
-pub(super) enum Pick<'a> {
+pub(crate) enum Pick<'a> {
     /// This instance.
     Backend(&'a Arc<Backend>),
     /// There are instances, and all of them drain: a newer table must be on its way.
@@ -176,7 +176,7 @@ impl Route {
     /// Chooses an instance that was not `tried`: the slice by weight, as the one that `point`, a part
     /// of 2^64, lies in; the instance by the fewest requests in flight, starting to look at place
     /// `turn`.
-    pub(super) fn pick(&self, point: u64, turn: usize, tried: &[Arc<Backend>]) -> Pick<'_> {
+    pub(crate) fn pick(&self, point: u64, turn: usize, tried: &[Arc<Backend>]) -> Pick<'_> {
         let usable = |backend: &Arc<Backend>| {
             !backend.is_draining() && !tried.iter().any(|other| Arc::ptr_eq(other, backend))
         };
@@ -208,14 +208,14 @@ impl Route {
     }
 
     /// The instance of `slice` with the fewest requests in flight, whatever the slice's weight is.
-    pub(super) fn pick_in(&self, slice: Slice, turn: usize) -> Option<&Arc<Backend>> {
+    pub(crate) fn pick_in(&self, slice: Slice, turn: usize) -> Option<&Arc<Backend>> {
         let slice = self.slices.iter().find(|route| route.slice == slice)?;
         least_loaded(&slice.backends, turn, |backend| !backend.is_draining())
     }
 
     /// Chooses an instance of one slice, whatever its weight. `None` when the slice has no instance
     /// that could be asked.
-    pub(super) fn pick_of(
+    pub(crate) fn pick_of(
         &self,
         slice: Slice,
         turn: usize,
@@ -233,7 +233,7 @@ impl Route {
 }
 
 /// Maps a 64-bit number to `0..total` (to 0 when `total` is 0).
-pub(super) fn scale(point: u64, total: u64) -> u64 {
+pub(crate) fn scale(point: u64, total: u64) -> u64 {
     let high = (u128::from(point) * u128::from(total)) >> 64;
     u64::try_from(high).expect("a product of two 64-bit numbers, shifted by 64 bits")
 }

@@ -16,14 +16,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::{client::Busy, exchange::Exchange, table::Lease};
+use crate::{client::Busy, exchange::Exchange, table::Lease};
 
 /// How long one side may go on after the other has closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A connection to an instance that has switched protocols.
 #[derive(Debug)]
-pub(super) struct Tunnel {
+pub(crate) struct Tunnel {
     stream: TcpStream,
     /// What the instance said right after its `101`.
     first: BytesMut,
@@ -32,7 +32,7 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    pub(super) fn new(busy: Busy, exchange: Exchange) -> Self {
+    pub(crate) fn new(busy: Busy, exchange: Exchange) -> Self {
         let (stream, first, lease) = exchange.into_tunnel();
         Self {
             stream,
@@ -43,7 +43,7 @@ impl Tunnel {
     }
 
     /// Waits in its own task until the user's side has switched too, then carries bytes.
-    pub(super) fn spawn(self, upgrade: OnUpgrade) {
+    pub(crate) fn spawn(self, upgrade: OnUpgrade) {
         tokio::spawn(async move {
             if let Err(error) = self.carry(upgrade).await {
                 tracing::debug!("a tunnel ended early: {error}");

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::table::Backend;
+use crate::table::Backend;
 
 /// Idle connections per instance and thread.
 const IDLE_PER_BACKEND_MAX: usize = 64;
@@ -31,31 +31,31 @@ const IDLE_MAX: usize = 1024;
 /// An idle connection keeps no buffer that is larger than this, in bytes.
 const IDLE_BUFFER_MAX: usize = 16 * 1024;
 /// The first read of an answer asks for this many bytes.
-pub(super) const READ_LEN_MIN: usize = 8 * 1024;
+pub(crate) const READ_LEN_MIN: usize = 8 * 1024;
 
 /// A connection to an instance, with the buffers of the request that uses it.
 #[derive(Debug)]
-pub(super) struct Upstream {
-    pub(super) stream: TcpStream,
+pub(crate) struct Upstream {
+    pub(crate) stream: TcpStream,
     /// Bytes read and not yet understood.
-    pub(super) input: BytesMut,
+    pub(crate) input: BytesMut,
     /// Bytes to be sent before `data`: the request's head or the frame of a chunk.
-    pub(super) output: Vec<u8>,
+    pub(crate) output: Vec<u8>,
     /// How much of `output` is sent.
-    pub(super) sent: usize,
+    pub(crate) sent: usize,
     /// A piece of the request's body to be sent after `output`.
-    pub(super) data: Bytes,
+    pub(crate) data: Bytes,
     /// What is to be sent after `data`: the line end of a chunk.
-    pub(super) tail: &'static [u8],
+    pub(crate) tail: &'static [u8],
     /// How long we wait for the instance. Kept, because to reset a timer is cheaper than to make one.
-    pub(super) patience: Pin<Box<Sleep>>,
+    pub(crate) patience: Pin<Box<Sleep>>,
     /// How much the next read asks for, in bytes.
-    pub(super) read_len: usize,
+    pub(crate) read_len: usize,
     /// It has served a request before.
-    pub(super) reused: bool,
+    pub(crate) reused: bool,
     /// When its last request began. Idle time counts from here: one look at the clock less per
     /// request, and what errs, errs to the safe side.
-    pub(super) used_at: Instant,
+    pub(crate) used_at: Instant,
 }
 
 impl Upstream {
@@ -63,7 +63,7 @@ impl Upstream {
     ///
     /// # Errors
     /// What the kernel says, or `TimedOut` after `timeout`.
-    pub(super) async fn connect(backend: &Backend, timeout: Duration) -> io::Result<Box<Self>> {
+    pub(crate) async fn connect(backend: &Backend, timeout: Duration) -> io::Result<Box<Self>> {
         let stream = tokio::time::timeout(timeout, TcpStream::connect(backend.address())).await??;
         stream.set_nodelay(true)?;
         Ok(Box::new(Self {
@@ -91,12 +91,12 @@ impl Upstream {
     }
 
     /// Nothing of a request waits to be sent.
-    pub(super) fn is_flushed(&self) -> bool {
+    pub(crate) fn is_flushed(&self) -> bool {
         self.sent == self.output.len() && self.data.is_empty() && self.tail.is_empty()
     }
 
     /// Writes once what waits to be sent: output, data, tail.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let output = &self.output[self.sent..];
         let stream = Pin::new(&mut self.stream);
         if self.data.is_empty() && self.tail.is_empty() {
@@ -112,7 +112,7 @@ impl Upstream {
     }
 
     /// Takes note that `len` bytes of output, data and tail went out, in this order.
-    pub(super) fn advance(&mut self, len: usize) {
+    pub(crate) fn advance(&mut self, len: usize) {
         let of_output = len.min(self.output.len() - self.sent);
         self.sent += of_output;
         let of_data = (len - of_output).min(self.data.len());
@@ -139,7 +139,7 @@ impl Upstream {
 
 /// The idle connections of one thread, by instance.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     idle: Mutex<Idle>,
 }
 
@@ -160,7 +160,7 @@ fn key(backend: &Arc<Backend>) -> usize {
 impl Pool {
     /// The connection that was used last, if it is still good and was idle for less than `age_max`
     /// before `now`.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         backend: &Arc<Backend>,
         age_max: Duration,
@@ -180,7 +180,7 @@ impl Pool {
     }
 
     /// Keeps a connection for later, unless its instance drains or there are enough.
-    pub(super) fn put(&self, backend: &Arc<Backend>, mut connection: Box<Upstream>) {
+    pub(crate) fn put(&self, backend: &Arc<Backend>, mut connection: Box<Upstream>) {
         if backend.is_draining() {
             return;
         }
@@ -197,7 +197,7 @@ impl Pool {
 
     /// Closes connections that were idle for `age_max`, that the instance closed, and those of
     /// instances that drain or that the table of `generation` does not list.
-    pub(super) fn sweep(&self, generation: u64, age_max: Duration) {
+    pub(crate) fn sweep(&self, generation: u64, age_max: Duration) {
         let mut idle = self.lock();
         let idle = &mut *idle;
         for (backend, connections) in idle.backends.values_mut() {

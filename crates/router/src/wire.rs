@@ -11,29 +11,29 @@ use std::mem::MaybeUninit;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::framing::{Chunk, Framing};
+use crate::framing::{Chunk, Framing};
 
 /// Longest head or block of trailers that is accepted from an instance, in bytes.
-pub(super) const HEAD_LEN_MAX: usize = u16::MAX as usize;
+pub(crate) const HEAD_LEN_MAX: usize = u16::MAX as usize;
 /// Most header fields in it.
-pub(super) const HEADERS_MAX: usize = 128;
+pub(crate) const HEADERS_MAX: usize = 128;
 
 /// What is wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct WireFault(pub(super) &'static str);
+pub struct WireFault(pub(crate) &'static str);
 
 /// The head of an answer.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: StatusCode,
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
     /// Without the fields that concern only this connection.
-    pub(super) headers: HeaderMap,
-    pub(super) framing: Framing,
+    pub(crate) headers: HeaderMap,
+    pub(crate) framing: Framing,
     /// The instance lets us use the connection again after this answer.
-    pub(super) keep_alive: bool,
+    pub(crate) keep_alive: bool,
     /// It names `websocket` in `Upgrade`.
-    pub(super) websocket: bool,
+    pub(crate) websocket: bool,
 }
 
 /// Where the name and the value of a field lie in the head: start and end of each. Small, because
@@ -42,7 +42,7 @@ type Place = [u16; 4];
 
 /// Takes one head from the front of `input`; `None` when it is not complete yet. `to_head` says that
 /// the request was a HEAD, whose answers have no body.
-pub(super) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>, WireFault> {
+pub(crate) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>, WireFault> {
     let mut places: [Place; HEADERS_MAX] = [[0; 4]; HEADERS_MAX];
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut []);
@@ -222,7 +222,7 @@ fn parse_length(text: &[u8]) -> Option<u64> {
 }
 
 /// Fields that frame or route a message mean nothing at its end (RFC 9110, section 6.5.1).
-pub(super) fn is_trailer(name: &HeaderName) -> bool {
+pub(crate) fn is_trailer(name: &HeaderName) -> bool {
     !matches!(
         name.as_str(),
         "connection"

@@ -19,43 +19,43 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
+use crate::{
     Limits, choice::Passes, client::Client, copies::Job, counters::Refused, table::Table,
     upstream::Pool,
 };
 
 /// How often idle connections are looked through.
-pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Rest after `accept` failed, such as for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// A table and its number; a later one has a higher number.
 #[derive(Debug, Default)]
-pub(super) struct Published {
-    pub(super) generation: u64,
-    pub(super) table: Table,
+pub(crate) struct Published {
+    pub(crate) generation: u64,
+    pub(crate) table: Table,
     /// Some route of it has a mirror.
-    pub(super) has_mirrors: bool,
+    pub(crate) has_mirrors: bool,
 }
 
 /// What all threads share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) published: ArcSwap<Published>,
+pub(crate) struct Shared {
+    pub(crate) published: ArcSwap<Published>,
     /// What was answered without an instance.
-    pub(super) refused: Refused,
-    pub(super) passes: Passes,
-    pub(super) limits: Limits,
-    pub(super) connections: Arc<Semaphore>,
+    pub(crate) refused: Refused,
+    pub(crate) passes: Passes,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Arc<Semaphore>,
 }
 
 /// One thread's state.
 #[derive(Debug)]
-pub(super) struct Worker {
-    pub(super) shared: Arc<Shared>,
-    pub(super) pool: Arc<Pool>,
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Arc<Pool>,
     /// To the thread that sends copies.
-    pub(super) jobs: mpsc::UnboundedSender<Job>,
+    pub(crate) jobs: mpsc::UnboundedSender<Job>,
     random: AtomicU64,
     points: AtomicU64,
     turn: AtomicUsize,
@@ -66,7 +66,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         jobs: mpsc::UnboundedSender<Job>,
         seed: u64,
@@ -86,18 +86,18 @@ impl Worker {
         Arc::new(worker)
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         self.shared.limits
     }
 
     /// The newest table.
-    pub(super) fn table(&self) -> Guard<Arc<Published>> {
+    pub(crate) fn table(&self) -> Guard<Arc<Published>> {
         self.shared.published.load()
     }
 
     /// The next pseudo-random number (SplitMix64, Steele et al. 2014). Good for shares, not for
     /// secrets.
-    pub(super) fn random(&self) -> u64 {
+    pub(crate) fn random(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let state = self.random.load(Ordering::Relaxed).wrapping_add(STEP);
         self.random.store(state, Ordering::Relaxed);
@@ -110,7 +110,7 @@ impl Worker {
     /// the golden ratio further than the one before, round and round (Weyl's sequence). Any few of
     /// them that follow each other are spread more evenly than chance would, so that shares are kept
     /// over few requests too.
-    pub(super) fn point(&self) -> u64 {
+    pub(crate) fn point(&self) -> u64 {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         let point = self.points.load(Ordering::Relaxed).wrapping_add(GOLDEN);
         self.points.store(point, Ordering::Relaxed);
@@ -118,34 +118,34 @@ impl Worker {
     }
 
     /// Counts up, so that equals take turns.
-    pub(super) fn turn(&self) -> usize {
+    pub(crate) fn turn(&self) -> usize {
         let turn = self.turn.load(Ordering::Relaxed);
         self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
         turn
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
     }
 
     /// Ready once the thread closes.
-    pub(super) fn closing(&self) -> Notified<'_> {
+    pub(crate) fn closing(&self) -> Notified<'_> {
         self.closing.notified()
     }
 
     /// Ends the thread's work: no new connection, idle ones closed, requests in flight finished.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.closing.notify_waiters();
     }
 
     /// Has the idle connections of instances that are gone closed soon.
-    pub(super) fn table_changed(&self) {
+    pub(crate) fn table_changed(&self) {
         self.swept.notify_one();
     }
 
     /// Accepts and serves until the thread closes, then for at most `deadline()` more.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         self: Arc<Self>,
         listener: TcpListener,
         deadline: impl Fn() -> Duration,
