@@ -12,10 +12,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
+    backend::Lease,
     client::Busy,
     exchange::{Answer, Exchange, Fault},
     sample::Capture,
-    table::Lease,
 };
 
 /// The body of an answer.

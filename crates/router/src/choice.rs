@@ -16,10 +16,12 @@ use domain::observation::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    PassCheck, cookies,
+    PassCheck,
+    backend::Backend,
+    cookies,
     pass::{self, Ignored},
     sticky::Point,
-    table::{Backend, Pick, Route},
+    table::{Pick, Route},
     worker::Worker,
 };
 

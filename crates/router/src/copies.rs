@@ -29,10 +29,10 @@ use tokio::{
 };
 
 use crate::{
+    backend::Lease,
     compare::{self, Answer},
     exchange::{self, Exchange, Fault, Outgoing, Sending},
     mirror::{BODY_LEN_MAX, Mirroring, Place},
-    table::Lease,
     upstream::{Pool, Upstream},
     worker::{SWEEP_EVERY, Shared},
 };

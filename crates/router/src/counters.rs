@@ -18,8 +18,6 @@ use domain::traffic::{BUCKET_LAST, Histogram, Traffic, bucket_of_us};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::table::Backend;
-
 /// Classes of status: 1xx to 5xx.
 pub const CLASSES: usize = 5;
 /// Buckets of latency.
@@ -133,9 +131,9 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Counts the request: `backend` was asked, and `status` is what the user gets.
-    pub(crate) fn close(self, backend: &Backend, status: StatusCode) {
-        let counters = backend.counters();
+    /// Counts the request with the counters of the instance that was asked; `status` is what the user
+    /// gets.
+    pub(crate) fn close(self, counters: &Counters, status: StatusCode) {
         if self.by_pass {
             add(&counters.by_pass, 1);
         } else {

@@ -26,9 +26,9 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
 use crate::{
+    backend::{Backend, Lease},
     framing::{Framing, Piece},
     sample::Sampled,
-    table::{Backend, Lease},
     upstream::{Pool, READ_LEN_MIN, Upstream},
     wire::{self, Head, WireFault},
 };

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     answer::Refusal,
+    backend::{Backend, Lease},
     body::RouterBody,
     choice::Choice,
     client::{Busy, Client},
@@ -22,7 +23,7 @@ use crate::{
     host::{Key, host_of},
     request_head::{self, Wording},
     sample::{Sampled, sample},
-    table::{Backend, Lease, Pick},
+    table::Pick,
     tunnel::Tunnel,
     upstream::Upstream,
     wire::Head,
@@ -98,7 +99,7 @@ async fn forward(
         }
         Err(refusal) => {
             if let Some(backend) = attempt.failed.filter(|_| refusal.is_of_the_instance()) {
-                account.close(&backend, refusal.status());
+                account.close(backend.counters(), refusal.status());
             }
             Err(refusal)
         }
@@ -284,17 +285,17 @@ fn respond(
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        account.close(exchange.backend(), head.status);
+        account.close(exchange.backend().counters(), head.status);
         *response.body_mut() = RouterBody::from_instance(exchange.into_answer(), capture);
         return Ok(response);
     }
     let Some(upgrade) = upgrade.filter(|_| head.websocket) else {
-        account.close(exchange.backend(), StatusCode::BAD_GATEWAY);
+        account.close(exchange.backend().counters(), StatusCode::BAD_GATEWAY);
         return Err(Refusal::BadGateway(
             "it switched to a protocol nobody asked for".to_owned(),
         ));
     };
-    account.close(exchange.backend(), head.status);
+    account.close(exchange.backend().counters(), head.status);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

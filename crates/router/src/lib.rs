@@ -13,6 +13,7 @@
 //! Invariant: connections, headers, buffers, idle connections, attempts and waits are bounded.
 
 mod answer;
+mod backend;
 mod body;
 mod choice;
 mod client;
@@ -58,6 +59,7 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
 };
 
+pub use backend::Backend;
 use choice::Passes;
 use copies::Job;
 use counters::Refused;
@@ -65,7 +67,7 @@ pub use counters::{CLASSES, Counters, Counts};
 pub use mirror::{Mirroring, SHADOW};
 use pass::PassKey;
 pub use sticky::Sticky;
-pub use table::{Backend, Route, SliceRoute, Table};
+pub use table::{Route, SliceRoute, Table};
 use worker::{Published, Shared, Worker};
 
 /// Connections that the kernel queues for one thread.

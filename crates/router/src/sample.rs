@@ -15,13 +15,14 @@ use http_body::Frame;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    backend::Backend,
     compare::Answer,
     copies::{Job, ToSend},
     exchange::{Fault, Outgoing},
     host::Key,
     mirror::{BODY_LEN_MAX, Mirroring, Place, SHADOW},
     request_head::{self, Wording},
-    table::{Backend, Route, scale},
+    table::{Route, scale},
     wire::Head,
     worker::Worker,
 };

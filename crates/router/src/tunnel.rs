@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{client::Busy, exchange::Exchange, table::Lease};
+use crate::{backend::Lease, client::Busy, exchange::Exchange};
 
 /// How long one side may go on after the other has closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::table::Backend;
+use crate::backend::Backend;
 
 /// Idle connections per instance and thread.
 const IDLE_PER_BACKEND_MAX: usize = 64;
