@@ -14,7 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 use crate::{
     backend::Lease,
     client::Busy,
-    exchange::{Answer, Exchange, Fault},
+    exchange::{Answer, Exchange},
+    fault::Fault,
     sample::Capture,
 };
 

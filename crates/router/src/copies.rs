@@ -29,9 +29,11 @@ use tokio::{
 };
 
 use crate::{
+    answer_head::Head,
     backend::Lease,
     compare::{self, Answer},
-    exchange::{self, Exchange, Fault, Outgoing, Sending},
+    exchange::{self, Exchange, Outgoing, Sending},
+    fault::Fault,
     mirror::{BODY_LEN_MAX, Mirroring, Place},
     upstream::{Pool, Upstream},
     worker::{SWEEP_EVERY, Shared},
@@ -236,7 +238,7 @@ impl Got {
 }
 
 /// Reads an answer to its end, and keeps of it what may be compared.
-async fn read(head: crate::wire::Head, exchange: Exchange) -> Result<Got, io::Error> {
+async fn read(head: Head, exchange: Exchange) -> Result<Got, io::Error> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(io::Error::other(
             "it switched to a protocol nobody asked for",

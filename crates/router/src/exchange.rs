@@ -26,11 +26,13 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
 use crate::{
+    answer_head::{self, Head},
     backend::{Backend, Lease},
+    fault::{Fault, WireFault},
     framing::{Framing, Piece},
     sample::Sampled,
+    trailers,
     upstream::{Pool, READ_LEN_MIN, Upstream},
-    wire::{self, Head, WireFault},
 };
 
 /// Largest read of an answer, in bytes.
@@ -40,32 +42,6 @@ const INTERIM_MAX: u8 = 16;
 /// How long the body of a request waits for `100 Continue` before it is sent anyway: many servers
 /// never send it (RFC 9110, section 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
-
-/// Why an exchange broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The connection ended before the first byte of an answer.
-    #[error("the instance closed the connection without an answer")]
-    Unanswered,
-    /// The connection ended inside the answer.
-    #[error("the instance closed the connection in the middle of its answer")]
-    Truncated,
-    /// The answer breaks the rules of HTTP.
-    #[error("the instance's answer is faulty: {0}")]
-    Faulty(#[from] WireFault),
-    /// No first byte of an answer in time.
-    #[error("the instance did not begin to answer in time")]
-    Silent,
-    /// The user stopped sending the request in the middle.
-    #[error("the request's body did not come in time")]
-    Stalled,
-    /// The user's connection broke while the request was read.
-    #[error("the request's body broke off")]
-    Broken(#[source] hyper::Error),
-    /// The request's body was longer or shorter than it said.
-    #[error("the request's body has another length than it said")]
-    WrongLength,
-}
 
 /// How the body of a request is framed for the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +162,7 @@ impl Exchange {
                 self.be_patient(timeout);
             }
             if !self.upstream.input.is_empty()
-                && let Some(head) = wire::take_head(&mut self.upstream.input, self.to_head)?
+                && let Some(head) = answer_head::take_head(&mut self.upstream.input, self.to_head)?
             {
                 return Poll::Ready(Ok(head));
             }
@@ -292,10 +268,10 @@ impl Exchange {
         Ok(())
     }
 
-    fn end_body(&mut self, trailers: &HeaderMap) -> Result<(), Fault> {
+    fn end_body(&mut self, fields: &HeaderMap) -> Result<(), Fault> {
         self.body = None;
         match self.outgoing {
-            Outgoing::Chunked => end_chunks(&mut self.upstream.output, trailers),
+            Outgoing::Chunked => trailers::end_chunks(&mut self.upstream.output, fields),
             Outgoing::Length(0) | Outgoing::Nothing => {}
             Outgoing::Length(_) => return Err(Fault::WrongLength),
         }
@@ -406,15 +382,4 @@ impl Exchange {
     pub(crate) fn into_tunnel(self) -> (TcpStream, BytesMut, Lease) {
         (self.upstream.stream, self.upstream.input, self.lease)
     }
-}
-
-fn end_chunks(output: &mut Vec<u8>, trailers: &HeaderMap) {
-    output.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.iter().filter(|(name, _)| wire::is_trailer(name)) {
-        output.extend_from_slice(name.as_str().as_bytes());
-        output.extend_from_slice(b": ");
-        output.extend_from_slice(value.as_bytes());
-        output.extend_from_slice(b"\r\n");
-    }
-    output.extend_from_slice(b"\r\n");
 }

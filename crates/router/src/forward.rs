@@ -14,19 +14,20 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     answer::Refusal,
+    answer_head::Head,
     backend::{Backend, Lease},
     body::RouterBody,
     choice::Choice,
     client::{Busy, Client},
     counters::Account,
-    exchange::{Exchange, Fault, Outgoing, Sending},
+    exchange::{Exchange, Outgoing, Sending},
+    fault::Fault,
     host::{Key, host_of},
     request_head::{self, Wording},
     sample::{Sampled, sample},
     table::Pick,
     tunnel::Tunnel,
     upstream::Upstream,
-    wire::Head,
 };
 
 /// How many instances are tried for one request.

@@ -7,9 +7,9 @@
 //! Invariant: no line and no block of trailers makes the buffer grow beyond its limit.
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
-use crate::wire::{HEAD_LEN_MAX, HEADERS_MAX, WireFault, is_trailer};
+use crate::{fault::WireFault, trailers};
 
 /// Longest line with the size of a chunk, in bytes, extensions included.
 const CHUNK_LINE_LEN_MAX: usize = 256;
@@ -109,7 +109,7 @@ impl Chunk {
                     Some(_) => return Err(WireFault("a chunk is longer than its size")),
                 },
                 Self::Trailers => {
-                    let Some(trailers) = take_trailers(input)? else {
+                    let Some(trailers) = trailers::take(input)? else {
                         return Ok(Piece::More);
                     };
                     *self = Self::Ended;
@@ -148,33 +148,9 @@ fn take_size(input: &mut BytesMut) -> Result<Option<u64>, WireFault> {
     Ok(Some(size))
 }
 
-/// Takes the trailers and the empty line after them.
-fn take_trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, WireFault> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let (len, fields) = match httparse::parse_headers(input, &mut fields) {
-        Ok(httparse::Status::Complete(done)) => done,
-        Ok(httparse::Status::Partial) if input.len() < HEAD_LEN_MAX => return Ok(None),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(WireFault("its trailers are faulty")),
-    };
-    let mut trailers = HeaderMap::new();
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_bytes(field.value);
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(WireFault("its trailers are faulty"));
-        };
-        if is_trailer(&name) {
-            trailers.append(name, value);
-        }
-    }
-    input.advance(len);
-    Ok(Some(trailers))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::take_head;
 
     /// Feeds `text` in steps of `step` bytes; gives the data and the trailers.
     fn chunks(text: &str, step: usize) -> Result<Option<(String, HeaderMap)>, WireFault> {
@@ -223,29 +199,5 @@ mod tests {
             assert!(!matches!(read, Ok(Some(_))), "{text:?} gave {read:?}");
         }
         assert!(chunks(&"1".repeat(300), 400).is_err(), "a line has a limit");
-    }
-
-    /// Whatever a byte of an answer is turned into, reading it neither panics nor goes on for ever.
-    #[test]
-    fn no_byte_brings_the_reader_down() {
-        let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx:\r\nconnection: a, b\r\n\r\n\
-                    5;e\r\nhello\r\nb\r\nhello world\r\n0\r\nx-sum: 6\r\n\r\n";
-        for at in 0..text.len() {
-            for byte in [
-                0, b'\t', b'\n', b'\r', b' ', b',', b'0', b':', b';', b'f', 127, 255,
-            ] {
-                let mut input = BytesMut::from(text);
-                input[at] = byte;
-                let Ok(Some(mut head)) = take_head(&mut input, false) else {
-                    continue;
-                };
-                let most = input.len() + 3;
-                let pieces = std::iter::repeat_with(|| head.framing.take_piece(&mut input));
-                let read = pieces
-                    .take(most)
-                    .take_while(|piece| matches!(piece, Ok(Piece::Data(_) | Piece::Trailers(_))));
-                assert!(read.count() < most, "byte {at} as {byte}");
-            }
-        }
     }
 }

@@ -13,6 +13,7 @@
 //! Invariant: connections, headers, buffers, idle connections, attempts and waits are bounded.
 
 mod answer;
+mod answer_head;
 mod backend;
 mod body;
 mod choice;
@@ -22,6 +23,7 @@ mod cookies;
 mod copies;
 mod counters;
 mod exchange;
+mod fault;
 mod forward;
 mod framing;
 mod host;
@@ -31,9 +33,9 @@ mod request_head;
 mod sample;
 mod sticky;
 mod table;
+mod trailers;
 mod tunnel;
 mod upstream;
-mod wire;
 mod worker;
 
 use std::{

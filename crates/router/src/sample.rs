@@ -15,15 +15,16 @@ use http_body::Frame;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    answer_head::Head,
     backend::Backend,
     compare::Answer,
     copies::{Job, ToSend},
-    exchange::{Fault, Outgoing},
+    exchange::Outgoing,
+    fault::Fault,
     host::Key,
     mirror::{BODY_LEN_MAX, Mirroring, Place, SHADOW},
     request_head::{self, Wording},
     table::{Route, scale},
-    wire::Head,
     worker::Worker,
 };
 

@@ -11,17 +11,11 @@ use std::mem::MaybeUninit;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::framing::{Chunk, Framing};
-
-/// Longest head or block of trailers that is accepted from an instance, in bytes.
-pub(crate) const HEAD_LEN_MAX: usize = u16::MAX as usize;
-/// Most header fields in it.
-pub(crate) const HEADERS_MAX: usize = 128;
-
-/// What is wrong with an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct WireFault(pub(crate) &'static str);
+use crate::{
+    fault::WireFault,
+    framing::{Chunk, Framing},
+    trailers::{HEAD_LEN_MAX, HEADERS_MAX},
+};
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -221,24 +215,10 @@ fn parse_length(text: &[u8]) -> Option<u64> {
         .flatten()
 }
 
-/// Fields that frame or route a message mean nothing at its end (RFC 9110, section 6.5.1).
-pub(crate) fn is_trailer(name: &HeaderName) -> bool {
-    !matches!(
-        name.as_str(),
-        "connection"
-            | "content-length"
-            | "host"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::Piece;
 
     fn head_of(text: &str) -> Result<Option<Head>, WireFault> {
         take_head(&mut BytesMut::from(text), false)
@@ -363,5 +343,29 @@ mod tests {
             "a: b\r\n".repeat(HEADERS_MAX + 1)
         );
         assert!(head_of(&many).is_err());
+    }
+
+    /// Whatever a byte of an answer is turned into, reading it neither panics nor goes on for ever.
+    #[test]
+    fn no_byte_brings_the_reader_down() {
+        let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx:\r\nconnection: a, b\r\n\r\n\
+                    5;e\r\nhello\r\nb\r\nhello world\r\n0\r\nx-sum: 6\r\n\r\n";
+        for at in 0..text.len() {
+            for byte in [
+                0, b'\t', b'\n', b'\r', b' ', b',', b'0', b':', b';', b'f', 127, 255,
+            ] {
+                let mut input = BytesMut::from(text);
+                input[at] = byte;
+                let Ok(Some(mut head)) = take_head(&mut input, false) else {
+                    continue;
+                };
+                let most = input.len() + 3;
+                let pieces = std::iter::repeat_with(|| head.framing.take_piece(&mut input));
+                let read = pieces
+                    .take(most)
+                    .take_while(|piece| matches!(piece, Ok(Piece::Data(_) | Piece::Trailers(_))));
+                assert!(read.count() < most, "byte {at} as {byte}");
+            }
+        }
     }
 }
