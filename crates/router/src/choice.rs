@@ -3,23 +3,13 @@
 //!
 //! Invariant: a request has one point, however often an instance is chosen for it.
 
-use std::{
-    array,
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
 use domain::observation::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    PassCheck,
     backend::Backend,
-    cookies,
-    pass::{self, Ignored},
     sticky::Point,
     table::{Pick, Route},
     worker::Worker,
@@ -90,48 +80,5 @@ impl Choice {
             };
             headers.insert("x-pointsman-slice", HeaderValue::from_static(slice));
         }
-    }
-}
-
-/// Checks passes, and counts those that are ignored.
-#[derive(Debug, Default)]
-pub(crate) struct Passes {
-    check: Option<PassCheck>,
-    ignored: [AtomicU64; Ignored::ALL.len()],
-}
-
-impl Passes {
-    /// Passes that `check` finds good; without it every pass is ignored.
-    pub(crate) fn new(check: Option<PassCheck>) -> Self {
-        Self {
-            check,
-            ignored: array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-
-    /// The slice that the pass of a request lets into.
-    fn slice(&self, place: &str, headers: &HeaderMap) -> Option<Slice> {
-        let header = headers.get(pass::HEADER).map(HeaderValue::as_bytes);
-        let token = header.or_else(|| cookies::values(headers, pass::COOKIE).next())?;
-        let check = self.check.as_ref().ok_or(Ignored::Invalid);
-        let why = match check.and_then(|by| by.key.check(token, place, (by.clock)())) {
-            Ok(slice) => return Some(slice),
-            Err(why) => why,
-        };
-        let counters = Ignored::ALL.iter().zip(&self.ignored);
-        for (_, counter) in counters.filter(|(ignored, _)| **ignored == why) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-        None
-    }
-
-    /// How many were ignored, and why.
-    pub(crate) fn ignored(&self) -> BTreeMap<&'static str, u64> {
-        let counts = self.ignored.iter().map(|n| n.load(Ordering::Relaxed));
-        Ignored::ALL
-            .map(Ignored::as_str)
-            .into_iter()
-            .zip(counts)
-            .collect()
     }
 }

@@ -1,45 +1,16 @@
-//! A user's connection: its state, its time limits, and how it is served.
-//!
-//! Time limits cost nothing per request: one timer per connection ticks every few seconds and
-//! compares what it sees with what it saw.
-//!
-//! Invariant: a connection that does not finish a request's head, or says nothing, is closed in
-//! bounded time. One with a request in flight is left alone; the exchange has its own limits.
+//! What is known of a user's connection, for those who serve it and its requests.
 
 use std::{
-    future::{Future, poll_fn},
-    io::{self, IoSlice},
-    pin::{Pin, pin},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use http::Request;
-use hyper::{body::Incoming, server::conn, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::{Instant, sleep, timeout},
-};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::{Limits, forward, worker::Worker};
-
-/// Every HTTP/2 connection begins so (RFC 9113, section 3.4); no method is called `PRI`.
-const HTTP2_BEGIN: &[u8; 4] = b"PRI ";
-/// HTTP/2 requests at once on one connection.
-const STREAMS_MAX: u32 = 250;
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take.
-const HTTP2_PING: Duration = Duration::from_secs(20);
-/// hyper's own limit of header fields. To set the same one costs hyper an array per request.
-const HYPER_HEADERS_MAX: usize = 100;
-/// Largest read of a request's body and largest write buffer, in bytes.
-const BUFFER_MAX: usize = 128 * 1024;
+use crate::worker::Worker;
 
 /// What is known of a user's connection. Lives until its last request or tunnel ended.
 #[derive(Debug)]
@@ -79,251 +50,39 @@ impl Drop for Busy {
 
 impl Client {
     pub(crate) fn new(
-        worker: Arc<Worker>,
-        peer: String,
+        worker: &Arc<Worker>,
+        peer: SocketAddr,
         permit: OwnedSemaphorePermit,
-        alive: mpsc::Sender<()>,
+        alive: &mpsc::Sender<()>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            worker,
-            peer,
+            worker: Arc::clone(worker),
+            peer: peer.ip().to_canonical().to_string(),
             busy: AtomicU32::new(0),
             served: AtomicU64::new(0),
             begun: AtomicBool::new(false),
             _permit: permit,
-            _alive: alive,
+            _alive: alive.clone(),
         })
     }
 
-    /// Serves the connection to its end, HTTP/1.1 or HTTP/2 as it begins.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let limits = self.worker.limits();
-        let http2 = match timeout(limits.header_timeout, speaks_http2(&stream)).await {
-            Ok(Ok(http2)) => http2,
-            Ok(Err(_)) | Err(_) => return,
-        };
-        let io = TokioIo::new(Watched {
-            stream,
-            client: Arc::clone(&self),
-        });
-        let client = Arc::clone(&self);
-        let service = service_fn(move |request: Request<Incoming>| {
-            forward::answer(Arc::clone(&client), request)
-        });
-        if http2 {
-            let connection = http2_builder(&limits).serve_connection(io, service);
-            let stop = conn::http2::Connection::graceful_shutdown;
-            self.watch(connection, Patience::new(limits, true), stop)
-                .await;
-        } else {
-            let connection = http1_builder(&limits)
-                .serve_connection(io, service)
-                .with_upgrades();
-            let stop = conn::http1::UpgradeableConnection::graceful_shutdown;
-            self.watch(connection, Patience::new(limits, false), stop)
-                .await;
-        }
+    /// Bytes came from the user.
+    pub(crate) fn note_bytes(&self) {
+        self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Drives `connection` until it ends, is idle for too long, or the worker closes.
-    async fn watch<C, E>(
-        self: Arc<Self>,
-        connection: C,
-        mut patience: Patience,
-        stop: fn(Pin<&mut C>),
-    ) where
-        C: Future<Output = Result<(), E>>,
-        E: std::fmt::Display,
-    {
-        let worker = Arc::clone(&self.worker);
-        let mut closing = pin!(worker.closing());
-        let mut tick = pin!(sleep(patience.step));
-        let mut connection = pin!(connection);
-        let (mut registered, mut stopped) = (false, false);
-        poll_fn(|cx| {
-            // Both are asked once; the task's waker stays the same until they fire.
-            if !registered {
-                registered =
-                    closing.as_mut().poll(cx).is_pending() && tick.as_mut().poll(cx).is_pending();
-            }
-            if !stopped && worker.is_closing() {
-                stopped = true;
-                stop(connection.as_mut());
-            }
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                if let Err(error) = end {
-                    tracing::debug!(peer = %self.peer, "a user's connection ended early: {error}");
-                }
-                return Poll::Ready(());
-            }
-            while tick.is_elapsed() {
-                match patience.tick(&self) {
-                    Verdict::Wait => {}
-                    // The peer is told, if its protocol can say so. It has until the next tick.
-                    Verdict::Idle if !stopped => {
-                        stopped = true;
-                        stop(connection.as_mut());
-                        cx.waker().wake_by_ref();
-                    }
-                    Verdict::Idle | Verdict::Slow => return Poll::Ready(()),
-                }
-                tick.as_mut().reset(Instant::now() + patience.step);
-                ready!(tick.as_mut().poll(cx));
-            }
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-/// Whether the peer begins to speak HTTP/2. Looks without taking.
-async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut seen = [0; HTTP2_BEGIN.len()];
-    loop {
-        let len = stream.peek(&mut seen).await?;
-        if len == HTTP2_BEGIN.len() || len == 0 || !HTTP2_BEGIN.starts_with(&seen[..len]) {
-            return Ok(seen[..len] == HTTP2_BEGIN[..]);
-        }
-        // The kernel reports the same bytes again and again; wait for the rest of the word.
-        sleep(Duration::from_millis(5)).await;
-    }
-}
-
-fn http1_builder(limits: &Limits) -> conn::http1::Builder {
-    let mut builder = conn::http1::Builder::new();
-    if limits.headers != HYPER_HEADERS_MAX {
-        builder.max_headers(limits.headers);
-    }
-    builder
-        .header_read_timeout(None)
-        .half_close(false)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(BUFFER_MAX.max(limits.header_bytes));
-    builder
-}
-
-fn http2_builder(limits: &Limits) -> conn::http2::Builder<TokioExecutor> {
-    let mut builder = conn::http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(HTTP2_PING)
-        .keep_alive_timeout(HTTP2_PING);
-    builder
-}
-
-/// What a tick found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// All is well.
-    Wait,
-    /// There was no request for too long.
-    Idle,
-    /// The head of a request takes too long.
-    Slow,
-}
-
-/// How long a connection may do nothing, in ticks.
-#[derive(Debug)]
-struct Patience {
-    step: Duration,
-    header: u32,
-    idle: u32,
-    /// HTTP/2 peers say things between requests, such as answers to pings.
-    http2: bool,
-    /// Requests that had ended at the last tick.
-    served: u64,
-    /// Ticks without a request in flight and without one that ended.
-    waited: u32,
-    /// Ticks in which the head of a request had begun.
-    begun: u32,
-}
-
-impl Patience {
-    /// Ticks half as long as the header timeout: it is kept with a tolerance of one tick.
-    fn new(limits: Limits, http2: bool) -> Self {
-        let step = (limits.header_timeout / 2).max(Duration::from_millis(1));
-        let idle = limits.idle_timeout.as_nanos().div_ceil(step.as_nanos());
-        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-        Self {
-            step,
-            header: 2,
-            idle,
-            http2,
-            served: 0,
-            waited: 0,
-            begun: 0,
-        }
+    /// Requests that ended.
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 
-    /// One tick later.
-    fn tick(&mut self, client: &Client) -> Verdict {
-        let served = client.served.load(Ordering::Relaxed);
-        let moved = std::mem::replace(&mut self.served, served) != served;
-        if moved || client.busy.load(Ordering::Relaxed) > 0 {
-            (self.waited, self.begun) = (0, 0);
-            return Verdict::Wait;
-        }
-        self.waited += 1;
-        // The first head is waited for from the beginning.
-        let begun = served == 0 || (!self.http2 && client.begun.load(Ordering::Relaxed));
-        self.begun = if begun { self.begun + 1 } else { 0 };
-        if self.begun >= self.header {
-            Verdict::Slow
-        } else if self.waited >= self.idle {
-            Verdict::Idle
-        } else {
-            Verdict::Wait
-        }
-    }
-}
-
-/// The user's stream; takes note when bytes come.
-#[derive(Debug)]
-struct Watched {
-    stream: TcpStream,
-    client: Arc<Client>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.client.begun.store(true, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    /// A request is in flight.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// Bytes came since the last request ended: the head of the next one has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 }

@@ -4,7 +4,7 @@
 //! runtime and its own connections. What hangs, fails or is slow here waits here.
 //!
 //! A copy counts as a request in flight of its instance, so an instance that drains finishes its
-//! copies too; [`Limits::copy_timeout`](crate::Limits::copy_timeout) bounds how long that takes. It
+//! copies too; [`Limits::copy_timeout`](crate::config::Limits::copy_timeout) bounds how long that takes. It
 //! never counts as a request of a user.
 //!
 //! Invariant: a copy is sent only while the newest table has the mirror that it was taken for.
@@ -32,40 +32,19 @@ use crate::{
     answer_head::Head,
     backend::Lease,
     compare::{self, Answer},
-    exchange::{self, Exchange, Outgoing, Sending},
+    exchange::{self, Exchange, Sending},
     fault::Fault,
-    mirror::{BODY_LEN_MAX, Mirroring, Place},
-    upstream::{Pool, Upstream},
-    worker::{SWEEP_EVERY, Shared},
+    job::{Job, ToSend},
+    mirror::BODY_LEN_MAX,
+    request_head::Outgoing,
+    shared::Shared,
+    upstream::{Pool, SWEEP_EVERY, Upstream},
 };
 
 /// How nice the thread is to the others.
 const NICE: i32 = 10;
 /// Of an answer that is thrown away, at most this many bytes are read to keep the connection.
 const READ_AWAY_MAX: usize = 1024 * 1024;
-
-/// A request to be copied.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) mirroring: Arc<Mirroring>,
-    /// The route, in the words of the table.
-    pub(crate) key: String,
-    pub(crate) to_send: ToSend,
-    /// What the user got, when it is to be compared.
-    pub(crate) users: Option<Answer>,
-    pub(crate) _place: Place,
-}
-
-/// A copy as it goes over the wire.
-#[derive(Debug)]
-pub(crate) struct ToSend {
-    pub(crate) head: Bytes,
-    pub(crate) body: Bytes,
-    /// It is a HEAD.
-    pub(crate) to_head: bool,
-    /// It may be sent again when an idle connection turns out to be closed.
-    pub(crate) repeatable: bool,
-}
 
 /// Starts the thread. It ends when nobody can give it a job any more.
 pub(crate) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {

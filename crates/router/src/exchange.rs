@@ -30,6 +30,7 @@ use crate::{
     backend::{Backend, Lease},
     fault::{Fault, WireFault},
     framing::{Framing, Piece},
+    request_head::Outgoing,
     sample::Sampled,
     trailers,
     upstream::{Pool, READ_LEN_MIN, Upstream},
@@ -42,17 +43,6 @@ const INTERIM_MAX: u8 = 16;
 /// How long the body of a request waits for `100 Continue` before it is sent anyway: many servers
 /// never send it (RFC 9110, section 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
-
-/// How the body of a request is framed for the instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outgoing {
-    /// There is none.
-    Nothing,
-    /// This many bytes.
-    Length(u64),
-    /// Chunks.
-    Chunked,
-}
 
 /// A request on its way.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! requests to be copied, keeps what passes of them, and hands them over. [`copies`](crate::copies)
 //! is a thread of its own that sends the copies and compares the answers. This is what both share.
 //!
-//! Invariant: no more than [`Limits::copies`](crate::Limits::copies) requests of a mirror are being
+//! Invariant: no more than [`Limits::copies`](crate::config::Limits::copies) requests of a mirror are being
 //! copied at once, waiting for the thread, both copies and the comparison included. What is too many
 //! is dropped and counted, never queued.
 //! Invariant: no more than [`KEPT_MAX`] requests of a mirror have bytes of theirs kept while the

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request}
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::{cookies, exchange::Outgoing, host::path_of, pass};
+use crate::{cookies, host::path_of, pass};
 
 /// What the head says beside the user's own words.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ pub(crate) struct Wording<'a> {
     pub(crate) websocket: bool,
     /// The user waits for `100 Continue`.
     pub(crate) expects_continue: bool,
+}
+
+/// How the body of a request is framed for the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// There is none.
+    Nothing,
+    /// This many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
 }
 
 /// How the body of a request is to be framed.

@@ -28,6 +28,8 @@ use crate::backend::Backend;
 const IDLE_PER_BACKEND_MAX: usize = 64;
 /// Idle connections per thread.
 const IDLE_MAX: usize = 1024;
+/// How often idle connections are looked through.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// An idle connection keeps no buffer that is larger than this, in bytes.
 const IDLE_BUFFER_MAX: usize = 16 * 1024;
 /// The first read of an answer asks for this many bytes.

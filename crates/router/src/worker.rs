@@ -1,53 +1,25 @@
-//! One thread of the router: its listener, its connections, its idle connections to instances.
+//! One thread of the router, as its connections and requests see it.
 //!
 //! Invariant: nothing that happens per request is shared between threads, but the table (read), the
 //! count of each instance and the counters of each release.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore, futures::Notified, mpsc},
-    time::{sleep, timeout},
+    sync::{Notify, futures::Notified, mpsc},
+    time::timeout,
 };
 
 use crate::{
-    Limits, choice::Passes, client::Client, copies::Job, counters::Refused, table::Table,
-    upstream::Pool,
+    config::Limits,
+    job::Job,
+    shared::{Published, Shared},
+    upstream::{Pool, SWEEP_EVERY},
 };
-
-/// How often idle connections are looked through.
-pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(500);
-/// Rest after `accept` failed, such as for want of file descriptors.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
-
-/// A table and its number; a later one has a higher number.
-#[derive(Debug, Default)]
-pub(crate) struct Published {
-    pub(crate) generation: u64,
-    pub(crate) table: Table,
-    /// Some route of it has a mirror.
-    pub(crate) has_mirrors: bool,
-}
-
-/// What all threads share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) published: ArcSwap<Published>,
-    /// What was answered without an instance.
-    pub(crate) refused: Refused,
-    pub(crate) passes: Passes,
-    pub(crate) limits: Limits,
-    pub(crate) connections: Arc<Semaphore>,
-}
 
 /// One thread's state.
 #[derive(Debug)]
@@ -144,23 +116,8 @@ impl Worker {
         self.swept.notify_one();
     }
 
-    /// Accepts and serves until the thread closes, then for at most `deadline()` more.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        listener: TcpListener,
-        deadline: impl Fn() -> Duration,
-    ) {
-        let sweeper = tokio::spawn(Arc::clone(&self).sweep());
-        let (alive, mut all_gone) = mpsc::channel(1);
-        self.accept(&listener, &alive).await;
-        drop((listener, alive));
-        if timeout(deadline(), all_gone.recv()).await.is_err() {
-            tracing::warn!("the router stops with requests in flight: the deadline has passed");
-        }
-        sweeper.abort();
-    }
-
-    async fn sweep(self: Arc<Self>) {
+    /// Closes idle connections that are no longer good, now and then, for as long as it is polled.
+    pub(crate) async fn sweep(self: Arc<Self>) {
         loop {
             let _ = timeout(SWEEP_EVERY, self.swept.notified()).await;
             let generation = self.table().generation;
@@ -169,52 +126,11 @@ impl Worker {
         }
     }
 
-    /// Accepts until the thread closes, and then what the kernel has already queued.
-    async fn accept(self: &Arc<Self>, listener: &TcpListener, alive: &mpsc::Sender<()>) {
-        loop {
-            let permit = Arc::clone(&self.shared.connections).acquire_owned();
-            let permit = tokio::select! {
-                biased;
-                () = self.until_closing() => break,
-                permit = permit => permit.expect("the semaphore is never closed"),
-            };
-            let accepted = tokio::select! {
-                biased;
-                () = self.until_closing() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.spawn(stream, peer, permit, alive),
-                Err(error) => {
-                    tracing::warn!("the router could not accept a connection: {error}");
-                    sleep(ACCEPT_REST).await;
-                }
-            }
-        }
-        while let Ok(permit) = Arc::clone(&self.shared.connections).try_acquire_owned() {
-            match timeout(Duration::ZERO, listener.accept()).await {
-                Ok(Ok((stream, peer))) => self.spawn(stream, peer, permit, alive),
-                Ok(Err(_)) | Err(_) => break,
-            }
-        }
-    }
-
-    async fn until_closing(&self) {
+    /// Waits until the thread closes.
+    pub(crate) async fn until_closing(&self) {
         let closing = self.closing();
         if !self.is_closing() {
             closing.await;
         }
-    }
-
-    fn spawn(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: tokio::sync::OwnedSemaphorePermit,
-        alive: &mpsc::Sender<()>,
-    ) {
-        let peer = peer.ip().to_canonical().to_string();
-        let client = Client::new(Arc::clone(self), peer, permit, alive.clone());
-        tokio::spawn(client.serve(stream));
     }
 }
