@@ -9,7 +9,7 @@ use domain::observation::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    backend::Backend,
+    instances::backend::Backend,
     sticky::Point,
     table::{Pick, Route},
     worker::Worker,

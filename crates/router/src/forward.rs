@@ -13,21 +13,27 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    answer::Refusal,
-    answer_head::Head,
-    backend::{Backend, Lease},
-    body::RouterBody,
     choice::Choice,
-    client::{Busy, Client},
     counters::Account,
-    exchange::{Exchange, Sending},
+    dark::sample::{Sampled, sample},
     fault::Fault,
-    host::{Key, host_of},
-    request_head::{self, Outgoing, Wording},
-    sample::{Sampled, sample},
+    instances::{
+        backend::{Backend, Lease},
+        exchange::{Exchange, Sending},
+        upstream::Upstream,
+    },
+    message::{
+        answer_head::Head,
+        host::{Key, host_of},
+        request_head::{self, Outgoing, Wording},
+    },
     table::Pick,
-    tunnel::Tunnel,
-    upstream::Upstream,
+    users::{
+        body::RouterBody,
+        client::{Busy, Client},
+        refusal::Refusal,
+        tunnel::Tunnel,
+    },
 };
 
 /// How many instances are tried for one request.

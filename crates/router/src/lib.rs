@@ -12,43 +12,27 @@
 //! instance was chosen.
 //! Invariant: connections, headers, buffers, idle connections, attempts and waits are bounded.
 
-mod accept;
-mod answer;
-mod answer_head;
-mod backend;
-mod body;
 mod choice;
-mod client;
-mod compare;
 mod config;
-mod connection;
-mod cookies;
-mod copies;
 mod counters;
-mod exchange;
+mod dark;
 mod fault;
 mod forward;
-mod framing;
-mod host;
-mod job;
-mod mirror;
+mod instances;
+mod message;
 pub mod pass;
 mod passes;
-mod request_head;
 mod router;
-mod sample;
 mod shared;
 mod sticky;
 mod table;
-mod trailers;
-mod tunnel;
-mod upstream;
+mod users;
 mod worker;
 
-pub use backend::Backend;
 pub use config::{Limits, PassCheck, RouterConfig};
 pub use counters::{CLASSES, Counters, Counts};
-pub use mirror::{Mirroring, SHADOW};
+pub use dark::mirror::{Mirroring, SHADOW};
+pub use instances::backend::Backend;
 pub use router::Router;
 pub use sticky::Sticky;
 pub use table::{Route, SliceRoute, Table};

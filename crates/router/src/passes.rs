@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::{
     config::PassCheck,
-    cookies,
+    message::cookies,
     pass::{self, Ignored},
 };
 

@@ -21,13 +21,13 @@ use tokio::{
 };
 
 use crate::{
-    accept,
     config::RouterConfig,
-    copies,
     counters::Refused,
+    dark::copies,
     passes::Passes,
     shared::{Published, Shared},
     table::Table,
+    users::accept,
     worker::Worker,
 };
 

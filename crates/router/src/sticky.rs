@@ -11,7 +11,7 @@ use domain::catalogue::Stickiness;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::cookies;
+use crate::message::cookies;
 
 /// The name of the cookie that holds a user's point.
 const COOKIE: &str = "pointsman";

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use domain::observation::Slice;
 
-use crate::{backend::Backend, mirror::Mirroring, sticky::Sticky};
+use crate::{dark::mirror::Mirroring, instances::backend::Backend, sticky::Sticky};
 
 /// How many instances are compared for each request; groups larger than this are walked in turn.
 const COMPARED_MAX: usize = 8;

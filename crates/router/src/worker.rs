@@ -16,9 +16,9 @@ use tokio::{
 
 use crate::{
     config::Limits,
-    job::Job,
+    dark::job::Job,
+    instances::upstream::{Pool, SWEEP_EVERY},
     shared::{Published, Shared},
-    upstream::{Pool, SWEEP_EVERY},
 };
 
 /// One thread's state.

@@ -11,7 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request}
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::{cookies, host::path_of, pass};
+use crate::{
+    message::{cookies, host::path_of},
+    pass,
+};
 
 /// What the head says beside the user's own words.
 #[derive(Debug)]

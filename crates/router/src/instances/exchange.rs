@@ -26,14 +26,18 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
 use crate::{
-    answer_head::{self, Head},
-    backend::{Backend, Lease},
+    dark::sample::Sampled,
     fault::{Fault, WireFault},
-    framing::{Framing, Piece},
-    request_head::Outgoing,
-    sample::Sampled,
-    trailers,
-    upstream::{Pool, READ_LEN_MIN, Upstream},
+    instances::{
+        backend::{Backend, Lease},
+        upstream::{Pool, READ_LEN_MIN, Upstream},
+    },
+    message::{
+        answer_head::{self, Head},
+        framing::{Framing, Piece},
+        request_head::Outgoing,
+        trailers,
+    },
 };
 
 /// Largest read of an answer, in bytes.

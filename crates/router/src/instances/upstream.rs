@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::backend::Backend;
+use crate::instances::backend::Backend;
 
 /// Idle connections per instance and thread.
 const IDLE_PER_BACKEND_MAX: usize = 64;

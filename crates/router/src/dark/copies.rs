@@ -29,16 +29,19 @@ use tokio::{
 };
 
 use crate::{
-    answer_head::Head,
-    backend::Lease,
-    compare::{self, Answer},
-    exchange::{self, Exchange, Sending},
+    dark::{
+        compare::{self, Answer},
+        job::{Job, ToSend},
+        mirror::BODY_LEN_MAX,
+    },
     fault::Fault,
-    job::{Job, ToSend},
-    mirror::BODY_LEN_MAX,
-    request_head::Outgoing,
+    instances::{
+        backend::Lease,
+        exchange::{self, Exchange, Sending},
+        upstream::{Pool, SWEEP_EVERY, Upstream},
+    },
+    message::{answer_head::Head, request_head::Outgoing},
     shared::Shared,
-    upstream::{Pool, SWEEP_EVERY, Upstream},
 };
 
 /// How nice the thread is to the others.

@@ -1,7 +1,7 @@
 //! One mirror at work: what it copies, how much at once, and what became of the copies.
 //!
-//! Dark traffic takes three files. [`sample`](crate::sample) runs on the users' threads: it draws the
-//! requests to be copied, keeps what passes of them, and hands them over. [`copies`](crate::copies)
+//! Dark traffic takes three files. [`sample`](crate::dark::sample) runs on the users' threads: it draws the
+//! requests to be copied, keeps what passes of them, and hands them over. [`copies`](crate::dark::copies)
 //! is a thread of its own that sends the copies and compares the answers. This is what both share.
 //!
 //! Invariant: no more than [`Limits::copies`](crate::config::Limits::copies) requests of a mirror are being
@@ -22,7 +22,7 @@ use domain::{
 };
 use http::{HeaderName, Method};
 
-use crate::compare::{Compared, Differences};
+use crate::dark::compare::{Compared, Differences};
 
 /// Every copy carries it, with the value `1`, so that a service can leave out what must not happen
 /// twice. It is a hint and no proof: a user's request that carries it is routed like any other, and

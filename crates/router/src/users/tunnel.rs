@@ -16,7 +16,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{backend::Lease, client::Busy, exchange::Exchange};
+use crate::{
+    instances::{backend::Lease, exchange::Exchange},
+    users::client::Busy,
+};
 
 /// How long one side may go on after the other has closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::body::RouterBody;
+use crate::users::body::RouterBody;
 
 /// At most this many characters of a host name are quoted.
 const QUOTED_MAX: usize = 130;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{
+use crate::dark::{
     compare::Answer,
     mirror::{Mirroring, Place},
 };

@@ -13,8 +13,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
     fault::WireFault,
-    framing::{Chunk, Framing},
-    trailers::{HEAD_LEN_MAX, HEADERS_MAX},
+    message::{
+        framing::{Chunk, Framing},
+        trailers::{HEAD_LEN_MAX, HEADERS_MAX},
+    },
 };
 
 /// The head of an answer.
@@ -218,7 +220,7 @@ fn parse_length(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::Piece;
+    use crate::message::framing::Piece;
 
     fn head_of(text: &str) -> Result<Option<Head>, WireFault> {
         take_head(&mut BytesMut::from(text), false)

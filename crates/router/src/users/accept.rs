@@ -11,7 +11,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{client::Client, connection, worker::Worker};
+use crate::{
+    users::{client::Client, connection},
+    worker::Worker,
+};
 
 /// Connections that the kernel queues for one thread.
 const BACKLOG: u32 = 1024;

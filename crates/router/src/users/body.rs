@@ -12,11 +12,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    backend::Lease,
-    client::Busy,
-    exchange::{Answer, Exchange},
+    dark::sample::Capture,
     fault::Fault,
-    sample::Capture,
+    instances::{
+        backend::Lease,
+        exchange::{Answer, Exchange},
+    },
+    users::client::Busy,
 };
 
 /// The body of an answer.

@@ -15,14 +15,18 @@ use http_body::Frame;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    answer_head::Head,
-    backend::Backend,
-    compare::Answer,
+    dark::{
+        compare::Answer,
+        job::{Job, ToSend},
+        mirror::{BODY_LEN_MAX, Mirroring, Place, SHADOW},
+    },
     fault::Fault,
-    host::Key,
-    job::{Job, ToSend},
-    mirror::{BODY_LEN_MAX, Mirroring, Place, SHADOW},
-    request_head::{self, Outgoing, Wording},
+    instances::backend::Backend,
+    message::{
+        answer_head::Head,
+        host::Key,
+        request_head::{self, Outgoing, Wording},
+    },
     table::{Route, scale},
     worker::Worker,
 };

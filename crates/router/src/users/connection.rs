@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{client::Client, config::Limits, forward};
+use crate::{config::Limits, forward, users::client::Client};
 
 /// Every HTTP/2 connection begins so (RFC 9113, section 3.4); no method is called `PRI`.
 const HTTP2_BEGIN: &[u8; 4] = b"PRI ";

@@ -9,7 +9,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 
-use crate::{fault::WireFault, trailers};
+use crate::{fault::WireFault, message::trailers};
 
 /// Longest line with the size of a chunk, in bytes, extensions included.
 const CHUNK_LINE_LEN_MAX: usize = 256;
