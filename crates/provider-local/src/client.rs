@@ -27,12 +27,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 use tokio_util::io::ReaderStream;
 
-use crate::{
-    daemon::SOCKET,
-    wire::{
-        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
-        Status,
-    },
+use crate::wire::{
+    ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, SOCKET, ShutdownRequest,
+    Status,
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.

@@ -8,6 +8,9 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
+/// Where the daemon listens for the control plane, in its state folder.
+pub const SOCKET: &str = "local.sock";
+
 /// Asks what is seen of a place.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ObserveRequest {

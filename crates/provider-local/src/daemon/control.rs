@@ -24,15 +24,15 @@ use tokio::{
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::{Daemon, SOCKET, Stop};
+use super::world::{Daemon, Stop};
 use crate::{
     artifact::ArtifactError,
     clock::now,
     group::{Group, Refusal},
     logs,
     wire::{
-        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
-        Status,
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, SOCKET,
+        ShutdownRequest, Status,
     },
 };
 

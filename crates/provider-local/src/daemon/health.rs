@@ -1,4 +1,4 @@
-//! Health checks: one HTTP GET, judged by its status alone.
+//! Health checks: one HTTP GET, judged by its status alone, and how many in a row change the verdict.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -79,5 +79,80 @@ struct Driver(tokio::task::AbortHandle);
 impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Counts passes and failures in a row.
+pub(super) struct Health {
+    pub(super) was_healthy: bool,
+    passes: u32,
+    failures: u32,
+}
+
+/// What a check changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    Healthy,
+    Unhealthy,
+}
+
+impl Health {
+    pub(super) fn new(was_healthy: bool) -> Self {
+        Self {
+            was_healthy,
+            passes: 0,
+            failures: 0,
+        }
+    }
+
+    pub(super) fn see(&mut self, verdict: Verdict, check: &HealthCheck) -> Change {
+        if verdict == Verdict::Pass {
+            (self.passes, self.failures) = (self.passes.saturating_add(1), 0);
+            if !self.was_healthy && self.passes >= check.healthy_threshold.max(1) {
+                self.was_healthy = true;
+                return Change::Healthy;
+            }
+        } else {
+            (self.passes, self.failures) = (0, self.failures.saturating_add(1));
+            if self.was_healthy && self.failures >= check.unhealthy_threshold.max(1) {
+                return Change::Unhealthy;
+            }
+        }
+        Change::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
+        use Verdict::{Answered, Pass, Refused, Silent};
+        let check = HealthCheck {
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+            ..HealthCheck::default()
+        };
+        let mut health = Health::new(false);
+        let verdicts = [
+            Refused,
+            Pass,
+            Silent,
+            Pass,
+            Pass,
+            Silent,
+            Answered(503),
+            Pass,
+            Answered(404),
+            Silent,
+            Silent,
+        ];
+        let changes = verdicts.map(|verdict| health.see(verdict, &check));
+        let mut expected = [Change::None; 11];
+        expected[4] = Change::Healthy;
+        expected[10] = Change::Unhealthy;
+        assert_eq!(changes, expected);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use domain::{
-    catalogue::{HealthCheck, ServerGroup},
+    catalogue::ServerGroup,
     observation::{InstanceId, InstanceState, Slice},
     time::human_ms,
 };
@@ -22,8 +22,8 @@ use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Daemon, Live, World,
-    health::{self, Verdict},
+    health::{self, Change, Health, Verdict},
+    world::{Daemon, Ending, Live, World},
 };
 use crate::{
     clock::now,
@@ -44,15 +44,6 @@ const BOOT_POLL: Duration = Duration::from_millis(25);
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// From the polite signal to the other one.
 const TERM_TO_KILL: Duration = Duration::from_secs(10);
-
-/// How the task of an instance ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// It was stopped, or died after a long life.
-    Stopped,
-    /// It died young, or could not be started.
-    Early,
-}
 
 /// One instance, as its task knows it.
 struct Instance {
@@ -352,79 +343,4 @@ enum End {
     Died,
     Told,
     NeverHealthy,
-}
-
-/// Counts passes and failures in a row.
-struct Health {
-    was_healthy: bool,
-    passes: u32,
-    failures: u32,
-}
-
-/// What a check changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    None,
-    Healthy,
-    Unhealthy,
-}
-
-impl Health {
-    fn new(was_healthy: bool) -> Self {
-        Self {
-            was_healthy,
-            passes: 0,
-            failures: 0,
-        }
-    }
-
-    fn see(&mut self, verdict: Verdict, check: &HealthCheck) -> Change {
-        if verdict == Verdict::Pass {
-            (self.passes, self.failures) = (self.passes.saturating_add(1), 0);
-            if !self.was_healthy && self.passes >= check.healthy_threshold.max(1) {
-                self.was_healthy = true;
-                return Change::Healthy;
-            }
-        } else {
-            (self.passes, self.failures) = (0, self.failures.saturating_add(1));
-            if self.was_healthy && self.failures >= check.unhealthy_threshold.max(1) {
-                return Change::Unhealthy;
-            }
-        }
-        Change::None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
-        use Verdict::{Answered, Pass, Refused, Silent};
-        let check = HealthCheck {
-            healthy_threshold: 2,
-            unhealthy_threshold: 3,
-            ..HealthCheck::default()
-        };
-        let mut health = Health::new(false);
-        let verdicts = [
-            Refused,
-            Pass,
-            Silent,
-            Pass,
-            Pass,
-            Silent,
-            Answered(503),
-            Pass,
-            Answered(404),
-            Silent,
-            Silent,
-        ];
-        let changes = verdicts.map(|verdict| health.see(verdict, &check));
-        let mut expected = [Change::None; 11];
-        expected[4] = Change::Healthy;
-        expected[10] = Change::Unhealthy;
-        assert_eq!(changes, expected);
-    }
 }

@@ -18,7 +18,7 @@ use prometheus_client::{
 };
 use router::{Counts, Router};
 
-use super::Daemon;
+use super::world::Daemon;
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write},
+    net::{Ipv4Addr, TcpListener},
     path::Path,
 };
 
@@ -15,9 +16,11 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{DaemonError, PORTS, is_free};
+use super::error::DaemonError;
 use crate::group::{Group, Member, Next, Slot};
 
+/// Ports of instances: below the range that the kernel takes for outgoing connections.
+pub(super) const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const FILE: &str = "state.json";
 
 /// All that survives a restart.
@@ -123,4 +126,9 @@ impl Saved {
         }
         None
     }
+}
+
+/// Whether nobody listens on this port of 127.0.0.1.
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

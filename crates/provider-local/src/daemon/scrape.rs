@@ -24,8 +24,9 @@ use tokio::{
 };
 
 use super::{
-    Daemon, DaemonError,
+    error::DaemonError,
     metrics::{CONTENT_TYPE, Seen},
+    world::Daemon,
 };
 
 /// Where the metrics are, on the listener.

@@ -15,8 +15,13 @@ use router::{
 };
 use rustix::fs::{FlockOperation, flock};
 
-use super::{DaemonError, PASS_KEY, ROUTER_PORT};
+use super::error::DaemonError;
 use crate::clock::now;
+
+/// The port of the router, unless it is taken or another one is asked for.
+const ROUTER_PORT: u16 = 8080;
+/// The key of testers' passes, in the state folder.
+const PASS_KEY: &str = "pass.key";
 
 /// The state folder, for its owner only.
 pub(super) fn prepare(folder: &Path) -> io::Result<()> {
