@@ -9,7 +9,7 @@ use domain::{
 };
 use http::{HeaderName, Method};
 
-use super::{Refusal, SLICE_SIZE_MAX};
+use super::{refusal::Refusal, slot::SLICE_SIZE_MAX};
 
 /// Most methods, headers and ignored fields in one mirror.
 const NAMES_MAX: usize = 100;
