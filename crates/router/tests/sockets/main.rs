@@ -4,6 +4,8 @@ mod comparing;
 mod counting;
 mod drain;
 mod failures;
+mod http2;
+mod large;
 mod limits;
 mod long;
 mod mirroring;
