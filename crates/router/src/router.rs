@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -14,6 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
     runtime::{self, Runtime},
@@ -116,10 +117,7 @@ impl Router {
     /// Routes by `table` from now on. Requests in flight are not touched; idle connections to
     /// instances that it does not list are closed.
     pub fn publish(&self, table: Table) {
-        let _in_order = self
-            .publishing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _in_order = self.publishing.lock();
         let generation = self.shared.published.load().generation + 1;
         let has_mirrors = table.hosts.values().any(|route| route.mirror.is_some());
         let slices = table.hosts.values().flat_map(|route| &route.slices);

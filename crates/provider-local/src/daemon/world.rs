@@ -1,13 +1,10 @@
 //! The running daemon, as its parts share it: what was asked for, what runs, and what the router
 //! routes by.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use domain::observation::{InstanceId, InstanceState, Slice};
+use parking_lot::{Mutex, MutexGuard};
 use router::{Backend, Route, Router, SliceRoute, Sticky, Table, pass::PassKey};
 use tokio::sync::{Notify, watch};
 
@@ -66,11 +63,11 @@ pub(super) enum Ending {
 
 impl Daemon {
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock()
     }
 
     pub(super) fn router(&self) -> MutexGuard<'_, Option<Router>> {
-        self.router.lock().unwrap_or_else(PoisonError::into_inner)
+        self.router.lock()
     }
 
     pub(super) fn logs_folder(&self) -> PathBuf {

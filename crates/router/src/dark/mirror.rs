@@ -12,7 +12,7 @@
 //! Invariant: a number in [`Mirrored`] only grows; a new mirror begins with a new epoch.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -21,6 +21,7 @@ use domain::{
     traffic::{Difference, FIELDS_MAX, Mirror, Mirrored},
 };
 use http::{HeaderName, Method};
+use parking_lot::Mutex;
 
 use crate::dark::compare::{Compared, Differences};
 
@@ -45,6 +46,7 @@ pub struct Mirroring {
     /// Requests of which bytes are kept.
     kept: Arc<Room>,
     dropped: AtomicU64,
+    /// A panic elsewhere leaves it whole: no step of counting is half done.
     counted: Mutex<Mirrored>,
 }
 
@@ -76,7 +78,7 @@ impl Mirroring {
     /// What became of the copies so far.
     #[must_use]
     pub fn mirrored(&self) -> Mirrored {
-        let mut mirrored = self.counted().clone();
+        let mut mirrored = self.counted.lock().clone();
         mirrored.dropped = self.dropped.load(Ordering::Relaxed);
         mirrored
     }
@@ -117,22 +119,17 @@ impl Mirroring {
     /// Counts a copy that is sent now. One for which the slice has no healthy instance counts too,
     /// and then as an error: it got no answer. Second copies to the users' slice do not count.
     pub(crate) fn count_sent(&self) {
-        self.counted().copies += 1;
+        self.counted.lock().copies += 1;
     }
 
     /// Counts a copy that got no answer, or a 5xx.
     pub(crate) fn count_error(&self) {
-        self.counted().errors += 1;
+        self.counted.lock().errors += 1;
     }
 
     /// Counts a request whose three answers were compared.
     pub(crate) fn count_compared(&self, compared: Compared) {
-        count_compared(&mut self.counted(), compared);
-    }
-
-    /// A panic elsewhere leaves the counts whole: no step of them is half done.
-    fn counted(&self) -> MutexGuard<'_, Mirrored> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        count_compared(&mut self.counted.lock(), compared);
     }
 }
 

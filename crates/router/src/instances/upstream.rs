@@ -10,12 +10,13 @@ use std::{
     collections::HashMap,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::{
     io::AsyncWrite,
     net::TcpStream,
@@ -142,6 +143,7 @@ impl Upstream {
 /// The idle connections of one thread, by instance.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
+    /// A panic elsewhere leaves it whole: no step of a change is half done.
     idle: Mutex<Idle>,
 }
 
@@ -168,7 +170,7 @@ impl Pool {
         age_max: Duration,
         now: Instant,
     ) -> Option<Box<Upstream>> {
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         let idle = &mut *idle;
         let (_, connections) = idle.backends.get_mut(&key(backend))?;
         while let Some(mut connection) = connections.pop() {
@@ -187,7 +189,7 @@ impl Pool {
             return;
         }
         connection.rest();
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         let idle = &mut *idle;
         let entry = idle.backends.entry(key(backend));
         let (_, connections) = entry.or_insert_with(|| (Arc::clone(backend), Vec::new()));
@@ -200,7 +202,7 @@ impl Pool {
     /// Closes connections that were idle for `age_max`, that the instance closed, and those of
     /// instances that drain or that the table of `generation` does not list.
     pub(crate) fn sweep(&self, generation: u64, age_max: Duration) {
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         let idle = &mut *idle;
         for (backend, connections) in idle.backends.values_mut() {
             if !backend.keeps_idle(generation) {
@@ -215,10 +217,5 @@ impl Pool {
             .values()
             .map(|(_, connections)| connections.len())
             .sum();
-    }
-
-    /// A panic elsewhere leaves the pool whole: no step of it is half done.
-    fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
