@@ -11,6 +11,10 @@
 //! Invariant: a request is answered by an instance of the table that was the newest one when the
 //! instance was chosen.
 //! Invariant: connections, headers, buffers, idle connections, attempts and waits are bounded.
+//!
+//! `README.md` says where to begin to read, and which rules of HTTP are kept where.
+
+#![warn(missing_docs)]
 
 mod choice;
 mod config;
