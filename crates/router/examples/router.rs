@@ -1,9 +1,9 @@
-//! A router with a fixed table, to be measured:
+//! A router with a fixed table, for measurements:
 //! `router LISTEN THREADS INSTANCE... [--mirror PERCENT SHADOW [--compare]]`
 //!
-//! It serves `http://shop.staging.localhost` from the instances, such as
-//! `cargo run --release --example router -- 127.0.0.1:7000 2 127.0.0.1:8080`, and copies some of the
-//! requests to an instance that has no users.
+//! It serves `http://shop.staging.localhost` from the instances, such as `cargo run --release
+//! --example router -- 127.0.0.1:7000 2 127.0.0.1:8080`, and copies some of the requests to an
+//! instance that has no users.
 
 use std::{collections::HashMap, error::Error, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 

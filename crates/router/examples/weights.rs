@@ -1,7 +1,7 @@
 //! How exactly a router keeps the weights: `weights [REQUESTS]`, by chance and with sticky users.
 //!
-//! Both slices have one instance that answers at once; what the router counted is compared with what
-//! was asked. Beside it stands what throws of a coin would be off by (one standard deviation).
+//! Both slices have one instance that answers at once; what the router counted is compared with
+//! what was asked. Beside it stands what throws of a coin would be off by (one standard deviation).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,7 +28,7 @@ const SHARES: [u8; 4] = [1, 5, 25, 50];
 /// Who the users are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Users {
-    /// Each request is somebody new.
+    /// Each request is a new user.
     Chance,
     /// Each keeps the cookie that it is given.
     Cookie,

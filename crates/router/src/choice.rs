@@ -1,7 +1,7 @@
-//! Which slice a request goes to: the one of a tester's pass, the one of a sticky user's point, or by
-//! chance.
+//! Which slice a request goes to: that of a tester's pass, that of a sticky user's point, or one
+//! drawn by chance.
 //!
-//! Invariant: a request has one point, however often an instance is chosen for it.
+//! Invariant: a request keeps its point, however often an instance is chosen for it.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::{
     worker::Worker,
 };
 
-/// What was found out of a request.
+/// How the slice of one request is chosen.
 #[derive(Debug)]
 pub(crate) struct Choice {
     point: u64,
-    /// By a pass.
+    /// The slice that a valid pass opens.
     pass: Option<Slice>,
-    /// The slice of the pass has instances.
+    /// Whether the slice of the pass had instances.
     honoured: bool,
-    /// The cookie for a new user.
+    /// The cookie that a new user gets.
     cookie: Option<HeaderValue>,
 }
 
 impl Choice {
-    /// Looks for a pass and for what the user is recognised by.
+    /// Reads the request's pass and the user's point.
     pub(crate) fn of(route: &Route, place: &str, headers: &HeaderMap, worker: &Worker) -> Self {
         let pass = worker.shared.passes.slice(place, headers);
         let sticky = route.sticky.as_ref();
@@ -48,7 +48,7 @@ impl Choice {
         }
     }
 
-    /// An instance of `route`. A pass for a slice without any is as none.
+    /// Chooses an instance of `route`. A pass for a slice without instances is ignored.
     pub(crate) fn pick<'a>(
         &mut self,
         route: &'a Route,
@@ -62,13 +62,13 @@ impl Choice {
         by_pass.unwrap_or_else(|| route.pick(self.point, turn, tried))
     }
 
-    /// It came with a good pass.
+    /// Whether the request came with a valid pass.
     pub(crate) fn by_pass(&self) -> bool {
         self.pass.is_some()
     }
 
-    /// What the router adds to the answer: a new user's cookie; for testers, the slice of the pass
-    /// if it was they who answered.
+    /// Adds to the answer what the router has to say: a new user's cookie; for a tester, the slice
+    /// of the pass if that slice answered.
     pub(crate) fn mark(self, headers: &mut HeaderMap) {
         if let Some(cookie) = self.cookie {
             headers.append(header::SET_COOKIE, cookie);

@@ -15,9 +15,9 @@ use crate::pass::PassKey;
 pub struct RouterConfig {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
-    /// Threads; as many as cores when `None`.
+    /// Number of threads; `None` means one per core.
     pub threads: Option<NonZeroUsize>,
-    /// What users and instances may take of time and memory.
+    /// How much time and memory users and instances may take.
     pub limits: Limits,
     /// How testers' passes are checked; without it every pass is ignored.
     pub passes: Option<PassCheck>,
@@ -32,29 +32,32 @@ pub struct PassCheck {
     pub clock: fn() -> UnixMs,
 }
 
-/// What users and instances may take of time and memory.
+/// How much time and memory users and instances may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections of users at once; more wait in the kernel.
+    /// Maximum number of users' connections; further ones wait in the kernel.
     pub connections: usize,
-    /// Size of a request's header, in bytes. More is answered with 431.
+    /// Maximum size of a request's header, in bytes. A larger one is answered with 431.
     pub header_bytes: usize,
-    /// Header fields in a request. More is answered with 431.
+    /// Maximum number of header fields in a request. More are answered with 431.
     pub headers: usize,
-    /// How long the header of a request may take, kept with a tolerance of half of it.
+    /// How long the header of a request may take to arrive. It may take half as long again before
+    /// this is noticed.
     pub header_timeout: Duration,
     /// How long a user's connection may stay without a request. Longer than the 90 s after which
-    /// common clients close theirs, so that it is not the router who closes under their feet.
+    /// common clients close their connections, so that the router does not close one that a client
+    /// is about to use.
     pub idle_timeout: Duration,
-    /// How long connecting to an instance may take.
+    /// How long it may take to connect to an instance.
     pub connect_timeout: Duration,
     /// How long an instance may take to begin its answer, and a user to send the next piece of a
     /// request's body.
     pub first_byte_timeout: Duration,
-    /// How long a connection to an instance is kept idle. Shorter than the 5 s of common servers
-    /// (Node.js, uvicorn, Apache), so that it is not the instance who closes under our feet.
+    /// How long an idle connection to an instance is kept. Shorter than the 5 s of common servers
+    /// (Node.js, uvicorn, Apache), so that an instance does not close one that is about to be used.
     pub upstream_idle_timeout: Duration,
-    /// Requests of one mirror that are being copied at once. More are dropped, and counted.
+    /// Maximum number of requests of one mirror that are being copied at once. Further ones are
+    /// dropped, and counted.
     pub copies: usize,
     /// How long a copy of a request may take. An instance that drains waits for its copies, so this
     /// should be shorter than any drain.
@@ -62,7 +65,7 @@ pub struct Limits {
 }
 
 impl Default for RouterConfig {
-    /// A free port of 127.0.0.1.
+    /// Listens on a free port of 127.0.0.1 and ignores all passes.
     fn default() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {

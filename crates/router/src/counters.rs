@@ -1,12 +1,12 @@
-//! What the router counts of requests: per release of a slice, and of what it refused by itself.
+//! What the router counts: requests per release and slice, and the answers that it made by itself.
 //!
-//! A request is counted once: when the head of its answer is there, or when the last attempt failed.
-//! Then it counts for the instance that was asked last.
+//! A request is counted once: when the head of its answer is there, or when the last attempt
+//! failed. Then it counts for the instance that was asked last.
 //!
-//! Invariant: counting takes no lock and no memory; three relaxed additions and one look at the clock
-//! per request. Counts only grow.
-//! Invariant: a request whose user went away, or sent it wrongly, is not counted; one that came with
-//! a tester's pass is counted apart, so that testers cannot influence a gate.
+//! Invariant: counting takes no lock and allocates nothing: three relaxed additions and one reading
+//! of the clock per request. Counts only grow.
+//! Invariant: a request that is faulty, or whose user left, is not counted; one with a tester's
+//! pass is counted separately, so that testers cannot influence a gate.
 
 use std::{
     array,
@@ -23,8 +23,8 @@ pub const CLASSES: usize = 5;
 /// Buckets of latency.
 const BUCKETS: usize = BUCKET_LAST as usize + 1;
 
-/// The counts of one release in one slice. Keep one for as long as the release is there, and give it
-/// to each of its instances.
+/// The counts of one release in one slice. Keep one for as long as the release is there, and give
+/// it to each of its instances.
 #[derive(Debug)]
 pub struct Counters {
     /// By class of status; what no instance answered is a 5xx.
@@ -54,7 +54,7 @@ impl Counters {
         add(&self.latency_us, us);
     }
 
-    /// What was counted so far. Requests that end meanwhile may be in one count and not yet in
+    /// The counts so far. A request that ends during this call may be in one count and not yet in
     /// another.
     #[must_use]
     pub fn read(&self) -> Counts {
@@ -74,24 +74,25 @@ impl Counters {
 /// What [`Counters`] held at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Users' requests by class of status: 1xx to 5xx. A request that no instance answered is a 5xx.
+    /// Users' requests by class of status: 1xx to 5xx. A request that no instance answered is a
+    /// 5xx.
     pub classes: [u64; CLASSES],
     /// How long the answers took, from the request's head to the answer's head.
     pub latency: Histogram,
-    /// The sum of it, in microseconds.
+    /// The sum of these times, in microseconds.
     pub latency_us: u64,
     /// Requests with a tester's pass. They are in no other count.
     pub by_pass: u64,
 }
 
 impl Counts {
-    /// Users' requests.
+    /// The number of users' requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.classes.iter().sum()
     }
 
-    /// Users' requests that were answered with a 5xx, or not at all.
+    /// The number of users' requests that were answered with a 5xx, or not at all.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.classes[CLASSES - 1]
@@ -109,7 +110,7 @@ impl Counts {
         self.by_pass += other.by_pass;
     }
 
-    /// As others see it.
+    /// The counts as an observation shows them; `epoch` says since when they are counted.
     #[must_use]
     pub fn traffic(self, epoch: u64) -> Traffic {
         Traffic {
@@ -124,15 +125,15 @@ impl Counts {
 /// One request that is to be counted when it ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
-    /// When its head was there.
+    /// When its head had arrived.
     pub(crate) begun: Instant,
     /// It came with a tester's pass.
     pub(crate) by_pass: bool,
 }
 
 impl Account {
-    /// Counts the request with the counters of the instance that was asked; `status` is what the user
-    /// gets.
+    /// Counts the request with the counters of the instance that was asked; `status` is what the
+    /// user gets.
     pub(crate) fn close(self, counters: &Counters, status: StatusCode) {
         if self.by_pass {
             add(&counters.by_pass, 1);

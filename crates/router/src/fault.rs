@@ -12,7 +12,7 @@ pub(crate) enum Fault {
     /// The answer breaks the rules of HTTP.
     #[error("the instance's answer is faulty: {0}")]
     Faulty(#[from] WireFault),
-    /// No first byte of an answer in time.
+    /// The first byte of an answer did not arrive in time.
     #[error("the instance did not begin to answer in time")]
     Silent,
     /// The user stopped sending the request in the middle.

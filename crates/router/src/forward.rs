@@ -1,10 +1,11 @@
 //! One request from a user: find its route, choose an instance, pass it on, pass the answer back.
 //!
-//! A request is sent again only when that is safe: nothing of it was sent (the connection could not
-//! be made), or it is a GET, HEAD or OPTIONS without body and the instance had closed an idle
-//! connection just when we used it (RFC 9112, section 9.3.1); then once, on a fresh connection.
+//! A request is sent again only when that is safe: none of it was sent, because no connection could
+//! be made; or it is a GET, HEAD or OPTIONS without a body, and the instance closed an idle
+//! connection just as it was used (RFC 9112, section 9.3.1). In that case it is sent once more, on
+//! a new connection.
 //!
-//! Invariant: at most [`TRIED_MAX`] instances are tried, and none twice after it refused.
+//! Invariant: at most [`TRIED_MAX`] instances are tried, and none again after it refused.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -38,12 +39,12 @@ use crate::{
 
 /// How many instances are tried for one request.
 const TRIED_MAX: usize = 3;
-/// While every instance drains, a newer table is on its way: how long it is waited for, and how
-/// often it is looked for.
+/// While every instance drains, a newer table is on its way: how long to wait for it, and how often
+/// to check.
 const TABLE_WAIT: Duration = Duration::from_secs(1);
 const TABLE_LOOK: Duration = Duration::from_millis(2);
-/// A request that must not be repeated takes only a connection that was idle for less than this.
-/// The shortest usual keep-alive time of servers is 2 s (gunicorn).
+/// A request that must not be repeated uses an idle connection only if it was idle for less than
+/// this. The shortest keep-alive time of common servers is 2 s (gunicorn).
 const UNREPEATABLE_IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
@@ -113,13 +114,13 @@ async fn forward(
     }
 }
 
-/// A request and all that is needed to send it.
+/// A request, and everything needed to send it.
 struct Attempt<'a> {
     client: &'a Arc<Client>,
     head: &'a request::Parts,
     wording: Wording<'a>,
     body: Option<Incoming>,
-    /// The last look at the clock; as good as now.
+    /// The time when the clock was last read; close enough to now.
     now: Instant,
     /// Where it goes, once its host is found.
     choice: Option<Choice>,
@@ -164,7 +165,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// What is kept of the request for a copy, if it is drawn for one. Testers are no users.
+    /// Begins to keep the request for a copy, if it is drawn. Testers' requests are not copied.
     fn sampled(&self, backend: &Arc<Backend>) -> Option<Box<Sampled>> {
         let by_pass = self.choice.as_ref().is_some_and(Choice::by_pass);
         let sampled = || sample(&self.client.worker, backend, self.head, &self.wording);
@@ -186,7 +187,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// A new connection to the instance of `lease`, or to another one when it cannot be had.
+    /// A new connection to the instance of `lease`, or to another one when that fails.
     async fn reach_afresh(&mut self, mut lease: Lease) -> Result<(Lease, Box<Upstream>), Refusal> {
         let limits = self.client.worker.limits();
         let mut tried = Vec::new();
@@ -208,8 +209,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// Chooses an instance that was not `tried` and counts the request in. When there is none the
-    /// answer is `otherwise`, or that there is no healthy instance.
+    /// Chooses an instance that was not `tried`, and counts the request as in flight there.
+    ///
+    /// # Errors
+    /// Without such an instance: `otherwise`, or that there is no healthy instance.
     async fn choose(
         &mut self,
         tried: &[Arc<Backend>],
@@ -268,7 +271,7 @@ fn unreachable(backend: &Backend, error: &io::Error) -> Refusal {
     }
 }
 
-/// What the user is told when an exchange broke off.
+/// The answer to the user when an exchange broke off.
 fn refusal(fault: &Fault, backend: &Backend) -> Refusal {
     let why = format!("instance {}: {fault}", backend.id());
     match fault {

@@ -1,18 +1,19 @@
-//! The HTTP router of the one-machine cloud: `http://{service}.{environment}.localhost:PORT` to the
-//! instances of the service's slices: by weight, by a sticky user's point, or by a tester's pass.
+//! The HTTP router of the one-machine cloud. It sends each request for
+//! `http://{service}.{environment}.localhost:PORT` to an instance of the service: by weight, by a
+//! sticky user's point, or by a tester's pass.
 //!
 //! One thread per core, each with its own single-threaded runtime and its own listener on the same
 //! port. The users' side is hyper (HTTP/1.1 and HTTP/2); the instances' side is a small HTTP/1.1
 //! client of our own, driven by the task of the user's connection.
 //!
-//! How to take an instance out without losing a request: [`Backend::start_draining`],
+//! How to remove an instance without losing a request: [`Backend::start_draining`],
 //! [`Router::publish`] a table without it, wait until [`Backend::in_flight`] is 0, stop it.
 //!
-//! Invariant: a request is answered by an instance of the table that was the newest one when the
-//! instance was chosen.
+//! Invariant: a request goes to an instance of the table that was the newest when the instance was
+//! chosen.
 //! Invariant: connections, headers, buffers, idle connections, attempts and waits are bounded.
 //!
-//! `README.md` says where to begin to read, and which rules of HTTP are kept where.
+//! `README.md` says where to begin reading, and which rules of HTTP are kept where.
 
 #![warn(missing_docs)]
 

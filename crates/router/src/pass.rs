@@ -1,11 +1,11 @@
-//! Passes for testers: signed words that let a request into one slice of one place, also into one
-//! that users do not see yet.
+//! Passes for testers: signed tokens that let a request into one slice of one place, even one that
+//! no user sees yet.
 //!
-//! A token is `payload.mac`, both in base64url without padding. The payload is text: version, place,
-//! slice, and the end in Unix seconds, such as `1 cart.live green 1764000000`. The MAC is
+//! A token is `payload.mac`, both in base64url without padding. The payload is text: version,
+//! place, slice, and the expiry in Unix seconds, such as `1 cart.live green 1764000000`. The MAC is
 //! HMAC-SHA-256 over the encoded payload.
 //!
-//! Invariant: nothing of a token is looked at before its MAC was found right, in constant time.
+//! Invariant: nothing of a token is read before its MAC has been verified, in constant time.
 //! Invariant: neither a key nor a token is ever printed.
 
 use std::fmt;
@@ -15,16 +15,16 @@ use domain::{observation::Slice, time::UnixMs};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Where a request carries its pass.
+/// The header in which a request carries its pass.
 pub const HEADER: &str = "x-pointsman-pass";
-/// The same, for browsers.
+/// The cookie in which a browser carries it.
 pub const COOKIE: &str = "pointsman-pass";
-/// Longest life of a pass, in seconds: seven days.
+/// Maximum lifetime of a pass, in seconds: seven days.
 pub const SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
 /// Length of a key, in bytes.
 pub const KEY_LEN: usize = 32;
 
-/// Longest token that is looked at, in bytes; the longest that is made is half of it.
+/// Longest token that is read, in bytes; the longest that is made has half of it.
 const TOKEN_LEN_MAX: usize = 512;
 const VERSION: &str = "1";
 
@@ -35,19 +35,19 @@ pub struct PassKey([u8; KEY_LEN]);
 /// Why a pass is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// We did not sign it.
+    /// It was not signed with this key.
     Invalid,
     /// It is for another place.
     Elsewhere,
-    /// Its time is over.
+    /// It has expired.
     Expired,
 }
 
 impl Ignored {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 3] = [Self::Invalid, Self::Elsewhere, Self::Expired];
 
-    /// One word.
+    /// The reason in one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,14 +65,14 @@ impl fmt::Debug for PassKey {
 }
 
 impl PassKey {
-    /// The key of these bytes, which nobody else may know.
+    /// The key of these bytes, which must stay secret.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
         Self(bytes)
     }
 
-    /// A token for one slice of a place (`service.environment`), good until `expires`, which counts
-    /// in whole seconds.
+    /// A token for one slice of a place (`service.environment`), valid until `expires`, rounded
+    /// down to whole seconds.
     #[must_use]
     pub fn sign(&self, place: &str, slice: Slice, expires: UnixMs) -> String {
         let end = expires.since_ms(UnixMs(0)) / 1000;
@@ -81,10 +81,10 @@ impl PassKey {
         format!("{payload}.{mac}")
     }
 
-    /// The slice that a token lets into, of `place` and at the time `now`.
+    /// The slice of `place` that a token opens at the time `now`.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why the token is ignored.
     pub fn check(&self, token: &[u8], place: &str, now: UnixMs) -> Result<Slice, Ignored> {
         let payload = self.payload(token).ok_or(Ignored::Invalid)?;
         let parts: Vec<&str> = payload.split(' ').collect();
@@ -105,7 +105,7 @@ impl PassKey {
         Ok(slice)
     }
 
-    /// The payload of a token that we signed.
+    /// The payload of a token that was signed with this key.
     fn payload(&self, token: &[u8]) -> Option<String> {
         if token.len() > TOKEN_LEN_MAX {
             return None;

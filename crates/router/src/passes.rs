@@ -1,4 +1,4 @@
-//! The passes that testers send with their requests: which slice they let into, and how many were
+//! The passes that testers send with their requests: which slice they open, and how many were
 //! ignored.
 
 use std::{
@@ -24,7 +24,7 @@ pub(crate) struct Passes {
 }
 
 impl Passes {
-    /// Passes that `check` finds good; without it every pass is ignored.
+    /// Accepts the passes that `check` finds valid; without it every pass is ignored.
     pub(crate) fn new(check: Option<PassCheck>) -> Self {
         Self {
             check,
@@ -32,7 +32,7 @@ impl Passes {
         }
     }
 
-    /// The slice that the pass of a request lets into.
+    /// The slice that the pass of a request opens.
     pub(crate) fn slice(&self, place: &str, headers: &HeaderMap) -> Option<Slice> {
         let header = headers.get(pass::HEADER).map(HeaderValue::as_bytes);
         let token = header.or_else(|| cookies::values(headers, pass::COOKIE).next())?;
@@ -48,7 +48,7 @@ impl Passes {
         None
     }
 
-    /// How many were ignored, and why.
+    /// How many passes were ignored, by reason.
     pub(crate) fn ignored(&self) -> BTreeMap<&'static str, u64> {
         let counts = self.ignored.iter().map(|n| n.load(Ordering::Relaxed));
         Ignored::ALL

@@ -38,9 +38,10 @@ pub struct Router {
     address: SocketAddr,
     shared: Arc<Shared>,
     workers: Vec<Running>,
-    /// Held while a table is published, so that numbers grow in the order of the tables.
+    /// Held while a table is published, so that tables are numbered in the order in which they are
+    /// stored.
     publishing: Mutex<()>,
-    /// How long requests in flight have once the workers close, in milliseconds.
+    /// How long requests in flight may take once the workers close, in milliseconds.
     grace_ms: Arc<AtomicU64>,
 }
 
@@ -87,7 +88,7 @@ impl Router {
                 .build()?;
             let listener = accept::listen(&runtime, address)?;
             address = listener.local_addr()?;
-            // The standard library's keys for hashing are random: seed enough for shares.
+            // The standard library's hash keys are random: a good enough seed for shares.
             let seed = RandomState::new().build_hasher().finish();
             prepared.push(Prepared {
                 worker: Worker::new(Arc::clone(&shared), jobs.clone(), seed),
@@ -134,14 +135,14 @@ impl Router {
         }
     }
 
-    /// How many requests it answered by itself since it runs, by status. 502 and 504 are counted for
-    /// the instance too.
+    /// How many requests the router answered by itself since it started, by status. 502 and 504 are
+    /// also counted for the instance.
     #[must_use]
     pub fn refused(&self) -> BTreeMap<u16, u64> {
         self.shared.refused.read()
     }
 
-    /// How many testers' passes were ignored since it runs, by reason.
+    /// How many testers' passes were ignored since the router started, by reason.
     #[must_use]
     pub fn ignored_passes(&self) -> BTreeMap<&'static str, u64> {
         self.shared.passes.ignored()
@@ -153,7 +154,7 @@ impl Router {
         self.grace_ms.store(grace_ms, Ordering::SeqCst);
         self.close();
         for running in self.workers.drain(..) {
-            // An error means that the thread is gone, which is what we wait for.
+            // An error means that the thread has ended, which is what we wait for.
             let _ = running.ended.await;
         }
     }

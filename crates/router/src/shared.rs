@@ -7,12 +7,12 @@ use tokio::sync::Semaphore;
 
 use crate::{config::Limits, counters::Refused, passes::Passes, table::Table};
 
-/// A table and its number; a later one has a higher number.
+/// A table and its number; later tables have higher numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     pub(crate) generation: u64,
     pub(crate) table: Table,
-    /// Some route of it has a mirror.
+    /// Whether any of its routes has a mirror.
     pub(crate) has_mirrors: bool,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Published {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) published: ArcSwap<Published>,
-    /// What was answered without an instance.
+    /// Counts the answers that no instance gave.
     pub(crate) refused: Refused,
     pub(crate) passes: Passes,
     pub(crate) limits: Limits,

@@ -1,11 +1,12 @@
-//! Sticky users: each has a fixed point between 0 and 1, and the slices share the line between them.
+//! Sticky users: each has a fixed point between 0 and 1, and the slices share the line between
+//! them.
 //!
-//! Blue has `[0, its weight)`, green the rest. A slice that grows takes users over in the order of
-//! their points, so widening moves nobody back.
+//! Blue has `[0, its weight)`, green the rest. A slice that grows takes over users in the order of
+//! their points, so no user is moved back.
 //!
-//! Invariant: the point of a header's value is the same on every machine, in every version and after
-//! every restart; the point of a cookie is in the cookie.
-//! Invariant: a cookie of another place is no cookie.
+//! Invariant: the point of a header's value is the same on every machine, in every version and
+//! after every restart; the point of a cookie is in the cookie.
+//! Invariant: a cookie of another place is ignored.
 
 use domain::catalogue::Stickiness;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,7 +17,7 @@ use crate::message::cookies;
 /// The name of the cookie that holds a user's point.
 const COOKIE: &str = "pointsman";
 
-/// What the users of one place are recognised by.
+/// How the users of one place are recognised.
 #[derive(Debug, Clone)]
 pub struct Sticky {
     /// `service.environment`.
@@ -26,7 +27,7 @@ pub struct Sticky {
 
 #[derive(Debug, Clone)]
 enum By {
-    /// The cookie begins with this number, which tells places apart.
+    /// The value of the cookie begins with this number, which differs from place to place.
     Cookie {
         place: u32,
         seconds: u32,
@@ -34,19 +35,20 @@ enum By {
     Header(HeaderName),
 }
 
-/// Where a user stands: a part of 2^64.
+/// A user's point, as a fraction of 2^64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Point {
     /// The user was recognised.
     Known(u64),
-    /// The user is new: here is the point, and the cookie to remember it by.
+    /// The user is new: the point, and the cookie that keeps it.
     New(u64, HeaderValue),
     /// The user is not recognised.
     Unknown,
 }
 
 impl Sticky {
-    /// For the users of `place` (`service.environment`); `None` when no header can have this name.
+    /// How users of `place` (`service.environment`) are recognised; `None` when the name is not a
+    /// header's.
     #[must_use]
     pub fn new(place: &str, stickiness: &Stickiness) -> Option<Self> {
         let by = match stickiness {
@@ -64,7 +66,7 @@ impl Sticky {
         })
     }
 
-    /// The point of whoever sent `headers`; a new user gets the one that `new` gives.
+    /// The point of the user who sent `headers`; a new user gets the one that `new` returns.
     pub(crate) fn point(&self, headers: &HeaderMap, new: impl FnOnce() -> u64) -> Point {
         match &self.by {
             By::Header(name) => headers.get(name).map_or(Point::Unknown, |value| {
@@ -100,8 +102,8 @@ fn high(number: u64) -> u32 {
     u32::try_from(number >> 32).unwrap_or(u32::MAX)
 }
 
-/// The first eight bytes of SHA-256 over the parts, which are told apart by a byte that is in no
-/// name and no header.
+/// The first eight bytes of SHA-256 over the parts, each followed by a byte that occurs in no name
+/// and no header.
 fn hash(parts: &[impl AsRef<[u8]>]) -> u64 {
     let mut sha = Sha256::new();
     for part in parts {
@@ -156,7 +158,7 @@ mod tests {
         ));
     }
 
-    /// Written down: users must not move with a new version of this program.
+    /// The value is fixed: users must not move because of a new version of this program.
     #[test]
     fn a_header_has_the_same_point_for_ever() {
         let header = Stickiness::Header {

@@ -1,7 +1,7 @@
 //! Who serves which host name: the routing table, and the choice between its instances.
 //!
-//! Invariant: over many points that are spread evenly every slice gets exactly its share of the
-//! weights, and a point stays in the slice whose share grows.
+//! Invariant: of many points that are spread evenly, each slice gets exactly its share by weight; a
+//! point in a slice whose share grows stays there.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,7 +9,8 @@ use domain::observation::Slice;
 
 use crate::{dark::mirror::Mirroring, instances::backend::Backend, sticky::Sticky};
 
-/// How many instances are compared for each request; groups larger than this are walked in turn.
+/// How many instances are compared for each request; in larger groups, each request compares the
+/// next few.
 const COMPARED_MAX: usize = 8;
 
 /// Everything that is routed. The key of a host is `service.environment`, in lower case.
@@ -22,19 +23,19 @@ pub struct Table {
 /// Where the users of one service in one environment go.
 #[derive(Debug, Default)]
 pub struct Route {
-    /// The slices; those with weight 0 get nobody but testers with a pass. Sticky users are split in
-    /// this order.
+    /// The slices; one with weight 0 gets only testers with a pass. Sticky users are split in this
+    /// order.
     pub slices: Vec<SliceRoute>,
     /// The dark traffic, if there is any.
     pub mirror: Option<Arc<Mirroring>>,
-    /// What users are recognised by; `None` when each request is sent by chance.
+    /// How users are recognised; `None` when the slice of each request is drawn by chance.
     pub sticky: Option<Sticky>,
 }
 
 /// One slice of a route.
 #[derive(Debug)]
 pub struct SliceRoute {
-    /// Which slice.
+    /// Blue or green.
     pub slice: Slice,
     /// Its share, in percent.
     pub weight: u8,
@@ -42,21 +43,21 @@ pub struct SliceRoute {
     pub backends: Vec<Arc<Backend>>,
 }
 
-/// What a look at a route gave.
+/// The instance that was chosen from a route, or why there is none.
 #[derive(Debug)]
 pub(crate) enum Pick<'a> {
     /// This instance.
     Backend(&'a Arc<Backend>),
     /// There are instances, and all of them drain: a newer table must be on its way.
     Draining,
-    /// There is nobody.
+    /// There is no instance.
     Nobody,
 }
 
 impl Route {
-    /// Chooses an instance that was not `tried`: the slice by weight, as the one that `point`, a part
-    /// of 2^64, lies in; the instance by the fewest requests in flight, starting to look at place
-    /// `turn`.
+    /// Chooses an instance that was not `tried`. The slice is the one whose share of the weights
+    /// contains `point`, a fraction of 2^64. The instance is the one with the fewest requests in
+    /// flight, among the next few from position `turn`.
     pub(crate) fn pick(&self, point: u64, turn: usize, tried: &[Arc<Backend>]) -> Pick<'_> {
         let usable = |backend: &Arc<Backend>| {
             !backend.is_draining() && !tried.iter().any(|other| Arc::ptr_eq(other, backend))
@@ -70,7 +71,7 @@ impl Route {
         for slice in &self.slices {
             let share = weight(slice);
             if point < share {
-                // A backend may have begun to drain since it was weighed; then look again.
+                // A backend may have begun to drain since the shares were computed.
                 return match least_loaded(&slice.backends, turn, usable) {
                     Some(backend) => Pick::Backend(backend),
                     None => Pick::Draining,
@@ -88,14 +89,15 @@ impl Route {
         }
     }
 
-    /// The instance of `slice` with the fewest requests in flight, whatever the slice's weight is.
+    /// The instance of `slice` with the fewest requests in flight, whatever the weight of the
+    /// slice.
     pub(crate) fn pick_in(&self, slice: Slice, turn: usize) -> Option<&Arc<Backend>> {
         let slice = self.slices.iter().find(|route| route.slice == slice)?;
         least_loaded(&slice.backends, turn, |backend| !backend.is_draining())
     }
 
-    /// Chooses an instance of one slice, whatever its weight. `None` when the slice has no instance
-    /// that could be asked.
+    /// Chooses an instance of one slice that was not `tried`, whatever the weight of the slice.
+    /// `None` when every instance of the slice drains, or it has none.
     pub(crate) fn pick_of(
         &self,
         slice: Slice,

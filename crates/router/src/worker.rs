@@ -1,7 +1,7 @@
 //! One thread of the router, as its connections and requests see it.
 //!
-//! Invariant: nothing that happens per request is shared between threads, but the table (read), the
-//! count of each instance and the counters of each release.
+//! Invariant: per request, threads share only the table (read), the number of requests in flight of
+//! each instance, and the counters of each release.
 
 use std::sync::{
     Arc,
@@ -78,10 +78,9 @@ impl Worker {
         mixed ^ (mixed >> 31)
     }
 
-    /// The next point for a user who is not known, as a part of 2^64: from a random start on, each is
-    /// the golden ratio further than the one before, round and round (Weyl's sequence). Any few of
-    /// them that follow each other are spread more evenly than chance would, so that shares are kept
-    /// over few requests too.
+    /// The next point for an unknown user, as a fraction of 2^64. From a random start, each point
+    /// is one golden ratio past the one before, modulo 1 (Weyl's sequence). Any few consecutive
+    /// points are spread more evenly than by chance, so shares are right over few requests too.
     pub(crate) fn point(&self) -> u64 {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         let point = self.points.load(Ordering::Relaxed).wrapping_add(GOLDEN);
@@ -89,7 +88,7 @@ impl Worker {
         point
     }
 
-    /// Counts up, so that equals take turns.
+    /// Counts up, so that instances with equal load take turns.
     pub(crate) fn turn(&self) -> usize {
         let turn = self.turn.load(Ordering::Relaxed);
         self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
@@ -105,18 +104,20 @@ impl Worker {
         self.closing.notified()
     }
 
-    /// Ends the thread's work: no new connection, idle ones closed, requests in flight finished.
+    /// Ends the thread's work: it takes no new connection, closes idle ones, and finishes requests
+    /// in flight.
     pub(crate) fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.closing.notify_waiters();
     }
 
-    /// Has the idle connections of instances that are gone closed soon.
+    /// Wakes [`Self::sweep`], which closes idle connections to instances that are gone.
     pub(crate) fn table_changed(&self) {
         self.swept.notify_one();
     }
 
-    /// Closes idle connections that are no longer good, now and then, for as long as it is polled.
+    /// Closes idle connections that are no longer usable, now and then, for as long as it is
+    /// polled.
     pub(crate) async fn sweep(self: Arc<Self>) {
         loop {
             let _ = timeout(SWEEP_EVERY, self.swept.notified()).await;

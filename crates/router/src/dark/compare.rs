@@ -1,4 +1,5 @@
-//! In what two answers differ: status, chosen headers, and the body, field by field when it is JSON.
+//! How two answers differ: in status, in chosen headers, and in the body, field by field if it is
+//! JSON.
 //!
 //! Pure: three answers in, two lists of fields out.
 //!
@@ -15,14 +16,14 @@ use serde_json::Value;
 
 /// Values that lie deeper than this are compared as a whole.
 const DEPTH_MAX: usize = 16;
-/// At most this many characters of a key are in a path.
+/// Maximum number of characters of a key in a path.
 const KEY_LEN_MAX: usize = 80;
-/// At most this many characters of a value are in an example.
+/// Maximum number of characters of a value in an example.
 const EXAMPLE_LEN_MAX: usize = 80;
-/// What stands for a value that is not there.
+/// Stands for a value that is missing.
 const ABSENT: &str = "(absent)";
 
-/// What is compared of an answer.
+/// The parts of an answer that are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -59,7 +60,7 @@ pub(crate) fn compare(
     }
 }
 
-/// An answer whose body is understood at most once, and only when that is needed.
+/// An answer whose body is parsed at most once, and only if needed.
 struct Read<'a> {
     answer: &'a Answer,
     json: OnceCell<Option<Value>>,
@@ -122,7 +123,7 @@ fn line_of(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     (!values.is_empty()).then(|| values.join(&b", "[..]))
 }
 
-/// The beginning of some bytes as text; more than an example holds, and not all of a large body.
+/// The beginning of some bytes as text: enough for an example, but not all of a large body.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(&bytes[..bytes.len().min(4 * (EXAMPLE_LEN_MAX + 1))])
 }
@@ -136,7 +137,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Compares what has a name of its own.
+    /// Compares two values that have a name of their own, such as the status.
     fn plain(&mut self, name: &str, one: Option<&[u8]>, two: Option<&[u8]>) {
         name.clone_into(&mut self.path);
         if one != two && !self.is_ignored() {
@@ -180,7 +181,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes one step down, and comes back.
+    /// Goes one level down, runs `then`, and goes back up.
     fn inside(&mut self, mark: &str, key: &str, then: impl FnOnce(&mut Self)) {
         let len = self.path.len();
         self.path.push_str(mark);
@@ -189,7 +190,7 @@ impl Walk<'_> {
         self.path.truncate(len);
     }
 
-    /// The field where we are, or one that it belongs to, is not compared.
+    /// Whether the current field, or one that contains it, is ignored.
     fn is_ignored(&self) -> bool {
         self.ignore.iter().any(|ignored| {
             let below = self.path.strip_prefix(ignored.as_str());
@@ -197,7 +198,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Takes a difference down; of several at one path (in an array) the first is the example.
+    /// Records a difference. Of several at one path, in an array, the first is the example.
     fn differ(&mut self, one: Cow<'_, str>, two: Cow<'_, str>) {
         if !self.found.contains_key(&self.path) {
             self.found
@@ -206,7 +207,7 @@ impl Walk<'_> {
     }
 }
 
-/// As much of `text` as people want to read.
+/// As much of `text` as is readable.
 fn example(text: &str) -> String {
     let mut chars = text.chars();
     let mut cut: String = chars.by_ref().take(EXAMPLE_LEN_MAX).collect();

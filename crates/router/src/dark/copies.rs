@@ -1,14 +1,14 @@
-//! The thread that sends copies of users' requests, throws the answers away, or compares them.
+//! The thread that sends copies of users' requests, and discards or compares the answers.
 //!
-//! It is one thread for the whole router, with a lower priority than those of the users, its own
-//! runtime and its own connections. What hangs, fails or is slow here waits here.
+//! There is one such thread per router, with a lower priority than the users' threads, its own
+//! runtime and its own connections. A copy that hangs, fails or is slow delays only other copies.
 //!
-//! A copy counts as a request in flight of its instance, so an instance that drains finishes its
-//! copies too; [`Limits::copy_timeout`](crate::config::Limits::copy_timeout) bounds how long that takes. It
-//! never counts as a request of a user.
+//! A copy is a request in flight of its instance, so an instance that drains finishes its copies
+//! too; [`Limits::copy_timeout`](crate::config::Limits::copy_timeout) bounds how long that takes.
+//! It is never counted as a user's request.
 //!
 //! Invariant: a copy is sent only while the newest table has the mirror that it was taken for.
-//! Invariant: every copy ends within its time limit; reading an answer is bounded in bytes too.
+//! Invariant: every copy ends within its time limit, and reads a bounded number of bytes.
 
 use std::{
     future::poll_fn,
@@ -44,12 +44,12 @@ use crate::{
     shared::Shared,
 };
 
-/// How nice the thread is to the others.
+/// How much lower the priority of the thread is, as a nice value.
 const NICE: i32 = 10;
-/// Of an answer that is thrown away, at most this many bytes are read to keep the connection.
+/// Maximum number of bytes that are read of an answer only to keep the connection.
 const READ_AWAY_MAX: usize = 1024 * 1024;
 
-/// Starts the thread. It ends when nobody can give it a job any more.
+/// Starts the thread. It ends when the last sender of jobs is dropped.
 pub(crate) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -64,7 +64,7 @@ pub(crate) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {
     thread::Builder::new()
         .name("router-copies".to_owned())
         .spawn(move || {
-            // On Linux, of this thread alone. Without it copies are as important as users.
+            // On Linux this affects only this thread. If it fails, copies have the users' priority.
             let _ = rustix::process::setpriority_process(None, NICE);
             runtime.block_on(copier.run(jobs));
         })?;
@@ -80,9 +80,9 @@ struct Copier {
 
 /// Where the two copies of a request go.
 struct Targets {
-    /// Nobody, when the slice has no healthy instance.
+    /// An instance of the mirror's slice; `None` when it has no healthy one.
     to: Option<Lease>,
-    /// The users' slice again, when answers are compared.
+    /// An instance of the users' slice, when answers are compared.
     control: Option<Lease>,
 }
 
@@ -128,7 +128,7 @@ impl Copier {
         }
     }
 
-    /// Chooses the instances by the newest table; `None` when the mirror has ended.
+    /// Chooses the instances from the newest table; `None` when the mirror has ended.
     fn targets(&self, job: &Job) -> Option<Targets> {
         let published = self.shared.published.load();
         let route = published.table.hosts.get(&job.key)?;
@@ -176,7 +176,7 @@ impl Copier {
             let mut exchange = self.begin(to_send, upstream, lease);
             match exchange.head(limits.copy_timeout).await {
                 Ok(head) => return read(head, exchange).await,
-                // The instance closed the idle connection just when we used it.
+                // The instance closed the idle connection just as it was used.
                 Err(Fault::Unanswered) => lease = exchange.into_retry().0,
                 Err(fault) => return Err(io::Error::other(fault)),
             }
@@ -201,10 +201,10 @@ impl Copier {
     }
 }
 
-/// What a copy got.
+/// The answer to a copy.
 struct Got {
     answer: Answer,
-    /// The answer's body is in it from beginning to end.
+    /// Whether it holds the whole body.
     whole: bool,
 }
 
@@ -219,7 +219,7 @@ impl Got {
     }
 }
 
-/// Reads an answer to its end, and keeps of it what may be compared.
+/// Reads an answer to its end, and keeps the part that may be compared.
 async fn read(head: Head, exchange: Exchange) -> Result<Got, io::Error> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(io::Error::other(

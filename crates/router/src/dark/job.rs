@@ -13,21 +13,21 @@ use crate::dark::{
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) mirroring: Arc<Mirroring>,
-    /// The route, in the words of the table.
+    /// The key of its route in the table.
     pub(crate) key: String,
     pub(crate) to_send: ToSend,
-    /// What the user got, when it is to be compared.
+    /// The user's answer, when answers are compared.
     pub(crate) users: Option<Answer>,
     pub(crate) _place: Place,
 }
 
-/// A copy as it goes over the wire.
+/// The bytes of a copy, and how to send them.
 #[derive(Debug)]
 pub(crate) struct ToSend {
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
-    /// It is a HEAD.
+    /// Whether it is a HEAD.
     pub(crate) to_head: bool,
-    /// It may be sent again when an idle connection turns out to be closed.
+    /// Whether it may be sent again when an idle connection turns out to be closed.
     pub(crate) repeatable: bool,
 }

@@ -1,15 +1,15 @@
-//! One mirror at work: what it copies, how much at once, and what became of the copies.
+//! One mirror at work: what it copies, how many at once, and what became of the copies.
 //!
-//! Dark traffic takes three files. [`sample`](crate::dark::sample) runs on the users' threads: it draws the
-//! requests to be copied, keeps what passes of them, and hands them over. [`copies`](crate::dark::copies)
-//! is a thread of its own that sends the copies and compares the answers. This is what both share.
+//! [`sample`](crate::dark::sample) runs on the users' threads: it draws the requests to copy, keeps
+//! them as they pass, and hands them over. [`copies`](crate::dark::copies) is a thread of its own
+//! that sends the copies and compares the answers. This file is what both share.
 //!
-//! Invariant: no more than [`Limits::copies`](crate::config::Limits::copies) requests of a mirror are being
-//! copied at once, waiting for the thread, both copies and the comparison included. What is too many
-//! is dropped and counted, never queued.
-//! Invariant: no more than [`KEPT_MAX`] requests of a mirror have bytes of theirs kept while the
-//! users' answer passes.
-//! Invariant: a number in [`Mirrored`] only grows; a new mirror begins with a new epoch.
+//! Invariant: at most [`Limits::copies`](crate::config::Limits::copies) requests of a mirror are
+//! being copied at once; this includes waiting for the thread, both copies, and the comparison.
+//! Further ones are dropped and counted, never queued.
+//! Invariant: at most [`KEPT_MAX`] requests of a mirror are kept in memory while the users' answers
+//! pass.
+//! Invariant: the numbers in [`Mirrored`] only grow; a new mirror begins with a new epoch.
 
 use std::sync::{
     Arc,
@@ -25,14 +25,14 @@ use parking_lot::Mutex;
 
 use crate::dark::compare::{Compared, Differences};
 
-/// Every copy carries it, with the value `1`, so that a service can leave out what must not happen
-/// twice. It is a hint and no proof: a user's request that carries it is routed like any other, and
-/// reaches the instance with it. What is marked is never copied, so an instance that passes it on
-/// to the next service begins no chain of copies.
+/// The header that marks a copy, with the value `1`, so that a service can skip what must not
+/// happen twice. It is a hint and no proof: a user's request with this header is routed like any
+/// other, and the header reaches the instance. A marked request is never copied, so an instance
+/// that passes the header on to the next service starts no chain of copies.
 pub const SHADOW: HeaderName = HeaderName::from_static("x-pointsman-shadow");
 /// Longest body of a request that is copied, and of an answer that is compared, in bytes.
 pub(crate) const BODY_LEN_MAX: usize = 64 * 1024;
-/// Requests of which bytes are kept while they pass.
+/// Maximum number of requests that are kept in memory while they pass.
 const KEPT_MAX: usize = 256;
 
 /// One mirror at work. Keep it for as long as the mirror stays the same, and list it in table after
@@ -43,7 +43,7 @@ pub struct Mirroring {
     methods: Vec<Method>,
     /// Requests that are being copied.
     under_way: Arc<Room>,
-    /// Requests of which bytes are kept.
+    /// Requests that are kept in memory.
     kept: Arc<Room>,
     dropped: AtomicU64,
     /// A panic elsewhere leaves it whole: no step of counting is half done.
@@ -51,7 +51,7 @@ pub struct Mirroring {
 }
 
 impl Mirroring {
-    /// Begins to count at `now`.
+    /// A mirror that begins to count at `now`.
     #[must_use]
     pub fn new(mirror: Mirror, now: UnixMs) -> Arc<Self> {
         let method = |method: &String| Method::from_bytes(method.as_bytes()).ok();
@@ -83,7 +83,8 @@ impl Mirroring {
         mirrored
     }
 
-    /// A request like this one may be copied. A body is only where somebody opted in.
+    /// Whether a request with this method and a body of `body_len` bytes may be copied: GET and
+    /// HEAD without a body, and whatever methods the mirror names.
     pub(crate) fn may_copy(&self, method: &Method, body_len: u64) -> bool {
         let opted_in = self.methods.contains(method);
         match body_len {
@@ -97,13 +98,13 @@ impl Mirroring {
         self.or_dropped(self.under_way.enter(max))
     }
 
-    /// A look ahead: whether [`Self::begin`] would drop a request now. If so it is counted.
+    /// Whether [`Self::begin`] would drop a request now. If so, it is counted as dropped.
     pub(crate) fn drops(&self, max: usize) -> bool {
         self.or_dropped((!self.under_way.is_full(max)).then_some(()))
             .is_none()
     }
 
-    /// Begins to keep what passes of a request.
+    /// Begins to keep a request in memory, if there is room.
     pub(crate) fn keep(&self) -> Option<Place> {
         self.kept.enter(KEPT_MAX)
     }
@@ -116,8 +117,9 @@ impl Mirroring {
         place
     }
 
-    /// Counts a copy that is sent now. One for which the slice has no healthy instance counts too,
-    /// and then as an error: it got no answer. Second copies to the users' slice do not count.
+    /// Counts a copy that is sent now. A copy for which the slice has no healthy instance counts
+    /// too, and also as an error, because it gets no answer. The second copies, to the users'
+    /// slice, do not count.
     pub(crate) fn count_sent(&self) {
         self.counted.lock().copies += 1;
     }
@@ -152,8 +154,8 @@ fn count_compared(counted: &mut Mirrored, Compared { copy, control }: Compared) 
     }
 }
 
-/// Where a field is counted. When there are enough fields, one that was noise as often as it
-/// differed makes room for one that is not noise.
+/// The entry where a field is counted. When the list is full, a field that was noise at least as
+/// often as it differed makes room for one that is not noise.
 fn entry<'a>(counted: &'a mut Mirrored, field: &str, is_noise: bool) -> Option<&'a mut Difference> {
     let fields = &mut counted.fields;
     if fields.len() >= FIELDS_MAX && !fields.contains_key(field) {
@@ -165,7 +167,7 @@ fn entry<'a>(counted: &'a mut Mirrored, field: &str, is_noise: bool) -> Option<&
     Some(fields.entry(field.to_owned()).or_default())
 }
 
-/// How many are in something that has room for some.
+/// Counts the places that are taken, where their number is limited.
 #[derive(Debug, Default)]
 struct Room {
     taken: AtomicUsize,

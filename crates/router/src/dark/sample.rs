@@ -1,11 +1,11 @@
-//! What the users' threads do for dark traffic: draw the requests to be copied, keep what passes of
-//! them, and hand them over once the users' answer has come.
+//! What the users' threads do for dark traffic: draw the requests to copy, keep them as they pass,
+//! and hand them over once the user has an answer.
 //!
-//! A request is handed over when the head of its answer came, or, when answers are compared, when
-//! all of the answer passed (or the user left, or it is too long to be compared). So what the users'
-//! slice does not answer is not copied, and no copy ever runs ahead of a user.
+//! A request is handed over when the head of its answer has arrived. If answers are compared, it is
+//! handed over when the whole answer has passed, the user has left, or the answer is too long to be
+//! compared. So a request without an answer is not copied, and no copy runs ahead of its user.
 //!
-//! Invariant: nothing here waits, and what passes is neither changed nor held back.
+//! Invariant: nothing here waits, and nothing that passes is changed or held back.
 
 use std::sync::Arc;
 
@@ -35,14 +35,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Sampled {
     mirroring: Arc<Mirroring>,
-    /// The route, in the words of the table.
+    /// The key of its route in the table.
     key: String,
     to_send: ToSend,
-    /// What came of the request's body so far.
+    /// The part of the request's body that has passed so far.
     body: BytesMut,
-    /// How long it says that the body is.
+    /// The length of the body that the request states, in bytes.
     body_len: usize,
-    /// Bytes are kept; without it none are, and answers are not compared.
+    /// The place for its bytes; without one, none are kept and answers are not compared.
     kept: Option<Place>,
     jobs: UnboundedSender<Job>,
     copies_max: usize,
@@ -94,7 +94,7 @@ pub(crate) fn sample(
     }))
 }
 
-/// `backend` is in the slice whose requests are copied.
+/// Whether `backend` is in the slice whose requests are copied.
 fn serves(route: &Route, mirroring: &Mirroring, backend: &Arc<Backend>) -> bool {
     let from = mirroring.mirror().from;
     let slices = route.slices.iter().filter(|slice| slice.slice == from);
@@ -103,10 +103,10 @@ fn serves(route: &Route, mirroring: &Mirroring, backend: &Arc<Backend>) -> bool 
         .any(|other| Arc::ptr_eq(other, backend))
 }
 
-/// The head of the copies: the one that the instance gets, and the mark.
+/// The head of the copies: the head that the instance gets, with the mark added.
 fn to_send(head: &request::Parts, wording: &Wording<'_>) -> ToSend {
     let wording = Wording {
-        // The body is whole when it is sent: nobody has to ask for it.
+        // A copy is sent with its whole body, so it does not wait for `100 Continue`.
         expects_continue: false,
         ..*wording
     };
@@ -126,12 +126,12 @@ fn to_send(head: &request::Parts, wording: &Wording<'_>) -> ToSend {
 impl Sampled {
     /// A piece of the request's body passes.
     pub(crate) fn see_body(&mut self, piece: &Bytes) {
-        // The exchange sees to it that no more comes than was said.
+        // The exchange ensures that no more than the stated length passes.
         self.body.extend_from_slice(piece);
     }
 
-    /// The answer's head came. Hands the request over, unless the answer is to be compared; then it
-    /// is kept while it passes.
+    /// The head of the answer has arrived. Hands the request over, unless the answer is to be
+    /// compared: then the answer is kept while it passes.
     pub(crate) fn answered(self: Box<Self>, head: &Head) -> Option<Box<Capture>> {
         let compare = self.mirroring.mirror().compare.as_ref();
         let Some(compare) = compare.filter(|_| self.kept.is_some()) else {
@@ -152,9 +152,9 @@ impl Sampled {
         }))
     }
 
-    /// Gives it to the thread that sends copies, with the users' answer if that is to be compared.
+    /// Gives it to the thread that sends copies, with the user's answer if answers are compared.
     fn hand_over(mut self, users: Option<Answer>) {
-        // An instance may answer before it read the request.
+        // An instance may answer before it has read the whole request.
         if self.body.len() != self.body_len {
             return;
         }
@@ -174,7 +174,7 @@ impl Sampled {
     }
 }
 
-/// The named ones of some headers.
+/// Those of some headers that are named.
 fn chosen(headers: &HeaderMap, names: &[String]) -> HeaderMap {
     let names = names
         .iter()
@@ -190,13 +190,13 @@ fn chosen(headers: &HeaderMap, names: &[String]) -> HeaderMap {
     chosen
 }
 
-/// Keeps a user's answer while it passes, and hands the request over when it goes.
+/// Keeps a user's answer while it passes, and hands the request over when dropped.
 #[derive(Debug)]
 pub(crate) struct Capture {
     sampled: Option<Box<Sampled>>,
     answer: Answer,
     body: BytesMut,
-    /// All of the answer passed, and all of it is kept.
+    /// Whether the whole answer has passed and is kept.
     whole: bool,
 }
 

@@ -1,7 +1,7 @@
 //! One instance as the router knows it: its requests in flight, and how it is drained.
 //!
-//! Invariant: an instance that was told to drain and whose [`Backend::in_flight`] was then seen to
-//! be 0 gets no further request. The count goes up *before* the draining mark is read, and the mark
+//! Invariant: once an instance drains and [`Backend::in_flight`] was then seen to be 0, it gets no
+//! further request. The count goes up *before* the draining mark is read, and the mark
 //! is set *before* the count is read; both in one total order (`SeqCst`).
 
 use std::{
@@ -68,19 +68,20 @@ impl Backend {
         &self.counters
     }
 
-    /// Requests that it is answering now, in all threads. One ends with the last byte of its answer.
+    /// Requests that it is answering now, in all threads. One ends with the last byte of its
+    /// answer.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// From now on it gets no new request. There is no way back: a returning instance is a new
-    /// `Backend`. Once [`Self::in_flight`] was 0 after this call, it never serves again.
+    /// Stops new requests to this instance, for good: an instance that returns is a new `Backend`.
+    /// Once [`Self::in_flight`] was 0 after this call, no request reaches it any more.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it was told to drain.
+    /// Whether [`Self::start_draining`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
@@ -89,8 +90,8 @@ impl Backend {
     /// Counts one request in, unless it drains.
     pub(crate) fn lease(self: &Arc<Self>) -> Option<Lease> {
         let lease = Lease::count(Arc::clone(self));
-        // Read after counting: whoever waits for 0 either sees this request or has already set the
-        // mark. Dropping the lease takes the count back.
+        // Read after counting: a thread that waits for 0 either sees this request or has already
+        // set the mark. Dropping the lease takes the count back.
         (!self.is_draining()).then_some(lease)
     }
 
@@ -98,7 +99,8 @@ impl Backend {
         self.listed.store(generation, Ordering::Relaxed);
     }
 
-    /// May keep idle connections: it does not drain and the table of `generation` lists it.
+    /// Whether idle connections to it are kept: it does not drain, and the table of `generation`
+    /// lists it.
     pub(crate) fn keeps_idle(&self, generation: u64) -> bool {
         !self.is_draining() && self.listed.load(Ordering::Relaxed) >= generation
     }
@@ -129,7 +131,7 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
-    /// The drain invariant under threads: whoever saw 0 after the mark never sees a lease again.
+    /// The drain invariant under threads: after the mark was set and 0 was seen, there is no lease.
     #[test]
     fn no_lease_after_the_wait_for_zero_ended() {
         for _ in 0..300 {

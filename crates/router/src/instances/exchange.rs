@@ -3,10 +3,10 @@
 //! Both directions are driven by the task of the user's connection, first from [`Exchange::head`],
 //! then from the body of the answer: no task and no channel per request.
 //!
-//! Invariant: the [`Lease`] lives as long as the exchange; it ends with the last byte of the answer,
-//! or when the answer is dropped.
-//! Invariant: a connection is used again only when the request was sent whole, the answer was read
-//! whole, nothing came after it, and the instance agreed.
+//! Invariant: the [`Lease`] lives as long as the exchange; it ends with the last byte of the
+//! answer, or when the answer is dropped.
+//! Invariant: a connection is reused only when the whole request was sent, the whole answer was
+//! read, nothing followed it, and the instance agreed.
 //! Invariant: at most one piece of the request's body and one read of the answer are in memory.
 
 use std::{
@@ -45,7 +45,7 @@ const READ_LEN_MAX: usize = 256 * 1024;
 /// How many `1xx` answers may come before the real one.
 const INTERIM_MAX: u8 = 16;
 /// How long the body of a request waits for `100 Continue` before it is sent anyway: many servers
-/// never send it (RFC 9110, section 10.1.1).
+/// never send that (RFC 9110, section 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// A request on its way.
@@ -54,14 +54,14 @@ pub(crate) struct Exchange {
     upstream: Box<Upstream>,
     lease: Lease,
     pool: Arc<Pool>,
-    /// The rest of the request's body; `None` when it was taken whole.
+    /// The rest of the request's body; `None` once all of it was taken.
     body: Option<Incoming>,
     outgoing: Outgoing,
     /// The body waits for `100 Continue`.
     hold: bool,
     /// We wait for the user, not for the instance.
     waits_for_user: bool,
-    /// The instance no longer takes the request; it may still answer.
+    /// The instance stopped reading the request; it may still answer.
     deaf: bool,
     to_head: bool,
     /// The request will be copied.
@@ -120,7 +120,7 @@ impl Exchange {
     /// Sends the request and waits for the head of the answer. `timeout` is the longest silence.
     ///
     /// # Errors
-    /// Any [`Fault`]; the exchange can then only be dropped or taken apart.
+    /// Any [`Fault`]. After that, the exchange can only be dropped or turned into a retry.
     pub(crate) async fn head(&mut self, timeout: Duration) -> Result<Head, Fault> {
         let first = if self.hold { CONTINUE_WAIT } else { timeout };
         let until = self.upstream.used_at + first;
@@ -181,7 +181,7 @@ impl Exchange {
         }
     }
 
-    /// Sends as much of the request as goes. True when something went out.
+    /// Sends as much of the request as the socket takes. True when something was sent.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
         loop {
@@ -193,7 +193,7 @@ impl Exchange {
             match upstream.poll_write(cx) {
                 Poll::Ready(Ok(len)) if len > 0 => upstream.advance(len),
                 Poll::Pending => return Ok(moved),
-                // It may have answered before it closed, so the answer is looked for all the same.
+                // It may have answered before it closed, so go on reading.
                 Poll::Ready(_) => {
                     self.deaf = true;
                     self.body = None;
@@ -272,7 +272,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Reads once; the buffer grows with what the instance has to say.
+    /// Reads once; the buffer grows with the amount that the instance sends.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Upstream {
             stream,
@@ -310,7 +310,7 @@ impl Exchange {
         }
     }
 
-    /// Gives the connection back when it is clean.
+    /// Returns the connection to the pool if it can be reused.
     fn finish(self) -> Lease {
         let sent = self.body.is_none() && self.upstream.is_flushed() && !self.deaf;
         if sent && self.keep_alive && self.framing.has_ended() && self.upstream.input.is_empty() {
@@ -341,28 +341,28 @@ impl Exchange {
         }
     }
 
-    /// How much of the body is missing, when that is known.
+    /// How much of the body is still missing, in bytes, when that is known.
     pub(crate) fn missing(&self) -> Option<u64> {
         self.framing.missing()
     }
 
-    /// The end of the body was read.
+    /// Whether the end of the body was read.
     pub(crate) fn has_ended(&self) -> bool {
         self.framing.has_ended()
     }
 
-    /// After the end: gives the connection back.
+    /// After the end: returns the connection to the pool.
     pub(crate) fn end(self) {
         drop(self.finish());
     }
 
-    /// After a [`Fault::Unanswered`]: was it a connection that the instance may have closed while it
-    /// was idle? Then a request that may be repeated is repeated.
+    /// Whether the connection served an earlier request. If so, after a [`Fault::Unanswered`], the
+    /// instance may have closed it while it was idle, and a repeatable request is repeated.
     pub(crate) fn was_reused(&self) -> bool {
         self.upstream.reused
     }
 
-    /// Who is asked.
+    /// The instance that is asked.
     pub(crate) fn backend(&self) -> &Backend {
         self.lease.backend()
     }
@@ -372,7 +372,8 @@ impl Exchange {
         (self.lease, self.upstream.output)
     }
 
-    /// After `101 Switching Protocols`: the connection, what it already said, and the lease.
+    /// After `101 Switching Protocols`: the connection, the bytes that already arrived on it, and
+    /// the lease.
     pub(crate) fn into_tunnel(self) -> (TcpStream, BytesMut, Lease) {
         (self.upstream.stream, self.upstream.input, self.lease)
     }

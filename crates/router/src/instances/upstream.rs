@@ -1,7 +1,7 @@
-//! Connections to instances, and the idle ones that wait for the next request.
+//! Connections to instances, and the pool of idle ones.
 //!
-//! Nothing polls an idle connection: the kernel's news reach tokio's reactor, and [`Pool::take`]
-//! looks there, without a system call, before it hands a connection out.
+//! No task polls an idle connection: tokio's reactor hears from the kernel, and [`Pool::take`]
+//! checks there, without a system call, before it returns a connection.
 //!
 //! Invariant: an idle connection holds no request, no unread byte and no large buffer.
 //! Invariant: every pool is bounded in number and in time.
@@ -25,11 +25,11 @@ use tokio::{
 
 use crate::instances::backend::Backend;
 
-/// Idle connections per instance and thread.
+/// Maximum number of idle connections per instance and thread.
 const IDLE_PER_BACKEND_MAX: usize = 64;
-/// Idle connections per thread.
+/// Maximum number of idle connections per thread.
 const IDLE_MAX: usize = 1024;
-/// How often idle connections are looked through.
+/// How often idle connections are checked.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// An idle connection keeps no buffer that is larger than this, in bytes.
 const IDLE_BUFFER_MAX: usize = 16 * 1024;
@@ -40,7 +40,7 @@ pub(crate) const READ_LEN_MIN: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) stream: TcpStream,
-    /// Bytes read and not yet understood.
+    /// Bytes that were read and not yet parsed.
     pub(crate) input: BytesMut,
     /// Bytes to be sent before `data`: the request's head or the frame of a chunk.
     pub(crate) output: Vec<u8>,
@@ -50,14 +50,15 @@ pub(crate) struct Upstream {
     pub(crate) data: Bytes,
     /// What is to be sent after `data`: the line end of a chunk.
     pub(crate) tail: &'static [u8],
-    /// How long we wait for the instance. Kept, because to reset a timer is cheaper than to make one.
+    /// How long to wait for the instance. Kept, because resetting a timer is cheaper than making
+    /// one.
     pub(crate) patience: Pin<Box<Sleep>>,
     /// How much the next read asks for, in bytes.
     pub(crate) read_len: usize,
     /// It has served a request before.
     pub(crate) reused: bool,
-    /// When its last request began. Idle time counts from here: one look at the clock less per
-    /// request, and what errs, errs to the safe side.
+    /// When its last request began. Idle time counts from here, which saves reading the clock once
+    /// per request and errs on the safe side.
     pub(crate) used_at: Instant,
 }
 
@@ -65,7 +66,7 @@ impl Upstream {
     /// Connects to `backend`.
     ///
     /// # Errors
-    /// What the kernel says, or `TimedOut` after `timeout`.
+    /// The kernel's error, or `TimedOut` after `timeout`.
     pub(crate) async fn connect(backend: &Backend, timeout: Duration) -> io::Result<Box<Self>> {
         let stream = tokio::time::timeout(timeout, TcpStream::connect(backend.address())).await??;
         stream.set_nodelay(true)?;
@@ -83,17 +84,17 @@ impl Upstream {
         }))
     }
 
-    /// Neither closed by the instance nor spoken on while idle.
+    /// Whether the instance neither closed it nor sent anything while it was idle.
     fn is_silent(&self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         self.stream.poll_read_ready(&mut context).is_pending() || {
-            // The reactor's mark may be a leftover of the last read; only a read tells.
+            // The reactor's mark may be left over from the last read; only a read can tell.
             let read = self.stream.try_read(&mut [0]);
             read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         }
     }
 
-    /// Nothing of a request waits to be sent.
+    /// Whether nothing of a request waits to be sent.
     pub(crate) fn is_flushed(&self) -> bool {
         self.sent == self.output.len() && self.data.is_empty() && self.tail.is_empty()
     }
@@ -114,7 +115,7 @@ impl Upstream {
         stream.poll_write_vectored(cx, &parts)
     }
 
-    /// Takes note that `len` bytes of output, data and tail went out, in this order.
+    /// Notes that `len` bytes of output, data and tail, in this order, were sent.
     pub(crate) fn advance(&mut self, len: usize) {
         let of_output = len.min(self.output.len() - self.sent);
         self.sent += of_output;
@@ -162,8 +163,8 @@ fn key(backend: &Arc<Backend>) -> usize {
 }
 
 impl Pool {
-    /// The connection that was used last, if it is still good and was idle for less than `age_max`
-    /// before `now`.
+    /// The connection that was used last, if it is still usable and has been idle for less than
+    /// `age_max` at `now`.
     pub(crate) fn take(
         &self,
         backend: &Arc<Backend>,
@@ -183,7 +184,7 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for later, unless its instance drains or there are enough.
+    /// Keeps a connection for later, unless its instance drains or the pool is full.
     pub(crate) fn put(&self, backend: &Arc<Backend>, mut connection: Box<Upstream>) {
         if backend.is_draining() {
             return;
@@ -199,8 +200,8 @@ impl Pool {
         }
     }
 
-    /// Closes connections that were idle for `age_max`, that the instance closed, and those of
-    /// instances that drain or that the table of `generation` does not list.
+    /// Closes connections that have been idle for `age_max`, that the instance closed, or whose
+    /// instance drains or is not in the table of `generation`.
     pub(crate) fn sweep(&self, generation: u64, age_max: Duration) {
         let mut idle = self.idle.lock();
         let idle = &mut *idle;

@@ -26,9 +26,9 @@ pub(crate) struct Head {
     /// Without the fields that concern only this connection.
     pub(crate) headers: HeaderMap,
     pub(crate) framing: Framing,
-    /// The instance lets us use the connection again after this answer.
+    /// Whether the instance allows the connection to be reused after this answer.
     pub(crate) keep_alive: bool,
-    /// It names `websocket` in `Upgrade`.
+    /// Whether `Upgrade` names `websocket`.
     pub(crate) websocket: bool,
 }
 
@@ -36,8 +36,8 @@ pub(crate) struct Head {
 /// there is room for [`HEADERS_MAX`] of them on the stack for every answer.
 type Place = [u16; 4];
 
-/// Takes one head from the front of `input`; `None` when it is not complete yet. `to_head` says that
-/// the request was a HEAD, whose answers have no body.
+/// Takes one head from the front of `input`; `None` when it is not complete yet. `to_head` says
+/// that the request was a HEAD, whose answers have no body.
 pub(crate) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<Head>, WireFault> {
     let mut places: [Place; HEADERS_MAX] = [[0; 4]; HEADERS_MAX];
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
@@ -80,7 +80,8 @@ pub(crate) fn take_head(input: &mut BytesMut, to_head: bool) -> Result<Option<He
     gathered.into_head(status, minor, to_head).map(Some)
 }
 
-/// Where `field`, parsed from `whole`, lies in it. A head is shorter than 64 KiB, so 16 bits do.
+/// Where `field` lies in `whole`, from which it was parsed. A head is shorter than 64 KiB, so 16
+/// bits are enough.
 fn place_in(whole: &[u8], field: &httparse::Header<'_>) -> Place {
     let offset = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     let (name, value) = (offset(field.name.as_bytes()), offset(field.value));
@@ -93,7 +94,7 @@ fn place_in(whole: &[u8], field: &httparse::Header<'_>) -> Place {
     ends.map(|at| u16::try_from(at).unwrap_or(u16::MAX))
 }
 
-/// The header fields of an answer while they are read: those to pass on, and what the others said.
+/// The header fields of an answer while they are read: those to pass on, and what the others mean.
 #[derive(Default)]
 struct Gathered {
     headers: HeaderMap,
@@ -183,7 +184,7 @@ impl Gathered {
         {
             self.headers.remove(name);
         }
-        // These never have a body, so they must not tell its length (RFC 9110, section 8.6).
+        // These never have a body, so they must not state a length (RFC 9110, section 8.6).
         let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT;
         if bodiless {
             self.headers.remove(header::CONTENT_LENGTH);
@@ -347,7 +348,7 @@ mod tests {
         assert!(head_of(&many).is_err());
     }
 
-    /// Whatever a byte of an answer is turned into, reading it neither panics nor goes on for ever.
+    /// Whichever byte of an answer is changed, reading it neither panics nor loops.
     #[test]
     fn no_byte_brings_the_reader_down() {
         let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx:\r\nconnection: a, b\r\n\r\n\

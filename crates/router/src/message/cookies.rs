@@ -1,6 +1,6 @@
 //! The two cookies that the router knows, among those that a user sends (RFC 6265, section 4.2).
 //!
-//! Invariant: a tester's pass never reaches an instance; every other cookie does, as it came.
+//! Invariant: a tester's pass never reaches an instance; every other cookie does, unchanged.
 
 use http::{HeaderMap, header};
 

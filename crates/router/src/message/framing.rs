@@ -14,7 +14,7 @@ use crate::{fault::WireFault, message::trailers};
 /// Longest line with the size of a chunk, in bytes, extensions included.
 const CHUNK_LINE_LEN_MAX: usize = 256;
 
-/// How the end of an answer's body is found, and how far we are.
+/// How the end of an answer's body is found, and how much was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// This many bytes are missing.
@@ -47,17 +47,17 @@ pub(crate) enum Piece {
     Trailers(HeaderMap),
     /// The body is complete.
     End,
-    /// The buffer holds too little.
+    /// The buffer must hold more first.
     More,
 }
 
 impl Framing {
-    /// Nothing more belongs to the answer.
+    /// Whether nothing more belongs to the answer.
     pub(crate) fn has_ended(self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunk::Ended))
     }
 
-    /// How many bytes of body are missing, when that is known.
+    /// How many bytes of the body are missing, when that is known.
     pub(crate) fn missing(self) -> Option<u64> {
         match self {
             Self::Length(missing) => Some(missing),
@@ -152,7 +152,7 @@ fn take_size(input: &mut BytesMut) -> Result<Option<u64>, WireFault> {
 mod tests {
     use super::*;
 
-    /// Feeds `text` in steps of `step` bytes; gives the data and the trailers.
+    /// Feeds `text` in steps of `step` bytes; returns the data and the trailers.
     fn chunks(text: &str, step: usize) -> Result<Option<(String, HeaderMap)>, WireFault> {
         let (mut input, mut framing) = (BytesMut::new(), Framing::Chunked(Chunk::Size));
         let (mut data, mut trailers) = (String::new(), HeaderMap::new());

@@ -46,7 +46,7 @@ impl Key {
     }
 }
 
-/// The host that a request asks for: the target's own authority before the `Host` header
+/// The host that a request asks for: the authority of the target, else the `Host` header
 /// (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1).
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! The head of the request that goes to an instance, written straight from the user's request.
 //!
-//! Invariant: the framing fields are written from what was understood, never copied, so that the
-//! instance cannot find another end of the request than the router did.
-//! Invariant: fields that concern only the user's connection do not reach the instance, and neither
-//! does a tester's pass.
+//! Invariant: framing fields are written from what was parsed, never copied, so the instance cannot
+//! find a different end of the request than the router did.
+//! Invariant: neither fields that concern only the user's connection nor a tester's pass reach the
+//! instance.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ use crate::{
     pass,
 };
 
-/// What the head says beside the user's own words.
+/// What the head says in addition to the user's own fields.
 #[derive(Debug)]
 pub(crate) struct Wording<'a> {
     /// The host that the user asked for.
@@ -41,10 +41,10 @@ pub(crate) enum Outgoing {
     Chunked,
 }
 
-/// How the body of a request is to be framed.
+/// How to frame the body of this request.
 pub(crate) fn outgoing(head: &request::Parts, body: &Incoming) -> Outgoing {
     if body.is_end_stream() {
-        // A method that usually has a body says that it has none (RFC 9110, section 8.6).
+        // A method that usually has a body states that there is none (RFC 9110, section 8.6).
         let usual = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
         let said = head.headers.contains_key(header::CONTENT_LENGTH);
         return if usual || said {
@@ -58,7 +58,7 @@ pub(crate) fn outgoing(head: &request::Parts, body: &Incoming) -> Outgoing {
         .map_or(Outgoing::Chunked, Outgoing::Length)
 }
 
-/// The request asks for a WebSocket, the only upgrade that is passed on.
+/// Whether the request asks for a WebSocket, the only upgrade that is passed on.
 pub(crate) fn asks_for_websocket(head: &request::Parts) -> bool {
     head.version == Version::HTTP_11
         && head.method == Method::GET
@@ -67,7 +67,7 @@ pub(crate) fn asks_for_websocket(head: &request::Parts) -> bool {
         && has_token(&head.headers, header::CONNECTION, "upgrade")
 }
 
-/// The user sends the body only after `100 Continue`.
+/// Whether the user sends the body only after `100 Continue`.
 pub(crate) fn expects_continue(head: &request::Parts) -> bool {
     head.version >= Version::HTTP_11
         && head
@@ -76,7 +76,7 @@ pub(crate) fn expects_continue(head: &request::Parts) -> bool {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// A comma-separated field names `token`.
+/// Whether a comma-separated field names `token`.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
@@ -116,7 +116,7 @@ pub(crate) fn write(output: &mut Vec<u8>, head: &request::Parts, wording: &Wordi
     } else if head.headers.contains_key(header::TE)
         && has_token(&head.headers, header::TE, "trailers")
     {
-        // What the user takes at the end of an answer the router takes too (RFC 9110, 10.1.4).
+        // The router accepts trailers if the user does (RFC 9110, section 10.1.4).
         put(output, &["connection: te\r\nte: trailers\r\n"]);
     }
     if wording.expects_continue {
@@ -168,8 +168,8 @@ fn stays_behind(name: &HeaderName) -> bool {
     )
 }
 
-/// The further fields that `Connection` names (RFC 9110, section 7.6.1). What routes or frames is
-/// not theirs to remove: the router writes it anyway.
+/// The other fields that `Connection` names (RFC 9110, section 7.6.1). It cannot remove the fields
+/// that route or frame: the router writes those in any case.
 fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter();
     let names = values.flat_map(tokens).filter(|token| {

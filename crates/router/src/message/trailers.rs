@@ -1,4 +1,4 @@
-//! The header fields after the last chunk of a body: which may stand there, how they are read and
+//! The header fields after the last chunk of a body: which are allowed, and how they are read and
 //! written (RFC 9110, section 6.5; RFC 9112, section 7.1.2).
 
 use bytes::{Buf, BytesMut};
@@ -34,7 +34,7 @@ pub(crate) fn take(input: &mut BytesMut) -> Result<Option<HeaderMap>, WireFault>
     Ok(Some(trailers))
 }
 
-/// Writes the end of a chunked body, with those of `trailers` that may stand there.
+/// Writes the end of a chunked body, with those of `trailers` that are allowed there.
 pub(crate) fn end_chunks(output: &mut Vec<u8>, trailers: &HeaderMap) {
     output.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.iter().filter(|(name, _)| is_trailer(name)) {
@@ -46,7 +46,8 @@ pub(crate) fn end_chunks(output: &mut Vec<u8>, trailers: &HeaderMap) {
     output.extend_from_slice(b"\r\n");
 }
 
-/// Fields that frame or route a message mean nothing at its end (RFC 9110, section 6.5.1).
+/// Whether the field is allowed in trailers: those that frame or route a message are not (RFC 9110,
+/// section 6.5.1).
 fn is_trailer(name: &HeaderName) -> bool {
     !matches!(
         name.as_str(),

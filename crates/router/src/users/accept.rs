@@ -18,17 +18,17 @@ use crate::{
 
 /// Connections that the kernel queues for one thread.
 const BACKLOG: u32 = 1024;
-/// A dead peer is noticed after this much silence plus the probes.
+/// A dead peer is noticed after this much silence and the probes that follow.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 /// A user who takes no byte of an answer for this long loses the connection, in milliseconds.
 const UNREAD_MAX_MS: u32 = 60_000;
-/// Rest after `accept` failed, such as for want of file descriptors.
+/// Pause after `accept` failed, for example because there are no file descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// Fails when somebody listens at `address`. Listeners that share a port would share its users too,
-/// so a second router must not slip in beside the first.
+/// Fails when `address` is in use. Listeners that share a port also share its users, so a second
+/// router must not start next to the first.
 pub(crate) fn refuse_taken(address: SocketAddr) -> io::Result<()> {
     let socket = new_socket(address)?;
     socket.set_reuseaddr(true)?;
@@ -43,8 +43,8 @@ fn new_socket(address: SocketAddr) -> io::Result<TcpSocket> {
     }
 }
 
-/// A listener that belongs to `runtime` and may share its port. Accepted connections inherit the
-/// options, which saves a system call for each.
+/// A listener that belongs to `runtime` and may share its port. Accepted connections inherit its
+/// options, which saves a system call for each option.
 pub(crate) fn listen(runtime: &Runtime, address: SocketAddr) -> io::Result<TcpListener> {
     let socket = new_socket(address)?;
     socket.set_reuseaddr(true)?;

@@ -25,14 +25,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct RouterBody {
     source: Source,
-    /// Keeps the answer, to compare it with those of copies.
+    /// Keeps the answer, to be compared with the answers to copies.
     capture: Option<Box<Capture>>,
     _busy: Option<Busy>,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// Nothing more.
+    /// There is no more.
     Ended,
     /// All of it is here.
     Whole(Bytes, Option<Lease>),
@@ -112,7 +112,7 @@ impl Body for RouterBody {
 }
 
 impl Source {
-    /// Nothing follows.
+    /// Whether there is no more.
     fn has_ended(&self) -> bool {
         match self {
             Self::Ended => true,
@@ -140,7 +140,7 @@ impl RouterBody {
         }
     }
 
-    /// The instance is done: its connection goes back, its count goes down.
+    /// The instance is done: its connection returns to the pool, and its lease ends.
     fn end(&mut self) {
         if let Source::Coming(exchange) = std::mem::replace(&mut self.source, Source::Ended) {
             exchange.end();

@@ -1,4 +1,4 @@
-//! What is known of a user's connection, for those who serve it and its requests.
+//! What is known of a user's connection while it and its requests are served.
 
 use std::{
     net::SocketAddr,
@@ -12,24 +12,24 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::worker::Worker;
 
-/// What is known of a user's connection. Lives until its last request or tunnel ended.
+/// What is known of a user's connection. Lives until its last request or tunnel has ended.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) worker: Arc<Worker>,
     /// The user's address as text.
     pub(crate) peer: String,
-    /// Requests in flight.
+    /// Number of requests in flight.
     busy: AtomicU32,
-    /// Requests that ended.
+    /// Number of requests that ended.
     served: AtomicU64,
-    /// Bytes came since the last request ended: the head of the next one has begun.
+    /// Bytes arrived since the last request ended: the head of the next one has begun.
     begun: AtomicBool,
     _permit: OwnedSemaphorePermit,
     /// The worker waits until the last clone of it is gone.
     _alive: mpsc::Sender<()>,
 }
 
-/// A request is in flight on the connection.
+/// Counts a request as in flight on the connection, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Client>);
 
@@ -66,22 +66,22 @@ impl Client {
         })
     }
 
-    /// Bytes came from the user.
+    /// Notes that bytes arrived from the user.
     pub(crate) fn note_bytes(&self) {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Requests that ended.
+    /// The number of requests that ended.
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// A request is in flight.
+    /// Whether a request is in flight.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// Bytes came since the last request ended: the head of the next one has begun.
+    /// Whether bytes arrived since the last request ended: the head of the next one has begun.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }

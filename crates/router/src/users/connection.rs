@@ -1,9 +1,9 @@
 //! How a user's connection is served, and its time limits.
 //!
 //! Time limits cost nothing per request: one timer per connection ticks every few seconds and
-//! compares what it sees with what it saw.
+//! compares the connection's counts with those of the last tick.
 //!
-//! Invariant: a connection that does not finish a request's head, or says nothing, is closed in
+//! Invariant: a connection that does not finish the head of a request, or is silent, is closed in
 //! bounded time. One with a request in flight is left alone; the exchange has its own limits.
 
 use std::{
@@ -26,18 +26,19 @@ use tokio::{
 
 use crate::{config::Limits, forward, users::client::Client};
 
-/// Every HTTP/2 connection begins so (RFC 9113, section 3.4); no method is called `PRI`.
+/// Every HTTP/2 connection begins with this (RFC 9113, section 3.4); no method is called `PRI`.
 const HTTP2_BEGIN: &[u8; 4] = b"PRI ";
-/// HTTP/2 requests at once on one connection.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 250;
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take.
+/// How often an HTTP/2 peer is pinged, and how long it may take to answer.
 const HTTP2_PING: Duration = Duration::from_secs(20);
-/// hyper's own limit of header fields. To set the same one costs hyper an array per request.
+/// hyper's own limit of header fields. Setting it, even to the same number, costs hyper an array per
+/// request.
 const HYPER_HEADERS_MAX: usize = 100;
 /// Largest read of a request's body and largest write buffer, in bytes.
 const BUFFER_MAX: usize = 128 * 1024;
 
-/// Serves the connection to its end, HTTP/1.1 or HTTP/2 as it begins.
+/// Serves the connection to its end. Its first bytes say whether it is HTTP/1.1 or HTTP/2.
 pub(crate) async fn serve(client: Arc<Client>, stream: TcpStream) {
     let limits = client.worker.limits();
     let http2 = match timeout(limits.header_timeout, speaks_http2(&stream)).await {
@@ -81,7 +82,7 @@ async fn watch<C, E>(
     let mut connection = pin!(connection);
     let (mut registered, mut stopped) = (false, false);
     poll_fn(|cx| {
-        // Both are asked once; the task's waker stays the same until they fire.
+        // Both are polled once; the task's waker stays the same until they fire.
         if !registered {
             registered =
                 closing.as_mut().poll(cx).is_pending() && tick.as_mut().poll(cx).is_pending();
@@ -99,7 +100,7 @@ async fn watch<C, E>(
         while tick.is_elapsed() {
             match patience.tick(&client) {
                 Verdict::Wait => {}
-                // The peer is told, if its protocol can say so. It has until the next tick.
+                // Tells the peer, if its protocol can. It has until the next tick.
                 Verdict::Idle if !stopped => {
                     stopped = true;
                     stop(connection.as_mut());
@@ -115,7 +116,7 @@ async fn watch<C, E>(
     .await;
 }
 
-/// Whether the peer begins to speak HTTP/2. Looks without taking.
+/// Whether the peer begins to speak HTTP/2. Leaves the bytes in the socket.
 async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     let mut seen = [0; HTTP2_BEGIN.len()];
     loop {
@@ -163,13 +164,14 @@ enum Verdict {
     Slow,
 }
 
-/// How long a connection may do nothing, in ticks.
+/// How long a connection may be idle, in ticks.
 #[derive(Debug)]
 struct Patience {
     step: Duration,
     header: u32,
     idle: u32,
-    /// HTTP/2 peers say things between requests, such as answers to pings.
+    /// Whether it is HTTP/2, whose peers also send bytes between requests, such as answers to
+    /// pings.
     http2: bool,
     /// Requests that had ended at the last tick.
     served: u64,
@@ -180,7 +182,8 @@ struct Patience {
 }
 
 impl Patience {
-    /// Ticks half as long as the header timeout: it is kept with a tolerance of one tick.
+    /// A tick is half as long as the header timeout, so the timeout is noticed at most one tick
+    /// late.
     fn new(limits: Limits, http2: bool) -> Self {
         let step = (limits.header_timeout / 2).max(Duration::from_millis(1));
         let idle = limits.idle_timeout.as_nanos().div_ceil(step.as_nanos());
@@ -196,7 +199,7 @@ impl Patience {
         }
     }
 
-    /// One tick later.
+    /// Compares the connection with what it was at the last tick.
     fn tick(&mut self, client: &Client) -> Verdict {
         let served = client.served();
         let moved = std::mem::replace(&mut self.served, served) != served;
@@ -205,7 +208,7 @@ impl Patience {
             return Verdict::Wait;
         }
         self.waited += 1;
-        // The first head is waited for from the beginning.
+        // The first head is expected from the start.
         let begun = served == 0 || (!self.http2 && client.has_begun());
         self.begun = if begun { self.begun + 1 } else { 0 };
         if self.begun >= self.header {
@@ -218,7 +221,7 @@ impl Patience {
     }
 }
 
-/// The user's stream; takes note when bytes come.
+/// The user's stream; notes when bytes arrive.
 #[derive(Debug)]
 struct Watched {
     stream: TcpStream,

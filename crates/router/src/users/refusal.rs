@@ -1,6 +1,6 @@
 //! The router's own answers: why a request did not reach an instance, in plain words.
 //!
-//! Invariant: an answer quotes a bounded piece of what the user sent, as plain text.
+//! Invariant: an answer quotes at most a bounded piece of what the user sent, as plain text.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -19,7 +19,7 @@ pub(crate) enum Refusal {
     UnknownHost(String),
     /// The user stopped in the middle of the request.
     RequestTimeout,
-    /// The router does not do this.
+    /// The router does not support this.
     NotImplemented(&'static str),
     /// No instance could be reached, or its answer is unusable.
     BadGateway(String),
@@ -42,7 +42,7 @@ impl Refusal {
         }
     }
 
-    /// It is an instance's fault, which could not be reached or did not answer well.
+    /// Whether an instance is at fault: it could not be reached, or did not answer properly.
     pub(crate) fn is_of_the_instance(&self) -> bool {
         matches!(self, Self::BadGateway(_) | Self::GatewayTimeout(_))
     }
@@ -87,7 +87,7 @@ impl Refusal {
     }
 }
 
-/// A bounded piece of what a stranger sent.
+/// A bounded piece of what a user sent.
 fn quotable(text: &str) -> String {
     text.chars().take(QUOTED_MAX).collect()
 }

@@ -1,8 +1,8 @@
 //! After an upgrade to WebSocket: bytes go both ways, unread.
 //!
-//! Invariant: the instance has a request in flight, and the user's connection counts as busy and
-//! against the limit of connections, until both directions ended. Once one has, the other does in
-//! bounded time: a user who lingers cannot hold on to an instance that is gone.
+//! Invariant: until both directions have ended, the instance has a request in flight, and the
+//! user's connection is busy and counts against the limit of connections. Once one direction has
+//! ended, the other ends in bounded time: a user who lingers cannot keep an instance that is gone.
 
 use std::{pin::pin, time::Duration};
 
@@ -45,7 +45,7 @@ impl Tunnel {
         }
     }
 
-    /// Waits in its own task until the user's side has switched too, then carries bytes.
+    /// Waits, in a task of its own, until the user's side has switched too; then carries bytes.
     pub(crate) fn spawn(self, upgrade: OnUpgrade) {
         tokio::spawn(async move {
             if let Err(error) = self.carry(upgrade).await {
@@ -70,7 +70,7 @@ impl Tunnel {
     }
 }
 
-/// Carries bytes until there are no more, and says so to the other side.
+/// Carries bytes until there are no more, then closes the other side.
 async fn carry_one_way(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),

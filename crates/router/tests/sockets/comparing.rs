@@ -28,7 +28,7 @@ fn comparing(ignore: &[&str]) -> Mirror {
     }
 }
 
-/// An instance that answers with JSON, made anew each time.
+/// An instance that answers with JSON, different each time.
 async fn json(name: &str, body: impl Fn() -> String + Send + Sync + 'static) -> Instance {
     let body = Arc::new(body);
     Instance::scripted(name, move |_, mut wire| {
@@ -162,7 +162,8 @@ async fn of_any_kind(name: &str) -> Instance {
     .await
 }
 
-/// An answer without its date, and without the sizes of its chunks: they depend on how fast it came.
+/// An answer without its date, and without the sizes of its chunks: they depend on how fast it
+/// came.
 fn plain(answer: &str) -> String {
     let is_size = |line: &str| {
         let digits = line.strip_suffix("\r\n");

@@ -119,7 +119,8 @@ async fn a_user_who_stops_in_the_middle_is_told_408() {
     assert_eq!(status(&wire.head().await), 408);
 }
 
-/// The end of the connection is the only way to say it, so it must not look like the end of the body.
+/// The end of the connection is the only way to say it, so it must not look like the end of the
+/// body.
 #[tokio::test]
 async fn a_truncated_answer_is_seen_as_such() {
     for (framing, part) in [

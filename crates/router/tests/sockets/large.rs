@@ -1,4 +1,4 @@
-//! Large bodies: the router holds next to nothing of them, whoever is slow.
+//! Large bodies: the router holds next to nothing of them, whichever side is slow.
 
 use std::{sync::Arc, time::Duration};
 

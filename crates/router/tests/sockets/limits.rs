@@ -179,7 +179,8 @@ async fn with_both_lengths_only_the_chunks_count_and_the_connection_ends() {
     }
 }
 
-/// A chunked body is chunked anew: faulty chunks do not reach the instance as a whole request.
+/// A chunked body is written in new chunks: faulty chunks do not reach the instance as a whole
+/// request.
 #[tokio::test]
 async fn faulty_chunks_are_not_passed_on() {
     for body in [

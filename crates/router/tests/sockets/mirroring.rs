@@ -378,7 +378,7 @@ async fn a_mirror_that_is_switched_off_sends_nothing_more() {
     for _ in 0..200 {
         assert_eq!(wire.get("/off").await.0, 200);
     }
-    // Another mirror begins anew; the first thing it shows is what it was set for.
+    // Another mirror starts from zero; the first thing it shows is its settings.
     let again = Mirroring::new(mirror(100), UnixMs(2));
     let table = mirrored_table(&blue.backend, &green.backend, Some(&again));
     dark.router.publish(table);

@@ -59,7 +59,7 @@ impl Sides {
     }
 }
 
-/// Widens step by step: whoever is on the new side stays, and shares are as asked.
+/// Widens step by step: users on the new side stay there, and shares are as asked.
 async fn widen(sides: &Sides, sticky: &Stickiness, users: &[String]) {
     let mut wire = Wire::to(&sides.router).await;
     let mut side_of: BTreeMap<&String, String> = BTreeMap::new();
