@@ -45,18 +45,18 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How the daemon is set up.
 #[derive(Debug, Clone)]
 pub struct DaemonConfig {
-    /// Where it keeps everything. Made with mode 0700.
+    /// The state folder, with everything it keeps. Made with mode 0700.
     pub state: PathBuf,
-    /// Port of the router on 127.0.0.1. `None`: the one of the last run, else 8080, else a free one.
+    /// Port of the router on 127.0.0.1. `None`: that of the last run, else 8080, else a free one.
     pub router_port: Option<u16>,
-    /// Port of the metrics on 127.0.0.1. `None`: the one of the last run, else a free one.
+    /// Port of the metrics on 127.0.0.1. `None`: that of the last run, else a free one.
     pub metrics_port: Option<u16>,
 }
 
 /// Runs the one-machine cloud until it is told to stop, by signal or through its socket.
 ///
 /// # Errors
-/// When it cannot start. Once it runs it goes on.
+/// When it cannot start. Once it runs, it does not fail.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     start::prepare(&config.state)?;
     let _lock = start::lock(&config.state)?;
@@ -92,7 +92,7 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     control.abort();
     scraping.abort();
     rotation.abort();
-    // Nobody can ask any more; a socket that nobody answers would only mislead.
+    // No more requests are answered; a socket without an answer would only mislead.
     let _ = fs::remove_file(daemon.folder.join(SOCKET));
     let router = daemon.router().take();
     if let Some(router) = router {

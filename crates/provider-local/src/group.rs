@@ -27,7 +27,7 @@ pub use self::{
 /// A server group: what was asked for, and what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// Which service, where.
+    /// The service and its environment.
     pub place: Place,
     /// The settings that came with the last request.
     pub settings: ServerGroup,
@@ -35,15 +35,15 @@ pub struct Group {
     pub fence: Option<Token>,
     /// How users are split.
     pub weights: Weights,
-    /// The dark traffic, if there shall be any.
+    /// The dark traffic, if any was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
-    /// The slices that were ever used.
+    /// All slices that were ever used.
     pub slices: BTreeMap<Slice, Slot>,
 }
 
 impl Group {
-    /// A group of which nothing runs.
+    /// A group without instances.
     #[must_use]
     pub fn new(place: Place, settings: ServerGroup) -> Self {
         let (weights, slices) = (Weights::new(), BTreeMap::new());
@@ -57,12 +57,11 @@ impl Group {
         }
     }
 
-    /// Accepts a request. What follows from it, [`Slot::next`] says. Returns the instance that is to
-    /// be stopped at once, if the request names one.
+    /// Accepts a request; [`Slot::next`] says what follows from it. Returns the instance to stop at
+    /// once, if the request names one.
     ///
-    /// # Errors
-    /// When the token is older than one accepted before, or the numbers make no sense. Nothing is
-    /// changed then.
+    /// # Errors When the token is older than one accepted before, or the request is invalid.
+    /// Nothing is changed then.
     pub fn apply(
         &mut self,
         settings: &ServerGroup,
@@ -116,7 +115,7 @@ impl Group {
                 let there = slot.member(instance).is_some_and(|m| m.state.is_present());
                 return Ok(there.then(|| instance.clone()));
             }
-            // The check refuses to start one, so there is none.
+            // The check refuses to start a refresh, so none is under way.
             Effect::StartRefresh { .. }
             | Effect::RollBackRefresh { .. }
             | Effect::CancelRefresh { .. } => {}
@@ -128,7 +127,7 @@ impl Group {
         Ok(None)
     }
 
-    /// What others see of it.
+    /// The observation of the group at the time `now`, without traffic and mirror.
     #[must_use]
     pub fn look(&self, now: UnixMs) -> Observation {
         let slices = self

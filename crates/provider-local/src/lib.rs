@@ -6,8 +6,8 @@
 //!
 //! The crate [`router`] carries the users, and lets testers in.
 //!
-//! Invariant: the daemon knows groups, sizes and launches; of deployments it knows only the token of
-//! the last request.
+//! Invariant: the daemon knows groups, sizes and launches; of deployments it knows only the token
+//! of the last request.
 
 #![warn(missing_docs)]
 

@@ -5,10 +5,10 @@ use std::{io, path::PathBuf};
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// Somebody has the state folder.
+    /// Another daemon uses the state folder.
     #[error("another `pointsman local` already runs with {}; stop it first, or name another folder", .0.display())]
     AlreadyRuns(PathBuf),
-    /// The state cannot be understood.
+    /// The state file cannot be parsed.
     #[error("{} cannot be understood: {why}; move it away to start with no instances (running ones are then left alone)", .path.display())]
     State {
         /// The file.
@@ -16,30 +16,30 @@ pub enum DaemonError {
         /// What is wrong with it.
         why: String,
     },
-    /// The key of testers' passes is none.
+    /// The file does not hold a key for testers' passes.
     #[error("{} does not hold a key of {} bytes; remove it, and a new one is made (passes signed before are then ignored)", .0.display(), router::pass::KEY_LEN)]
     PassKey(PathBuf),
-    /// The router cannot listen.
+    /// The router cannot listen on its port.
     #[error(
         "the router cannot listen on 127.0.0.1:{port}: {source}; name another port with --router-port"
     )]
     Router {
         /// The port.
         port: u16,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The metrics cannot be offered.
+    /// The metrics cannot be served on their port.
     #[error(
         "the metrics cannot be offered on 127.0.0.1:{port}: {source}; name another port with --metrics-port"
     )]
     Metrics {
         /// The port.
         port: u16,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The disk or the socket.
+    /// The disk or the control socket failed.
     #[error("the one-machine cloud cannot use its folder: {0}")]
     Io(#[from] io::Error),
 }

@@ -1,4 +1,5 @@
-//! Health checks: one HTTP GET, judged by its status alone, and how many in a row change the verdict.
+//! Health checks: one HTTP GET, judged by its status alone, and how many in a row change an
+//! instance's health.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -9,21 +10,21 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What a check found.
+/// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// 2xx in time.
     Pass,
     /// Another status.
     Answered(u16),
-    /// No answer in time, or none that can be understood.
+    /// No answer in time, or one that is not HTTP.
     Silent,
-    /// Nobody listens (yet).
+    /// The port is not open (yet).
     Refused,
 }
 
 impl Verdict {
-    /// What an instance does wrong that is judged so by `check`.
+    /// What is wrong with an instance that `check` judged like this.
     pub(super) fn told(self, check: &HealthCheck) -> String {
         let path = &check.path;
         match self {
@@ -65,7 +66,7 @@ async fn ask(port: u16, path: &str) -> Result<http::StatusCode, Trouble> {
         .header(http::header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|_| Trouble::Other)?;
-    // Ended with the check: a connection may end a moment before its answer is handed over.
+    // Ends with the check: a connection may end a moment before its answer is delivered.
     let _driver = Driver(tokio::spawn(connection).abort_handle());
     let answer = sender.send_request(request).await;
     answer
@@ -73,7 +74,7 @@ async fn ask(port: u16, path: &str) -> Result<http::StatusCode, Trouble> {
         .map_err(|_| Trouble::Other)
 }
 
-/// Drives a connection for as long as it is kept.
+/// Drives a connection until it is dropped.
 struct Driver(tokio::task::AbortHandle);
 
 impl Drop for Driver {

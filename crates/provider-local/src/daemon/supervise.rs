@@ -1,4 +1,4 @@
-//! Brings about what was asked for: the next step of every slice, one after the other, until the daemon
+//! Carries out what was asked for: the next step of every slice, again and again, until the daemon
 //! is told to stop.
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ use crate::{
     group::{Member, Next, SLICE_SIZE_MAX},
 };
 
-/// Brings about what was asked for, until the daemon is told to stop.
+/// Carries out what was asked for, until the daemon is told to stop.
 pub(super) async fn supervise(daemon: &Arc<Daemon>) {
     let mut stop = daemon.stop.subscribe();
     let mut terminate = Signals::new();
@@ -44,7 +44,7 @@ pub(super) async fn supervise(daemon: &Arc<Daemon>) {
     }
 }
 
-/// Takes every next step that needs no waiting, and says how long nothing will happen.
+/// Takes every next step that need not wait, and returns how long there is nothing to do.
 fn reconcile(daemon: &Arc<Daemon>) -> Duration {
     let mut sleep = Duration::from_secs(1);
     let now = now();
@@ -78,7 +78,7 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
     sleep
 }
 
-/// Writes a new instance down and gives it a task. False when there is no port for it.
+/// Records a new instance and starts its task. False when that is not possible.
 fn begin(
     daemon: &Arc<Daemon>,
     world: &mut World,
@@ -114,7 +114,7 @@ fn begin(
     true
 }
 
-/// Tells every group to keep nothing.
+/// Sets the size of every group to 0.
 fn empty_all_groups(daemon: &Daemon) {
     daemon.change(|world| {
         for group in world.saved.groups.values_mut() {
@@ -133,7 +133,7 @@ struct Signals(Vec<Signal>);
 
 impl Signals {
     fn new() -> Self {
-        // A signal that cannot be listened to keeps its usual effect, which is to end the process.
+        // A signal without a listener keeps its usual effect, which is to end the process.
         let _ = signal(SignalKind::hangup());
         let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
         Self(

@@ -1,5 +1,5 @@
-//! The running daemon, as its parts share it: what was asked for, what runs, and what the router
-//! routes by.
+//! The state that the parts of the running daemon share: what was asked for, what runs, and the
+//! table of the router.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -11,31 +11,31 @@ use tokio::sync::{Notify, watch};
 use super::{counted::Counted, mirrors::Mirrors, saved::Saved};
 use crate::{artifact::Artifacts, clock::now, group::Group};
 
-/// The running daemon, as its parts share it.
+/// The running daemon.
 #[derive(Debug)]
 pub(super) struct Daemon {
     pub(super) folder: PathBuf,
     pub(super) artifacts: Artifacts,
-    /// Gone once the daemon ends.
+    /// `None` once the daemon ends.
     pub(super) router: Mutex<Option<Router>>,
     pub(super) pass_key: PassKey,
     pub(super) world: Mutex<World>,
-    /// Says that something changed, so that the supervisor looks again.
+    /// Wakes the supervisor after a change.
     pub(super) changed: Notify,
     pub(super) stop: watch::Sender<Stop>,
 }
 
-/// Whether the daemon goes on.
+/// Whether the daemon is to stop, and what happens to its instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     No,
-    /// The daemon ends and leaves its instances running.
+    /// The daemon stops and leaves its instances running.
     Daemon,
-    /// Instances are stopped first.
+    /// The instances stop first, then the daemon.
     Everything,
 }
 
-/// What is saved, and what belongs to this run.
+/// The state that is saved, and the state of this run.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) saved: Saved,
@@ -74,7 +74,7 @@ impl Daemon {
         self.folder.join("logs")
     }
 
-    /// Changes the groups, saves them, routes by them, and lets the supervisor look.
+    /// Changes the groups, saves them, publishes the table, and wakes the supervisor.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let result = {
             let mut world = self.world();
@@ -88,7 +88,7 @@ impl Daemon {
         result
     }
 
-    /// Saves and publishes. A disk that fails is said and not hidden; what runs goes on.
+    /// Saves the groups and publishes the table. If the disk fails, logs an error and goes on.
     pub(super) fn settle(&self, world: &World) {
         if let Err(error) = world.saved.store(&self.folder) {
             tracing::error!(%error, "the state cannot be saved; a restart now would lose the last change");
@@ -98,7 +98,7 @@ impl Daemon {
         }
     }
 
-    /// The task of an instance ended: it is gone.
+    /// Removes an instance whose task has ended.
     pub(super) fn forget(&self, place: &str, slice: Slice, id: &InstanceId, ending: Ending) {
         self.change(|world| {
             world.live.remove(id);
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// What the router routes by: the healthy instances of every group, by its weights.
+    /// The router's table: the healthy instances of every group, with its weights.
     fn table(&self) -> Table {
         let route = |host: &str, group: &Group| Route {
             sticky: (group.settings.stickiness.as_ref()).and_then(|by| Sticky::new(host, by)),

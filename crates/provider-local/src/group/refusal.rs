@@ -10,10 +10,10 @@ pub enum Refusal {
     Superseded {
         /// The token that was accepted.
         newest: Token,
-        /// The token that came now.
+        /// The token of this request.
         token: Token,
     },
-    /// It makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
 }

@@ -1,4 +1,4 @@
-//! One slice of a server group as a value: who is in it, who is missing, who goes.
+//! One slice of a server group as a value: its instances, and which one starts or stops next.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Most instances in one slice; a typo in a size must not start ten thousand processes.
+/// Maximum number of instances in one slice: a typo in a size must not start ten thousand
+/// processes.
 pub const SLICE_SIZE_MAX: u32 = 500;
 /// The first wait after an instance died early, in milliseconds; doubled each time.
 const BACKOFF_MS: u64 = 200;
@@ -24,15 +25,15 @@ pub struct Slot {
     pub sizes: Sizes,
     /// What new instances start from.
     pub launches: Option<Launch>,
-    /// Kept for whoever asks; one machine has nothing to rebalance.
+    /// Kept and shown, without effect: one machine has nothing to rebalance.
     pub rebalancing_suspended: bool,
     /// Every instance that is not gone.
     pub members: Vec<Member>,
-    /// Instances that died early, one after the other, without a healthy one in between.
+    /// Number of instances in a row that died early, without a healthy one in between.
     pub early_deaths: u32,
-    /// Nothing is started before this.
+    /// No instance is started before this time.
     pub start_after: UnixMs,
-    /// What the last instance did wrong, without a healthy one since.
+    /// What went wrong with the last instance, if no instance has been healthy since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
@@ -50,22 +51,22 @@ pub struct Member {
     pub digest: Digest,
     /// The zone it counts for.
     pub zone: String,
-    /// Where it is in its life.
+    /// Its state.
     pub state: InstanceState,
-    /// Protected from scale-in.
+    /// Whether it is protected from scale-in.
     pub protected: bool,
     /// When it was started.
     pub started_at: UnixMs,
-    /// Where it listens on 127.0.0.1.
+    /// The port where it listens on 127.0.0.1.
     pub port: u16,
     /// The process, once it runs.
     pub process: Option<ProcessId>,
 }
 
-/// A process that cannot be mistaken for a later one with the same number.
+/// Identifies a process, also against a later one with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {
-    /// The number; also the number of its process group.
+    /// The process id, which is also the id of its process group.
     pub pid: i32,
     /// When it was started, in clock ticks after boot (`/proc/PID/stat`, field 22).
     pub started_ticks: u64,
@@ -78,9 +79,9 @@ pub enum Next {
     Start(Launch, String),
     /// Drain and stop this instance.
     Stop(InstanceId),
-    /// Nothing before this time.
+    /// Do nothing before this time.
     WaitUntil(UnixMs),
-    /// Nothing.
+    /// Do nothing.
     Rest,
 }
 
@@ -91,7 +92,7 @@ impl Slot {
         self.members.iter().find(|member| member.id == *id)
     }
 
-    /// What should happen next.
+    /// What should happen next, at the time `now`.
     #[must_use]
     pub fn next(&self, zones: &[String], now: UnixMs) -> Next {
         let desired = self.sizes.desired as usize;
@@ -115,7 +116,8 @@ impl Slot {
         }
     }
 
-    /// An instance died or never became healthy: the next one starts later and later.
+    /// Notes that an instance died early or never became healthy: the next one starts later each
+    /// time.
     pub fn died_early(&mut self, launch: &LaunchId, now: UnixMs) {
         if self.launches.as_ref().map(|l| &l.id) != Some(launch) {
             return;
@@ -126,7 +128,8 @@ impl Slot {
         self.start_after = now.plus_ms(wait);
     }
 
-    /// An instance became healthy, or another release is started: nothing speaks against the next start.
+    /// Notes that an instance became healthy, or that another release is started: the next start
+    /// need not wait.
     pub fn all_is_well(&mut self) {
         (self.early_deaths, self.start_after) = (0, UnixMs(0));
         self.trouble = None;
@@ -138,8 +141,8 @@ impl Slot {
             .filter(|member| member.state.is_present())
     }
 
-    /// Who goes on scale-in: not the protected; those not healthy first, then from the fullest
-    /// zone, then the oldest.
+    /// The instance to stop on scale-in: never a protected one; first those that are not healthy,
+    /// then those in the fullest zone, then the oldest.
     fn victim(&self) -> Option<&Member> {
         let counts = self.zone_counts();
         self.present()
@@ -171,7 +174,7 @@ impl Slot {
         })
     }
 
-    /// What others see of it.
+    /// The observation of the slice.
     pub(super) fn look(&self) -> SliceSeen {
         let instances = self.members.iter().map(|member| Instance {
             id: member.id.clone(),
