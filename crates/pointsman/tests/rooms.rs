@@ -13,11 +13,12 @@ use std::{
 use serde_json::Value;
 
 /// Which rooms a room may use. A room that is not named here may use none.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("store", &["domain", "engine"]),
-    ("provider-local", &["domain", "engine"]),
+    ("router", &["domain"]),
+    ("provider-local", &["domain", "engine", "router"]),
     ("provider-aws", &["domain", "engine"]),
     (
         "operations",
