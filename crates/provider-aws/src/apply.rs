@@ -11,19 +11,22 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    attach,
-    calls::Bucket,
-    clients::Clients,
-    dns,
-    errors::{failed, invalid},
-    groups::{group, is_no_group},
-    launch::{self, Packages},
-    listener,
-    lookout::Lookout,
-    seen::REBALANCE,
+    apply::packages::Packages,
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+    },
+    observe::{observation::REBALANCE, observer::Lookout},
+    resources::groups::{group, is_no_group},
+    traffic::{attachment, dns, listener},
 };
 
+mod create;
+pub mod launch;
+pub mod packages;
 mod refresh;
+mod script;
 
 const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
 const PROTECT: &str = "autoscaling:SetInstanceProtection";
@@ -210,7 +213,7 @@ async fn set_traffic(
             dns::write(clients, &lookout.changes, &name, weights, lookout.now()).await
         }
         AwsTraffic::Attach { target_group } => {
-            attach::set(clients, target, aws, target_group, weights).await
+            attachment::set(clients, target, aws, target_group, weights).await
         }
     }
 }

@@ -19,16 +19,18 @@ use domain::{
 use engine::ports::{Clock, Provider, ProviderError};
 
 use crate::{
-    apply,
-    clients::Clients,
-    cloudwatch, doctor,
-    errors::invalid,
-    import,
-    lookout::Lookout,
-    packages::{Packages, Patience},
-    policy, running,
+    apply::{
+        self,
+        packages::{Packages, Patience},
+    },
+    calls::{
+        clients::Clients,
+        errors::invalid,
+        spending::{Spent, counted},
+    },
+    observe::observer::Lookout,
+    people::{cloudwatch, doctor, import, policy, running_images},
     settings::Settings,
-    spent::{Spent, counted},
 };
 
 /// Amazon Web Services. Cheap to clone.
@@ -191,7 +193,7 @@ impl Aws {
         account: &Account,
         slices: &[(Target, Slice)],
     ) -> Result<Vec<Running>, ProviderError> {
-        running::running(&*self.lookout(account).await?, slices).await
+        running_images::running(&*self.lookout(account).await?, slices).await
     }
 
     /// What CloudWatch says to a gate about `slice`.

@@ -14,13 +14,14 @@ use domain::{
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid},
-    groups::group,
-    launch::{self, Packages},
-    lookout::Lookout,
-    refresh::last,
+    apply::{launch, packages::Packages},
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+    },
+    observe::observer::Lookout,
+    resources::{groups::group, refreshes::last},
 };
 
 const START: &str = "autoscaling:StartInstanceRefresh";

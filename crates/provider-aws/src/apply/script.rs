@@ -12,7 +12,7 @@ use domain::{
 };
 use engine::ports::ProviderError;
 
-use crate::{errors::invalid, packages::Location};
+use crate::{apply::packages::Location, calls::errors::invalid};
 
 /// The script that ships with Pointsman, for Linux with systemd.
 const TEMPLATE: &str = include_str!("user_data.sh");

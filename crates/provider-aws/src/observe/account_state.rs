@@ -6,11 +6,12 @@ use domain::time::UnixMs;
 use engine::ports::ProviderError;
 
 use crate::{
-    dns,
-    groups::Group,
-    listener,
-    refresh::Record,
-    targets::{Born, Targets},
+    resources::{
+        groups::Group,
+        refreshes::Record,
+        target_health::{Born, Targets},
+    },
+    traffic::{dns, listener},
 };
 
 /// All that one look brought.

@@ -6,11 +6,12 @@ use domain::{effect::Target, image::Running, observation::Slice};
 use engine::ports::ProviderError;
 
 use crate::{
-    again::again,
-    errors::invalid,
-    groups::{self, Group, TemplateVersion},
-    lookout::Lookout,
-    templates::Templates,
+    calls::{errors::invalid, retry::again},
+    observe::observer::Lookout,
+    resources::{
+        groups::{self, Group, TemplateVersion},
+        templates::Templates,
+    },
 };
 
 /// The images that these slices run on, in the order of the question.

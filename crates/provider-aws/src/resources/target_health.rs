@@ -8,7 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum;
 use domain::time::UnixMs;
 use engine::ports::ProviderError;
 
-use crate::{calls::Bucket, clients::Clients, errors::failed};
+use crate::calls::{clients::Clients, errors::failed, rate_limiter::Bucket};
 
 const TARGETS: &str = "elb:DescribeTargetHealth";
 const STATUS: &str = "ec2:DescribeInstanceStatus";

@@ -18,11 +18,15 @@ use domain::{
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid},
-    images::{self, Root},
-    label,
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+    },
+    resources::{
+        description,
+        images::{self, Root},
+    },
 };
 
 const CREATE_TEMPLATE: &str = "ec2:CreateLaunchTemplate";
@@ -115,7 +119,7 @@ async fn template(
         .ec2
         .create_launch_template()
         .launch_template_name(name)
-        .version_description(label::BASE)
+        .version_description(description::BASE)
         .client_token(name)
         .launch_template_data(data.build());
     match request

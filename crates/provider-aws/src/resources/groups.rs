@@ -6,11 +6,11 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LaunchTemplateSpeci
 use domain::observation::Sizes;
 use engine::ports::{ErrorKind, ProviderError};
 
-use crate::{
-    again::again,
-    calls::Bucket,
+use crate::calls::{
     clients::Clients,
     errors::{failed, missing},
+    rate_limiter::Bucket,
+    retry::again,
 };
 
 /// Most groups that are asked for by name in one call.

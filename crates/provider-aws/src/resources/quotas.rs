@@ -13,7 +13,10 @@ use domain::time::UnixMs;
 use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
-use crate::{calls::Bucket, clients::Clients, errors::failed, targets::Born};
+use crate::{
+    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    resources::target_health::Born,
+};
 
 const DATA: &str = "cloudwatch:GetMetricData";
 const TYPES: &str = "ec2:DescribeInstanceTypes";

@@ -9,10 +9,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::release::Digest;
 use engine::ports::{ErrorKind, ProviderError};
 
-use crate::{
-    calls::Bucket,
+use crate::calls::{
     clients::Clients,
     errors::{failed, invalid},
+    rate_limiter::Bucket,
 };
 
 const HEAD: &str = "s3:HeadObject";

@@ -10,15 +10,15 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    again::again,
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, missing},
-    groups::{self, Group},
-    listener,
-    lookout::Lookout,
-    obstacles,
-    shares::SLICES,
+    calls::{
+        clients::Clients,
+        errors::{failed, missing},
+        rate_limiter::Bucket,
+        retry::again,
+    },
+    observe::{observer::Lookout, obstacles},
+    resources::groups::{self, Group},
+    traffic::{listener, weights::SLICES},
 };
 
 const TARGET_GROUPS: &str = "elb:DescribeTargetGroups";

@@ -30,12 +30,14 @@ use engine::ports::{ErrorKind, ProviderError};
 use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid, is_of_credentials},
-    lookout::Lookout,
-    quota::{self, Class, Usage},
-    shares::SLICES,
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid, is_of_credentials},
+        rate_limiter::Bucket,
+    },
+    observe::observer::Lookout,
+    resources::quotas::{self, Class, Usage},
+    traffic::weights::SLICES,
 };
 
 /// Longest time that one check takes.
@@ -259,7 +261,7 @@ async fn ec2(clients: &Clients) -> Found {
 /// Releases start a second copy of a group.
 async fn vcpus(lookout: &Lookout) -> Found {
     let class = Class::STANDARD;
-    let usage = quota::usage(lookout.clients(), class, lookout.now()).await?;
+    let usage = quotas::usage(lookout.clients(), class, lookout.now()).await?;
     let Some(Usage { used, quota }) = usage else {
         let text =
             format!("CloudWatch does not know how many vCPUs of {class} run, and how many may");

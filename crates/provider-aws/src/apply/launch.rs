@@ -15,19 +15,24 @@ use engine::ports::{ErrorKind, ProviderError};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    again::again,
-    calls::Bucket,
-    clients::Clients,
-    create,
-    errors::{failed, invalid, missing},
-    groups::{TemplateVersion, group},
-    label::{self, Label},
-    lookout::Lookout,
-    script,
-    templates::{self, Templates, Version},
+    apply::{
+        create,
+        packages::{Packages, Patience},
+        script,
+    },
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid, missing},
+        rate_limiter::Bucket,
+        retry::again,
+    },
+    observe::observer::Lookout,
+    resources::{
+        description::{self, Label},
+        groups::{TemplateVersion, group},
+        templates::{self, Templates, Version},
+    },
 };
-
-pub use crate::packages::{Packages, Patience};
 
 const CREATE_VERSION: &str = "ec2:CreateLaunchTemplateVersion";
 const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
@@ -63,7 +68,7 @@ pub async fn set(
     };
     let version = match launch {
         None => base(lookout, &current.template).await?,
-        Some(launch) => match label::foreign_parts(&launch.id) {
+        Some(launch) => match description::foreign_parts(&launch.id) {
             Some((template, number)) => TemplateVersion {
                 template: template.to_owned(),
                 number,
@@ -148,7 +153,7 @@ pub async fn of(
         }
         data = data.user_data(STANDARD.encode(script));
     }
-    let description = label::write(launch);
+    let description = description::write(launch);
     clients.calls.take(Bucket::Ec2Write, CREATE_VERSION).await;
     let request = clients
         .ec2

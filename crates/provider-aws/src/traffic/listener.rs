@@ -16,10 +16,12 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid, missing},
-    shares::{self, SLICES},
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid, missing},
+        rate_limiter::Bucket,
+    },
+    traffic::weights::{self, SLICES},
 };
 
 const LISTENERS: &str = "elb:DescribeListeners";
@@ -99,7 +101,7 @@ pub fn read(actions: &[Action], aws: &AwsGroup) -> (Weights, Vec<String>) {
         let arn = it.target_group_arn().unwrap_or_default();
         format!("the listener also forwards users to the target group {arn}")
     });
-    (shares::percent(&weights), obstacles.collect())
+    (weights::percent(&weights), obstacles.collect())
 }
 
 /// Whether the forward action of `actions` names both target groups.
@@ -159,7 +161,7 @@ fn changed(
     for slice in SLICES.into_iter().take(usize::from(group.slices)) {
         let arn = aws.target_groups.get(index(slice));
         let arn = arn.ok_or_else(|| invalid(format!("no target group is named for {slice}")))?;
-        let weight = i32::from(shares::of(weights, slice));
+        let weight = i32::from(weights::of(weights, slice));
         let tuple = TargetGroupTuple::builder()
             .target_group_arn(arn)
             .weight(weight);

@@ -23,23 +23,28 @@ use tokio::{
 };
 
 use crate::{
-    admission::{Admissions, Here},
-    again::again,
-    clients::Clients,
-    dns,
-    errors::invalid,
-    groups::{self, Group, Member},
-    images, listener,
-    look::Look,
-    pace::Pace,
-    refresh::{self, Record},
-    seen,
+    calls::{
+        clients::Clients,
+        errors::invalid,
+        retry::again,
+        spending::{Spent, Tally, counted},
+    },
+    observe::{
+        account_state::Look,
+        admission::{Admissions, Here},
+        observation,
+        poll_timer::Pace,
+        shortfalls::Shortfalls,
+    },
+    resources::{
+        groups::{self, Group, Member},
+        images,
+        refreshes::{self, Record},
+        target_health::{self, Born, Health, Targets},
+        templates::Templates,
+    },
     settings::Settings,
-    shares::SLICES,
-    shortfall::Shortfalls,
-    spent::{Spent, Tally, counted},
-    targets::{self, Born, Health, Targets},
-    templates::Templates,
+    traffic::{dns, listener, weights::SLICES},
 };
 
 /// How many questions about target health are under way at once.
@@ -208,7 +213,7 @@ impl Lookout {
     }
 
     fn answer_from(&self, look: &Look, target: &Target) -> Result<Answer, ProviderError> {
-        let seen = seen::observation(target, look, &self.templates, &self.settings)?;
+        let seen = observation::observation(target, look, &self.templates, &self.settings)?;
         let aws = target.group.aws.as_ref();
         let aws = aws.filter(|_| target.purpose == Purpose::Admission);
         let here = aws.into_iter().flat_map(|aws| {
@@ -256,7 +261,7 @@ impl Lookout {
         self.learn_goals(&refreshes).await?;
         let born = self.born(&groups).await?;
         let unchecked = without_target_groups(&groups);
-        let passed = again(|| targets::passed_status_checks(clients, &unchecked)).await?;
+        let passed = again(|| target_health::passed_status_checks(clients, &unchecked)).await?;
         let arns = listeners(&settings);
         let actions = again(|| listener::actions(clients, &arns)).await?;
         Ok(Look {
@@ -284,7 +289,7 @@ impl Lookout {
         let names: BTreeSet<String> = asked.flat_map(|asked| names(&[*asked])).collect();
         let names = names.into_iter().filter(|name| groups.contains_key(name));
         let asked = stream::iter(names).map(|name| async move {
-            let last = again(|| refresh::last(&self.clients, &name)).await?;
+            let last = again(|| refreshes::last(&self.clients, &name)).await?;
             Ok(last.map(|record| (name, record)))
         });
         let found: Vec<Result<_, ProviderError>> = asked.buffer_unordered(AT_ONCE).collect().await;
@@ -320,7 +325,7 @@ impl Lookout {
             let ids = members().map(|member| member.id.clone());
             ids.filter(|id| !memory.born.contains_key(id)).collect()
         };
-        let found = again(|| targets::born(&self.clients, &unknown)).await?;
+        let found = again(|| target_health::born(&self.clients, &unknown)).await?;
         let mut memory = self.remembered();
         if memory.born.len() > BORN_MAX {
             memory.born.clear();
@@ -380,7 +385,7 @@ impl Lookout {
     }
 
     async fn health_of(&self, arn: &str, at: UnixMs) -> Result<(u64, Targets), ProviderError> {
-        let (bucket, operation) = targets::HEALTH_CALL;
+        let (bucket, operation) = target_health::HEALTH_CALL;
         let calls = &self.clients.calls;
         if !calls.try_take(bucket, operation) {
             let known = self.remembered().health.get(arn).cloned();
@@ -392,7 +397,7 @@ impl Lookout {
                 None => calls.take(bucket, operation).await,
             }
         }
-        let targets = again(|| targets::health(&self.clients, arn)).await?;
+        let targets = again(|| target_health::health(&self.clients, arn)).await?;
         let mut memory = self.remembered();
         memory
             .health

@@ -9,12 +9,12 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::failed,
-    groups::{Group, TemplateVersion, is_no_group, number, numbered, text},
-    label,
-    templates::Templates,
+    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    resources::{
+        description,
+        groups::{Group, TemplateVersion, is_no_group, number, numbered, text},
+        templates::Templates,
+    },
 };
 
 const DESCRIBE: &str = "autoscaling:DescribeInstanceRefreshes";
@@ -99,7 +99,7 @@ pub fn seen(record: &Record, templates: &Templates) -> RefreshSeen {
     let known = goal.and_then(|at| templates.known(at));
     let launch = match (known, goal) {
         (Some(version), _) => version.launch_id(),
-        (None, Some(at)) => label::foreign_id(&at.template, at.number),
+        (None, Some(at)) => description::foreign_id(&at.template, at.number),
         (None, None) => LaunchId("unknown".to_owned()),
     };
     RefreshSeen {

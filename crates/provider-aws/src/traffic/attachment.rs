@@ -5,13 +5,17 @@ use domain::{catalogue::AwsGroup, effect::Target, observation::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
-    again::again,
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid},
-    groups::{Group, group},
-    shares::{self, SLICES},
-    targets::{self, Health},
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+        retry::again,
+    },
+    resources::{
+        groups::{Group, group},
+        target_health::{self, Health},
+    },
+    traffic::weights::{self, SLICES},
 };
 
 const ATTACH: &str = "autoscaling:AttachLoadBalancerTargetGroups";
@@ -35,7 +39,7 @@ pub async fn set(
     let (mut serving, mut others) = (Vec::new(), Vec::new());
     for slice in slices {
         let group = group(clients, &aws.group_name(&target.place, slice)).await?;
-        if shares::of(weights, slice) > 0 {
+        if weights::of(weights, slice) > 0 {
             serving.push(group);
         } else {
             others.push(group);
@@ -68,9 +72,9 @@ async fn all_healthy(
     groups: &[Group],
     target_group: &str,
 ) -> Result<bool, ProviderError> {
-    let (bucket, operation) = targets::HEALTH_CALL;
+    let (bucket, operation) = target_health::HEALTH_CALL;
     clients.calls.take(bucket, operation).await;
-    let targets = again(|| targets::health(clients, target_group)).await?;
+    let targets = again(|| target_health::health(clients, target_group)).await?;
     let members = groups.iter().flat_map(|group| &group.members);
     let mut serving = members
         .filter(|it| it.lifecycle == "InService" && it.healthy)

@@ -7,7 +7,8 @@ use domain::observation::Slice;
 use engine::ports::ProviderError;
 
 use crate::{
-    again::again, calls::Bucket, clients::Clients, errors::failed, groups::Group, refresh,
+    calls::{clients::Clients, errors::failed, rate_limiter::Bucket, retry::again},
+    resources::{groups::Group, refreshes},
 };
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
@@ -99,7 +100,7 @@ pub async fn look(
 }
 
 async fn under_way(clients: &Clients, name: &str) -> Result<Option<String>, ProviderError> {
-    let last = refresh::last(clients, name).await?;
+    let last = refreshes::last(clients, name).await?;
     Ok(last.filter(|it| it.state.is_active()).map(|it| {
         let id = it.id;
         format!("the instance refresh {id} of the Auto Scaling group {name} is under way")

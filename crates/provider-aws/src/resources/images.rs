@@ -12,11 +12,13 @@ use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
 use crate::{
-    again::again,
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid},
-    groups::text,
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+        retry::again,
+    },
+    resources::groups::text,
 };
 
 const DESCRIBE: &str = "ec2:DescribeImages";

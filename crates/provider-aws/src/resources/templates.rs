@@ -12,11 +12,11 @@ use domain::release::{ImageId, Launch, LaunchId};
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::failed,
-    groups::TemplateVersion,
-    label::{self, Label},
+    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    resources::{
+        description::{self, Label},
+        groups::TemplateVersion,
+    },
 };
 
 const DESCRIBE: &str = "ec2:DescribeLaunchTemplateVersions";
@@ -46,7 +46,7 @@ impl Version {
             Label::Launch(launch) => Some(launch.clone()),
             Label::Base => None,
             Label::Foreign => {
-                label::foreign(&self.at.template, self.at.number, self.image.as_ref()?)
+                description::foreign(&self.at.template, self.at.number, self.image.as_ref()?)
             }
         }
     }
@@ -56,7 +56,9 @@ impl Version {
     pub fn launch_id(&self) -> LaunchId {
         match &self.label {
             Label::Launch(launch) => launch.id.clone(),
-            Label::Base | Label::Foreign => label::foreign_id(&self.at.template, self.at.number),
+            Label::Base | Label::Foreign => {
+                description::foreign_id(&self.at.template, self.at.number)
+            }
         }
     }
 }
@@ -155,7 +157,7 @@ pub fn version(version: &LaunchTemplateVersion) -> Option<Version> {
             template: version.launch_template_id()?.to_owned(),
             number: version.version_number()?,
         },
-        label: label::read(version.version_description()),
+        label: description::read(version.version_description()),
         image: image.and_then(|image| image.parse().ok()),
         user_data: data.and_then(|data| data.user_data()).map(str::to_owned),
     })

@@ -16,10 +16,12 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid, missing},
-    shares::{self, SLICES},
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid, missing},
+        rate_limiter::Bucket,
+    },
+    traffic::weights::{self, SLICES},
 };
 
 const LIST: &str = "route53:ListResourceRecordSets";
@@ -150,7 +152,7 @@ pub async fn write(
         let mut record = of(&records, identifier)
             .cloned()
             .ok_or_else(|| missing(format!("{} has no weighted record {identifier}", name.name)))?;
-        record.weight = Some(i64::from(shares::of(weights, slice)));
+        record.weight = Some(i64::from(weights::of(weights, slice)));
         let change = Change::builder().action(ChangeAction::Upsert);
         let change = change.resource_record_set(record).build();
         batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);
@@ -252,7 +254,7 @@ fn read(records: &[ResourceRecordSet], name: &Name) -> (Weights, Vec<String>) {
             name.name
         )
     }));
-    (shares::percent(&weights), obstacles)
+    (weights::percent(&weights), obstacles)
 }
 
 /// The mean of what may be answered. Whoever has users by one of them has users.
@@ -260,10 +262,10 @@ fn mean(before: &[Weights], listed: &Weights) -> Weights {
     let all: Vec<&Weights> = before.iter().chain([listed]).collect();
     let total = |slice| {
         all.iter()
-            .map(|it| u64::from(shares::of(it, slice)))
+            .map(|it| u64::from(weights::of(it, slice)))
             .sum::<u64>()
     };
-    let mut weights = shares::percent(&SLICES.map(|slice| (slice, total(slice))));
+    let mut weights = weights::percent(&SLICES.map(|slice| (slice, total(slice))));
     for slice in SLICES.into_iter().filter(|slice| total(*slice) > 0) {
         weights.entry(slice).or_insert(1);
     }

@@ -18,11 +18,9 @@ use engine::ports::ProviderError;
 use tokio::sync::Semaphore;
 
 use crate::{
-    clients::Clients,
-    groups::Group,
-    obstacles::{self, Costly},
-    quota::Quotas,
-    targets::Born,
+    calls::clients::Clients,
+    observe::obstacles::{self, Costly},
+    resources::{groups::Group, quotas::Quotas, target_health::Born},
 };
 
 /// So long what was seen is believed, in milliseconds: somebody may be at work on what is in the way.

@@ -18,7 +18,10 @@ use aws_smithy_http_client::{
 use domain::catalogue::Account;
 use engine::ports::ProviderError;
 
-use crate::{calls::Calls, errors::invalid, settings::Settings};
+use crate::{
+    calls::{errors::invalid, rate_limiter::Calls},
+    settings::Settings,
+};
 
 /// How long one call may take: far below an engine's lease.
 const CALL: Duration = Duration::from_secs(10);

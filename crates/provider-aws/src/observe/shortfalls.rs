@@ -10,7 +10,10 @@ use domain::time::UnixMs;
 use engine::ports::{ErrorKind, ProviderError};
 use tokio::sync::Mutex;
 
-use crate::{calls::Bucket, clients::Clients, errors::failed, groups::Group};
+use crate::{
+    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    resources::groups::Group,
+};
 
 const ACTIVITIES: &str = "autoscaling:DescribeScalingActivities";
 /// Auto Scaling needs this long to begin with what it was asked for, in milliseconds.
@@ -189,7 +192,7 @@ mod tests {
     use domain::observation::Sizes;
 
     use super::*;
-    use crate::groups::Member;
+    use crate::resources::groups::Member;
 
     fn activity(at_ms: i64, status: &str, text: Option<&str>) -> Activity {
         Activity::builder()

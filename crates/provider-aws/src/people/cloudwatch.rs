@@ -16,10 +16,10 @@ use domain::{
 };
 use engine::ports::ProviderError;
 
-use crate::{
-    calls::Bucket,
+use crate::calls::{
     clients::Clients,
     errors::{failed, invalid, missing},
+    rate_limiter::Bucket,
 };
 
 const ALARMS: &str = "cloudwatch:DescribeAlarms";

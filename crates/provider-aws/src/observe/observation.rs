@@ -11,16 +11,20 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    dns,
-    errors::{invalid, missing},
-    groups::{Group, Member},
-    label, listener,
-    look::Look,
-    obstacles, refresh,
+    calls::errors::{invalid, missing},
+    observe::{account_state::Look, obstacles},
+    resources::{
+        description,
+        groups::{Group, Member},
+        refreshes,
+        target_health::{Health, Targets},
+        templates::Templates,
+    },
     settings::Settings,
-    shares::{self, SLICES},
-    targets::{Health, Targets},
-    templates::Templates,
+    traffic::{
+        dns, listener,
+        weights::{self, SLICES},
+    },
 };
 
 /// The process that moves instances between zones.
@@ -106,11 +110,11 @@ fn slice_seen(group: &Group, health: &[&Targets], look: &Look, templates: &Templ
             .get(&group.name)
             .cloned()
             .or_else(|| unhealthy(group, health)),
-        hazard: refresh::hazard(group),
+        hazard: refreshes::hazard(group),
         refresh: look
             .refreshes
             .get(&group.name)
-            .map(|record| refresh::seen(record, templates)),
+            .map(|record| refreshes::seen(record, templates)),
         instances: instances.collect(),
         ..SliceSeen::default()
     }
@@ -132,7 +136,7 @@ fn instance(member: &Member, state: InstanceState, look: &Look, templates: &Temp
     let born = look.born.get(&member.id);
     let mut launch = match (&known, &member.launched) {
         (Some(version), _) => version.launch_id(),
-        (None, Some(at)) => label::foreign_id(&at.template, at.number),
+        (None, Some(at)) => description::foreign_id(&at.template, at.number),
         (None, None) => LaunchId("unknown".to_owned()),
     };
     // Auto Scaling says which version it used; EC2 says which image it became. They must agree.
@@ -261,7 +265,7 @@ fn weights(
                 .keys()
                 .map(|slice| (*slice, u64::from(attached(slice))));
             let shares: Vec<(Slice, u64)> = shares.collect();
-            Ok((shares::percent(&shares), Vec::new(), 0))
+            Ok((weights::percent(&shares), Vec::new(), 0))
         }
     }
 }
@@ -271,7 +275,7 @@ mod tests {
     use domain::time::UnixMs;
 
     use super::*;
-    use crate::groups::TemplateVersion;
+    use crate::resources::groups::TemplateVersion;
 
     fn look() -> Look {
         Look {
@@ -364,7 +368,7 @@ mod tests {
         ];
         let group = Group::default();
         let mut look = look();
-        let born = crate::targets::Born::default();
+        let born = crate::resources::target_health::Born::default();
         look.born.insert("i-1".to_owned(), born);
         for (lifecycle, healthy, health, expected) in rows {
             let member = member("i-1", lifecycle, healthy);
@@ -387,7 +391,7 @@ mod tests {
             (300_000, InstanceState::Unhealthy),
         ] {
             let at = UnixMs(look.at.0 - age_ms);
-            let born = crate::targets::Born {
+            let born = crate::resources::target_health::Born {
                 at,
                 ..Default::default()
             };
