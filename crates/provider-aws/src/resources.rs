@@ -3,6 +3,7 @@
 pub mod description;
 pub mod groups;
 pub mod images;
+pub mod instances;
 pub mod quotas;
 pub mod refreshes;
 pub mod target_health;

@@ -15,22 +15,21 @@ use engine::ports::{ErrorKind, ProviderError};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    account::AwsAccount,
     apply::{
         create,
         packages::{Packages, Patience},
         script,
     },
     calls::{
-        clients::Clients,
         errors::{failed, invalid, missing},
         rate_limiter::Bucket,
-        retry::again,
+        retry::retry,
     },
-    observe::observer::Lookout,
     resources::{
-        description::{self, Label},
+        description::{self, Description},
         groups::{TemplateVersion, group},
-        templates::{self, Templates, Version},
+        templates::{self, Version},
     },
 };
 
@@ -41,14 +40,14 @@ const USER_DATA_MAX: usize = 16 * 1024;
 
 /// New instances of `slice` start from `launch` from now on.
 pub async fn set(
-    lookout: &Lookout,
+    account: &AwsAccount,
     packages: &Packages,
     target: &Target,
     aws: &AwsGroup,
     slice: Slice,
     launch: Option<&Launch>,
 ) -> Result<(), ProviderError> {
-    let clients = &**lookout.clients();
+    let clients = &*account.clients;
     let name = aws.group_name(&target.place, slice);
     let group = match group(clients, &name).await {
         Err(error) if error.kind == ErrorKind::Missing => match (launch, &aws.create) {
@@ -67,13 +66,13 @@ pub async fn set(
         )));
     };
     let version = match launch {
-        None => base(lookout, &current.template).await?,
+        None => base(account, &current.template).await?,
         Some(launch) => match description::foreign_parts(&launch.id) {
             Some((template, number)) => TemplateVersion {
                 template: template.to_owned(),
                 number,
             },
-            None => of(lookout, packages, target, aws, &current.template, launch).await?,
+            None => of(account, packages, target, aws, &current.template, launch).await?,
         },
     };
     if *current == version {
@@ -96,11 +95,11 @@ pub async fn set(
 }
 
 /// The version with machines and no release, of a template that Pointsman made.
-async fn base(lookout: &Lookout, template: &str) -> Result<TemplateVersion, ProviderError> {
-    let versions = all(lookout, template).await?;
+async fn base(account: &AwsAccount, template: &str) -> Result<TemplateVersion, ProviderError> {
+    let versions = all(account, template).await?;
     let base = versions
         .into_iter()
-        .find(|version| version.label == Label::Base);
+        .find(|version| version.description == Description::Base);
     base.map(|version| version.at).ok_or_else(|| {
         missing(format!(
             "the launch template {template} has no version without a release to go back to"
@@ -110,16 +109,16 @@ async fn base(lookout: &Lookout, template: &str) -> Result<TemplateVersion, Prov
 
 /// The version that `launch` is; made if it is not there.
 pub async fn of(
-    lookout: &Lookout,
+    account: &AwsAccount,
     packages: &Packages,
     target: &Target,
     aws: &AwsGroup,
     template: &str,
     launch: &Launch,
 ) -> Result<TemplateVersion, ProviderError> {
-    let clients = &**lookout.clients();
-    let versions = all(lookout, template).await?;
-    let is_it = |version: &&Version| version.label == Label::Launch(launch.clone());
+    let clients = &*account.clients;
+    let versions = all(account, template).await?;
+    let is_it = |version: &&Version| version.description == Description::Launch(launch.clone());
     if let Some(version) = versions.iter().find(is_it) {
         return Ok(version.at.clone());
     }
@@ -127,7 +126,7 @@ pub async fn of(
     // a release.
     let source = versions
         .iter()
-        .find(|version| !matches!(version.label, Label::Launch(_)));
+        .find(|version| !matches!(version.description, Description::Launch(_)));
     let source = source.ok_or_else(|| {
         missing(format!(
             "the launch template {template} has no version that describes machines"
@@ -181,17 +180,16 @@ pub async fn of(
         .launch_template_version()
         .and_then(templates::version);
     let made = made.ok_or_else(|| unclear(template))?;
-    if made.label != Label::Launch(launch.clone()) {
+    if made.description != Description::Launch(launch.clone()) {
         return Err(unclear(template));
     }
     let at = made.at.clone();
-    lookout.templates.remember(made);
+    account.templates.remember(made);
     Ok(at)
 }
 
-async fn all(lookout: &Lookout, template: &str) -> Result<Vec<Version>, ProviderError> {
-    let (clients, templates): (&Clients, &Templates) = (lookout.clients(), &lookout.templates);
-    again(|| templates.all(clients, template)).await
+async fn all(account: &AwsAccount, template: &str) -> Result<Vec<Version>, ProviderError> {
+    retry(|| account.templates.all(&account.clients, template)).await
 }
 
 /// The same request has the same token, whoever makes it: at most 64 characters.

@@ -106,6 +106,11 @@ pub fn is_of_credentials(error: &ProviderError) -> bool {
     error.kind == ErrorKind::Unavailable && error.message.contains("loading credentials")
 }
 
+/// The same error for somebody else who waits for it.
+pub fn copy(error: &ProviderError) -> ProviderError {
+    ProviderError::new(error.kind, error.message.clone())
+}
+
 /// A setting or a state that this provider cannot work with.
 pub fn invalid(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, message)

@@ -110,7 +110,7 @@ impl Calls {
     fn count(&self, operation: &'static str) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         *counted.entry(operation).or_default() += 1;
-        spending::count();
+        spending::note_call();
     }
 
     /// Takes a token, also one that is not there yet, and says how long until it is.

@@ -1,16 +1,16 @@
-//! Reads that are tried again.
+//! Reads that are retried.
 
 use std::time::Duration;
 
 use engine::ports::{ErrorKind, ProviderError};
 
-/// A read that fails for a passing reason is tried so often.
+/// How often a read is tried in all.
 const TRIES: u32 = 3;
-/// Between two tries.
+/// The wait after the first try; it grows with each.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Tries a read again when it failed for a passing reason.
-pub async fn again<T, F>(read: impl Fn() -> F) -> Result<T, ProviderError>
+/// Makes a read, and retries it when it fails for a passing reason.
+pub async fn retry<T, F>(read: impl Fn() -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<T, ProviderError>>,
 {
@@ -21,7 +21,7 @@ where
                 tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
             }
-            // What was made a moment ago may not be known everywhere yet.
+            // Something that was created a moment ago may not be visible everywhere yet.
             Err(error) if error.kind == ErrorKind::Missing && tries == 1 => {
                 tokio::time::sleep(PAUSE).await;
                 tries += 1;

@@ -1,5 +1,5 @@
-//! What a deployment costs in calls to AWS: its own changes, and its share of the looks that it had
-//! in common with others.
+//! What a deployment costs in calls to AWS: its own changes, and its share of the polls that it has in
+//! common with others.
 
 use std::{
     collections::BTreeMap,
@@ -18,19 +18,19 @@ tokio::task_local! {
 /// Calls that were made for one deployment so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Spent {
-    /// For its own requests, what they read first included.
+    /// For its own changes, including what they read first.
     pub changes: u64,
-    /// Its share of the looks: a look that serves three places counts a third for each.
+    /// Its share of the polls: a poll that serves three places counts a third for each.
     pub looks: f64,
 }
 
-/// What was spent at each place, for the deployment that runs there or was the last.
+/// What was spent at each place, for the deployment that runs there or was the last one.
 #[derive(Debug, Default)]
-pub struct Tally(BTreeMap<Place, (Option<DeploymentId>, Spent)>);
+pub struct Spending(BTreeMap<Place, (Option<DeploymentId>, Spent)>);
 
-impl Tally {
-    /// A look of so many calls served these places.
-    pub fn looked<'a>(&mut self, places: impl ExactSizeIterator<Item = &'a Place>, calls: u64) {
+impl Spending {
+    /// A poll of so many calls served these places.
+    pub fn add_poll<'a>(&mut self, places: impl ExactSizeIterator<Item = &'a Place>, calls: u64) {
         #[expect(clippy::cast_precision_loss, reason = "few calls, few places")]
         let share = calls as f64 / places.len().max(1) as f64;
         for place in places {
@@ -38,8 +38,8 @@ impl Tally {
         }
     }
 
-    /// A request of `deployment` took so many calls.
-    pub fn changed(&mut self, place: &Place, deployment: &DeploymentId, calls: u64) {
+    /// A change for `deployment` took so many calls.
+    pub fn add_change(&mut self, place: &Place, deployment: &DeploymentId, calls: u64) {
         let entry = self.0.entry(place.clone()).or_default();
         if entry.0.as_ref() != Some(deployment) {
             *entry = (Some(deployment.clone()), Spent::default());
@@ -47,23 +47,23 @@ impl Tally {
         entry.1.changes += calls;
     }
 
-    /// What `deployment` cost, if it is the last one of its place.
+    /// What `deployment` cost, if it is the last one at `place`.
     pub fn of(&self, place: &Place, deployment: &DeploymentId) -> Option<Spent> {
-        let (known, spent) = self.0.get(place)?;
-        (known.as_ref() == Some(deployment)).then_some(*spent)
+        let (last, spent) = self.0.get(place)?;
+        (last.as_ref() == Some(deployment)).then_some(*spent)
     }
 }
 
 /// Does `work`, and counts the calls that it makes.
-pub async fn counted<T>(work: impl Future<Output = T>) -> (T, u64) {
+pub async fn count_calls<T>(work: impl Future<Output = T>) -> (T, u64) {
     let calls = Arc::new(AtomicU64::new(0));
     let done = COUNTED.scope(Arc::clone(&calls), work).await;
     (done, calls.load(Ordering::Relaxed))
 }
 
-/// One call is made now.
-pub fn count() {
-    // Calls outside of looks and changes, such as those of a check-up, are nobody's.
+/// Counts one call.
+pub fn note_call() {
+    // Calls outside of polls and changes, such as those of a check-up, belong to no deployment.
     let _ = COUNTED.try_with(|calls| calls.fetch_add(1, Ordering::Relaxed));
 }
 
@@ -72,34 +72,34 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn looks_are_shared_and_changes_are_not() {
+    async fn polls_are_shared_and_changes_are_not() {
         let place = |service: &str| Place {
             service: service.parse().unwrap(),
             environment: "live".parse().unwrap(),
         };
         let (cart, shop) = (place("cart"), place("shop"));
         let (one, two) = (DeploymentId("d1".into()), DeploymentId("d2".into()));
-        let ((), calls) = counted(async {
-            count();
-            count();
+        let ((), calls) = count_calls(async {
+            note_call();
+            note_call();
         })
         .await;
-        count();
-        let mut tally = Tally::default();
-        tally.changed(&cart, &one, calls);
-        tally.looked([&cart, &shop].into_iter(), 3);
+        note_call();
+        let mut spending = Spending::default();
+        spending.add_change(&cart, &one, calls);
+        spending.add_poll([&cart, &shop].into_iter(), 3);
         let spent = Spent {
             changes: 2,
             looks: 1.5,
         };
-        assert_eq!(tally.of(&cart, &one), Some(spent));
-        assert_eq!(tally.of(&shop, &one), None);
-        tally.changed(&cart, &two, 1);
-        assert_eq!(tally.of(&cart, &one), None);
+        assert_eq!(spending.of(&cart, &one), Some(spent));
+        assert_eq!(spending.of(&shop, &one), None);
+        spending.add_change(&cart, &two, 1);
+        assert_eq!(spending.of(&cart, &one), None);
         let spent = Spent {
             changes: 1,
             looks: 0.0,
         };
-        assert_eq!(tally.of(&cart, &two), Some(spent));
+        assert_eq!(spending.of(&cart, &two), Some(spent));
     }
 }

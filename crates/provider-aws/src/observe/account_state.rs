@@ -1,4 +1,4 @@
-//! What one look at an account brings.
+//! What one poll of an account brings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,31 +7,29 @@ use engine::ports::ProviderError;
 
 use crate::{
     resources::{
-        groups::Group,
-        refreshes::Record,
-        target_health::{Born, Targets},
+        groups::Group, instances::Ec2Instance, refreshes::Refresh, target_health::Targets,
     },
-    traffic::{dns, listener},
+    traffic::{dns, listener, weights::Split},
 };
 
-/// All that one look brought.
-pub struct Look {
+/// All that one poll brought.
+pub struct AccountState {
     /// When it began.
     pub at: UnixMs,
-    /// The groups by name.
+    /// The Auto Scaling groups, by name.
     pub groups: BTreeMap<String, Group>,
-    /// What target groups say, and how old that is in milliseconds.
+    /// What each target group says, by ARN, and how old that is in milliseconds.
     pub health: BTreeMap<String, Result<(u64, Targets), ProviderError>>,
-    /// Instances without target groups that passed EC2's status checks.
+    /// The instances outside of target groups that pass EC2's status checks.
     pub passed: BTreeSet<String>,
-    /// When instances were launched, and from which image.
-    pub born: BTreeMap<String, Born>,
-    /// Actions of listeners and rules.
+    /// What EC2 knows of the instances, by id.
+    pub instances: BTreeMap<String, Ec2Instance>,
+    /// The actions of listeners and rules.
     pub actions: listener::Actions,
-    /// Records at Route 53.
-    pub records: BTreeMap<dns::Name, Result<dns::Seen, ProviderError>>,
-    /// The last instance refresh of groups that are asked about it, by name.
-    pub refreshes: BTreeMap<String, Record>,
+    /// How records at Route 53 split the users.
+    pub records: BTreeMap<dns::Records, Result<Split, ProviderError>>,
+    /// The last instance refresh of the groups that are asked about it, by name.
+    pub refreshes: BTreeMap<String, Refresh>,
     /// What AWS says of groups that do not get the instances they ask for, by name.
     pub troubles: BTreeMap<String, String>,
 }

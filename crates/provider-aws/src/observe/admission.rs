@@ -1,11 +1,11 @@
-//! What stands in the way of a deployment and costs calls of its own to see.
+//! What may keep a deployment from beginning, and costs calls of its own to find out.
 //!
-//! Invariant: only who wants to begin something waits for it and fails with it. Looks that drive
-//! deployments are over before it is asked.
+//! Invariant: only callers about to begin a deployment wait for these checks and fail with them. Polls
+//! that drive deployments are over before a check starts.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,104 +18,178 @@ use engine::ports::ProviderError;
 use tokio::sync::Semaphore;
 
 use crate::{
-    calls::clients::Clients,
-    observe::obstacles::{self, Costly},
-    resources::{groups::Group, quotas::Quotas, target_health::Born},
+    calls::{clients::Clients, errors::failed, rate_limiter::Bucket, retry::retry},
+    observe::account_state::AccountState,
+    resources::{groups::Group, instances::Ec2Instance, quotas::Quotas, refreshes},
 };
 
-/// So long what was seen is believed, in milliseconds: somebody may be at work on what is in the way.
+const SUBNETS: &str = "ec2:DescribeSubnets";
+/// How long findings are believed, in milliseconds: somebody may be removing an obstacle right now.
 const FRESH_MS: u64 = 10_000;
-/// So many places are asked about at once: the tokens for calls are everybody's.
+/// How many places are checked at once: everybody shares the rate limits.
 const AT_ONCE: usize = 2;
 /// Nobody waits longer for a warning.
 const WARNINGS_MAX: Duration = Duration::from_secs(3);
 
-/// The group of a slice, as a look showed it.
+/// The Auto Scaling group of a slice, as a poll showed it.
 #[derive(Debug)]
-pub struct Here {
-    /// Which slice.
-    pub slice: Slice,
-    /// Its group.
-    pub group: Group,
-    /// What is known of its members.
-    pub machines: Vec<Born>,
+pub struct SliceGroup {
+    slice: Slice,
+    group: Group,
+    /// What EC2 knows of its members.
+    instances: Vec<Ec2Instance>,
 }
 
-/// What was seen last. All of it can be lost.
+impl SliceGroup {
+    /// The group with this name, if it exists.
+    pub fn of(slice: Slice, name: &str, account: &AccountState) -> Option<Self> {
+        let group = account.groups.get(name)?.clone();
+        let members = group.members.iter();
+        let instances = members.filter_map(|it| account.instances.get(&it.id).cloned());
+        Some(Self {
+            slice,
+            instances: instances.collect(),
+            group,
+        })
+    }
+}
+
+/// What was found, by slice.
+#[derive(Debug, Clone, Default)]
+pub struct Findings(BTreeMap<Slice, Finding>);
+
+/// What may keep a slice from being deployed to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// Why it must not be changed.
+    pub obstacles: Vec<String>,
+    /// How many addresses are free for more instances, where that is known.
+    pub room: Option<u32>,
+    /// What may keep more instances from starting.
+    pub warnings: Vec<String>,
+}
+
+impl Findings {
+    /// Adds them to an observation.
+    pub fn add_to(self, observation: &mut Observation) {
+        for (slice, finding) in self.0 {
+            if let Some(seen) = observation.slices.get_mut(&slice) {
+                seen.obstacles.extend(finding.obstacles);
+                seen.warnings.extend(finding.warnings);
+                seen.room = finding.room;
+            }
+        }
+    }
+}
+
+/// The last findings of each place. All of them can be forgotten.
 #[derive(Debug)]
-pub struct Admissions {
-    known: Mutex<BTreeMap<Place, (UnixMs, Costly)>>,
+pub struct AdmissionChecks {
+    known: Mutex<BTreeMap<Place, (UnixMs, Findings)>>,
     quotas: Quotas,
-    turns: Semaphore,
+    running: Semaphore,
 }
 
-impl Default for Admissions {
+impl Default for AdmissionChecks {
     fn default() -> Self {
         Self {
             known: Mutex::default(),
             quotas: Quotas::default(),
-            turns: Semaphore::new(AT_ONCE),
+            running: Semaphore::new(AT_ONCE),
         }
     }
 }
 
-impl Admissions {
-    /// What stands in the way at `place`, if that was seen a moment before `now`.
-    pub fn known(&self, place: &Place, now: UnixMs) -> Option<Costly> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, (seen_at, _)| now.since_ms(*seen_at) < FRESH_MS);
-        known.get(place).map(|(_, costly)| costly.clone())
+impl AdmissionChecks {
+    /// Whether there are findings about `place` that are still believed.
+    pub fn knows(&self, place: &Place, now: UnixMs) -> bool {
+        self.fresh(place, now).is_some()
     }
 
-    /// Adds to `seen` what stands in the way at `place`.
+    /// What may keep a deployment from beginning at `place`.
     ///
     /// # Errors
-    /// When AWS does not say whether somebody else is at work there.
-    pub async fn complete(
+    /// When AWS does not say whether somebody else is changing the groups.
+    pub async fn check(
         &self,
         clients: &Clients,
         place: &Place,
-        here: &[Here],
-        seen: &mut Observation,
+        groups: &[SliceGroup],
         now: UnixMs,
-    ) -> Result<(), ProviderError> {
-        let turn = self.turns.acquire().await;
-        let costly = match self.known(place, now) {
-            Some(costly) => costly,
-            None => {
-                let costly = self.look(clients, here, now).await?;
-                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(place.clone(), (now, costly.clone()));
-                costly
-            }
-        };
-        drop(turn);
-        for (slice, found) in costly {
-            if let Some(shown) = seen.slices.get_mut(&slice) {
-                shown.obstacles.extend(found.obstacles);
-                shown.warnings.extend(found.warnings);
-                shown.room = found.room;
-            }
+    ) -> Result<Findings, ProviderError> {
+        let _permit = self.running.acquire().await;
+        if let Some(findings) = self.fresh(place, now) {
+            return Ok(findings);
         }
-        Ok(())
+        let mut findings = BTreeMap::new();
+        for it in groups {
+            let mut finding = examine(clients, &it.group).await?;
+            let name = &it.group.name;
+            let warnings = self.quotas.warnings(clients, name, &it.instances, now);
+            let warnings = tokio::time::timeout(WARNINGS_MAX, warnings).await;
+            finding.warnings.extend(warnings.unwrap_or_default());
+            findings.insert(it.slice, finding);
+        }
+        let findings = Findings(findings);
+        self.lock().insert(place.clone(), (now, findings.clone()));
+        Ok(findings)
     }
 
-    async fn look(
-        &self,
-        clients: &Clients,
-        here: &[Here],
-        now: UnixMs,
-    ) -> Result<Costly, ProviderError> {
-        let groups = here.iter().map(|it| (it.slice, &it.group));
-        let mut costly = obstacles::look(clients, groups).await?;
-        for it in here {
-            let machines: Vec<&Born> = it.machines.iter().collect();
-            let name = &it.group.name;
-            let warnings = self.quotas.warnings(clients, name, &machines, now);
-            let warnings = tokio::time::timeout(WARNINGS_MAX, warnings).await;
-            let found = costly.entry(it.slice).or_default();
-            found.warnings.extend(warnings.unwrap_or_default());
-        }
-        Ok(costly)
+    fn fresh(&self, place: &Place, now: UnixMs) -> Option<Findings> {
+        let mut known = self.lock();
+        known.retain(|_, (found_at, _)| now.since_ms(*found_at) < FRESH_MS);
+        known.get(place).map(|(_, findings)| findings.clone())
     }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, (UnixMs, Findings)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks whether an instance refresh of the group is under way, and how much room its subnets have.
+///
+/// # Errors
+/// When AWS does not say whether a refresh is under way.
+pub async fn examine(clients: &Clients, group: &Group) -> Result<Finding, ProviderError> {
+    let refresh = retry(|| refresh_under_way(clients, &group.name)).await?;
+    let mut finding = Finding {
+        obstacles: refresh.into_iter().collect(),
+        ..Finding::default()
+    };
+    match room(clients, group).await {
+        Ok(room) => finding.room = room,
+        Err(error) => finding.warnings.push(format!(
+            "whether the subnets of {} have free addresses is not known: {}",
+            group.name, error.message
+        )),
+    }
+    Ok(finding)
+}
+
+async fn refresh_under_way(clients: &Clients, name: &str) -> Result<Option<String>, ProviderError> {
+    let last = refreshes::last(clients, name).await?;
+    Ok(last.filter(|it| it.state.is_active()).map(|it| {
+        let id = it.id;
+        format!("the instance refresh {id} of the Auto Scaling group {name} is under way")
+    }))
+}
+
+/// How many addresses are free in the group's subnets.
+async fn room(clients: &Clients, group: &Group) -> Result<Option<u32>, ProviderError> {
+    if group.subnets.is_empty() {
+        return Ok(None);
+    }
+    clients.calls.take(Bucket::Ec2Read, SUBNETS).await;
+    let request = clients.ec2.describe_subnets();
+    let answer = request
+        .set_subnet_ids(Some(group.subnets.clone()))
+        .send()
+        .await;
+    let answer = answer.map_err(|error| failed(SUBNETS, &error))?;
+    let free = answer
+        .subnets()
+        .iter()
+        .filter_map(|it| it.available_ip_address_count());
+    let free: i64 = free.map(i64::from).sum();
+    Ok(u32::try_from(free).ok())
 }

@@ -1,49 +1,47 @@
-//! From AWS's words to an observation: pure, so that each word has its row in a table.
+//! From what AWS shows to an observation. Pure.
 
 use std::collections::BTreeMap;
 
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::Target,
-    observation::{Instance, InstanceId, InstanceState, Observation, Slice, SliceSeen, Weights},
+    observation::{Instance, InstanceId, InstanceState, Observation, Slice, SliceSeen},
     release::LaunchId,
 };
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::errors::{invalid, missing},
-    observe::{account_state::Look, obstacles},
+    calls::errors::{self, missing},
+    observe::{account_state::AccountState, instance_state, obstacles},
     resources::{
         description,
-        groups::{Group, Member},
+        groups::{Group, Member, REBALANCE},
         refreshes,
-        target_health::{Health, Targets},
+        target_health::Targets,
         templates::Templates,
     },
-    settings::Settings,
+    server_group,
     traffic::{
         dns, listener,
-        weights::{self, SLICES},
+        weights::{self, Split},
     },
 };
 
-/// The process that moves instances between zones.
-pub const REBALANCE: &str = "AZRebalance";
-
-/// What `look` shows of `target`.
-pub fn observation(
+/// What `account` shows of a server group. AWS's answers may be `consistency_ms` behind.
+///
+/// # Errors
+/// When a group that deployments cannot create does not exist, or AWS did not answer for this one.
+pub fn of(
     target: &Target,
-    look: &Look,
+    aws: &AwsGroup,
+    account: &AccountState,
     templates: &Templates,
-    settings: &Settings,
+    consistency_ms: u64,
 ) -> Result<Observation, ProviderError> {
-    let aws = target.group.aws.as_ref();
-    let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;
-    let mut stale_ms_max = settings.consistency_ms;
+    let mut stale_ms_max = consistency_ms;
     let mut slices = BTreeMap::new();
-    for slice in SLICES.into_iter().take(usize::from(target.group.slices)) {
-        let name = aws.group_name(&target.place, slice);
-        let Some(group) = look.groups.get(&name) else {
+    for (slice, name) in server_group::group_names(target, aws) {
+        let Some(group) = account.groups.get(&name) else {
             if aws.create.is_none() {
                 return Err(missing(format!(
                     "there is no Auto Scaling group {name} in the account {}, and the manifest does \
@@ -53,35 +51,42 @@ pub fn observation(
             }
             continue;
         };
-        let mut health = Vec::new();
-        for arn in &group.target_groups {
-            match look.health.get(arn) {
-                Some(Ok((age_ms, targets))) => {
-                    stale_ms_max = stale_ms_max.max(settings.consistency_ms + age_ms);
-                    health.push(targets);
-                }
-                Some(Err(error)) => {
-                    return Err(ProviderError::new(error.kind, error.message.clone()));
-                }
-                None => {}
-            }
-        }
-        let mut seen = slice_seen(group, &health, look, templates);
+        let (health, age_ms) = health(group, account)?;
+        stale_ms_max = stale_ms_max.max(consistency_ms + age_ms);
+        let mut seen = slice_seen(group, &health, account, templates);
         seen.obstacles.extend(unattached(aws, slice, group));
         slices.insert(slice, seen);
     }
-    let (weights, wrong, stale_ms) = weights(aws, look, &slices, target)?;
+    let split = split(target, aws, account, &slices)?;
     if let Some(first) = slices.values_mut().next() {
-        first.obstacles.extend(wrong);
+        first.obstacles.extend(split.obstacles);
     }
     Ok(Observation {
-        at: look.at,
+        at: account.at,
         stale_ms_max,
-        weights_stale_ms_max: stale_ms,
+        weights_stale_ms_max: split.stale_ms,
         slices,
-        weights,
+        weights: split.weights,
         ..Observation::default()
     })
+}
+
+/// What the target groups of a group say, and how old the oldest answer is in milliseconds.
+fn health<'a>(
+    group: &Group,
+    account: &'a AccountState,
+) -> Result<(Vec<&'a Targets>, u64), ProviderError> {
+    let (mut health, mut oldest_ms) = (Vec::new(), 0);
+    for answer in group
+        .target_groups
+        .iter()
+        .filter_map(|arn| account.health.get(arn))
+    {
+        let (age_ms, targets) = answer.as_ref().map_err(errors::copy)?;
+        oldest_ms = oldest_ms.max(*age_ms);
+        health.push(targets);
+    }
+    Ok((health, oldest_ms))
 }
 
 /// A group that does not register its instances where users come from would never get any.
@@ -94,27 +99,27 @@ fn unattached(aws: &AwsGroup, slice: Slice, group: &Group) -> Option<String> {
     })
 }
 
-fn slice_seen(group: &Group, health: &[&Targets], look: &Look, templates: &Templates) -> SliceSeen {
+fn slice_seen(
+    group: &Group,
+    health: &[&Targets],
+    account: &AccountState,
+    templates: &Templates,
+) -> SliceSeen {
     let launches = group.launches.as_ref().and_then(|at| templates.known(at));
     let instances = group.members.iter().filter_map(|member| {
-        let state = state(member, health, look, group)?;
-        Some(instance(member, state, look, templates))
+        let state = instance_state::of(member, group, health, account)?;
+        Some(instance(member, state, account, templates))
     });
+    let trouble = account.troubles.get(&group.name).cloned();
+    let refresh = account.refreshes.get(&group.name);
     SliceSeen {
         sizes: group.sizes,
         launches: launches.and_then(|version| version.launch()),
         rebalancing_suspended: group.suspended.iter().any(|it| it == REBALANCE),
         obstacles: obstacles::of(group),
-        trouble: look
-            .troubles
-            .get(&group.name)
-            .cloned()
-            .or_else(|| unhealthy(group, health)),
+        trouble: trouble.or_else(|| unhealthy(group, health)),
         hazard: refreshes::hazard(group),
-        refresh: look
-            .refreshes
-            .get(&group.name)
-            .map(|record| refreshes::seen(record, templates)),
+        refresh: refresh.map(|refresh| refresh.observed(templates)),
         instances: instances.collect(),
         ..SliceSeen::default()
     }
@@ -131,9 +136,14 @@ fn unhealthy(group: &Group, health: &[&Targets]) -> Option<String> {
     })
 }
 
-fn instance(member: &Member, state: InstanceState, look: &Look, templates: &Templates) -> Instance {
+fn instance(
+    member: &Member,
+    state: InstanceState,
+    account: &AccountState,
+    templates: &Templates,
+) -> Instance {
     let known = member.launched.as_ref().and_then(|at| templates.known(at));
-    let born = look.born.get(&member.id);
+    let in_ec2 = account.instances.get(&member.id);
     let mut launch = match (&known, &member.launched) {
         (Some(version), _) => version.launch_id(),
         (None, Some(at)) => description::foreign_id(&at.template, at.number),
@@ -141,10 +151,10 @@ fn instance(member: &Member, state: InstanceState, look: &Look, templates: &Temp
     };
     // Auto Scaling says which version it used; EC2 says which image it became. They must agree.
     let asked = known.as_ref().and_then(|version| version.image.as_ref());
-    if let (Some(asked), Some(born)) = (asked, born)
-        && asked.as_str() != born.image
+    if let (Some(asked), Some(in_ec2)) = (asked, in_ec2)
+        && asked.as_str() != in_ec2.image
     {
-        launch = LaunchId(format!("unexpected:{}", born.image));
+        launch = LaunchId(format!("unexpected:{}", in_ec2.image));
     }
     let version = known
         .and_then(|version| version.launch())
@@ -156,7 +166,7 @@ fn instance(member: &Member, state: InstanceState, look: &Look, templates: &Temp
         zone: member.zone.clone(),
         state,
         protected: member.protected,
-        started_at: born.map_or(look.at, |born| born.at),
+        started_at: in_ec2.map_or(account.at, |it| it.launched_at),
     }
 }
 
@@ -164,143 +174,59 @@ fn unknown_version() -> domain::names::Version {
     "unknown".parse().expect("the word is a valid version")
 }
 
-/// Where an instance is in its life; `None` for one that is not of the group any more, or not yet.
-fn state(
-    member: &Member,
-    health: &[&Targets],
-    look: &Look,
-    group: &Group,
-) -> Option<InstanceState> {
-    let word = member.lifecycle.as_str();
-    match word {
-        "Terminated" | "Detached" => return None,
-        _ if word.starts_with("Warmed") => return None,
-        _ if word.starts_with("Terminating") => return Some(InstanceState::Terminating),
-        "Detaching" | "Standby" | "EnteringStandby" => return Some(InstanceState::Draining),
-        "InService" => {}
-        // Pending, Pending:Wait, Pending:Proceed, and words of tomorrow: nothing that proves health.
-        _ => return Some(InstanceState::Pending),
-    }
-    if !member.healthy {
-        return Some(InstanceState::Unhealthy);
-    }
-    let age_ms = look
-        .born
-        .get(&member.id)
-        .map_or(0, |born| look.at.since_ms(born.at));
-    let young = age_ms < u64::from(group.grace_seconds) * 1000;
-    Some(match said(member, health, look) {
-        Health::Healthy => InstanceState::Healthy,
-        Health::Draining => InstanceState::Draining,
-        Health::Unhealthy if !young => InstanceState::Unhealthy,
-        Health::Unhealthy | Health::Initial => InstanceState::Pending,
-    })
-}
-
-/// What all of its target groups say, or EC2's status checks where there are none.
-fn said(member: &Member, health: &[&Targets], look: &Look) -> Health {
-    if health.is_empty() {
-        let passed = look.passed.contains(&member.id);
-        return if passed {
-            Health::Healthy
-        } else {
-            Health::Initial
-        };
-    }
-    let said = health.iter().map(|targets| targets.get(&member.id));
-    let said: Vec<Health> = said.map(|it| it.unwrap_or(Health::Initial)).collect();
-    let any = |wanted: Health| said.contains(&wanted);
-    if said.iter().all(|it| *it == Health::Healthy) {
-        Health::Healthy
-    } else if any(Health::Unhealthy) {
-        Health::Unhealthy
-    } else if any(Health::Draining) {
-        Health::Draining
-    } else {
-        Health::Initial
-    }
-}
-
-/// How users are split, what is wrong with it, and how old that may be in milliseconds.
-fn weights(
-    aws: &AwsGroup,
-    look: &Look,
-    slices: &BTreeMap<Slice, SliceSeen>,
+/// How the users of a server group are split.
+fn split(
     target: &Target,
-) -> Result<(Weights, Vec<String>, u64), ProviderError> {
+    aws: &AwsGroup,
+    account: &AccountState,
+    slices: &BTreeMap<Slice, SliceSeen>,
+) -> Result<Split, ProviderError> {
     match &aws.traffic {
         AwsTraffic::Group => {
-            let running = slices
-                .get(&Slice::Blue)
-                .is_some_and(|seen| seen.launches.is_some());
-            let weights = running.then_some((Slice::Blue, 100));
-            Ok((weights.into_iter().collect(), Vec::new(), 0))
+            let only = slices.get(&Slice::Blue);
+            let running = only.filter(|seen| seen.launches.is_some());
+            let weights = running.map(|_| (Slice::Blue, 100));
+            Ok(Split::new(weights.into_iter().collect()))
         }
         AwsTraffic::Listener { listener, rule } => {
             let arn = listener::arn(listener, rule.as_deref());
-            let actions = look.actions.get(arn);
+            let actions = account.actions.get(arn);
             let actions =
                 actions.ok_or_else(|| missing(format!("there is no listener or rule {arn}")))?;
-            let (weights, wrong) = listener::read(actions, aws);
-            Ok((weights, wrong, 0))
+            Ok(listener::read(actions, aws))
         }
         AwsTraffic::Dns {
             zone,
             name,
             identifiers,
         } => {
-            let name = dns::Name::new(zone, name, identifiers);
-            match look.records.get(&name) {
-                Some(Ok(seen)) => Ok((seen.weights.clone(), seen.obstacles.clone(), seen.stale_ms)),
-                Some(Err(error)) => Err(ProviderError::new(error.kind, error.message.clone())),
-                None => Err(missing(format!("{} was not looked at", name.name))),
+            let records = dns::Records::new(zone, name, identifiers);
+            match account.records.get(&records) {
+                Some(Ok(split)) => Ok(split.clone()),
+                Some(Err(error)) => Err(errors::copy(error)),
+                None => Err(missing(format!(
+                    "the records of {} were not read",
+                    records.name
+                ))),
             }
         }
         AwsTraffic::Attach { target_group } => {
-            let attached = |slice: &Slice| {
-                let group = look.groups.get(&aws.group_name(&target.place, *slice));
+            let attached = |slice: Slice| {
+                let group = account.groups.get(&aws.group_name(&target.place, slice));
                 group.is_some_and(|group| group.target_groups.iter().any(|it| it == target_group))
             };
             let shares = slices
                 .keys()
-                .map(|slice| (*slice, u64::from(attached(slice))));
-            let shares: Vec<(Slice, u64)> = shares.collect();
-            Ok((weights::percent(&shares), Vec::new(), 0))
+                .map(|slice| (*slice, u64::from(attached(*slice))));
+            Ok(Split::new(weights::percent(&shares.collect::<Vec<_>>())))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::time::UnixMs;
-
     use super::*;
-    use crate::resources::groups::TemplateVersion;
-
-    fn look() -> Look {
-        Look {
-            at: UnixMs(1_000_000),
-            groups: BTreeMap::new(),
-            health: BTreeMap::new(),
-            passed: ["i-passed".to_owned()].into(),
-            born: BTreeMap::new(),
-            actions: BTreeMap::new(),
-            records: BTreeMap::new(),
-            refreshes: BTreeMap::new(),
-            troubles: BTreeMap::new(),
-        }
-    }
-
-    fn member(id: &str, lifecycle: &str, healthy: bool) -> Member {
-        Member {
-            id: id.to_owned(),
-            zone: "a".to_owned(),
-            lifecycle: lifecycle.to_owned(),
-            healthy,
-            protected: false,
-            launched: None,
-        }
-    }
+    use crate::resources::{groups::TemplateVersion, target_health::Health};
 
     fn targets(said: &[(&str, Health, Option<&str>)]) -> Targets {
         let mut targets = Targets::default();
@@ -316,9 +242,10 @@ mod tests {
             let template = "lt-1".to_owned();
             Some(TemplateVersion { template, number })
         };
-        let launched = |id, number| Member {
+        let launched = |id: &str, number| Member {
+            id: id.to_owned(),
             launched: version(number),
-            ..member(id, "InService", true)
+            ..Member::default()
         };
         let group = Group {
             launches: version(2),
@@ -337,75 +264,7 @@ mod tests {
             ),
         ]);
         assert_eq!(unhealthy(&group, &[&good, &old]), None);
-        let told = unhealthy(&group, &[&good, &new]).unwrap();
-        assert_eq!(told, format!("i-new is unhealthy: {checks}"));
-    }
-
-    #[test]
-    fn every_word_of_aws_has_its_state() {
-        use InstanceState::{Draining, Healthy, Pending, Terminating, Unhealthy};
-        let targets = |health| targets(&[("i-1", health, None)]);
-        let (good, ill) = (targets(Health::Healthy), targets(Health::Unhealthy));
-        let (new, leaving) = (targets(Health::Initial), targets(Health::Draining));
-        let none = Targets::default();
-        let rows: [(&str, bool, &[&Targets], Option<InstanceState>); 16] = [
-            ("InService", true, &[&good], Some(Healthy)),
-            ("InService", true, &[&good, &good], Some(Healthy)),
-            ("InService", true, &[&good, &new], Some(Pending)),
-            ("InService", true, &[&good, &none], Some(Pending)),
-            ("InService", true, &[&good, &ill], Some(Unhealthy)),
-            ("InService", true, &[&leaving], Some(Draining)),
-            ("InService", false, &[&good], Some(Unhealthy)),
-            ("InService", true, &[], Some(Pending)),
-            ("Pending", true, &[&good], Some(Pending)),
-            ("Pending:Wait", true, &[&good], Some(Pending)),
-            ("Terminating:Wait", true, &[&good], Some(Terminating)),
-            ("Terminating:Retained", true, &[&good], Some(Terminating)),
-            ("Standby", true, &[&good], Some(Draining)),
-            ("Terminated", true, &[&good], None),
-            ("Warmed:Stopped", true, &[], None),
-            ("SomethingNew", true, &[&good], Some(Pending)),
-        ];
-        let group = Group::default();
-        let mut look = look();
-        let born = crate::resources::target_health::Born::default();
-        look.born.insert("i-1".to_owned(), born);
-        for (lifecycle, healthy, health, expected) in rows {
-            let member = member("i-1", lifecycle, healthy);
-            let seen = state(&member, health, &look, &group);
-            assert_eq!(seen, expected, "{lifecycle} {healthy} {health:?}");
-        }
-    }
-
-    #[test]
-    fn a_young_instance_may_fail_its_first_checks() {
-        let ill = targets(&[("i-1", Health::Unhealthy, None)]);
-        let group = Group {
-            grace_seconds: 300,
-            ..Group::default()
-        };
-        let mut look = look();
-        let member = member("i-1", "InService", true);
-        for (age_ms, expected) in [
-            (10_000, InstanceState::Pending),
-            (300_000, InstanceState::Unhealthy),
-        ] {
-            let at = UnixMs(look.at.0 - age_ms);
-            let born = crate::resources::target_health::Born {
-                at,
-                ..Default::default()
-            };
-            look.born.insert("i-1".to_owned(), born);
-            assert_eq!(state(&member, &[&ill], &look, &group), Some(expected));
-        }
-    }
-
-    #[test]
-    fn without_target_groups_the_status_checks_decide() {
-        let (look, group) = (look(), Group::default());
-        let passed = state(&member("i-passed", "InService", true), &[], &look, &group);
-        assert_eq!(passed, Some(InstanceState::Healthy));
-        let open = state(&member("i-other", "InService", true), &[], &look, &group);
-        assert_eq!(open, Some(InstanceState::Pending));
+        let said = unhealthy(&group, &[&good, &new]).unwrap();
+        assert_eq!(said, format!("i-new is unhealthy: {checks}"));
     }
 }

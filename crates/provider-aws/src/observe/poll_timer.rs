@@ -1,38 +1,38 @@
-//! When an account is looked at again: soon after something was changed there or somebody new asks,
-//! otherwise no more often than slow things need.
+//! When an account is polled next: soon after a change or a new question, and otherwise no more often
+//! than slow things need.
 
 use std::time::Duration;
 
 use tokio::{sync::Notify, time::Instant};
 
-/// Keeps looks apart.
+/// Keeps the polls of an account apart.
 #[derive(Debug)]
-pub struct Pace {
+pub struct PollTimer {
     soonest: Duration,
     usual: Duration,
-    hurry: Notify,
+    soon: Notify,
 }
 
-impl Pace {
-    /// Two looks are `usual` apart, and `soonest` where there is something new to see.
+impl PollTimer {
+    /// Two polls are `usual` apart, or `soonest` where there is something new to read.
     pub fn new(soonest: Duration, usual: Duration) -> Self {
         Self {
             soonest,
             usual,
-            hurry: Notify::new(),
+            soon: Notify::new(),
         }
     }
 
-    /// The next look shall come soon. Asking often is the same as asking once.
-    pub fn hurry(&self) {
-        self.hurry.notify_one();
+    /// Brings the next poll forward. To call this twice is the same as once.
+    pub fn poll_soon(&self) {
+        self.soon.notify_one();
     }
 
-    /// Waits until it is time for a look after the one that began at `last`.
+    /// Waits until it is time for the poll after the one that began at `last`.
     pub async fn wait(&self, last: Instant) {
         tokio::select! {
             biased;
-            () = self.hurry.notified() => tokio::time::sleep_until(last + self.soonest).await,
+            () = self.soon.notified() => tokio::time::sleep_until(last + self.soonest).await,
             () = tokio::time::sleep_until(last + self.usual) => {}
         }
     }
@@ -42,34 +42,34 @@ impl Pace {
 mod tests {
     use super::*;
 
-    async fn waited(pace: &Pace, hurried: bool) -> Duration {
+    async fn waited(timer: &PollTimer, soon: bool) -> Duration {
         let last = Instant::now();
-        if hurried {
-            pace.hurry();
-            pace.hurry();
+        if soon {
+            timer.poll_soon();
+            timer.poll_soon();
         }
-        pace.wait(last).await;
+        timer.wait(last).await;
         last.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_hurry_is_good_for_one_look() {
-        let pace = Pace::new(Duration::from_secs(1), Duration::from_secs(5));
+    async fn only_the_next_poll_comes_soon() {
+        let timer = PollTimer::new(Duration::from_secs(1), Duration::from_secs(5));
         let mut times = Vec::new();
-        for hurried in [false, true, false] {
-            times.push(waited(&pace, hurried).await.as_secs());
+        for soon in [false, true, false] {
+            times.push(waited(&timer, soon).await.as_secs());
         }
         assert_eq!(times, [5, 1, 5]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_comes_while_others_wait_is_served_soon() {
-        let pace = Pace::new(Duration::from_secs(1), Duration::from_secs(5));
+    async fn a_question_shortens_a_wait_that_has_begun() {
+        let timer = PollTimer::new(Duration::from_secs(1), Duration::from_secs(5));
         let newcomer = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
-            pace.hurry();
+            timer.poll_soon();
         };
-        let (waited, ()) = tokio::join!(waited(&pace, false), newcomer);
+        let (waited, ()) = tokio::join!(waited(&timer, false), newcomer);
         assert_eq!(waited.as_secs(), 2);
     }
 }

@@ -29,12 +29,12 @@ const BEFORE_MS_MAX: u64 = 30_000;
 /// Longest text that is shown of what AWS says, in characters.
 const TEXT_MAX: usize = 300;
 
-/// Most groups that AWS is asked about in one look, so that many in trouble do not hold up all others.
+/// Most groups that AWS is asked about in one poll, so that many in trouble do not hold up all others.
 const ASKED_MAX: usize = 8;
 /// Groups that nobody looked at for so long are forgotten, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
-/// No look waits longer for explanations.
+/// No poll waits longer for explanations.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// So long nobody is asked after AWS did not answer, in milliseconds.
 const SILENCE_MS: u64 = 60_000;
@@ -52,14 +52,14 @@ struct Known {
 #[derive(Debug)]
 struct Shortfall {
     since: UnixMs,
-    seen_at: UnixMs,
+    polled_at: UnixMs,
     asked_at: Option<UnixMs>,
-    said: Option<String>,
+    explanation: Option<String>,
 }
 
 impl Shortfalls {
     /// What AWS says of those of `groups` that stay short of members, by name.
-    pub async fn look(
+    pub async fn explain(
         &self,
         clients: &Clients,
         groups: &BTreeMap<String, Group>,
@@ -76,7 +76,7 @@ impl Shortfalls {
             *failed_at = (answered != Ok(true)).then_some(now);
         }
         let here = short.iter().filter(|(name, _)| groups.contains_key(*name));
-        here.filter_map(|(name, it)| Some((name.clone(), it.said.clone()?)))
+        here.filter_map(|(name, it)| Some((name.clone(), it.explanation.clone()?)))
             .collect()
     }
 }
@@ -102,10 +102,10 @@ impl Shortfall {
     /// An explanation is a convenience: where AWS does not answer, the last one stays.
     fn learn(&mut self, answer: Result<Option<String>, ProviderError>) {
         match answer {
-            Ok(said) => self.said = said,
+            Ok(explanation) => self.explanation = explanation,
             Err(error) if error.kind == ErrorKind::Denied => {
                 let why = error.message;
-                self.said = Some(format!(
+                self.explanation = Some(format!(
                     "nothing, and does not let Pointsman ask why: {why}"
                 ));
             }
@@ -119,7 +119,7 @@ impl Shortfall {
 
 /// Which groups are short of members now, and since when.
 fn note(known: &mut BTreeMap<String, Shortfall>, groups: &BTreeMap<String, Group>, now: UnixMs) {
-    known.retain(|_, it| now.since_ms(it.seen_at) < KEPT_MS);
+    known.retain(|_, it| now.since_ms(it.polled_at) < KEPT_MS);
     for (name, group) in groups {
         if !is_short(group) {
             known.remove(name);
@@ -127,11 +127,11 @@ fn note(known: &mut BTreeMap<String, Shortfall>, groups: &BTreeMap<String, Group
         }
         let shortfall = known.entry(name.clone()).or_insert(Shortfall {
             since: now,
-            seen_at: now,
+            polled_at: now,
             asked_at: None,
-            said: None,
+            explanation: None,
         });
-        shortfall.seen_at = now;
+        shortfall.polled_at = now;
     }
 }
 
@@ -143,7 +143,7 @@ fn due(known: &BTreeMap<String, Shortfall>, now: UnixMs) -> Vec<String> {
     };
     let mut due: Vec<_> = known
         .iter()
-        .filter(|(_, it)| it.seen_at == now && is_due(it))
+        .filter(|(_, it)| it.polled_at == now && is_due(it))
         .collect();
     due.sort_by_key(|(_, it)| it.asked_at);
     let names = due.into_iter().map(|(name, _)| name.clone());
@@ -207,27 +207,27 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_failure_is_told() {
+    fn the_newest_failure_is_reported() {
         let now = UnixMs(10_000_000);
-        let tell = |activities: &[Activity]| newest_failure(activities, UnixMs(9_720_000), now);
+        let report = |activities: &[Activity]| newest_failure(activities, UnixMs(9_720_000), now);
         let old = activity(9_000_000, "Failed", Some("too old"));
         let good = activity(9_990_000, "Successful", Some("fine"));
         let first = activity(9_700_000, "Failed", Some("no capacity"));
         let last = activity(9_800_000, "Failed", Some("no quota"));
         let silent = activity(9_900_000, "Cancelled", None);
-        assert_eq!(tell(&[good.clone(), old.clone()]), None);
-        let said = tell(&[good, first.clone(), last.clone(), old]);
+        assert_eq!(report(&[good.clone(), old.clone()]), None);
+        let said = report(&[good, first.clone(), last.clone(), old]);
         assert_eq!(said.as_deref(), Some("no quota"));
-        let said = tell(&[silent, last, first.clone()]);
+        let said = report(&[silent, last, first.clone()]);
         assert_eq!(
             said.as_deref(),
             Some("no quota"),
-            "who says nothing is not told"
+            "a failure without a message is not reported"
         );
         let before = newest_failure(&[first], UnixMs(9_740_000), now);
         assert_eq!(before, None, "it was short long before");
         let long = activity(9_900_000, "Failed", Some(&"ü".repeat(1000)));
-        assert_eq!(tell(&[long]).unwrap().chars().count(), TEXT_MAX);
+        assert_eq!(report(&[long]).unwrap().chars().count(), TEXT_MAX);
     }
 
     fn group(lifecycles: &[&str]) -> Group {

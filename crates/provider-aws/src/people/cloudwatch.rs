@@ -16,10 +16,13 @@ use domain::{
 };
 use engine::ports::ProviderError;
 
-use crate::calls::{
-    clients::Clients,
-    errors::{failed, invalid, missing},
-    rate_limiter::Bucket,
+use crate::{
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid, missing},
+        rate_limiter::Bucket,
+    },
+    server_group,
 };
 
 const ALARMS: &str = "cloudwatch:DescribeAlarms";
@@ -155,8 +158,7 @@ async fn dimensions(
     target: &Target,
     slice: Slice,
 ) -> Result<Vec<Dimension>, ProviderError> {
-    let aws = target.group.aws.as_ref();
-    let aws = aws.ok_or_else(|| invalid("the server group is not on AWS"))?;
+    let aws = server_group::settings(target)?;
     let arn = match &aws.traffic {
         AwsTraffic::Attach { target_group } => Some(target_group.as_str()),
         _ => aws.target_group(slice),

@@ -23,7 +23,6 @@ use domain::{
     catalogue::AwsTraffic,
     checkup::{Check, Verdict},
     effect::Target,
-    observation::SliceSeen,
     time::{UnixMs, human_ms},
 };
 use engine::ports::{ErrorKind, ProviderError};
@@ -35,9 +34,9 @@ use crate::{
         errors::{failed, invalid, is_of_credentials},
         rate_limiter::Bucket,
     },
-    observe::observer::Lookout,
+    observe::observer::Observer,
     resources::quotas::{self, Class, Usage},
-    traffic::weights::SLICES,
+    server_group,
 };
 
 /// Longest time that one check takes.
@@ -56,12 +55,12 @@ const CREDENTIALS: &str = "give the server credentials: an instance profile, AWS
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; where the account names a role, let them assume it";
 
 /// Looks at everything that deployments to these groups of the account depend on.
-pub async fn checkup(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
-    let clients = &**lookout.clients();
+pub async fn checkup(observer: &Observer, targets: &[Target]) -> Vec<Check> {
+    let clients = &*observer.account().clients;
     let checks = [
         timed("auto scaling", scaling(clients)).boxed(),
         timed("ec2", ec2(clients)).boxed(),
-        timed("vcpu quota", vcpus(lookout)).boxed(),
+        timed("vcpu quota", vcpus(observer)).boxed(),
         timed("launch templates", dry_run(clients)).boxed(),
         timed("load balancers", balancers(clients)).boxed(),
         timed("cloudwatch", alarms(clients)).boxed(),
@@ -69,9 +68,9 @@ pub async fn checkup(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
         timed("package bucket", bucket(clients)).boxed(),
     ];
     let (who, checks, groups) = tokio::join!(
-        identity(lookout),
+        identity(observer),
         join_all(checks),
-        groups(lookout, targets)
+        groups(observer, targets)
     );
     let changes = Check::new(
         "changes",
@@ -131,8 +130,8 @@ fn of_error(name: &str, error: &ProviderError) -> Check {
 }
 
 /// Who we are there, and what time it is there.
-async fn identity(lookout: &Lookout) -> Vec<Check> {
-    let clients = &**lookout.clients();
+async fn identity(observer: &Observer) -> Vec<Check> {
+    let clients = &*observer.account().clients;
     let date = Date::default();
     let request = clients.sts.get_caller_identity().customize();
     let request = request.interceptor(date.clone());
@@ -141,7 +140,7 @@ async fn identity(lookout: &Lookout) -> Vec<Check> {
         .take(Bucket::Other, "sts:GetCallerIdentity")
         .await;
     let answer = tokio::time::timeout(TIMEOUT, request.send()).await;
-    let now = lookout.now();
+    let now = observer.account().now();
     let who = match answer {
         Err(_) => unreachable_after("credentials", TIMEOUT),
         Ok(Err(error)) => {
@@ -259,9 +258,9 @@ async fn ec2(clients: &Clients) -> Found {
 }
 
 /// Releases start a second copy of a group.
-async fn vcpus(lookout: &Lookout) -> Found {
+async fn vcpus(observer: &Observer) -> Found {
     let class = Class::STANDARD;
-    let usage = quotas::usage(lookout.clients(), class, lookout.now()).await?;
+    let usage = quotas::usage(&observer.account().clients, class, observer.account().now()).await?;
     let Some(Usage { used, quota }) = usage else {
         let text =
             format!("CloudWatch does not know how many vCPUs of {class} run, and how many may");
@@ -371,9 +370,9 @@ async fn bucket(clients: &Clients) -> Found {
 }
 
 /// Each server group that is in the account.
-async fn groups(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
+async fn groups(observer: &Observer, targets: &[Target]) -> Vec<Check> {
     let looked = targets.iter().take(GROUPS_MAX).cloned();
-    let checks = stream::iter(looked).map(|target| async move { group(lookout, &target).await });
+    let checks = stream::iter(looked).map(|target| async move { group(observer, &target).await });
     let mut checks: Vec<Check> = checks.buffered(AT_ONCE).collect().await;
     if targets.len() > GROUPS_MAX {
         let more = targets.len() - GROUPS_MAX;
@@ -383,18 +382,16 @@ async fn groups(lookout: &Lookout, targets: &[Target]) -> Vec<Check> {
     checks
 }
 
-async fn group(lookout: &Lookout, target: &Target) -> Check {
+async fn group(observer: &Observer, target: &Target) -> Check {
     let name = format!("group {}", target.place);
-    let seen = match tokio::time::timeout(3 * TIMEOUT, lookout.observe(target)).await {
+    let seen = match tokio::time::timeout(3 * TIMEOUT, observer.observe(target)).await {
         Err(_) => return unreachable_after(&name, 3 * TIMEOUT),
         Ok(Err(error)) => return of_error(&name, &error),
         Ok(Ok(seen)) => seen,
     };
-    let slices = || SLICES.into_iter().take(usize::from(target.group.slices));
-    let obstacles: Vec<String> = slices()
-        .filter_map(|slice| seen.slices.get(&slice))
-        .flat_map(|slice: &SliceSeen| slice.obstacles.clone())
-        .collect();
+    let slices = || server_group::slices(target);
+    let here = || slices().filter_map(|slice| seen.slices.get(&slice));
+    let obstacles: Vec<String> = here().flat_map(|it| it.obstacles.clone()).collect();
     if !obstacles.is_empty() {
         return Check::new(name, Verdict::Failed, obstacles.join("; "))
             .with("deployments are refused until this is gone");
@@ -410,7 +407,6 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
         })
     });
     let words: Vec<String> = words.collect();
-    let here = || slices().filter_map(|slice| seen.slices.get(&slice));
     let hazard = here().find_map(|slice| slice.hazard.clone());
     let hazard = hazard.map(|it| format!("no --engine instance-refresh here: {it}"));
     let warnings: Vec<String> = here().flat_map(|it| it.warnings.clone()).collect();

@@ -14,11 +14,11 @@ use crate::{
         clients::Clients,
         errors::{failed, missing},
         rate_limiter::Bucket,
-        retry::again,
+        retry::retry,
     },
-    observe::{observer::Lookout, obstacles},
+    observe::{admission, obstacles},
     resources::groups::{self, Group},
-    traffic::{listener, weights::SLICES},
+    traffic::listener,
 };
 
 const TARGET_GROUPS: &str = "elb:DescribeTargetGroups";
@@ -33,13 +33,12 @@ const LISTENERS_MAX: usize = 50;
 /// # Errors
 /// When one of them does not exist, or AWS does not answer.
 pub async fn read(
-    lookout: &Lookout,
+    clients: &Clients,
     place: &Place,
     names: &[String],
 ) -> Result<Adopted, ProviderError> {
-    let clients = &**lookout.clients();
     let account = &clients.account.name;
-    let mut found = again(|| groups::describe(clients, names)).await?;
+    let mut found = retry(|| groups::describe(clients, names)).await?;
     let mut there = Vec::new();
     for name in names {
         let group = found.remove(name);
@@ -96,9 +95,10 @@ async fn notes(
     there: &[Group],
 ) -> Result<(Vec<String>, Vec<String>), ProviderError> {
     let mut notes: Vec<String> = there.iter().flat_map(obstacles::of).collect();
-    let costly = obstacles::look(clients, SLICES.into_iter().zip(there)).await?;
-    let costly = costly.into_values();
-    notes.extend(costly.flat_map(|found| [found.obstacles, found.warnings].concat()));
+    for group in there {
+        let finding = admission::examine(clients, group).await?;
+        notes.extend([finding.obstacles, finding.warnings].concat());
+    }
     for group in there.iter().filter(|group| group.target_groups.is_empty()) {
         let name = &group.name;
         notes.push(format!(

@@ -6,52 +6,45 @@ use domain::{effect::Target, image::Running, observation::Slice};
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{errors::invalid, retry::again},
-    observe::observer::Lookout,
+    account::AwsAccount,
+    calls::retry::retry,
     resources::{
         groups::{self, Group, TemplateVersion},
         templates::Templates,
     },
+    server_group,
 };
 
 /// The images that these slices run on, in the order of the question.
-pub async fn running(
-    lookout: &Lookout,
+pub async fn of(
+    account: &AwsAccount,
     slices: &[(Target, Slice)],
 ) -> Result<Vec<Running>, ProviderError> {
     let names: Vec<String> = slices
         .iter()
         .map(|(target, slice)| {
-            let aws = target.group.aws.as_ref();
-            let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;
+            let aws = server_group::settings(target)?;
             Ok(aws.group_name(&target.place, *slice))
         })
         .collect::<Result<_, ProviderError>>()?;
-    let clients = &**lookout.clients();
-    let groups = again(|| groups::describe(clients, &names)).await?;
-    let wanted: BTreeSet<TemplateVersion> = groups.values().flat_map(versions).flatten().collect();
-    again(|| lookout.templates.learn(clients, &wanted)).await?;
+    let AwsAccount {
+        clients, templates, ..
+    } = account;
+    let groups = retry(|| groups::describe(clients, &names)).await?;
+    let wanted: BTreeSet<TemplateVersion> = groups.values().flat_map(Group::versions).collect();
+    retry(|| templates.learn(clients, &wanted)).await?;
     let of = |name| {
         let group = groups.get(name);
-        group.map_or_else(Running::default, |group| {
-            images_of(group, &lookout.templates)
-        })
+        group.map_or_else(Running::default, |group| images_of(group, templates))
     };
     Ok(names.iter().map(of).collect())
 }
 
-/// What a group launches, and what each of its members was launched from.
-fn versions(group: &Group) -> Vec<Option<TemplateVersion>> {
-    let members = group.members.iter().map(|member| member.launched.clone());
-    std::iter::once(group.launches.clone())
-        .chain(members)
-        .collect()
-}
-
 fn images_of(group: &Group, templates: &Templates) -> Running {
     let mut running = Running::default();
-    for version in versions(group) {
-        let known = version.and_then(|at| templates.known(&at));
+    let launched = group.members.iter().map(|member| &member.launched);
+    for version in launched.chain([&group.launches]) {
+        let known = version.as_ref().and_then(|at| templates.known(at));
         match known.and_then(|version| version.image) {
             Some(image) => drop(running.images.insert(image)),
             None => running.unknown = true,

@@ -16,7 +16,7 @@ pub const BASE: &str = "pointsman base";
 
 /// What a version of a launch template is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Label {
+pub enum Description {
     /// A launch of a release.
     Launch(Launch),
     /// Machines without a release.
@@ -35,18 +35,18 @@ pub fn write(launch: &Launch) -> String {
 
 /// What `description` says.
 #[must_use]
-pub fn read(description: Option<&str>) -> Label {
+pub fn read(description: Option<&str>) -> Description {
     let Some(text) = description.filter(|text| text.starts_with(MARK)) else {
-        return Label::Foreign;
+        return Description::Foreign;
     };
     if text == BASE {
-        return Label::Base;
+        return Description::Base;
     }
     let words: Vec<&str> = text.split(' ').collect();
     let [_, id, version, digest, image] = words.as_slice() else {
-        return Label::Foreign;
+        return Description::Foreign;
     };
-    launch(id, version, digest, image).map_or(Label::Foreign, Label::Launch)
+    launch(id, version, digest, image).map_or(Description::Foreign, Description::Launch)
 }
 
 fn launch(id: &str, version: &str, digest: &str, image: &str) -> Option<Launch> {
@@ -117,7 +117,7 @@ mod tests {
         ];
         for content in contents {
             let launch = a_launch(content);
-            assert_eq!(read(Some(&write(&launch))), Label::Launch(launch));
+            assert_eq!(read(Some(&write(&launch))), Description::Launch(launch));
         }
     }
 
@@ -142,8 +142,8 @@ mod tests {
             Some("pointsman was here"),
             Some("pointsman a b c d"),
         ] {
-            assert_eq!(read(text), Label::Foreign, "{text:?}");
+            assert_eq!(read(text), Description::Foreign, "{text:?}");
         }
-        assert_eq!(read(Some(BASE)), Label::Base);
+        assert_eq!(read(Some(BASE)), Description::Base);
     }
 }

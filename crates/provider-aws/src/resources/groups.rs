@@ -10,9 +10,11 @@ use crate::calls::{
     clients::Clients,
     errors::{failed, missing},
     rate_limiter::Bucket,
-    retry::again,
+    retry::retry,
 };
 
+/// The process that moves instances between zones.
+pub const REBALANCE: &str = "AZRebalance";
 /// Most groups that are asked for by name in one call.
 const NAMES_MAX: usize = 50;
 
@@ -53,7 +55,7 @@ pub struct Group {
 }
 
 /// One instance of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Member {
     /// Its id.
     pub id: String,
@@ -67,6 +69,21 @@ pub struct Member {
     pub protected: bool,
     /// What it was launched from.
     pub launched: Option<TemplateVersion>,
+}
+
+impl Group {
+    /// The template versions that it launches and that its members were launched from.
+    pub fn versions(&self) -> impl Iterator<Item = TemplateVersion> {
+        let launched = self.members.iter().map(|member| &member.launched);
+        launched.chain([&self.launches]).flatten().cloned()
+    }
+}
+
+impl Member {
+    /// Whether it serves, as far as the group is concerned.
+    pub fn is_in_service(&self) -> bool {
+        self.lifecycle == "InService"
+    }
 }
 
 /// The groups with these names that exist.
@@ -104,10 +121,10 @@ pub fn is_no_group(error: &ProviderError) -> bool {
         || error.message.contains("Group not found")
 }
 
-/// The group as it is now, not as somebody's last look showed it.
+/// The group as it is now, not as the last poll showed it.
 pub async fn group(clients: &Clients, name: &str) -> Result<Group, ProviderError> {
     let names = [name.to_owned()];
-    let mut found = again(|| describe(clients, &names)).await?;
+    let mut found = retry(|| describe(clients, &names)).await?;
     let missing = || missing(format!("there is no Auto Scaling group {name}"));
     found.remove(name).ok_or_else(missing)
 }

@@ -16,7 +16,7 @@ use crate::{
         clients::Clients,
         errors::{failed, invalid},
         rate_limiter::Bucket,
-        retry::again,
+        retry::retry,
     },
     resources::groups::text,
 };
@@ -29,23 +29,23 @@ const IMAGES_MAX: usize = 10_000;
 /// How long a list is shown before it is asked for again, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
-/// What was read last.
+/// The images that were read last.
 #[derive(Debug, Default)]
-pub struct Cache {
+pub struct ImageCache {
     /// The list. Whoever holds it asks for everybody.
     list: Mutex<Option<Listed>>,
     /// When images were seen to be available.
     available: Mutex<BTreeMap<ImageId, UnixMs>>,
 }
 
-impl Cache {
+impl ImageCache {
     /// The images, at most [`KEPT_MS`] old at `now`.
-    pub async fn get(&self, clients: &Clients, now: UnixMs) -> Result<Listed, ProviderError> {
+    pub async fn list(&self, clients: &Clients, now: UnixMs) -> Result<Listed, ProviderError> {
         let mut kept = self.list.lock().await;
         if let Some(listed) = kept.as_ref().filter(|it| now.since_ms(it.at) < KEPT_MS) {
             return Ok(listed.clone());
         }
-        let listed = again(|| list(clients, now)).await?;
+        let listed = retry(|| list(clients, now)).await?;
         *kept = Some(listed.clone());
         Ok(listed)
     }
@@ -62,7 +62,7 @@ impl Cache {
         if available.contains_key(image) {
             return Ok(Standing::Available);
         }
-        let standing = again(|| standing(clients, image)).await?;
+        let standing = retry(|| standing(clients, image)).await?;
         if standing == Standing::Available {
             available.insert(image.clone(), now);
         }

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
-    resources::target_health::Born,
+    resources::instances::Ec2Instance,
 };
 
 const DATA: &str = "cloudwatch:GetMetricData";
@@ -58,13 +58,15 @@ impl Class {
         spot: false,
     };
 
-    fn of(machine: &Born) -> Option<Self> {
-        let digits = machine.kind.find(|it: char| !it.is_ascii_lowercase())?;
-        let letters = &machine.kind[..digits];
+    fn of(instance: &Ec2Instance) -> Option<Self> {
+        let digits = instance
+            .instance_type
+            .find(|it: char| !it.is_ascii_lowercase())?;
+        let letters = &instance.instance_type[..digits];
         let known = FAMILIES.iter().find(|(_, all)| all.contains(&letters));
         known.map(|(family, _)| Self {
             family,
-            spot: machine.spot,
+            spot: instance.is_spot,
         })
     }
 }
@@ -104,16 +106,16 @@ struct Types {
 impl Quotas {
     /// Says where the quotas leave no room for a second copy of each of these machines of the group
     /// `name`. What cannot be found out is not said: `pointsman doctor` tells what that is. Where AWS
-    /// does not answer it is not asked again for a while, or every look would wait for it.
+    /// does not answer it is not asked again for a while, or every poll would wait for it.
     pub async fn warnings(
         &self,
         clients: &Clients,
         name: &str,
-        machines: &[&Born],
+        instances: &[Ec2Instance],
         now: UnixMs,
     ) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (class, needed) in self.needed(clients, machines, now).await {
+        for (class, needed) in self.needed(clients, instances, now).await {
             let usage = self.usage(clients, class, now).await;
             let short = usage.filter(|usage| usage.used + needed > usage.quota);
             warnings.extend(short.map(|Usage { used, quota }| {
@@ -146,11 +148,13 @@ impl Quotas {
     async fn needed(
         &self,
         clients: &Clients,
-        machines: &[&Born],
+        instances: &[Ec2Instance],
         now: UnixMs,
     ) -> BTreeMap<Class, u64> {
         let mut types = self.types.lock().await;
-        let kinds = machines.iter().map(|machine| machine.kind.as_str());
+        let kinds = instances
+            .iter()
+            .map(|instance| instance.instance_type.as_str());
         let unknown: BTreeSet<&str> = kinds
             .filter(|kind| !kind.is_empty() && !types.vcpus.contains_key(*kind))
             .collect();
@@ -169,9 +173,9 @@ impl Quotas {
             }
         }
         let mut needed = BTreeMap::new();
-        for machine in machines {
-            let vcpus = types.vcpus.get(&machine.kind);
-            if let (Some(class), Some(vcpus)) = (Class::of(machine), vcpus) {
+        for instance in instances {
+            let vcpus = types.vcpus.get(&instance.instance_type);
+            if let (Some(class), Some(vcpus)) = (Class::of(instance), vcpus) {
                 *needed.entry(class).or_default() += vcpus;
             }
         }
@@ -252,12 +256,12 @@ mod tests {
     #[test]
     fn types_are_counted_with_their_family() {
         let class = |kind: &str, spot| {
-            let machine = Born {
-                kind: kind.to_owned(),
-                spot,
-                ..Born::default()
+            let instance = Ec2Instance {
+                instance_type: kind.to_owned(),
+                is_spot: spot,
+                ..Ec2Instance::default()
             };
-            Class::of(&machine).map(|class| class.to_string())
+            Class::of(&instance).map(|class| class.to_string())
         };
         let rows = [
             ("t3.small", false, Some("Standard/OnDemand")),

@@ -1,4 +1,4 @@
-//! Instance refreshes as they are seen; `apply/refresh.rs` asks for them.
+//! Instance refreshes as AWS reports them; `apply/refresh.rs` starts and stops them.
 
 use aws_sdk_autoscaling::types::InstanceRefresh;
 use domain::{
@@ -21,7 +21,7 @@ const DESCRIBE: &str = "autoscaling:DescribeInstanceRefreshes";
 
 /// The last refresh of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Refresh {
     /// Its id.
     pub id: String,
     /// Where it is.
@@ -37,7 +37,7 @@ pub struct Record {
 }
 
 /// The last refresh of the group `name`; `None`: there is none in the six weeks that AWS remembers.
-pub async fn last(clients: &Clients, name: &str) -> Result<Option<Record>, ProviderError> {
+pub async fn last(clients: &Clients, name: &str) -> Result<Option<Refresh>, ProviderError> {
     clients.calls.take(Bucket::ScalingRead, DESCRIBE).await;
     let request = clients.scaling.describe_instance_refreshes();
     let answer = request
@@ -46,13 +46,13 @@ pub async fn last(clients: &Clients, name: &str) -> Result<Option<Record>, Provi
         .send()
         .await;
     match answer.map_err(|error| failed(DESCRIBE, &error)) {
-        // A group that is gone by now, which the next look will see.
+        // The group is gone by now, which the next poll will show.
         Err(error) if is_no_group(&error) => Ok(None),
-        other => Ok(other?.instance_refreshes().first().map(record)),
+        other => Ok(other?.instance_refreshes().first().map(read)),
     }
 }
 
-fn record(refresh: &InstanceRefresh) -> Record {
+fn read(refresh: &InstanceRefresh) -> Refresh {
     let status = refresh.status().map_or("", |status| status.as_str());
     let rollback = refresh.rollback_details();
     let why_back = rollback.and_then(|details| details.rollback_reason());
@@ -62,7 +62,7 @@ fn record(refresh: &InstanceRefresh) -> Record {
         _ => why_back.or(refresh.status_reason()),
     };
     let goal = refresh.desired_configuration();
-    Record {
+    Refresh {
         id: text(refresh.instance_refresh_id()),
         state: state(status, refresh.end_time().is_some()),
         text: match reason.filter(|reason| !reason.is_empty()) {
@@ -93,22 +93,23 @@ fn state(status: &str, has_ended: bool) -> RefreshState {
     }
 }
 
-/// The refresh as an observation shows it.
-pub fn seen(record: &Record, templates: &Templates) -> RefreshSeen {
-    let goal = record.goal.as_ref();
-    let known = goal.and_then(|at| templates.known(at));
-    let launch = match (known, goal) {
-        (Some(version), _) => version.launch_id(),
-        (None, Some(at)) => description::foreign_id(&at.template, at.number),
-        (None, None) => LaunchId("unknown".to_owned()),
-    };
-    RefreshSeen {
-        id: record.id.clone(),
-        launch,
-        state: record.state,
-        started_at: record.started_at,
-        percent: record.percent,
-        text: record.text.clone(),
+impl Refresh {
+    /// The refresh as an observation shows it.
+    pub fn observed(&self, templates: &Templates) -> RefreshSeen {
+        let known = self.goal.as_ref().and_then(|at| templates.known(at));
+        let launch = match (known, &self.goal) {
+            (Some(version), _) => version.launch_id(),
+            (None, Some(at)) => description::foreign_id(&at.template, at.number),
+            (None, None) => LaunchId("unknown".to_owned()),
+        };
+        RefreshSeen {
+            id: self.id.clone(),
+            launch,
+            state: self.state,
+            started_at: self.started_at,
+            percent: self.percent,
+            text: self.text.clone(),
+        }
     }
 }
 

@@ -1,20 +1,15 @@
-//! Who is healthy: target health where there are target groups, EC2's status checks where not.
-//!
-//! `HealthStatus: Healthy` of an Auto Scaling group is only an initial value; it proves nothing.
+//! Health as target groups report it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum;
-use domain::time::UnixMs;
 use engine::ports::ProviderError;
 
 use crate::calls::{clients::Clients, errors::failed, rate_limiter::Bucket};
 
 const TARGETS: &str = "elb:DescribeTargetHealth";
-const STATUS: &str = "ec2:DescribeInstanceStatus";
-const INSTANCES: &str = "ec2:DescribeInstances";
-/// Most instances that are asked for by id in one call.
-const IDS_MAX: usize = 100;
+/// Longest text that is kept of why a target fails its checks, in characters.
+const REASON_MAX: usize = 200;
 
 /// What a target group says of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +23,6 @@ pub enum Health {
     /// It gets no new requests.
     Draining,
 }
-
-/// Longest text that is kept of why a target fails its checks, in characters.
-const REASON_MAX: usize = 200;
 
 /// The targets of one target group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -113,94 +105,4 @@ fn worse(one: Health, other: Health) -> Health {
         Health::Healthy => 3,
     };
     if rank(one) <= rank(other) { one } else { other }
-}
-
-/// Those of `ids` whose status checks passed.
-pub async fn passed_status_checks(
-    clients: &Clients,
-    ids: &[String],
-) -> Result<BTreeSet<String>, ProviderError> {
-    let mut passed = BTreeSet::new();
-    for ids in ids.chunks(IDS_MAX) {
-        clients.calls.take(Bucket::Ec2Read, STATUS).await;
-        let request = clients.ec2.describe_instance_status();
-        let answer = request.set_instance_ids(Some(ids.to_vec())).send().await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => match failed(STATUS, &error) {
-                // One of them is gone, or not known everywhere yet: the next look knows more.
-                gone if gone.kind == engine::ports::ErrorKind::Missing => continue,
-                other => return Err(other),
-            },
-        };
-        let ok = |summary: Option<&aws_sdk_ec2::types::InstanceStatusSummary>| {
-            summary.and_then(|it| it.status()).map(|it| it.as_str()) == Some("ok")
-        };
-        for status in answer.instance_statuses() {
-            if ok(status.instance_status()) && ok(status.system_status()) {
-                passed.extend(status.instance_id().map(str::to_owned));
-            }
-        }
-    }
-    Ok(passed)
-}
-
-/// What EC2 knows of an instance and what never changes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Born {
-    /// When it was launched.
-    pub at: UnixMs,
-    /// Its image.
-    pub image: String,
-    /// Its instance type.
-    pub kind: String,
-    /// It runs on spare capacity that AWS may take back.
-    pub spot: bool,
-}
-
-/// When instances were launched, and from which image. Those that EC2 does not know yet are left
-/// out.
-pub async fn born(
-    clients: &Clients,
-    ids: &[String],
-) -> Result<BTreeMap<String, Born>, ProviderError> {
-    let mut found = BTreeMap::new();
-    for ids in ids.chunks(IDS_MAX) {
-        let filter = aws_sdk_ec2::types::Filter::builder();
-        let filter = filter
-            .name("instance-id")
-            .set_values(Some(ids.to_vec()))
-            .build();
-        let mut next = None;
-        loop {
-            clients.calls.take(Bucket::Ec2Read, INSTANCES).await;
-            let request = clients.ec2.describe_instances().filters(filter.clone());
-            let page = request.set_next_token(next).send().await;
-            let page = page.map_err(|error| failed(INSTANCES, &error))?;
-            for instance in page.reservations().iter().flat_map(|it| it.instances()) {
-                let born = instance.launch_time().and_then(|at| at.to_millis().ok());
-                if let (Some(id), Some(at)) = (instance.instance_id(), born) {
-                    let image = instance.image_id().unwrap_or_default().to_owned();
-                    let kind = instance.instance_type().map(|it| it.as_str().to_owned());
-                    found.insert(
-                        id.to_owned(),
-                        Born {
-                            at: UnixMs(at),
-                            image,
-                            kind: kind.unwrap_or_default(),
-                            spot: instance.instance_lifecycle().is_some(),
-                        },
-                    );
-                }
-            }
-            next = page
-                .next_token()
-                .filter(|it| !it.is_empty())
-                .map(str::to_owned);
-            if next.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(found)
 }

@@ -14,7 +14,7 @@ use engine::ports::ProviderError;
 use crate::{
     calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
     resources::{
-        description::{self, Label},
+        description::{self, Description},
         groups::TemplateVersion,
     },
 };
@@ -31,7 +31,7 @@ pub struct Version {
     /// Which.
     pub at: TemplateVersion,
     /// What it is for.
-    pub label: Label,
+    pub description: Description,
     /// The image that it starts.
     pub image: Option<ImageId>,
     /// The user data as AWS keeps it, in base 64.
@@ -42,10 +42,10 @@ impl Version {
     /// What instances of it count as.
     #[must_use]
     pub fn launch(&self) -> Option<Launch> {
-        match &self.label {
-            Label::Launch(launch) => Some(launch.clone()),
-            Label::Base => None,
-            Label::Foreign => {
+        match &self.description {
+            Description::Launch(launch) => Some(launch.clone()),
+            Description::Base => None,
+            Description::Foreign => {
                 description::foreign(&self.at.template, self.at.number, self.image.as_ref()?)
             }
         }
@@ -54,9 +54,9 @@ impl Version {
     /// What instances of it are counted by.
     #[must_use]
     pub fn launch_id(&self) -> LaunchId {
-        match &self.label {
-            Label::Launch(launch) => launch.id.clone(),
-            Label::Base | Label::Foreign => {
+        match &self.description {
+            Description::Launch(launch) => launch.id.clone(),
+            Description::Base | Description::Foreign => {
                 description::foreign_id(&self.at.template, self.at.number)
             }
         }
@@ -157,7 +157,7 @@ pub fn version(version: &LaunchTemplateVersion) -> Option<Version> {
             template: version.launch_template_id()?.to_owned(),
             number: version.version_number()?,
         },
-        label: description::read(version.version_description()),
+        description: description::read(version.version_description()),
         image: image.and_then(|image| image.parse().ok()),
         user_data: data.and_then(|data| data.user_data()).map(str::to_owned),
     })

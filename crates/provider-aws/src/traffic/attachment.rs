@@ -9,21 +9,22 @@ use crate::{
         clients::Clients,
         errors::{failed, invalid},
         rate_limiter::Bucket,
-        retry::again,
+        retry::retry,
     },
     resources::{
         groups::{Group, group},
         target_health::{self, Health},
     },
-    traffic::weights::{self, SLICES},
+    server_group,
+    traffic::weights,
 };
 
 const ATTACH: &str = "autoscaling:AttachLoadBalancerTargetGroups";
 const DETACH: &str = "autoscaling:DetachLoadBalancerTargetGroups";
 
 /// Attaches whoever shall have users; detaches the others once those are healthy there. Until then a
-/// look shows both, and the next turn asks again.
-pub async fn set(
+/// poll shows both, and the next turn asks again.
+pub async fn write(
     clients: &Clients,
     target: &Target,
     aws: &AwsGroup,
@@ -35,10 +36,9 @@ pub async fn set(
             "a group is attached whole or not at all; there are no weights",
         ));
     }
-    let slices = SLICES.into_iter().take(usize::from(target.group.slices));
     let (mut serving, mut others) = (Vec::new(), Vec::new());
-    for slice in slices {
-        let group = group(clients, &aws.group_name(&target.place, slice)).await?;
+    for (slice, name) in server_group::group_names(target, aws) {
+        let group = group(clients, &name).await?;
         if weights::of(weights, slice) > 0 {
             serving.push(group);
         } else {
@@ -74,10 +74,10 @@ async fn all_healthy(
 ) -> Result<bool, ProviderError> {
     let (bucket, operation) = target_health::HEALTH_CALL;
     clients.calls.take(bucket, operation).await;
-    let targets = again(|| target_health::health(clients, target_group)).await?;
+    let targets = retry(|| target_health::health(clients, target_group)).await?;
     let members = groups.iter().flat_map(|group| &group.members);
     let mut serving = members
-        .filter(|it| it.lifecycle == "InService" && it.healthy)
+        .filter(|it| it.is_in_service() && it.healthy)
         .peekable();
     let some = serving.peek().is_some();
     Ok(some && serving.all(|it| targets.get(&it.id) == Some(Health::Healthy)))

@@ -21,7 +21,8 @@ use crate::{
         errors::{failed, invalid, missing},
         rate_limiter::Bucket,
     },
-    traffic::weights::{self, SLICES},
+    server_group::SLICES,
+    traffic::weights::{self, Split},
 };
 
 const LIST: &str = "route53:ListResourceRecordSets";
@@ -30,24 +31,24 @@ const GET_CHANGE: &str = "route53:GetChange";
 /// TTL of the answers for an alias to a load balancer ("Choosing between alias and non-alias
 /// records", 2026-11).
 const ALIAS_TTL_SECONDS: i64 = 60;
-/// Most changes on top of each other that are told apart.
+/// Most changes on top of each other whose weights are remembered.
 const CHANGES_MAX: usize = 16;
 /// How long a change usually takes at most until every server of Route 53 has it, in milliseconds.
 const INSYNC_MS: u64 = 60_000;
 
-/// Where the records of a server group are.
+/// The records that split the users of a server group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub struct Records {
     /// Id of the hosted zone.
     pub zone: String,
-    /// Name of both records, with the final dot.
+    /// The name of both records, with the final dot.
     pub name: String,
     /// Their `SetIdentifier`s, that of blue first.
     pub identifiers: Vec<String>,
 }
 
-impl Name {
-    /// From the settings of a server group.
+impl Records {
+    /// The records that the settings of a server group name.
     #[must_use]
     pub fn new(zone: &str, name: &str, identifiers: &[String]) -> Self {
         Self {
@@ -58,82 +59,68 @@ impl Name {
     }
 }
 
-/// What this process knows of changes that are under way.
+/// Changes that may still be on their way to resolvers.
 #[derive(Debug, Default)]
-pub struct Changes(Mutex<BTreeMap<Name, Known>>);
+pub struct PendingChanges(Mutex<BTreeMap<Records, Memory>>);
 
+/// What this process remembers of the records of one server group.
 #[derive(Debug, Clone, Default)]
-struct Known {
-    /// The weights that resolvers may still answer with, while a change is under way.
+struct Memory {
+    /// The weights from before the pending changes, which resolvers may still answer with.
     before: Vec<Weights>,
-    /// Since when this process knows the records.
+    /// When this process first read the records.
     since: UnixMs,
-    change: Option<UnderWay>,
+    pending: Option<Pending>,
 }
 
 #[derive(Debug, Clone)]
-struct UnderWay {
-    id: String,
+struct Pending {
+    change: String,
     in_sync_at: Option<UnixMs>,
 }
 
-/// What is seen of the records of one server group.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
-    /// The weights that resolvers answer with; while a change is under way the mean of all that they
-    /// may answer with, so that nobody takes one of them for all.
-    pub weights: Weights,
-    /// How old that may be, in milliseconds.
-    pub stale_ms: u64,
-    /// What is wrong with the records.
-    pub obstacles: Vec<String>,
-}
-
-/// Looks at the records.
-pub async fn look(
+/// How the records split the users. While a change is pending the weights are the mean of all that
+/// resolvers may answer with, so that nobody takes one of them for the whole truth.
+pub async fn read(
     clients: &Clients,
-    changes: &Changes,
-    name: &Name,
+    changes: &PendingChanges,
+    records: &Records,
     now: UnixMs,
-) -> Result<Seen, ProviderError> {
-    let records = records(clients, name).await?;
-    let (listed, obstacles) = read(&records, name);
-    let ttl_ms = ttl_ms(&records);
-    let mut known = changes.of(name, now);
-    if let Some(change) = known.change.clone() {
-        let in_sync_at = match change.in_sync_at {
+) -> Result<Split, ProviderError> {
+    let listed = list(clients, records).await?;
+    let (weights, obstacles) = weights_of(&listed, records);
+    let ttl_ms = ttl_ms(&listed);
+    let mut memory = changes.of(records, now);
+    if let Some(pending) = memory.pending.take() {
+        let in_sync_at = match pending.in_sync_at {
             Some(at) => Some(at),
-            None => in_sync(clients, &change.id).await?.then_some(now),
+            None => in_sync(clients, &pending.change).await?.then_some(now),
         };
         let served = in_sync_at.is_some_and(|at| now.since_ms(at) >= ttl_ms);
-        known.change = (!served).then_some(UnderWay {
-            id: change.id,
+        memory.pending = (!served).then_some(Pending {
             in_sync_at,
+            ..pending
         });
     }
-    if known.change.is_none() {
-        known.before.clear();
+    if memory.pending.is_none() {
+        memory.before.clear();
     }
-    // Whoever changed the records before this process began to look may have done so just then.
-    let settled = now.since_ms(known.since) > ttl_ms + INSYNC_MS;
-    let seen = Seen {
-        weights: mean(&known.before, &listed),
-        stale_ms: if settled && known.change.is_none() {
-            0
-        } else {
-            ttl_ms + INSYNC_MS
-        },
+    // Somebody may have changed the records just before this process first read them.
+    let settled = memory.pending.is_none() && now.since_ms(memory.since) > ttl_ms + INSYNC_MS;
+    let split = Split {
+        weights: mean(&memory.before, &weights),
+        stale_ms: if settled { 0 } else { ttl_ms + INSYNC_MS },
         obstacles,
     };
-    changes.remember(name, known);
-    Ok(seen)
+    changes.remember(records, memory);
+    Ok(split)
 }
 
 /// Changes both weights in one batch.
 pub async fn write(
     clients: &Clients,
-    changes: &Changes,
-    name: &Name,
+    changes: &PendingChanges,
+    records: &Records,
     weights: &Weights,
     now: UnixMs,
 ) -> Result<(), ProviderError> {
@@ -142,69 +129,87 @@ pub async fn write(
             "Route 53 answers with every record when all weights are 0; nobody can be left without one",
         ));
     }
-    let records = records(clients, name).await?;
-    let before = read(&records, name).0;
+    let listed = list(clients, records).await?;
+    let before = weights_of(&listed, records).0;
     if before == *weights {
         return Ok(());
     }
+    let batch = batch(&listed, records, weights)?;
+    clients.calls.take(Bucket::Dns, CHANGE).await;
+    let request = clients.dns.change_resource_record_sets();
+    let request = request.hosted_zone_id(&records.zone).change_batch(batch);
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| failed(CHANGE, &error))?;
+    let mut memory = changes.of(records, now);
+    if memory.before.len() < CHANGES_MAX {
+        memory.before.push(before);
+    }
+    memory.pending = answer.change_info().map(|info| Pending {
+        change: info.id().to_owned(),
+        in_sync_at: None,
+    });
+    changes.remember(records, memory);
+    Ok(())
+}
+
+fn batch(
+    listed: &[ResourceRecordSet],
+    records: &Records,
+    weights: &Weights,
+) -> Result<ChangeBatch, ProviderError> {
     let mut batch = ChangeBatch::builder().comment("pointsman");
-    for (slice, identifier) in SLICES.into_iter().zip(&name.identifiers) {
-        let mut record = of(&records, identifier)
-            .cloned()
-            .ok_or_else(|| missing(format!("{} has no weighted record {identifier}", name.name)))?;
+    for (slice, identifier) in SLICES.into_iter().zip(&records.identifiers) {
+        let record = weighted(listed, identifier).cloned();
+        let mut record = record.ok_or_else(|| {
+            missing(format!(
+                "{} has no weighted record {identifier}",
+                records.name
+            ))
+        })?;
         record.weight = Some(i64::from(weights::of(weights, slice)));
         let change = Change::builder().action(ChangeAction::Upsert);
         let change = change.resource_record_set(record).build();
         batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);
     }
-    let batch = batch.build().map_err(|error| invalid(error.to_string()))?;
-    clients.calls.take(Bucket::Dns, CHANGE).await;
-    let request = clients.dns.change_resource_record_sets();
-    let request = request.hosted_zone_id(&name.zone).change_batch(batch);
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(CHANGE, &error))?;
-    let mut known = changes.of(name, now);
-    if known.before.len() < CHANGES_MAX {
-        known.before.push(before);
-    }
-    known.change = answer.change_info().map(|info| UnderWay {
-        id: info.id().to_owned(),
-        in_sync_at: None,
-    });
-    changes.remember(name, known);
-    Ok(())
+    batch.build().map_err(|error| invalid(error.to_string()))
 }
 
-impl Changes {
-    fn of(&self, name: &Name, now: UnixMs) -> Known {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Known {
+impl PendingChanges {
+    fn of(&self, records: &Records, now: UnixMs) -> Memory {
+        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Memory {
             since: now,
-            ..Known::default()
+            ..Memory::default()
         };
-        known.entry(name.clone()).or_insert_with(fresh).clone()
+        memories
+            .entry(records.clone())
+            .or_insert_with(fresh)
+            .clone()
     }
 
-    fn remember(&self, name: &Name, what: Known) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(name.clone(), what);
+    fn remember(&self, records: &Records, memory: Memory) {
+        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.insert(records.clone(), memory);
     }
 }
 
 /// Every record of the name.
-async fn records(clients: &Clients, name: &Name) -> Result<Vec<ResourceRecordSet>, ProviderError> {
+async fn list(
+    clients: &Clients,
+    records: &Records,
+) -> Result<Vec<ResourceRecordSet>, ProviderError> {
     clients.calls.take(Bucket::Dns, LIST).await;
     let request = clients.dns.list_resource_record_sets();
     let request = request
-        .hosted_zone_id(&name.zone)
-        .start_record_name(&name.name);
+        .hosted_zone_id(&records.zone)
+        .start_record_name(&records.name);
     let page = request.send().await.map_err(|error| failed(LIST, &error))?;
     // Records are listed by name, up to 300 a page; a name has at most 100 weighted ones per type.
     let here = page.resource_record_sets().iter();
     Ok(here
-        .filter(|record| record.name() == name.name)
+        .filter(|record| record.name() == records.name)
         .cloned()
         .collect())
 }
@@ -217,23 +222,29 @@ async fn in_sync(clients: &Clients, change: &str) -> Result<bool, ProviderError>
     Ok(status == Some(&ChangeStatus::Insync))
 }
 
-fn of<'a>(records: &'a [ResourceRecordSet], identifier: &str) -> Option<&'a ResourceRecordSet> {
-    let mut ours = records
+fn weighted<'a>(
+    listed: &'a [ResourceRecordSet],
+    identifier: &str,
+) -> Option<&'a ResourceRecordSet> {
+    let mut ours = listed
         .iter()
         .filter(|it| it.set_identifier() == Some(identifier));
     ours.find(|it| it.weight().is_some())
 }
 
-fn read(records: &[ResourceRecordSet], name: &Name) -> (Weights, Vec<String>) {
+fn weights_of(listed: &[ResourceRecordSet], records: &Records) -> (Weights, Vec<String>) {
     let mut obstacles = Vec::new();
     let mut weights: Vec<(Slice, u64)> = Vec::new();
-    for (slice, identifier) in SLICES.into_iter().zip(&name.identifiers) {
-        match of(records, identifier) {
+    for (slice, identifier) in SLICES.into_iter().zip(&records.identifiers) {
+        match weighted(listed, identifier) {
             Some(record) => {
                 let weight = record.weight().unwrap_or(0);
                 weights.push((slice, u64::try_from(weight).unwrap_or(0)));
             }
-            None => obstacles.push(format!("{} has no weighted record {identifier}", name.name)),
+            None => obstacles.push(format!(
+                "{} has no weighted record {identifier}",
+                records.name
+            )),
         }
     }
     // "If you set Weight to 0 for all of the records in the group, traffic is routed to all
@@ -241,25 +252,25 @@ fn read(records: &[ResourceRecordSet], name: &Name) -> (Weights, Vec<String>) {
     if !weights.is_empty() && weights.iter().all(|(_, weight)| *weight == 0) {
         weights.iter_mut().for_each(|(_, weight)| *weight = 1);
     }
-    let foreign = records.iter().filter(|it| {
+    let foreign = listed.iter().filter(|it| {
         let ours = it
             .set_identifier()
-            .is_some_and(|id| name.identifiers.iter().any(|own| own == id));
+            .is_some_and(|id| records.identifiers.iter().any(|own| own == id));
         !ours && it.weight().is_some_and(|weight| weight > 0)
     });
     obstacles.extend(foreign.map(|it| {
         let id = it.set_identifier().unwrap_or_default();
         format!(
             "{} also has the weighted record {id}, which gets users",
-            name.name
+            records.name
         )
     }));
     (weights::percent(&weights), obstacles)
 }
 
 /// The mean of what may be answered. Whoever has users by one of them has users.
-fn mean(before: &[Weights], listed: &Weights) -> Weights {
-    let all: Vec<&Weights> = before.iter().chain([listed]).collect();
+fn mean(before: &[Weights], after: &Weights) -> Weights {
+    let all: Vec<&Weights> = before.iter().chain([after]).collect();
     let total = |slice| {
         all.iter()
             .map(|it| u64::from(weights::of(it, slice)))
@@ -273,8 +284,8 @@ fn mean(before: &[Weights], listed: &Weights) -> Weights {
 }
 
 /// How long answers live in resolvers, in milliseconds.
-fn ttl_ms(records: &[ResourceRecordSet]) -> u64 {
-    let ttl = records
+fn ttl_ms(listed: &[ResourceRecordSet]) -> u64 {
+    let ttl = listed
         .iter()
         .map(|it| it.ttl().unwrap_or(ALIAS_TTL_SECONDS))
         .max();
@@ -299,13 +310,13 @@ mod tests {
             .unwrap()
     }
 
-    fn name() -> Name {
-        Name::new("Z1", "Shop.example", &["b".to_owned(), "g".to_owned()])
+    fn records() -> Records {
+        Records::new("Z1", "Shop.example", &["b".to_owned(), "g".to_owned()])
     }
 
     #[test]
     fn weights_are_read_as_resolvers_answer() {
-        let read = |blue, green| read(&[record("b", blue), record("g", green)], &name()).0;
+        let read = |blue, green| weights_of(&[record("b", blue), record("g", green)], &records()).0;
         assert_eq!(read(255, 0), Weights::from([(Slice::Blue, 100)]));
         assert_eq!(
             read(90, 10),
@@ -330,7 +341,7 @@ mod tests {
 
     #[test]
     fn records_that_are_missing_or_somebody_elses_are_obstacles() {
-        let (_, obstacles) = read(&[record("b", 1), record("x", 1)], &name());
+        let (_, obstacles) = weights_of(&[record("b", 1), record("x", 1)], &records());
         assert_eq!(
             obstacles,
             [

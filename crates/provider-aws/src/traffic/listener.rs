@@ -10,7 +10,8 @@ use aws_sdk_elasticloadbalancingv2::types::{
     ActionTypeEnum, ForwardActionConfig, TargetGroupStickinessConfig, TargetGroupTuple,
 };
 use domain::{
-    catalogue::{AwsGroup, ServerGroup, Stickiness, index},
+    catalogue::{AwsGroup, ServerGroup, Stickiness},
+    effect::Target,
     observation::{Slice, Weights},
 };
 use engine::ports::ProviderError;
@@ -21,7 +22,8 @@ use crate::{
         errors::{failed, invalid, missing},
         rate_limiter::Bucket,
     },
-    traffic::weights::{self, SLICES},
+    server_group::{self, SLICES},
+    traffic::weights::{self, Split},
 };
 
 const LISTENERS: &str = "elb:DescribeListeners";
@@ -41,12 +43,14 @@ pub fn arn<'a>(listener: &'a str, rule: Option<&'a str>) -> &'a str {
     rule.unwrap_or(listener)
 }
 
+fn is_rule(arn: &str) -> bool {
+    arn.contains(":listener-rule/")
+}
+
 /// The actions of these listeners and rules.
 pub async fn actions(clients: &Clients, arns: &[String]) -> Result<Actions, ProviderError> {
-    let (rules, listeners): (Vec<String>, Vec<String>) = arns
-        .iter()
-        .cloned()
-        .partition(|arn| arn.contains(":listener-rule/"));
+    let (rules, listeners): (Vec<String>, Vec<String>) =
+        arns.iter().cloned().partition(|arn| is_rule(arn));
     let mut found = Actions::new();
     for arns in listeners.chunks(ARNS_MAX) {
         clients.calls.take(Bucket::ElbRead, LISTENERS).await;
@@ -71,11 +75,13 @@ pub async fn actions(clients: &Clients, arns: &[String]) -> Result<Actions, Prov
     Ok(found)
 }
 
-/// How `actions` split the users between the target groups of `aws`, and what is wrong with them.
-pub fn read(actions: &[Action], aws: &AwsGroup) -> (Weights, Vec<String>) {
+/// How `actions` split the users between the target groups of `aws`.
+pub fn read(actions: &[Action], aws: &AwsGroup) -> Split {
     let Some(forward) = actions.iter().find(|it| is_forward(it)) else {
-        let why = "the listener forwards to no target group".to_owned();
-        return (Weights::new(), vec![why]);
+        return Split {
+            obstacles: vec!["the listener forwards to no target group".to_owned()],
+            ..Split::default()
+        };
     };
     let tuples = tuples(forward);
     let weight = |slice: Slice| {
@@ -101,7 +107,10 @@ pub fn read(actions: &[Action], aws: &AwsGroup) -> (Weights, Vec<String>) {
         let arn = it.target_group_arn().unwrap_or_default();
         format!("the listener also forwards users to the target group {arn}")
     });
-    (weights::percent(&weights), obstacles.collect())
+    Split {
+        obstacles: obstacles.collect(),
+        ..Split::new(weights::percent(&weights))
+    }
 }
 
 /// Whether the forward action of `actions` names both target groups.
@@ -114,27 +123,26 @@ pub fn names_both(actions: &[Action], one: &str, other: &str) -> bool {
     named(one) && named(other)
 }
 
-/// Splits the users as `weights` says.
+/// Splits the users of the listener or rule `arn` as `weights` says.
 pub async fn write(
     clients: &Clients,
-    group: &ServerGroup,
+    target: &Target,
     aws: &AwsGroup,
-    (listener, rule): (&str, Option<&str>),
+    arn: &str,
     weights: &Weights,
 ) -> Result<(), ProviderError> {
-    let arn = arn(listener, rule).to_owned();
-    let found = actions(clients, std::slice::from_ref(&arn)).await?;
-    let actions = found.get(&arn);
+    let found = actions(clients, &[arn.to_owned()]).await?;
+    let actions = found.get(arn);
     let actions = actions.ok_or_else(|| missing(format!("there is no listener or rule {arn}")))?;
-    let actions = changed(actions, group, aws, weights)?;
-    if rule.is_some() {
+    let actions = changed(actions, target, aws, weights)?;
+    if is_rule(arn) {
         clients.calls.take(Bucket::ElbWrite, MODIFY_RULE).await;
-        let request = clients.elb.modify_rule().rule_arn(&arn);
+        let request = clients.elb.modify_rule().rule_arn(arn);
         let answer = request.set_actions(Some(actions)).send().await;
         answer.map_err(|error| failed(MODIFY_RULE, &error))?;
     } else {
         clients.calls.take(Bucket::ElbWrite, MODIFY_LISTENER).await;
-        let request = clients.elb.modify_listener().listener_arn(&arn);
+        let request = clients.elb.modify_listener().listener_arn(arn);
         let answer = request.set_default_actions(Some(actions)).send().await;
         answer.map_err(|error| failed(MODIFY_LISTENER, &error))?;
     }
@@ -144,7 +152,7 @@ pub async fn write(
 /// The whole list, with the weights of our target groups changed.
 fn changed(
     actions: &[Action],
-    group: &ServerGroup,
+    target: &Target,
     aws: &AwsGroup,
     weights: &Weights,
 ) -> Result<Vec<Action>, ProviderError> {
@@ -158,8 +166,8 @@ fn changed(
             .iter()
             .any(|arn| it.target_group_arn() == Some(arn))
     });
-    for slice in SLICES.into_iter().take(usize::from(group.slices)) {
-        let arn = aws.target_groups.get(index(slice));
+    for slice in server_group::slices(target) {
+        let arn = aws.target_group(slice);
         let arn = arn.ok_or_else(|| invalid(format!("no target group is named for {slice}")))?;
         let weight = i32::from(weights::of(weights, slice));
         let tuple = TargetGroupTuple::builder()
@@ -172,7 +180,7 @@ fn changed(
         .and_then(|it| it.target_group_stickiness_config());
     let config = ForwardActionConfig::builder()
         .set_target_groups(Some(tuples))
-        .set_target_group_stickiness_config(stickiness(group).or_else(|| kept.cloned()));
+        .set_target_group_stickiness_config(stickiness(&target.group).or_else(|| kept.cloned()));
     let mut action = Action::builder()
         .r#type(ActionTypeEnum::Forward)
         .forward_config(config.build());
@@ -220,7 +228,7 @@ fn tuples(forward: &Action) -> Vec<TargetGroupTuple> {
 mod tests {
     use super::*;
 
-    fn group() -> (ServerGroup, AwsGroup) {
+    fn target() -> (Target, AwsGroup) {
         let aws = serde_json::json!({
             "account": "one", "target_groups": ["arn:tg/blue", "arn:tg/green"],
             "traffic": {"by": "listener", "listener": "arn:listener"},
@@ -230,7 +238,7 @@ mod tests {
         });
         let group: ServerGroup = serde_json::from_value(group).unwrap();
         let aws = group.aws.clone().unwrap();
-        (group, aws)
+        (Target::local(group.place(), group), aws)
     }
 
     fn forward(to: &[(&str, i32)]) -> Action {
@@ -259,10 +267,10 @@ mod tests {
 
     #[test]
     fn weights_are_changed_and_everything_else_is_kept() {
-        let (group, aws) = group();
+        let (target, aws) = target();
         let before = [login(), forward(&[("arn:tg/blue", 1), ("arn:tg/other", 0)])];
         let weights = Weights::from([(Slice::Blue, 90), (Slice::Green, 10)]);
-        let after = changed(&before, &group, &aws, &weights).unwrap();
+        let after = changed(&before, &target, &aws, &weights).unwrap();
         assert_eq!(after[0], login());
         assert_eq!(after[1].order(), Some(2));
         let config = after[1].forward_config().unwrap();
@@ -281,28 +289,28 @@ mod tests {
                 ("arn:tg/green", 10)
             ]
         );
-        assert_eq!(read(&after, &aws), (weights, Vec::new()));
+        assert_eq!(read(&after, &aws), Split::new(weights));
     }
 
     #[test]
     fn one_target_group_without_weights_has_all_users() {
-        let (_, aws) = group();
+        let (_, aws) = target();
         let plain = Action::builder()
             .r#type(ActionTypeEnum::Forward)
             .target_group_arn("arn:tg/green");
-        let seen = read(&[plain.build()], &aws);
-        assert_eq!(seen, (Weights::from([(Slice::Green, 100)]), Vec::new()));
+        let split = read(&[plain.build()], &aws);
+        assert_eq!(split, Split::new(Weights::from([(Slice::Green, 100)])));
     }
 
     #[test]
     fn users_of_somebody_else_are_an_obstacle() {
-        let (_, aws) = group();
-        let (_, obstacles) = read(&[forward(&[("arn:tg/blue", 1), ("arn:tg/other", 1)])], &aws);
+        let (_, aws) = target();
+        let split = read(&[forward(&[("arn:tg/blue", 1), ("arn:tg/other", 1)])], &aws);
         assert_eq!(
-            obstacles,
+            split.obstacles,
             ["the listener also forwards users to the target group arn:tg/other"]
         );
-        let (weights, obstacles) = read(&[login()], &aws);
-        assert!(weights.is_empty() && obstacles.len() == 1);
+        let split = read(&[login()], &aws);
+        assert!(split.weights.is_empty() && split.obstacles.len() == 1);
     }
 }

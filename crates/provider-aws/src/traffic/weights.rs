@@ -4,10 +4,28 @@
 
 use domain::observation::{Slice, Weights};
 
-/// Blue first.
-pub const SLICES: [Slice; 2] = [Slice::Blue, Slice::Green];
+/// How users are split, as seen at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Split {
+    /// The percentage of users that each slice has.
+    pub weights: Weights,
+    /// How old that may be, in milliseconds.
+    pub stale_ms: u64,
+    /// What is wrong with the listener or the records, one sentence each.
+    pub obstacles: Vec<String>,
+}
 
-/// Percent per slice from the weights of each. Slices without a share are left out.
+impl Split {
+    /// A split in effect now, with nothing wrong.
+    pub fn new(weights: Weights) -> Self {
+        Self {
+            weights,
+            ..Self::default()
+        }
+    }
+}
+
+/// Percent per slice from AWS's weight of each. Slices that come to 0 % are left out.
 #[must_use]
 pub fn percent(weights: &[(Slice, u64)]) -> Weights {
     let sum: u64 = weights.iter().map(|(_, weight)| weight).sum();
@@ -15,22 +33,22 @@ pub fn percent(weights: &[(Slice, u64)]) -> Weights {
         return Weights::new();
     }
     let rounded = |weight: u64| u8::try_from((weight * 200 + sum) / (2 * sum)).unwrap_or(100);
-    let mut shares: Weights = weights
+    let mut percents: Weights = weights
         .iter()
         .map(|(slice, weight)| (*slice, rounded(*weight)))
         .collect();
-    // Two shares that are both rounded up sum to 101.
-    let total: u32 = shares.values().map(|share| u32::from(*share)).sum();
+    // Two that are both rounded up sum to 101.
+    let total: u32 = percents.values().map(|percent| u32::from(*percent)).sum();
     if total > 100
-        && let Some(share) = shares.values_mut().max()
+        && let Some(largest) = percents.values_mut().max()
     {
-        *share -= 1;
+        *largest -= 1;
     }
-    shares.retain(|_, share| *share > 0);
-    shares
+    percents.retain(|_, percent| *percent > 0);
+    percents
 }
 
-/// The share of `slice`.
+/// The weight of `slice`.
 #[must_use]
 pub fn of(weights: &Weights, slice: Slice) -> u8 {
     weights.get(&slice).copied().unwrap_or(0)
@@ -44,9 +62,9 @@ mod tests {
     fn percent_is_read_back_as_it_was_written() {
         for blue in 0..=100_u8 {
             let green = 100 - blue;
-            let shares = percent(&[(Slice::Blue, blue.into()), (Slice::Green, green.into())]);
+            let read = percent(&[(Slice::Blue, blue.into()), (Slice::Green, green.into())]);
             assert_eq!(
-                (of(&shares, Slice::Blue), of(&shares, Slice::Green)),
+                (of(&read, Slice::Blue), of(&read, Slice::Green)),
                 (blue, green)
             );
         }
@@ -64,11 +82,11 @@ mod tests {
             (1, 199),
             (199, 1),
         ] {
-            let shares = percent(&[(Slice::Blue, blue), (Slice::Green, green)]);
-            let sum: u32 = shares.values().map(|share| u32::from(*share)).sum();
+            let read = percent(&[(Slice::Blue, blue), (Slice::Green, green)]);
+            let sum: u32 = read.values().map(|percent| u32::from(*percent)).sum();
             assert!(
                 sum == 100 || (blue, green) == (0, 0) && sum == 0,
-                "{blue}:{green} {shares:?}"
+                "{blue}:{green} {read:?}"
             );
         }
     }
