@@ -183,55 +183,12 @@ pub fn decide(
 /// Says what the current step needs.
 fn at_step<'a>(deployment: &Deployment, look: impl Fn(Slice) -> Look<'a>) -> Decision {
     match deployment.step() {
-        Some(Step::Fill {
-            slice,
-            launch,
-            count,
-            beside,
-        }) => fill::decide(
-            &look(*slice),
-            &fill::Fill {
-                launch,
-                count: *count,
-                beside: *beside,
-            },
-        ),
-        Some(Step::Shift { weights, mirror }) => {
-            shift::decide(&look(deployment.roles.next), weights, mirror.as_ref())
-        }
-        Some(Step::Bake {
-            slice,
-            launch,
-            count,
-            until,
-        }) => bake::decide(&look(*slice), launch, *count, until),
-        Some(Step::Retire {
-            slice,
-            launch,
-            keep,
-            leaving,
-        }) => retire::decide(
-            &look(*slice),
-            &retire::Retire {
-                launch,
-                keep: *keep,
-                leaving: *leaving,
-            },
-        ),
-        Some(Step::Refresh {
-            slice,
-            launch,
-            count,
-            preferences,
-        }) => refresh::decide(
-            &look(*slice),
-            &refresh::Refresh {
-                launch,
-                count: *count,
-                preferences,
-            },
-        ),
-        Some(Step::EndRefresh { slice }) => look(*slice).reached(Decision::Next),
+        Some(Step::Fill(fill)) => fill::decide(&look(fill.slice), fill),
+        Some(Step::Shift(split)) => shift::decide(&look(deployment.roles.next), split),
+        Some(Step::Bake(bake)) => bake::decide(&look(bake.slice), bake),
+        Some(Step::Retire(retire)) => retire::decide(&look(retire.slice), retire),
+        Some(Step::Refresh(refresh)) => refresh::decide(&look(refresh.slice), refresh),
+        Some(Step::EndRefresh(end)) => look(end.slice).reached(Decision::Next),
         None => restore::decide(&look(deployment.roles.next)),
     }
 }

@@ -14,11 +14,11 @@ use crate::{
     evidence::{Comparison, Evidence},
     gate::GateState,
     names::DeploymentId,
-    observation::{Observation, Slice, Weights},
-    plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
+    observation::{Observation, Slice},
+    plan::{self, Capacity, Plan, Roles, Situation, Split, Step, Strategy},
     release::Launch,
     time::UnixMs,
-    traffic::{Mirror, Mirrored, Traffic},
+    traffic::{Mirrored, Traffic},
 };
 
 mod baseline;
@@ -88,16 +88,6 @@ pub struct Progress {
     /// What its gates were seen to say.
     #[serde(default)]
     pub watch: Watch,
-}
-
-/// A split of users, with its dark traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// Percent per slice.
-    pub weights: Weights,
-    /// The dark traffic, if there is any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mirror: Option<Mirror>,
 }
 
 /// What is remembered between two looks at gates.

@@ -3,11 +3,17 @@
 use super::{Decision, Failure, Look, Waiting, gates, shift};
 use crate::{
     observation::{Instance, InstanceState, count},
-    plan::Until,
+    plan::{Bake, Until},
     release::LaunchId,
 };
 
-pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Until) -> Decision {
+pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decision {
+    let Bake {
+        launch,
+        count: wanted,
+        until,
+        ..
+    } = bake;
     if let Some(decision) = shift::again(look) {
         return decision;
     }
@@ -19,8 +25,8 @@ pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Un
         i.state == InstanceState::Healthy && watched_since.is_none_or(|since| i.started_at <= since)
     };
     let healthy = count(look.slice.present_of(launch).filter(stayed));
-    if healthy < wanted {
-        return lost(look, launch, healthy, wanted, bake_ms);
+    if healthy < *wanted {
+        return lost(look, launch, healthy, *wanted, bake_ms);
     }
     // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
     let since = match until.warm {

@@ -9,7 +9,7 @@ use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
     gate::{Answer, Gate, GateLook, GateState, Said, ShadowGate, TrafficGate, Verdict},
-    plan::{Step, Until},
+    plan::{Bake, Step, Until},
     time::{UnixMs, human_ms},
     traffic::{Mirrored, Traffic},
 };
@@ -33,7 +33,7 @@ pub(super) enum Standing {
 #[must_use]
 pub fn questions(deployment: &Deployment, now: UnixMs) -> Vec<(usize, &Gate)> {
     let forward = deployment.progress.course == Course::Forward;
-    let Some(Step::Bake { until, .. }) = deployment.step().filter(|_| forward) else {
+    let Some(Step::Bake(Bake { until, .. })) = deployment.step().filter(|_| forward) else {
         return Vec::new();
     };
     if deployment.paused.is_some() {

@@ -8,7 +8,7 @@ use crate::{
     deployment::{Certificate, CertificateLine, Course, SliceBaseline},
     effect::Effect,
     observation::{InstanceId, Sizes, Slice, Weights, WeightsText, count},
-    plan::{Step, Strategy, two_slices::split},
+    plan::{Retire, Step, Strategy, two_slices::split},
     release::Launch,
 };
 
@@ -74,8 +74,11 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
     let roles = deployment.roles;
     let apart = roles.are_apart();
     let retires = |slice: Slice, steps: &[Step]| {
-        let of = |step: &Step| matches!(step, Step::Retire { slice: of, .. } | Step::Refresh { slice: of, .. } if *of == slice);
-        steps.iter().any(of)
+        steps.iter().any(|step| match step {
+            Step::Retire(retire) => retire.slice == slice,
+            Step::Refresh(refresh) => refresh.slice == slice,
+            _ => false,
+        })
     };
     let (slice, retired) = match deployment.progress.course {
         Course::Forward if retires(roles.live, &deployment.plan.steps) => {
@@ -99,8 +102,9 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
     };
     Some(retire::decide(
         &look,
-        &retire::Retire {
-            launch: &retired.id,
+        &Retire {
+            slice,
+            launch: retired.id.clone(),
             keep: 0,
             leaving,
         },
@@ -201,7 +205,7 @@ fn weights(look: &Look<'_>) -> Weights {
     }
     let steps = &look.deployment.progress.steps;
     let shifted = steps.iter().rev().find_map(|step| match step {
-        Step::Shift { weights, .. } => Some(weights.clone()),
+        Step::Shift(split) => Some(split.weights.clone()),
         _ => None,
     });
     let intended = shifted.unwrap_or_else(|| look.baseline.weights.clone());

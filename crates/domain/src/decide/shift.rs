@@ -4,18 +4,17 @@ use super::{Decision, Failure, Look, Waiting};
 use crate::{
     effect::Effect,
     observation::{Slice, Weights},
-    plan::{Step, two_slices::split},
-    traffic::Mirror,
+    plan::{Split, Step, two_slices::split},
 };
 
 /// How long routers may take to serve new weights, in milliseconds. DNS is the slowest: Route 53
 /// usually answers from everywhere within 60 s, plus a TTL of 60 s.
 const SHIFT_DEADLINE_MS: u64 = 300_000;
 
-pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> Decision {
-    let weights = &possible(look, weights);
-    let seen = same(&look.seen.weights, weights) && look.seen.mirror.as_ref() == mirror;
-    if seen && !another_is_under_way(look, weights, mirror) {
+pub(super) fn decide(look: &Look<'_>, shift: &Split) -> Decision {
+    let split = possible(look, shift);
+    let weights = &split.weights;
+    if is_seen(look, &split) && !another_is_under_way(look, &split) {
         return look.reached_by_users(Decision::Next);
     }
     let late = look.waited_ms() > SHIFT_DEADLINE_MS && look.going_forward();
@@ -45,23 +44,31 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>
     if moves_users && !served_by_somebody(look, weights) {
         return unserved(look);
     }
-    Decision::Apply(Effect::SetTraffic {
-        weights: weights.clone(),
-        mirror: mirror.cloned(),
-    })
+    Decision::Apply(request(split))
+}
+
+fn request(split: Split) -> Effect {
+    let Split { weights, mirror } = split;
+    Effect::SetTraffic { weights, mirror }
+}
+
+/// Routers were seen to split users and to copy requests like this.
+fn is_seen(look: &Look<'_>, split: &Split) -> bool {
+    same(&look.seen.weights, &split.weights) && look.seen.mirror == split.mirror
 }
 
 /// The split that can be: where nothing of stable is healthy, all users that would be shared with it
 /// go to the new release at once, and stay there. Deploying the fix must be possible while stable is
 /// broken.
-fn possible(look: &Look<'_>, weights: &Weights) -> Weights {
+fn possible(look: &Look<'_>, shift: &Split) -> Split {
     let roles = look.deployment.roles;
+    let weights = &shift.weights;
     let shared = share(weights, roles.next) > 0 && share(weights, roles.live) > 0;
+    let mut possible = shift.clone();
     if shared && roles.are_apart() && look.going_forward() && stable_serves_nobody(look) {
-        split(roles.next, roles.live, 100)
-    } else {
-        weights.clone()
+        possible.weights = split(roles.next, roles.live, 100);
     }
+    possible
 }
 
 /// Stable has no healthy instance, or had none when users were moved away from it.
@@ -78,21 +85,17 @@ pub(super) fn stable_serves_nobody(look: &Look<'_>) -> bool {
 pub(super) fn again(look: &Look<'_>) -> Option<Decision> {
     let progress = &look.deployment.progress;
     let before = progress.steps[..progress.at].iter().rev();
-    let (weights, mirror) = before.into_iter().find_map(|step| match step {
-        Step::Shift { weights, mirror } => Some((weights, mirror)),
+    let shift = before.into_iter().find_map(|step| match step {
+        Step::Shift(split) => Some(split),
         _ => None,
     })?;
-    let weights = possible(look, weights);
+    let split = possible(look, shift);
     let apart = look.deployment.roles.are_apart();
-    let seen = same(&look.seen.weights, &weights) && look.seen.mirror == *mirror;
-    if !apart || seen {
+    if !apart || is_seen(look, &split) {
         return None;
     }
-    Some(if served_by_somebody(look, &weights) {
-        Decision::Apply(Effect::SetTraffic {
-            weights,
-            mirror: mirror.clone(),
-        })
+    Some(if served_by_somebody(look, &split.weights) {
+        Decision::Apply(request(split))
     } else {
         unserved(look)
     })
@@ -111,13 +114,12 @@ pub(super) fn unserved(look: &Look<'_>) -> Decision {
 
 /// What is seen may be about to change: an earlier request of this deployment, maybe one whose reply
 /// was lost, has not had its effect yet. Asking for this split again puts it last.
-fn another_is_under_way(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> bool {
+fn another_is_under_way(look: &Look<'_>, split: &Split) -> bool {
     let deployment = look.deployment;
     let moves_users = deployment.roles.are_apart() || deployment.stable.is_none();
     let asked = deployment.progress.asked_traffic.as_ref();
-    moves_users
-        && !asked
-            .is_some_and(|asked| same(&asked.weights, weights) && asked.mirror.as_ref() == mirror)
+    let last = |asked: &Split| same(&asked.weights, &split.weights) && asked.mirror == split.mirror;
+    moves_users && !asked.is_some_and(last)
 }
 
 /// Two splits are the same when every slice has the same share; weight 0 is the same as none.

@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Situation, Step, Until};
+use super::{Bake, Fill, Retire, Situation, Split, Step, Until};
 use crate::{
     gate::{Gate, ShadowGate},
     observation::{Slice, Weights},
@@ -189,19 +189,19 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn fill(&mut self) {
-        self.steps.push(Step::Fill {
+        self.steps.push(Step::Fill(Fill {
             slice: self.next,
             launch: self.new.id.clone(),
             count: self.count,
             beside: 0,
-        });
+        }));
     }
 
     fn shift(&mut self, percent: u8, mirror: Option<Mirror>) {
-        self.steps.push(Step::Shift {
+        self.steps.push(Step::Shift(Split {
             weights: split(self.next, self.live, percent),
             mirror,
-        });
+        }));
     }
 
     fn bake(&mut self, seconds: u32, gates: Vec<Gate>) {
@@ -225,21 +225,21 @@ impl Way<'_> {
     }
 
     fn watch(&mut self, until: Until) {
-        self.steps.push(Step::Bake {
+        self.steps.push(Step::Bake(Bake {
             slice: self.next,
             launch: self.new.id.clone(),
             count: self.count,
             until,
-        });
+        }));
     }
 
     fn retire(&mut self, slice: Slice, launch: crate::release::LaunchId) {
-        self.steps.push(Step::Retire {
+        self.steps.push(Step::Retire(Retire {
             slice,
             launch,
             keep: 0,
             leaving: 0,
-        });
+        }));
     }
 }
 

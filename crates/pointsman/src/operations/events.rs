@@ -125,7 +125,7 @@ fn looked(deployment: &Deployment, (seq, event): Numbered) -> Option<Looked> {
 fn share_at(deployment: &Deployment, step: usize) -> u8 {
     let before = deployment.plan.steps.iter().take(step).rev();
     let weights = before.into_iter().find_map(|step| match step {
-        Step::Shift { weights, .. } => Some(weights),
+        Step::Shift(split) => Some(&split.weights),
         _ => None,
     });
     let share = weights.and_then(|weights| weights.get(&deployment.roles.next));

@@ -79,7 +79,7 @@ fn warnings(deployment: &Deployment, seen: &Observation, peak: u32) -> Vec<Strin
 
 fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
     let shifts = deployment.plan.steps.iter().filter_map(|step| match step {
-        Step::Shift { weights, .. } => Some(weights),
+        Step::Shift(split) => Some(&split.weights),
         _ => None,
     });
     let shares: Vec<usize> = shifts
@@ -97,7 +97,7 @@ fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
         .plan
         .steps
         .iter()
-        .any(|step| matches!(step, Step::Refresh { .. }))
+        .any(|step| matches!(step, Step::Refresh(_)))
     {
         return vec![
             "AWS replaces the instances by its own rules: it cannot be paused, and goes on while \

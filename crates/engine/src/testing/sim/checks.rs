@@ -147,10 +147,10 @@ impl Checker {
             .iter()
             .rev()
             .find_map(|step| match step {
-                Step::Shift { weights, .. } => Some(weights),
+                Step::Shift(split) => Some(&split.weights),
                 _ => None,
             });
-        let baking = matches!(deployment.step(), Some(Step::Bake { .. }));
+        let baking = matches!(deployment.step(), Some(Step::Bake(_)));
         let watched = baking && self.roles.are_apart() && deployment.paused.is_none();
         let dead = world.cloud.slices.values().any(|asg| asg.healthy() == 0);
         let share = |weights: &Weights| weights.get(&self.roles.next).copied().unwrap_or(0);
@@ -397,7 +397,7 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
             Behaviour::Fades(_) if !story.stable_is_good => return None,
             Behaviour::Fades(after) => {
                 let baked = story.deployment.plan.steps.iter().any(
-                    |step| matches!(step, Step::Bake { until, .. } if until.seconds == options.bake_seconds),
+                    |step| matches!(step, Step::Bake(bake) if bake.until.seconds == options.bake_seconds),
                 );
                 (baked && after < u64::from(options.bake_seconds) * 1000).then_some(true)?
             }
@@ -417,9 +417,7 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
 /// AWS replaces the instances.
 fn refreshes(story: &Story) -> bool {
     let steps = &story.deployment.plan.steps;
-    steps
-        .iter()
-        .any(|step| matches!(step, Step::Refresh { .. }))
+    steps.iter().any(|step| matches!(step, Step::Refresh(_)))
 }
 
 /// Whether the gates of the plan stop a release that is healthy; `None` when it depends.
@@ -431,7 +429,7 @@ fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
         .steps
         .iter()
         .filter_map(|step| match step {
-            Step::Bake { until, .. } => Some(&until.gates),
+            Step::Bake(bake) => Some(&bake.until.gates),
             _ => None,
         })
         .flatten()

@@ -379,10 +379,10 @@ fn phase(deployment: &Deployment) -> Option<Phase> {
         .step()
         .filter(|_| forward && deployment.baseline.is_some())?
     {
-        Step::Fill { .. } => Some(Phase::Fill),
-        Step::Bake { .. } => Some(Phase::Bake),
-        Step::Retire { .. } => Some(Phase::Retire),
-        Step::Refresh { .. } => Some(Phase::Refresh),
-        Step::Shift { .. } | Step::EndRefresh { .. } => None,
+        Step::Fill(_) => Some(Phase::Fill),
+        Step::Bake(_) => Some(Phase::Bake),
+        Step::Retire(_) => Some(Phase::Retire),
+        Step::Refresh(_) => Some(Phase::Refresh),
+        Step::Shift(_) | Step::EndRefresh(_) => None,
     }
 }
