@@ -40,6 +40,17 @@ use crate::{
 /// The same request is made again after this, if its effect is not seen, in milliseconds.
 pub const ASK_AGAIN_MS: u64 = 2000;
 
+/// What one turn comes to: what gates were seen to say, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What to remember of the gates; `None`: none was looked at.
+    pub watch: Option<Watch>,
+    /// The looks at gates, for people.
+    pub looks: Vec<GateLook>,
+    /// What to do.
+    pub then: Decision,
+}
+
 /// What one turn does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -58,15 +69,6 @@ pub enum Decision {
     Wait(Waiting),
     /// Nothing can be learned now; what was known stays.
     Keep(Waiting),
-    /// Gates were looked at: keep what was seen, and then do this.
-    Look {
-        /// What to keep.
-        watch: Box<Watch>,
-        /// The looks, for people.
-        looks: Vec<GateLook>,
-        /// What follows.
-        then: Box<Decision>,
-    },
     /// The condition is reached.
     Next,
     /// The condition will not be reached.
@@ -75,13 +77,12 @@ pub enum Decision {
     Finish(Certificate),
 }
 
-impl Decision {
-    /// What it comes to, whether gates were looked at or not.
-    #[must_use]
-    pub fn settled(&self) -> &Self {
-        match self {
-            Self::Look { then, .. } => then.settled(),
-            other => other,
+impl From<Decision> for Decided {
+    fn from(then: Decision) -> Self {
+        Self {
+            watch: None,
+            looks: Vec::new(),
+            then,
         }
     }
 }
@@ -157,14 +158,13 @@ pub fn decide(
     seen: &Observation,
     answers: &[Answer],
     now: UnixMs,
-) -> Decision {
+) -> Decided {
     let Some(baseline) = &deployment.baseline else {
-        return before_the_first_change(deployment, seen);
+        return before_the_first_change(deployment, seen).into();
     };
     if let Some(pause) = &deployment.paused {
-        return Decision::Keep(Waiting::Paused {
-            by: pause.by.clone(),
-        });
+        let by = pause.by.clone();
+        return Decision::Keep(Waiting::Paused { by }).into();
     }
     let look = |at| Look {
         deployment,
@@ -176,20 +176,24 @@ pub fn decide(
         now,
     };
     let under_way = refresh::still_under_way(&look(deployment.roles.next));
-    let decision = under_way.unwrap_or_else(|| at_step(deployment, look));
-    within_budget(deployment, not_again(deployment, seen, now, decision))
+    let decided = under_way.map_or_else(|| at_step(deployment, look), Decided::from);
+    let then = not_again(deployment, seen, now, decided.then);
+    Decided {
+        then: within_budget(deployment, then),
+        ..decided
+    }
 }
 
 /// Says what the current step needs.
-fn at_step<'a>(deployment: &Deployment, look: impl Fn(Slice) -> Look<'a>) -> Decision {
+fn at_step<'a>(deployment: &Deployment, look: impl Fn(Slice) -> Look<'a>) -> Decided {
     match deployment.step() {
-        Some(Step::Fill(fill)) => fill::decide(&look(fill.slice), fill),
-        Some(Step::Shift(split)) => shift::decide(&look(deployment.roles.next), split),
+        Some(Step::Fill(fill)) => fill::decide(&look(fill.slice), fill).into(),
+        Some(Step::Shift(split)) => shift::decide(&look(deployment.roles.next), split).into(),
         Some(Step::Bake(bake)) => bake::decide(&look(bake.slice), bake),
-        Some(Step::Retire(retire)) => retire::decide(&look(retire.slice), retire),
-        Some(Step::Refresh(refresh)) => refresh::decide(&look(refresh.slice), refresh),
-        Some(Step::EndRefresh(end)) => look(end.slice).reached(Decision::Next),
-        None => restore::decide(&look(deployment.roles.next)),
+        Some(Step::Retire(retire)) => retire::decide(&look(retire.slice), retire).into(),
+        Some(Step::Refresh(refresh)) => refresh::decide(&look(refresh.slice), refresh).into(),
+        Some(Step::EndRefresh(end)) => look(end.slice).reached(Decision::Next).into(),
+        None => restore::decide(&look(deployment.roles.next)).into(),
     }
 }
 

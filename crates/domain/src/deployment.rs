@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decision, Failure, Waiting},
+    decide::{Decided, Decision, Failure, Waiting},
     effect::{Effect, Purpose, Target, Token},
     evidence::{Comparison, Evidence},
     gate::GateState,
@@ -311,10 +311,13 @@ impl Deployment {
 
     /// The record after one turn of the engine.
     #[must_use]
-    pub fn after(mut self, decision: &Decision, now: UnixMs) -> Self {
+    pub fn after(mut self, decided: &Decided, now: UnixMs) -> Self {
         let before = self.clone();
         self.waiting = None;
-        self.take(decision, now);
+        if let Some(watch) = &decided.watch {
+            self.progress.watch = watch.clone();
+        }
+        self.take(&decided.then, now);
         if self != before {
             self.version += 1;
         }
@@ -323,10 +326,6 @@ impl Deployment {
 
     fn take(&mut self, decision: &Decision, now: UnixMs) {
         match decision {
-            Decision::Look { watch, then, .. } => {
-                self.progress.watch = (**watch).clone();
-                self.take(then, now);
-            }
             Decision::Record(baseline) => self.record(baseline.clone(), now),
             Decision::Apply(effect) => {
                 self.effects_spent += 1;

@@ -1,13 +1,13 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decision, Failure, Look, Waiting, gates, shift};
+use super::{Decided, Decision, Failure, Look, Waiting, gates, shift};
 use crate::{
     observation::{Instance, InstanceState, count},
     plan::{Bake, Until},
     release::LaunchId,
 };
 
-pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decision {
+pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decided {
     let Bake {
         launch,
         count: wanted,
@@ -15,7 +15,7 @@ pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decision {
         ..
     } = bake;
     if let Some(decision) = shift::again(look) {
-        return decision;
+        return decision.into();
     }
     let bake_ms = u64::from(until.seconds) * 1000;
     let progress = &look.deployment.progress;
@@ -26,7 +26,7 @@ pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decision {
     };
     let healthy = count(look.slice.present_of(launch).filter(stayed));
     if healthy < *wanted {
-        return lost(look, launch, healthy, *wanted, bake_ms);
+        return lost(look, launch, healthy, *wanted, bake_ms).into();
     }
     // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
     let since = match until.warm {
@@ -35,7 +35,8 @@ pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decision {
     };
     let elapsed = look.now.since_ms(since) >= bake_ms.max(look.seen.stale_ms_max);
     let ends_at = since.plus_ms(bake_ms);
-    gates::decide(look, until, |standing| match standing {
+    let gates = gates::look(look, until);
+    let then = match gates.standing {
         gates::Standing::Failed(failure) => Decision::Fail(failure),
         gates::Standing::Met if elapsed => Decision::Next,
         gates::Standing::Open(waiting) if elapsed => Decision::Hold { since, waiting },
@@ -43,7 +44,12 @@ pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decision {
             since,
             waiting: under_watch(launch, until, ends_at),
         },
-    })
+    };
+    Decided {
+        watch: gates.watch,
+        looks: gates.looks,
+        then,
+    }
 }
 
 fn under_watch(launch: &LaunchId, until: &Until, ends_at: crate::time::UnixMs) -> Waiting {

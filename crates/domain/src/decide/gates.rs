@@ -4,7 +4,7 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Decision, Failure, Look, Waiting, shift};
+use super::{Failure, Look, Waiting, shift};
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
@@ -48,26 +48,28 @@ pub fn questions(deployment: &Deployment, now: UnixMs) -> Vec<(usize, &Gate)> {
     until.gates.iter().enumerate().filter(due).collect()
 }
 
-/// Looks at what can be looked at now, and says what follows.
-pub(super) fn decide(
-    look: &Look<'_>,
-    until: &Until,
-    follows: impl FnOnce(Standing) -> Decision,
-) -> Decision {
+/// The gates of a bake at one moment.
+pub(super) struct Gates {
+    /// What to remember of them; `None`: none was looked at.
+    pub(super) watch: Option<Watch>,
+    /// The looks, for people.
+    pub(super) looks: Vec<GateLook>,
+    /// What all of them come to.
+    pub(super) standing: Standing,
+}
+
+/// Looks at the gates that can be looked at now.
+pub(super) fn look(look: &Look<'_>, until: &Until) -> Gates {
     let before = &look.deployment.progress.watch;
     let mut watch = before.clone();
     watch
         .gates
         .resize_with(until.gates.len(), GateState::default);
     let looks = take(look, until, &mut watch);
-    let then = follows(standing(look, until, &watch));
-    if looks.is_empty() {
-        return then;
-    }
-    Decision::Look {
-        watch: Box::new(watch),
+    Gates {
+        standing: standing(look, until, &watch),
+        watch: (!looks.is_empty()).then_some(watch),
         looks,
-        then: Box::new(then),
     }
 }
 

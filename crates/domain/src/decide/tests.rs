@@ -135,9 +135,8 @@ fn instance(id: &str, text: &str) -> Instance {
     }
 }
 
-fn say(decision: &Decision) -> String {
-    match decision.settled() {
-        Decision::Look { .. } => unreachable!("a settled decision is no look"),
+fn say(decided: &Decided) -> String {
+    match &decided.then {
         Decision::Record(_) => "record the baseline".to_owned(),
         Decision::Apply(effect) => format!("apply: {effect}"),
         Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
@@ -151,14 +150,12 @@ fn say(decision: &Decision) -> String {
 
 /// `deployment`, recorded from `start`, at step `at`.
 fn at_step(deployment: Deployment, start: &str, at: usize) -> Deployment {
-    let mut recorded = deployment.clone().after(
-        &Decision::Record(Baseline::of(
-            &seen(start),
-            &deployment.strategy,
-            deployment.stable.as_ref(),
-        )),
-        UnixMs(0),
+    let baseline = Baseline::of(
+        &seen(start),
+        &deployment.strategy,
+        deployment.stable.as_ref(),
     );
+    let mut recorded = deployment.after(&Decision::Record(baseline).into(), UnixMs(0));
     recorded.progress.at = at;
     recorded
 }
@@ -429,7 +426,7 @@ fn an_effect_is_not_asked_for_again_before_it_could_be_seen() {
         slice: Slice::Blue,
         launch: Some(launch("v2")),
     };
-    let asked = fill.after(&Decision::Apply(effect), UnixMs(0));
+    let asked = fill.after(&Decision::Apply(effect).into(), UnixMs(0));
     check(
         &asked,
         &[(1, START), (3, START)],
