@@ -24,6 +24,7 @@ mod restore;
 mod retire;
 mod shift;
 mod survivors;
+mod users;
 
 pub use gates::questions;
 pub use reason::{Failure, Waiting};
@@ -112,10 +113,6 @@ impl<'a> Look<'a> {
     /// The slice that is looked at, before the first change.
     fn before(&self) -> SliceBaseline {
         self.baseline.slice(self.at).cloned().unwrap_or_default()
-    }
-    /// Percent of the users that `slice` was seen to serve.
-    fn users_on(&self, slice: Slice) -> u8 {
-        self.seen.weights.get(&slice).copied().unwrap_or(0)
     }
     /// Milliseconds in the current step.
     fn waited_ms(&self) -> u64 {

@@ -15,10 +15,11 @@ use crate::{
     gate::GateState,
     names::DeploymentId,
     observation::{Observation, Slice},
-    plan::{self, Capacity, Plan, Roles, Situation, Split, Step, Strategy},
+    plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
     release::Launch,
     time::UnixMs,
     traffic::{Mirrored, Traffic},
+    users::Split,
 };
 
 mod baseline;

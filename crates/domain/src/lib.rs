@@ -27,3 +27,4 @@ pub mod plan;
 pub mod release;
 pub mod time;
 pub mod traffic;
+pub mod users;

@@ -9,6 +9,7 @@ use crate::{
     release::{Launch, LaunchId},
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
+    users::Weights,
 };
 
 /// One of the two instance groups of a server group. A group with one slice uses [`Slice::Blue`].
@@ -52,28 +53,6 @@ pub struct InstanceId(pub String);
 impl std::fmt::Display for InstanceId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// How users are split between slices, in percent. Slices that are not named have weight 0.
-pub type Weights = BTreeMap<Slice, u8>;
-
-/// Weights for people: the slices with users, or `none`.
-#[derive(Debug)]
-pub struct WeightsText<'a>(pub &'a Weights);
-
-impl std::fmt::Display for WeightsText<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut before = "";
-        for (slice, weight) in self.0.iter().filter(|(_, weight)| **weight > 0) {
-            write!(f, "{before}{weight} % {slice}")?;
-            before = ", ";
-        }
-        if before.is_empty() {
-            f.write_str("none")
-        } else {
-            Ok(())
-        }
     }
 }
 

@@ -10,7 +10,7 @@ mod step;
 pub mod two_slices;
 mod words;
 
-pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Split, Step, Until};
+pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,11 @@ use crate::{
     catalogue::{ServerGroup, StrategyKind},
     deployment::Baseline,
     names::Version,
-    observation::{Observation, Slice, Weights},
+    observation::{Observation, Slice},
     release::{Launch, LaunchId},
+    users::Weights,
 };
-use two_slices::{TwoSlices, split};
+use two_slices::TwoSlices;
 
 /// How a deployment makes its release the live one, with all its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ impl Roles {
     #[must_use]
     pub fn of(strategy: &Strategy, stable: Option<&Version>, seen: &Observation) -> Self {
         let rank = |slice: &Slice| {
-            let share = seen.weights.get(slice).copied().unwrap_or(0);
+            let share = seen.weights.share(*slice);
             let launches = seen.slices.get(slice).and_then(|it| it.launches.as_ref());
             let of_stable = share > 0 && launches.map(|launch| &launch.version) == stable;
             (of_stable, share)
@@ -179,7 +180,7 @@ impl Situation {
     #[must_use]
     pub fn of(group: &ServerGroup, baseline: &Baseline) -> Self {
         let roles = baseline.roles;
-        let share = baseline.weights.get(&roles.next).copied().unwrap_or(0);
+        let share = baseline.weights.share(roles.next);
         let leftovers = baseline.slice(roles.next).map(|next| &next.present);
         Self {
             capacity: Capacity::of(group, baseline.live_sizes().desired),
@@ -211,11 +212,9 @@ pub fn plan(
         (Some(stable), Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
             two_slices::steps(options, situation, launch, stable)
         }
-        (Some(_), Strategy::Switch) => vec![Step::Shift(Split::of_users(split(
-            situation.roles.next,
-            situation.roles.live,
-            100,
-        )))],
+        (Some(_), Strategy::Switch) => {
+            vec![Step::Shift(Weights::all_on(situation.roles.next).into())]
+        }
     };
     Plan { steps }
 }
@@ -260,7 +259,7 @@ fn first(situation: &Situation, launch: &Launch) -> Vec<Step> {
             count: situation.capacity.asked,
             beside: situation.capacity.current,
         }),
-        Step::Shift(Split::of_users(Weights::from([(slice, 100)]))),
+        Step::Shift(Weights::all_on(slice).into()),
     ]
 }
 
@@ -278,7 +277,7 @@ pub fn roll_back(
     failed: &Launch,
 ) -> Plan {
     let roles = baseline.roles;
-    let shift = |weights| Step::Shift(Split::of_users(weights));
+    let shift = |weights: Weights| Step::Shift(weights.into());
     let retire = |leaving| {
         Step::Retire(Retire {
             slice: roles.next,
@@ -301,7 +300,7 @@ pub fn roll_back(
         Some(stable) if roles.are_apart() => {
             let mut steps = vec![
                 fill(stable, count.div_ceil(2)),
-                shift(split(roles.live, roles.next, 100)),
+                shift(Weights::all_on(roles.live)),
                 fill(stable, count),
             ];
             if *strategy != Strategy::Switch {

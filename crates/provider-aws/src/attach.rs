@@ -1,7 +1,7 @@
 //! Users by attachment: a group that is attached to the target group has users, one that is not has
 //! none. Whole groups only, no weights.
 
-use domain::{catalogue::AwsGroup, effect::Target, observation::Weights};
+use domain::{catalogue::AwsGroup, effect::Target, users::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     clients::Clients,
     errors::{failed, invalid},
     groups::{Group, group},
-    shares::{self, SLICES},
+    shares::SLICES,
     targets::{self, Health},
 };
 
@@ -26,7 +26,7 @@ pub async fn set(
     target_group: &str,
     weights: &Weights,
 ) -> Result<(), ProviderError> {
-    if weights.values().filter(|weight| **weight > 0).count() > 1 {
+    if weights.served().count() > 1 {
         return Err(invalid(
             "a group is attached whole or not at all; there are no weights",
         ));
@@ -35,7 +35,7 @@ pub async fn set(
     let (mut serving, mut others) = (Vec::new(), Vec::new());
     for slice in slices {
         let group = group(clients, &aws.group_name(&target.place, slice)).await?;
-        if shares::of(weights, slice) > 0 {
+        if weights.share(slice) > 0 {
             serving.push(group);
         } else {
             others.push(group);

@@ -11,7 +11,8 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 use domain::{
     catalogue::{AwsGroup, ServerGroup, Stickiness, index},
-    observation::{Slice, Weights},
+    observation::Slice,
+    users::Weights,
 };
 use engine::ports::ProviderError;
 
@@ -159,7 +160,7 @@ fn changed(
     for slice in SLICES.into_iter().take(usize::from(group.slices)) {
         let arn = aws.target_groups.get(index(slice));
         let arn = arn.ok_or_else(|| invalid(format!("no target group is named for {slice}")))?;
-        let weight = i32::from(shares::of(weights, slice));
+        let weight = i32::from(weights.share(slice));
         let tuple = TargetGroupTuple::builder()
             .target_group_arn(arn)
             .weight(weight);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::Target,
-    observation::{Instance, InstanceId, InstanceState, Observation, Slice, SliceSeen, Weights},
+    observation::{Instance, InstanceId, InstanceState, Observation, Slice, SliceSeen},
     release::LaunchId,
+    users::Weights,
 };
 use engine::ports::ProviderError;
 

@@ -1,8 +1,8 @@
-//! Weights of AWS as percent, and back.
+//! Weights of AWS as percent.
 //!
 //! Invariant: what is asked for in percent is read back as the same percent.
 
-use domain::observation::{Slice, Weights};
+use domain::{observation::Slice, users::Weights};
 
 /// Blue first.
 pub const SLICES: [Slice; 2] = [Slice::Blue, Slice::Green];
@@ -12,28 +12,21 @@ pub const SLICES: [Slice; 2] = [Slice::Blue, Slice::Green];
 pub fn percent(weights: &[(Slice, u64)]) -> Weights {
     let sum: u64 = weights.iter().map(|(_, weight)| weight).sum();
     if sum == 0 {
-        return Weights::new();
+        return Weights::default();
     }
     let rounded = |weight: u64| u8::try_from((weight * 200 + sum) / (2 * sum)).unwrap_or(100);
-    let mut shares: Weights = weights
+    let mut shares: Vec<(Slice, u8)> = weights
         .iter()
         .map(|(slice, weight)| (*slice, rounded(*weight)))
         .collect();
     // Two shares that are both rounded up sum to 101.
-    let total: u32 = shares.values().map(|share| u32::from(*share)).sum();
+    let total: u32 = shares.iter().map(|(_, share)| u32::from(*share)).sum();
     if total > 100
-        && let Some(share) = shares.values_mut().max()
+        && let Some((_, share)) = shares.iter_mut().max_by_key(|(_, share)| *share)
     {
         *share -= 1;
     }
-    shares.retain(|_, share| *share > 0);
-    shares
-}
-
-/// The share of `slice`.
-#[must_use]
-pub fn of(weights: &Weights, slice: Slice) -> u8 {
-    weights.get(&slice).copied().unwrap_or(0)
+    shares.into_iter().filter(|(_, share)| *share > 0).collect()
 }
 
 #[cfg(test)]
@@ -45,10 +38,8 @@ mod tests {
         for blue in 0..=100_u8 {
             let green = 100 - blue;
             let shares = percent(&[(Slice::Blue, blue.into()), (Slice::Green, green.into())]);
-            assert_eq!(
-                (of(&shares, Slice::Blue), of(&shares, Slice::Green)),
-                (blue, green)
-            );
+            let read = (shares.share(Slice::Blue), shares.share(Slice::Green));
+            assert_eq!(read, (blue, green));
         }
     }
 
@@ -65,7 +56,7 @@ mod tests {
             (199, 1),
         ] {
             let shares = percent(&[(Slice::Blue, blue), (Slice::Green, green)]);
-            let sum: u32 = shares.values().map(|share| u32::from(*share)).sum();
+            let sum = shares.sum();
             assert!(
                 sum == 100 || (blue, green) == (0, 0) && sum == 0,
                 "{blue}:{green} {shares:?}"

@@ -11,12 +11,11 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Token},
     names::{Place, Version},
-    observation::{
-        Instance, InstanceId, InstanceState, Observation, Sizes, Slice, SliceSeen, Weights,
-    },
+    observation::{Instance, InstanceId, InstanceState, Observation, Sizes, Slice, SliceSeen},
     release::{Digest, Launch, LaunchId},
     time::UnixMs,
     traffic::Mirror,
+    users::Weights,
 };
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +131,7 @@ impl Group {
     /// A group of which nothing runs.
     #[must_use]
     pub fn new(place: Place, settings: ServerGroup) -> Self {
-        let (weights, slices) = (Weights::new(), BTreeMap::new());
+        let (weights, slices) = (Weights::default(), BTreeMap::new());
         Self {
             place,
             settings,

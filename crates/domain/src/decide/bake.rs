@@ -1,6 +1,6 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decided, Decision, Failure, Look, Waiting, gates, shift};
+use super::{Decided, Decision, Failure, Look, Waiting, gates, users};
 use crate::{
     observation::{Instance, InstanceState, count},
     plan::{Bake, Until},
@@ -14,7 +14,7 @@ pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decided {
         until,
         ..
     } = bake;
-    if let Some(decision) = shift::again(look) {
+    if let Some(decision) = users::bring_back(look) {
         return decision.into();
     }
     let bake_ms = u64::from(until.seconds) * 1000;

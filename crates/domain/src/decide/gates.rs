@@ -4,7 +4,7 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Failure, Look, Waiting, shift};
+use super::{Failure, Look, Waiting, users};
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
@@ -126,7 +126,7 @@ fn take(look: &Look<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
         .looked_at
         .is_none_or(|at| look.now.since_ms(at) >= LOOK_MS);
     let mut looks = Vec::new();
-    let alone = shift::stable_serves_nobody(look);
+    let alone = users::stable_serves_nobody(look);
     if due && until.gates.iter().any(measures) {
         for (index, gate) in until.gates.iter().enumerate() {
             looks.extend(

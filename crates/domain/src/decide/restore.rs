@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, retire, shift, survivors};
+use super::{Decision, Failure, Look, Waiting, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
     deployment::{Certificate, CertificateLine, Course, SliceBaseline},
     effect::Effect,
-    observation::{InstanceId, Sizes, Slice, Weights, WeightsText, count},
-    plan::{Retire, Step, Strategy, two_slices::split},
+    observation::{InstanceId, Sizes, Slice, count},
+    plan::{Retire, Step, Strategy},
     release::Launch,
+    users::Weights,
 };
 
 /// What is meant to be there in one slice in the end.
@@ -22,7 +23,7 @@ struct Intended {
 
 pub(super) fn decide(look: &Look<'_>) -> Decision {
     let weights = weights(look);
-    let moves = !shift::same(&look.seen.weights, &weights);
+    let moves = !look.seen.weights.same(&weights);
     if !moves && look.seen.mirror.is_some() && asked_for_users_lately(look) {
         // A look from before would have them moved to where they were.
         return Decision::Wait(Waiting::Weights);
@@ -143,7 +144,8 @@ fn gets_new(look: &Look<'_>) -> bool {
 fn stranded(look: &Look<'_>) -> bool {
     let roles = look.deployment.roles;
     let lost = matches!(look.deployment.failure, Some(Failure::StableLost { .. }));
-    let next_serves = || look.users_on(roles.next) > 0 || look.seen.slice(roles.next).healthy() > 0;
+    let next_serves =
+        || look.seen.weights.share(roles.next) > 0 || look.seen.slice(roles.next).healthy() > 0;
     lost && roles.are_apart() && look.seen.slice(roles.live).healthy() == 0 && next_serves()
 }
 
@@ -199,8 +201,8 @@ fn resized(before: Sizes, asked: u32) -> Sizes {
 /// How users shall be split in the end: as the last shift of this course says.
 fn weights(look: &Look<'_>) -> Weights {
     let roles = look.deployment.roles;
-    let all_on_next = split(roles.next, roles.live, 100);
-    if stranded(look) && shift::served_by_somebody(look, &all_on_next) {
+    let all_on_next = Weights::all_on(roles.next);
+    if stranded(look) && users::are_served_by(look, &all_on_next) {
         return all_on_next;
     }
     let steps = &look.deployment.progress.steps;
@@ -209,7 +211,7 @@ fn weights(look: &Look<'_>) -> Weights {
         _ => None,
     });
     let intended = shifted.unwrap_or_else(|| look.baseline.weights.clone());
-    if shift::served_by_somebody(look, &intended) {
+    if users::are_served_by(look, &intended) {
         intended
     } else {
         look.seen.weights.clone()
@@ -281,9 +283,9 @@ fn certificate(look: &Look<'_>, weights: &Weights, slices: &[(Look<'_>, Intended
     }
     lines.push(CertificateLine {
         field: "weights".to_owned(),
-        before: WeightsText(&look.baseline.weights).to_string(),
-        intended: WeightsText(weights).to_string(),
-        seen: WeightsText(&look.seen.weights).to_string(),
+        before: look.baseline.weights.to_string(),
+        intended: weights.to_string(),
+        seen: look.seen.weights.to_string(),
     });
     Certificate { lines }
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, shift, survivors};
+use super::{Decision, Failure, Look, Waiting, survivors, users};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
-    plan::{Retire, two_slices::split},
+    plan::Retire,
+    users::Weights,
 };
 
 /// Time that stopping may take beyond the drain, in milliseconds: a lifecycle hook or a slow
@@ -63,19 +64,12 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire) -> Option<Decision> {
     if !roles.are_apart() || look.slice.sizes.desired == retire.leaving {
         return None;
     }
-    if let Some(decision) = shift::again(look) {
+    if let Some(decision) = users::bring_back(look) {
         return Some(decision);
     }
-    if look.users_on(look.at) > 0 {
-        let weights = split(look.at.other(), look.at, 100);
-        return Some(if shift::served_by_somebody(look, &weights) {
-            Decision::Apply(Effect::SetTraffic {
-                weights,
-                mirror: None,
-            })
-        } else {
-            shift::unserved(look)
-        });
+    if look.seen.weights.share(look.at) > 0 {
+        let weights = Weights::all_on(look.at.other());
+        return Some(users::move_to(look, weights.into()));
     }
     let launch = &deployment.launch.id;
     let wanted = deployment.capacity().asked;

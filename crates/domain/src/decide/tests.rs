@@ -14,9 +14,10 @@ use crate::{
     deployment::{Command, Request},
     effect::Target,
     names::{DeploymentId, Place},
-    observation::{Instance, InstanceId, InstanceState, Sizes, Slice, Weights},
+    observation::{Instance, InstanceId, InstanceState, Sizes, Slice},
     plan::{Strategy, scale_up::ScaleUp},
     release::{Content, Digest, Launch, LaunchId},
+    users::Weights,
 };
 
 mod refresh;
@@ -79,7 +80,7 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
 fn seen(text: &str) -> Observation {
     Observation {
         slices: [(Slice::Blue, slice(text, "i"))].into(),
-        weights: Weights::from([(Slice::Blue, 100)]),
+        weights: Weights::all_on(Slice::Blue),
         ..Observation::default()
     }
 }

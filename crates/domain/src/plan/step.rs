@@ -3,12 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::instance_refresh::Preferences;
-use crate::{
-    gate::Gate,
-    observation::{Slice, Weights},
-    release::LaunchId,
-    traffic::Mirror,
-};
+use crate::{gate::Gate, observation::Slice, release::LaunchId, users::Split};
 
 /// One condition to reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,16 +34,6 @@ pub struct Fill {
     pub count: u32,
     /// How many instances of other launches stay meanwhile.
     pub beside: u32,
-}
-
-/// How users are split between slices, and the dark traffic that comes with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// Percent per slice, summing to 100.
-    pub weights: Weights,
-    /// Copies of users' requests; `None`: no dark traffic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mirror: Option<Mirror>,
 }
 
 /// `count` instances of `launch` stayed healthy in `slice` until `until`.
@@ -117,17 +102,6 @@ impl Until {
         Self {
             seconds,
             ..Self::default()
-        }
-    }
-}
-
-impl Split {
-    /// The users split like this, without dark traffic.
-    #[must_use]
-    pub fn of_users(weights: Weights) -> Self {
-        Self {
-            weights,
-            mirror: None,
         }
     }
 }

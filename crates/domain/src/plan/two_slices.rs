@@ -12,12 +12,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bake, Fill, Retire, Situation, Split, Step, Until};
+use super::{Bake, Fill, Retire, Situation, Step, Until};
 use crate::{
     gate::{Gate, ShadowGate},
-    observation::{Slice, Weights},
+    observation::Slice,
     release::Launch,
     traffic::{Compare, Mirror},
+    users::{Split, Weights},
 };
 
 mod stages;
@@ -171,13 +172,6 @@ fn mirror(shadow: &Shadow, from: Slice, to: Slice) -> Mirror {
     }
 }
 
-/// `percent` of the users on `next`, the others on `live`.
-#[must_use]
-pub fn split(next: Slice, live: Slice, percent: u8) -> Weights {
-    let shares = [(live, 100 - percent), (next, percent)];
-    shares.into_iter().filter(|(_, share)| *share > 0).collect()
-}
-
 /// The steps so far.
 struct Way<'a> {
     next: Slice,
@@ -199,7 +193,7 @@ impl Way<'_> {
 
     fn shift(&mut self, percent: u8, mirror: Option<Mirror>) {
         self.steps.push(Step::Shift(Split {
-            weights: split(self.next, self.live, percent),
+            weights: Weights::split(self.next, self.live, percent),
             mirror,
         }));
     }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::{Bake, EndRefresh, Fill, Plan, Refresh, Retire, Split, Step, Until};
-use crate::observation::WeightsText;
+use super::{Bake, EndRefresh, Fill, Plan, Refresh, Retire, Step, Until};
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,16 +30,6 @@ impl fmt::Display for Fill {
             write!(f, ", beside {beside} others")?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", WeightsText(&self.weights))?;
-        match &self.mirror {
-            Some(mirror) => write!(f, "; {mirror}"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -108,7 +108,7 @@ fn standing(slice: Slice, roles: Roles, seen: &Observation) -> Standing {
         } else {
             Role::Next
         },
-        weight: seen.weights.get(&slice).copied().unwrap_or(0),
+        weight: seen.weights.share(slice),
         seen: seen.slice(slice),
         traffic: seen.traffic.get(&slice).cloned(),
     }

@@ -12,8 +12,9 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Observation, Sizes, Slice, SliceSeen, Weights},
+    observation::{Observation, Sizes, Slice, SliceSeen},
     release::{Content, Digest, Launch, LaunchId},
+    users::Weights,
 };
 use engine::{
     ports::{Provider, ProviderError},

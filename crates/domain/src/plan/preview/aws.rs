@@ -82,9 +82,7 @@ fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
         Step::Shift(split) => Some(&split.weights),
         _ => None,
     });
-    let shares: Vec<usize> = shifts
-        .map(|weights| weights.values().filter(|share| **share > 0).count())
-        .collect();
+    let shares: Vec<usize> = shifts.map(|weights| weights.served().count()).collect();
     let (moves, splits) = (!shares.is_empty(), shares.iter().any(|sides| *sides > 1));
     let strategy = &deployment.strategy;
     if strategy.is_refresh() && deployment.stable.is_none() {
