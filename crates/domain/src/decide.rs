@@ -33,8 +33,9 @@ use crate::{
     deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},
     effect::Effect,
     gate::{Answer, GateLook},
-    observation::{Observation, Slice, SliceSeen},
+    observation::{Instance, InstanceState, Observation, Slice, SliceSeen, count},
     plan::Step,
+    release::LaunchId,
     time::UnixMs,
 };
 
@@ -95,18 +96,30 @@ struct Look<'a> {
     seen: &'a Observation,
     /// What the world outside answered to gates.
     answers: &'a [Answer],
+    now: UnixMs,
     /// The slice that the current step is about, or that is being restored.
     at: Slice,
-    slice: SliceSeen,
-    now: UnixMs,
+    slice: &'a SliceSeen,
+    /// Its present instances of the launch that the step is about.
+    mine: Vec<&'a Instance>,
+    /// Its present instances of every other launch.
+    others: Vec<&'a Instance>,
+    /// How many of `mine` are healthy.
+    healthy: u32,
 }
 
 impl<'a> Look<'a> {
-    /// The same moment, at another slice.
-    fn on(&self, slice: Slice) -> Look<'a> {
+    /// The same moment, at `slice` and about `launch`.
+    fn on(&self, slice: Slice, launch: &LaunchId) -> Look<'a> {
+        let seen = self.seen.slice(slice);
+        let (mine, others): (Vec<_>, Vec<_>) = seen.present().partition(|it| it.launch == *launch);
+        let healthy = mine.iter().filter(|it| it.state == InstanceState::Healthy);
         Look {
             at: slice,
-            slice: self.seen.slice(slice),
+            slice: seen,
+            healthy: count(healthy),
+            mine,
+            others,
             ..*self
         }
     }
@@ -163,17 +176,22 @@ pub fn decide(
         let by = pause.by.clone();
         return Decision::Keep(Waiting::Paused { by }).into();
     }
-    let look = |at| Look {
+    let next = deployment.roles.next;
+    let look = Look {
         deployment,
         baseline,
         seen,
         answers,
-        at,
-        slice: seen.slice(at),
         now,
-    };
-    let under_way = refresh::still_under_way(&look(deployment.roles.next));
-    let decided = under_way.map_or_else(|| at_step(deployment, look), Decided::from);
+        at: next,
+        slice: seen.slice(next),
+        mine: Vec::new(),
+        others: Vec::new(),
+        healthy: 0,
+    }
+    .on(next, &deployment.launch.id);
+    let under_way = refresh::still_under_way(&look);
+    let decided = under_way.map_or_else(|| at_step(&look), Decided::from);
     let then = not_again(deployment, seen, now, decided.then);
     Decided {
         then: within_budget(deployment, then),
@@ -181,16 +199,16 @@ pub fn decide(
     }
 }
 
-/// Says what the current step needs.
-fn at_step<'a>(deployment: &Deployment, look: impl Fn(Slice) -> Look<'a>) -> Decided {
-    match deployment.step() {
-        Some(Step::Fill(fill)) => fill::decide(&look(fill.slice), fill).into(),
-        Some(Step::Shift(split)) => shift::decide(&look(deployment.roles.next), split).into(),
-        Some(Step::Bake(bake)) => bake::decide(&look(bake.slice), bake),
-        Some(Step::Retire(retire)) => retire::decide(&look(retire.slice), retire).into(),
-        Some(Step::Refresh(refresh)) => refresh::decide(&look(refresh.slice), refresh).into(),
-        Some(Step::EndRefresh(end)) => look(end.slice).reached(Decision::Next).into(),
-        None => restore::decide(&look(deployment.roles.next)).into(),
+/// Says what the current step needs; `look` is at the next slice, about the new launch.
+fn at_step(look: &Look<'_>) -> Decided {
+    match look.deployment.step() {
+        Some(Step::Fill(fill)) => fill::decide(&look.on(fill.slice, &fill.launch), fill).into(),
+        Some(Step::Shift(split)) => shift::decide(look, split).into(),
+        Some(Step::Bake(bake)) => bake::decide(&look.on(bake.slice, &bake.launch), bake),
+        Some(Step::Retire(it)) => retire::decide(&look.on(it.slice, &it.launch), it).into(),
+        Some(Step::Refresh(it)) => refresh::decide(&look.on(it.slice, &it.launch), it).into(),
+        Some(Step::EndRefresh(_)) => look.reached(Decision::Next).into(),
+        None => restore::decide(look).into(),
     }
 }
 

@@ -212,11 +212,29 @@ impl InstanceState {
     }
 }
 
+/// A slice that the provider does not know.
+static NOTHING: SliceSeen = SliceSeen {
+    sizes: Sizes {
+        min: 0,
+        desired: 0,
+        max: 0,
+    },
+    launches: None,
+    rebalancing_suspended: false,
+    obstacles: Vec::new(),
+    room: None,
+    warnings: Vec::new(),
+    trouble: None,
+    hazard: None,
+    refresh: None,
+    instances: Vec::new(),
+};
+
 impl Observation {
     /// What is seen of `slice`; an empty slice when the provider knows of none.
     #[must_use]
-    pub fn slice(&self, slice: Slice) -> SliceSeen {
-        self.slices.get(&slice).cloned().unwrap_or_default()
+    pub fn slice(&self, slice: Slice) -> &SliceSeen {
+        self.slices.get(&slice).unwrap_or(&NOTHING)
     }
 }
 
@@ -255,7 +273,7 @@ impl SliceSeen {
     }
 }
 
-/// The length of an iterator in the unit of sizes. Groups are far smaller than 2^32.
-pub fn count<T>(items: impl Iterator<Item = T>) -> u32 {
-    u32::try_from(items.count()).unwrap_or(u32::MAX)
+/// How many items there are, in the unit of sizes. Groups are far smaller than 2^32.
+pub fn count(items: impl IntoIterator) -> u32 {
+    u32::try_from(items.into_iter().count()).unwrap_or(u32::MAX)
 }

@@ -21,10 +21,10 @@ pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decided {
     let progress = &look.deployment.progress;
     // One that was replaced between two looks did not stay healthy, although all are healthy now.
     let watched_since = progress.holds_since.filter(|_| until.warm.is_none());
-    let stayed = |i: &&Instance| {
+    let stayed = |i: &&&Instance| {
         i.state == InstanceState::Healthy && watched_since.is_none_or(|since| i.started_at <= since)
     };
-    let healthy = count(look.slice.present_of(launch).filter(stayed));
+    let healthy = count(look.mine.iter().filter(stayed));
     if healthy < *wanted {
         return lost(look, launch, healthy, *wanted, bake_ms).into();
     }
@@ -79,8 +79,8 @@ pub(super) fn lost(
 ) -> Decision {
     let launch = launch.clone();
     let deadline_ms = bake_ms + look.deployment.strategy.health_deadline_ms();
-    let ill = |instance: &Instance| instance.state == InstanceState::Unhealthy;
-    let by_chance = wanted - healthy == 1 && !look.slice.present_of(&launch).any(ill);
+    let ill = |instance: &&Instance| instance.state == InstanceState::Unhealthy;
+    let by_chance = wanted - healthy == 1 && !look.mine.iter().any(ill);
     let more_than_half = healthy < wanted.div_ceil(2);
     if (more_than_half && !by_chance) || look.waited_ms() > deadline_ms {
         Decision::Fail(Failure::NotStable {

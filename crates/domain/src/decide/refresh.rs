@@ -88,9 +88,9 @@ fn cancel(look: &Look<'_>) -> Decision {
         let mut present = look.slice.present();
         present.any(|it| it.id == *id && it.state == InstanceState::Healthy)
     };
-    let stay = survivors::healthiest(&look.slice, wanted, look.slice.sizes.desired);
+    let stay = survivors::healthiest(look.slice, wanted, look.slice.sizes.desired);
     let stay: BTreeSet<InstanceId> = stay.into_iter().filter(healthy).collect();
-    let protect = survivors::protect_exactly(slice, &look.slice, &stay);
+    let protect = survivors::protect_exactly(slice, look.slice, &stay);
     Decision::Apply(protect.unwrap_or(Effect::CancelRefresh { slice }))
 }
 
@@ -134,8 +134,8 @@ fn began(look: &Look<'_>, seen: &RefreshSeen) -> crate::time::UnixMs {
 /// AWS waits an hour for an instance that does not get healthy; the group's own deadline is shorter.
 fn late(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<Decision> {
     let patience_ms = look.deployment.strategy.health_deadline_ms();
-    let healthy = look.slice.healthy_of(&refresh.launch);
-    let stuck = look.slice.present_of(&refresh.launch).any(|instance| {
+    let healthy = look.healthy;
+    let stuck = look.mine.iter().any(|instance| {
         instance.state == InstanceState::Pending
             && look.now.since_ms(instance.started_at) > patience_ms
     });
@@ -167,10 +167,7 @@ fn too_late(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<De
 
 /// Everything is replaced, and AWS looks at its alarms; whether instances stay healthy, we look at.
 fn watched(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Decision {
-    let (healthy, wanted) = (
-        look.slice.healthy_of(&refresh.launch),
-        wanted(look, refresh),
-    );
+    let (healthy, wanted) = (look.healthy, wanted(look, refresh));
     if healthy < wanted {
         let bake_ms = time_for(look, refresh.count, &refresh.preferences);
         return bake::lost(look, &refresh.launch, healthy, wanted, bake_ms);
@@ -188,10 +185,10 @@ fn complete(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Decision 
 
 /// New instances are of the launch, enough are healthy, and nobody else is there.
 fn is_replaced(look: &Look<'_>, refresh: &Refresh) -> bool {
-    let healthy = look.slice.healthy_of(&refresh.launch);
-    let others = look.slice.present_others(&refresh.launch).next().is_some();
     let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
-    healthy >= wanted(look, refresh) && !others && launches == Some(&refresh.launch)
+    look.healthy >= wanted(look, refresh)
+        && look.others.is_empty()
+        && launches == Some(&refresh.launch)
 }
 
 /// How many must be healthy: all that there were, or fewer where the group scaled itself in.

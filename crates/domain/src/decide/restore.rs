@@ -38,7 +38,7 @@ pub(super) fn decide(look: &Look<'_>) -> Decision {
         return straggler;
     }
     let slices: Vec<(Look<'_>, Intended)> = touched(look)
-        .map(|slice| look.on(slice))
+        .map(|slice| look.on(slice, &look.deployment.launch.id))
         .map(|look| {
             let intended = intended(&look);
             (look, intended)
@@ -91,11 +91,10 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
         Course::Forward | Course::RollingBack => return None,
     };
     let lost = matches!(deployment.failure, Some(Failure::StableLost { .. }));
-    let look = look.on(slice);
-    look.slice
-        .present_of(&retired.id)
-        .next()
-        .filter(|_| !lost)?;
+    let look = look.on(slice, &retired.id);
+    if lost || look.mine.is_empty() {
+        return None;
+    }
     let leaving = if apart {
         0
     } else {
@@ -238,8 +237,8 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     let shrinks = look.slice.sizes != intended.sizes || !alike || held;
     if present > wanted && shrinks {
         let launch = look.deployment.wanted().map(|launch| &launch.id);
-        let stay = survivors::healthiest(&look.slice, launch, wanted);
-        if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
+        let stay = survivors::healthiest(look.slice, launch, wanted);
+        if let Some(effect) = survivors::protect_exactly(slice, look.slice, &stay) {
             return apply(effect);
         }
     }
@@ -252,7 +251,7 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     if present > wanted {
         return Some(Decision::Wait(Waiting::Settling { present, wanted }));
     }
-    if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &intended.protected) {
+    if let Some(effect) = survivors::protect_exactly(slice, look.slice, &intended.protected) {
         return apply(effect);
     }
     (look.slice.rebalancing_suspended != intended.rebalancing_suspended).then_some(Decision::Apply(
@@ -291,7 +290,7 @@ fn certificate(look: &Look<'_>, weights: &Weights, slices: &[(Look<'_>, Intended
 }
 
 fn slice_lines(look: &Look<'_>, intended: &Intended) -> [CertificateLine; 4] {
-    let (before, seen) = (look.before(), &look.slice);
+    let (before, seen) = (look.before(), look.slice);
     let line = |field: &str, before: String, intended: String, seen: String| CertificateLine {
         field: field.to_owned(),
         before,

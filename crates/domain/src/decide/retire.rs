@@ -24,7 +24,7 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire) -> Decision {
             .iter()
             .filter(|i| i.launch == retire.launch),
     );
-    let there = count(look.slice.present_of(&retire.launch));
+    let there = count(&look.mine);
     let taken_back = look.deployment.strategy.is_refresh() && !look.going_forward();
     if taken_back && listed == 0 {
         // AWS took it back; what remains to be done to the sizes is the restoration's.
@@ -86,14 +86,14 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire) -> Option<Decision> {
             healthy,
             wanted,
             within_ms,
-            trouble: next.trouble,
+            trouble: next.trouble.clone(),
         })
     } else {
         Decision::Wait(Waiting::Recovering {
             launch,
             healthy,
             wanted,
-            trouble: next.trouble,
+            trouble: next.trouble.clone(),
         })
     })
 }
@@ -138,7 +138,7 @@ fn shrink(look: &Look<'_>, retire: &Retire, there: u32, desired: u32) -> Option<
     if healthy_stay < desired && somebody_goes {
         return Some(refill(look, retire, there, healthy_stay));
     }
-    if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
+    if let Some(effect) = survivors::protect_exactly(slice, look.slice, &stay) {
         return Some(Decision::Apply(effect));
     }
     let sizes = Sizes {
@@ -159,7 +159,7 @@ fn shrink(look: &Look<'_>, retire: &Retire, there: u32, desired: u32) -> Option<
 /// `keep` of the retired one.
 fn staying(look: &Look<'_>, retire: &Retire, desired: u32) -> BTreeSet<InstanceId> {
     let wanted = look.deployment.wanted().map(|launch| &launch.id);
-    let old = survivors::pick(look.slice.present_of(&retire.launch), retire.keep);
+    let old = survivors::pick(look.mine.iter().copied(), retire.keep);
     let mut stay = BTreeSet::new();
     for healthy in [true, false] {
         for is_wanted in [true, false] {

@@ -55,7 +55,7 @@ fn not_whole(look: &Look<'_>, weights: &Weights) -> Option<(u32, u32)> {
     let deployment = look.deployment;
     let roles = deployment.roles;
     let grows = weights.share(roles.next) > look.seen.weights.share(roles.next);
-    let healthy = look.slice.healthy_of(&deployment.launch.id);
+    let healthy = look.healthy;
     let wanted = deployment.capacity().asked;
     (roles.are_apart() && look.going_forward() && grows && healthy < wanted)
         .then_some((healthy, wanted))

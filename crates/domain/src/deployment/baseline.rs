@@ -76,7 +76,7 @@ impl SliceBaseline {
                 .map(|i| i.id.clone())
                 .collect(),
             present: there.present().map(|i| i.launch.clone()).collect(),
-            launch: there.launches,
+            launch: there.launches.clone(),
             rebalancing_suspended: there.rebalancing_suspended,
         }
     }

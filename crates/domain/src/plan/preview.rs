@@ -99,7 +99,7 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
         .map(|step| walk.take(step))
         .collect();
     let end = walk.instances();
-    let retired: Vec<SliceSeen> = deployment
+    let retired: Vec<&SliceSeen> = deployment
         .plan
         .steps
         .iter()

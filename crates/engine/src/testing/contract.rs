@@ -97,8 +97,8 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
             match self.provider.observe(&self.target).await {
                 Ok(seen) => {
                     let slice = seen.slice(SLICE);
-                    if right(&seen, &slice) {
-                        return slice;
+                    if right(&seen, slice) {
+                        return slice.clone();
                     }
                     last = Some(seen);
                 }

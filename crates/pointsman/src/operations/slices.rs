@@ -109,7 +109,7 @@ fn standing(slice: Slice, roles: Roles, seen: &Observation) -> Standing {
             Role::Next
         },
         weight: seen.weights.share(slice),
-        seen: seen.slice(slice),
+        seen: seen.slice(slice).clone(),
         traffic: seen.traffic.get(&slice).cloned(),
     }
 }

@@ -146,7 +146,8 @@ fn ended(deployment: &Deployment, outcome: Outcome) {
 
 /// What blue runs before anything was deployed.
 async fn adopted(driver: &Driver<'_>) -> Launch {
-    driver.look().await.slice(Slice::Blue).launches.unwrap()
+    let seen = driver.look().await;
+    seen.slice(Slice::Blue).launches.clone().unwrap()
 }
 
 async fn by_listener(pair: &Pair) -> (ServerGroup, String) {

@@ -183,7 +183,7 @@ impl Stage {
     }
 
     pub async fn look(&self) -> SliceSeen {
-        self.observe().await.slice(Slice::Blue)
+        self.observe().await.slice(Slice::Blue).clone()
     }
 
     pub async fn observe(&self) -> Observation {
@@ -191,7 +191,7 @@ impl Stage {
     }
 
     pub async fn until(&self, what: &str, right: impl Fn(&SliceSeen) -> bool) {
-        self.until_seen(what, |seen| right(&seen.slice(Slice::Blue)))
+        self.until_seen(what, |seen| right(seen.slice(Slice::Blue)))
             .await;
     }
 

@@ -176,6 +176,7 @@ impl<'a> Stage<'a> {
         let seen = self.look().await;
         seen.slice(Slice::Blue)
             .launches
+            .clone()
             .expect("the group launches something")
     }
 
