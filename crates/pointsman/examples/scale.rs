@@ -9,7 +9,8 @@ use std::{
 use anyhow::{Context, ensure};
 use engine::testing::fleet::{Fleet, QUICK};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use pointsman::{clock::SystemClock, config::Config, providers::Providers, server::Server};
+use operations::{clock::SystemClock, providers::Providers};
+use pointsman::{config::Config, server::Server};
 use serde_json::{Value, json};
 
 const SERVICES: usize = 5000;

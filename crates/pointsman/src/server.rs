@@ -7,9 +7,6 @@
 //! Invariant: `server.json` is written when requests are answered, and taken away before they are
 //! not.
 
-mod data;
-mod listener;
-
 use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -29,19 +26,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    access::{Access, Token},
-    api::{self, App},
+use operations::{
+    Engine, Operations, Parts,
+    artifacts::Artifacts,
     clock::SystemClock,
-    config::Config,
     journal::{Changes, TellingJournal},
     metrics::Metrics,
-    operations::{Engine, Operations, Parts, artifacts::Artifacts},
     outside::Outside,
     providers::Providers,
-    telemetry,
 };
-use data::DataFolder;
+use web::{
+    api::{self, App},
+    door::Token,
+    listener,
+};
+
+use crate::{config::Config, data::DataFolder, telemetry};
 
 /// How long stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(15);
@@ -71,7 +71,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     // Before the provider, which may start a process that stays.
     let data = prepare(&config)?;
-    let providers = Providers::configured(&config).await?;
+    let providers = providers(&config).await?;
     let server = Server::start_in(data, &config, providers).await?;
     eprintln!(
         "pointsman server listens on {}, and keeps its data in {}",
@@ -101,7 +101,7 @@ impl Server {
         config: &Config,
         providers: Providers,
     ) -> anyhow::Result<Self> {
-        let access = Access::new(Token::load_or_create(&data.token())?, data.people());
+        let first = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let store = open_store(config, &data).await?;
@@ -118,7 +118,7 @@ impl Server {
         let metrics = Metrics::default();
         let operations = assemble(&store, artifacts, providers, &metrics)?;
         let engine = drive(&operations, &stopping);
-        let app = App::new(operations, access, metrics, stopping.clone());
+        let app = App::new(operations, first, metrics, stopping.clone());
         let listener = listener::serve(listener, api::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
@@ -182,6 +182,14 @@ impl Server {
         fs::write(&draft, format!("{note:#}\n"))?;
         fs::rename(draft, &self.note)
     }
+}
+
+/// The providers that the configuration asks for.
+async fn providers(config: &Config) -> anyhow::Result<Providers> {
+    let state = config.local_state.clone();
+    let state = state.unwrap_or_else(|| config.data.join("local"));
+    let artifacts = config.data.join("artifacts").join("sha256");
+    Providers::configured(state, artifacts).await
 }
 
 /// What must hold before anything is started.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use clap::{Command, CommandFactory};
-use pointsman::cli::Cli;
+use pointsman::commands::Cli;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     time::timeout,

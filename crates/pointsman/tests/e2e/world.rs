@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use pointsman::demo::load::{Counts, Load, Target};
+use demo::load::{Counts, Load, Target};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -8,13 +8,13 @@ use crate::support::TestApp;
 
 #[test]
 fn the_description_in_the_repository_is_the_one_of_the_handlers() {
-    let document = pointsman::api::description().to_pretty_json().unwrap();
+    let document = web::api::description().to_pretty_json().unwrap();
     expect_file!["../../../../api/openapi.json"].assert_eq(&format!("{document}\n"));
 }
 
 /// The names of the fields that the description gives an entry of this kind.
 fn described(schema: &str) -> Vec<String> {
-    let document: Value = serde_json::to_value(pointsman::api::description()).unwrap();
+    let document: Value = serde_json::to_value(web::api::description()).unwrap();
     let properties = document["components"]["schemas"][schema]["properties"].clone();
     let mut names: Vec<String> = properties.as_object().unwrap().keys().cloned().collect();
     names.sort();
@@ -148,7 +148,7 @@ fn strategies_and_gates_are_described_with_all_their_fields() {
 
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
-    let document: Value = serde_json::to_value(pointsman::api::description()).unwrap();
+    let document: Value = serde_json::to_value(web::api::description()).unwrap();
     let text = document.to_string();
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for part in text.split("#/components/schemas/").skip(1) {

@@ -3,7 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use engine::testing::fleet::{Fleet, QUICK};
-use pointsman::{clock::SystemClock, config::Config, providers::Providers, server::Server};
+use operations::{clock::SystemClock, providers::Providers};
+use pointsman::{config::Config, server::Server};
 use serde_json::Value;
 
 use crate::support::TestApp;

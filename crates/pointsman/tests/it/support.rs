@@ -18,10 +18,8 @@ use engine::{
         fleet::{Fleet, QUICK},
     },
 };
-use pointsman::{
-    access::people, clock::SystemClock, config::Config, operations::artifacts::Limits,
-    providers::Providers, server::Server,
-};
+use operations::{artifacts::Limits, clock::SystemClock, providers::Providers};
+use pointsman::{config::Config, server::Server};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -117,8 +115,10 @@ impl TestApp {
     }
 
     /// Makes a token for a person.
-    pub fn create_person(&self, name: &str) -> String {
-        people::create(&self.config.data, &name.parse().unwrap()).unwrap()
+    pub async fn create_person(&self, name: &str) -> String {
+        let created = self.post("/api/v1/tokens", json!({"name": name})).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        created.json()["token"].as_str().unwrap().to_owned()
     }
 
     pub fn url(&self, path: &str) -> String {
