@@ -29,3 +29,4 @@ pub mod plan;
 pub mod release;
 pub mod time;
 pub mod traffic;
+pub mod users;

@@ -6,7 +6,8 @@
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::{Effect, PROTECT_IDS_MAX, Target},
-    observation::{InstanceId, Sizes, Slice, Weights},
+    observation::{InstanceId, Sizes, Slice},
+    users::Weights,
 };
 use engine::ports::ProviderError;
 

@@ -9,10 +9,7 @@ use std::{
 };
 
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecordSet};
-use domain::{
-    observation::{Slice, Weights},
-    time::UnixMs,
-};
+use domain::{observation::Slice, time::UnixMs, users::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
@@ -124,7 +121,7 @@ pub async fn write(
     weights: &Weights,
     now: UnixMs,
 ) -> Result<(), ProviderError> {
-    if weights.values().all(|weight| *weight == 0) {
+    if weights.served().next().is_none() {
         return Err(invalid(
             "Route 53 answers with every record when all weights are 0; nobody can be left without one",
         ));
@@ -168,7 +165,7 @@ fn batch(
                 records.name
             ))
         })?;
-        record.weight = Some(i64::from(weights::of(weights, slice)));
+        record.weight = Some(i64::from(weights.share(slice)));
         let change = Change::builder().action(ChangeAction::Upsert);
         let change = change.resource_record_set(record).build();
         batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);
@@ -271,14 +268,13 @@ fn weights_of(listed: &[ResourceRecordSet], records: &Records) -> (Weights, Vec<
 /// The mean of what may be answered. Whoever has users by one of them has users.
 fn mean(before: &[Weights], after: &Weights) -> Weights {
     let all: Vec<&Weights> = before.iter().chain([after]).collect();
-    let total = |slice| {
-        all.iter()
-            .map(|it| u64::from(weights::of(it, slice)))
-            .sum::<u64>()
-    };
+    let total = |slice| all.iter().map(|it| u64::from(it.share(slice))).sum::<u64>();
     let mut weights = weights::percent(&SLICES.map(|slice| (slice, total(slice))));
-    for slice in SLICES.into_iter().filter(|slice| total(*slice) > 0) {
-        weights.entry(slice).or_insert(1);
+    let served = SLICES.into_iter().filter(|slice| total(*slice) > 0);
+    for slice in served {
+        if weights.share(slice) == 0 {
+            weights.set(slice, 1);
+        }
     }
     weights
 }
