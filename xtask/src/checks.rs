@@ -1,10 +1,10 @@
-//! Checks that run no product code: format, lints, rooms, and the reference.
+//! Checks that run no product code: format, lints, rooms, file sizes, and the reference.
 
 use std::process::Command;
 
 use crate::{cargo, run};
 
-/// Format, lints of everything with all features, and rooms: for every commit.
+/// Format, lints of everything with all features, rooms and sizes: for every commit.
 ///
 /// # Errors
 /// When one of them fails.
@@ -26,6 +26,8 @@ pub fn check(_: &[String]) -> Result<(), String> {
         "pointsman",
         "--test",
         "rooms",
+        "--test",
+        "sizes",
     ])
 }
 

@@ -25,7 +25,7 @@ const CHORES: &[Chore] = &[
     ),
     (
         "check",
-        "format, lints, the arrows between rooms; for every commit",
+        "format, lints, the arrows between rooms, file sizes; for every commit",
         checks::check,
     ),
     (
