@@ -1,13 +1,17 @@
 //! The central service catalogue: what exists, who owns it, and where it may go.
 
+mod abilities;
 mod aws;
 mod home;
+mod provider;
 
+pub use abilities::{Abilities, Able, Lack};
 pub use aws::{
-    Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, ProviderKind,
-    SCRIPT_WORDS, index, unknown_script_word,
+    Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, SCRIPT_WORDS,
+    index, unknown_script_word,
 };
 pub use home::Home;
+pub use provider::ProviderKind;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -103,9 +103,9 @@ impl Operations {
             serde_json::from_value(entry.body).map_err(|_| Error::Internal {
                 doing: "reading a server group of the catalogue",
             })?;
-        let account = match &group.aws {
+        let account = match group.home().account() {
             None => None,
-            Some(aws) => self.account(&aws.account).await?,
+            Some(name) => self.account(name).await?,
         };
         Ok(Some(Target::new(place.clone(), group, account).to_show()))
     }

@@ -81,7 +81,7 @@ impl Operations {
         }
     }
 
-    /// The accounts on AWS in which server groups of a service are.
+    /// The accounts in which server groups of a service are.
     async fn accounts_of(&self, service: &ServiceName) -> Result<Vec<Account>, Error> {
         let filter = Filter {
             refers_to: Some((Kind::Service, service.to_string())),
@@ -95,7 +95,7 @@ impl Operations {
                 serde_json::from_value(entry.body).map_err(|_| Error::Internal {
                     doing: "reading a server group of the catalogue",
                 })?;
-            names.extend(group.aws.map(|aws| aws.account));
+            names.extend(group.home().account().cloned());
         }
         let mut accounts = Vec::new();
         for name in names {

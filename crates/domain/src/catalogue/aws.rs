@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ServerGroup;
+use super::{ProviderKind, ServerGroup};
 use crate::{
     names::{AccountName, Place},
     observation::Slice,
@@ -50,16 +50,6 @@ pub struct Adopted {
     pub group: ServerGroup,
     /// What stands against deployments there, or must be completed by hand; one sentence each.
     pub notes: Vec<String>,
-}
-
-/// The kinds of places that instances run at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderKind {
-    /// The one-machine cloud.
-    Local,
-    /// Amazon Web Services.
-    Aws,
 }
 
 /// The AWS side of a server group.

@@ -331,10 +331,11 @@ pub(super) fn gates(strategy: &Strategy, facts: &Facts) -> Vec<Objection> {
                 objections.push(Objection::PrometheusUnknown { prometheus });
             }
         }
-        let on_aws = facts.group.as_ref().is_none_or(|group| group.aws.is_some());
-        if matches!(gate, Gate::CloudWatch(_)) && !on_aws {
+        let group = facts.group.as_ref();
+        let answers = group.is_none_or(|group| group.home().abilities().answers_gates);
+        if gate.asks_provider() && !answers {
             let gate = gate.to_string();
-            objections.push(Objection::GateNeedsAws { gate });
+            objections.push(Objection::GateNotOffered { gate });
         }
         let alone = gate.at().iter().any(|at| [0, 100].contains(at));
         if gate.compares() && (alone || !split) {

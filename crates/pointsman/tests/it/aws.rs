@@ -150,9 +150,9 @@ async fn what_is_no_image_makes_no_release() {
 async fn images_go_to_aws_only() {
     let app = TestApp::with_shop().await;
     release_image(&app, "2.0.0", IMAGE).await;
-    assert_eq!(refused(&app, wish("2.0.0")).await, ["image_needs_aws"]);
+    assert_eq!(refused(&app, wish("2.0.0")).await, ["image_not_offered"]);
     let patched = wish_on("1.0.0", IMAGE);
-    assert_eq!(refused(&app, patched).await, ["image_needs_aws"]);
+    assert_eq!(refused(&app, patched).await, ["image_not_offered"]);
     let nonsense = app
         .post("/api/v1/deployments", wish_on("1.0.0", "ubuntu"))
         .await;
@@ -250,7 +250,7 @@ async fn a_refresh_is_deployed_on_aws_and_cannot_be_paused() {
 
     let local = TestApp::with_shop().await;
     local.upload("shop", "2.0.0", release("2.0.0")).await;
-    assert_eq!(refused(&local, refresh).await, ["refresh_needs_aws"]);
+    assert_eq!(refused(&local, refresh).await, ["refresh_not_offered"]);
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn accounts_must_fit_what_is_deployed_there() {
         .await;
     assert_eq!(refused(&app, wish("1.0.0")).await, ["no_package_bucket"]);
     app.put(account, json!({"provider": "local"})).await;
-    assert_eq!(refused(&app, wish("2.0.0")).await, ["account_not_aws"]);
+    assert_eq!(refused(&app, wish("2.0.0")).await, ["account_elsewhere"]);
     let nonsense = app.put(account, json!({"provider": "aws"})).await;
     assert_eq!(nonsense.code(), "invalid");
     assert_eq!(nonsense.json()["errors"][0]["field"], "region");

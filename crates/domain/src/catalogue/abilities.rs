@@ -1,0 +1,144 @@
+//! What the place of a server group can do. Rules and plans ask this table and name no provider.
+
+use super::{AwsGroup, AwsTraffic, Home, ProviderKind};
+
+/// Whether a place can do something.
+pub type Able = Result<(), Lack>;
+
+/// Something that a place cannot do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lack {
+    /// What it cannot do, to be read after "cannot".
+    pub what: &'static str,
+    /// What to do instead.
+    pub remedy: &'static str,
+}
+
+/// What the place of a server group can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// Splits users between two slices by weights.
+    pub splits_users: Able,
+    /// Keeps each user on one side by a cookie while users are split.
+    pub keeps_users_by_cookie: Able,
+    /// Keeps each user on one side by a header while users are split.
+    pub keeps_users_by_header: Able,
+    /// Copies requests to a slice without users (dark traffic).
+    pub mirrors: Able,
+    /// Counts each request and its outcome, by slice.
+    pub counts_requests: Able,
+    /// Replaces all instances of a group by its own rules (an instance refresh).
+    pub refreshes: bool,
+    /// Has machine images, and starts them.
+    pub has_images: bool,
+    /// Answers gates that ask the provider itself (CloudWatch).
+    pub answers_gates: bool,
+    /// May hold groups that run something which Pointsman did not deploy.
+    pub adopts: bool,
+}
+
+impl Home<'_> {
+    /// What this place can do.
+    #[must_use]
+    pub fn abilities(self) -> Abilities {
+        match self {
+            Self::Here => HERE,
+            Self::Aws(aws) => on_aws(aws),
+        }
+    }
+}
+
+/// The router of the one-machine cloud does everything that Pointsman asks of one.
+const HERE: Abilities = Abilities {
+    splits_users: Ok(()),
+    keeps_users_by_cookie: Ok(()),
+    keeps_users_by_header: Ok(()),
+    mirrors: Ok(()),
+    counts_requests: Ok(()),
+    refreshes: false,
+    has_images: ProviderKind::Local.has_images(),
+    answers_gates: false,
+    adopts: false,
+};
+
+const NO_MIRRORS: Lack = Lack {
+    what: "copy requests to the new release (dark traffic)",
+    remedy: "leave --shadow out",
+};
+
+/// What AWS can do depends on what splits the users there.
+fn on_aws(aws: &AwsGroup) -> Abilities {
+    let by_dns = Lack {
+        what: "keep users on a side where DNS splits them",
+        remedy: "take stickiness out of the manifest of the server group, or set `traffic: {by: listener}`",
+    };
+    let able = Abilities {
+        splits_users: Ok(()),
+        keeps_users_by_cookie: Ok(()),
+        keeps_users_by_header: Ok(()),
+        mirrors: Err(NO_MIRRORS),
+        counts_requests: Err(Lack {
+            what: "count each request, which a traffic gate needs",
+            remedy: "use a CloudWatch or Prometheus gate, or leave the gate out with --no-gates",
+        }),
+        refreshes: true,
+        has_images: ProviderKind::Aws.has_images(),
+        answers_gates: true,
+        adopts: true,
+    };
+    match &aws.traffic {
+        AwsTraffic::Group => able,
+        AwsTraffic::Listener { .. } => Abilities {
+            keeps_users_by_header: Err(Lack {
+                what: "keep users on a side by a header",
+                remedy: "set `stickiness: {by: cookie}` in the manifest of the server group",
+            }),
+            ..able
+        },
+        AwsTraffic::Dns { .. } => Abilities {
+            keeps_users_by_cookie: Err(by_dns),
+            keeps_users_by_header: Err(by_dns),
+            ..able
+        },
+        AwsTraffic::Attach { .. } => Abilities {
+            splits_users: Err(Lack {
+                what: "split users by weights where groups are attached and detached whole",
+                remedy: "deploy with --strategy blue-green and no --weights, or set `traffic: {by: listener}`",
+            }),
+            ..able
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_splits_the_users_decides_what_aws_can_do() {
+        let on = |traffic: &str| {
+            let text = format!(r#"{{"account": "eu", "traffic": {traffic}}}"#);
+            let aws: AwsGroup = serde_json::from_str(&text).unwrap();
+            let able = Home::Aws(&aws).abilities();
+            [
+                able.splits_users,
+                able.keeps_users_by_cookie,
+                able.keeps_users_by_header,
+            ]
+            .map(|able| able.is_ok())
+        };
+        assert_eq!(on(r#"{"by": "group"}"#), [true, true, true]);
+        assert_eq!(
+            on(r#"{"by": "listener", "listener": "arn"}"#),
+            [true, true, false]
+        );
+        assert_eq!(
+            on(r#"{"by": "dns", "zone": "Z", "name": "x", "identifiers": []}"#),
+            [true, false, false]
+        );
+        assert_eq!(
+            on(r#"{"by": "attach", "target_group": "arn"}"#),
+            [false, true, true]
+        );
+    }
+}
