@@ -2,10 +2,11 @@
 
 use domain::{
     catalogue::{Account, Adopted, ServerGroup},
-    checkup::Check,
+    checkup::{Check, Verdict},
     effect::Target,
     names::Place,
 };
+use engine::ports::ErrorKind;
 use serde_json::Value;
 use store::catalogue::{Filter, Kind};
 
@@ -29,7 +30,16 @@ impl Operations {
             groups.filter_map(|entry| serde_json::from_value::<ServerGroup>(entry.body).ok());
         let targets = groups.map(|group| Target::new(group.place(), group, Some(account.clone())));
         let targets: Vec<Target> = targets.collect();
-        Ok(self.providers().checkup(&account, &targets).await)
+        let checkup = self
+            .clouds()
+            .call(account.provider, |it| it.checkup(&account, &targets));
+        Ok(checkup.await.unwrap_or_else(|error| {
+            let verdict = match error.kind {
+                ErrorKind::NotOffered => Verdict::Unchecked,
+                _ => Verdict::Failed,
+            };
+            vec![Check::new("account", verdict, error.message)]
+        }))
     }
 
     /// The least that Pointsman needs in an account, in the account's own words (an IAM policy).
@@ -38,7 +48,10 @@ impl Operations {
     /// [`Error::Unknown`] account; [`Error::Provider`] where there are no permissions to give.
     pub async fn policy(&self, account: &str) -> Result<Value, Error> {
         let account = self.described(account).await?;
-        Ok(self.providers().policy(&account)?)
+        let policy = self
+            .clouds()
+            .call(account.provider, |it| it.policy(&account));
+        Ok(policy.await?)
     }
 
     /// The manifest of a server group at `place` that adopts groups which are in an account already.
@@ -60,7 +73,10 @@ impl Operations {
                 faults: vec![Fault::of("groups", rule)],
             });
         }
-        Ok(self.providers().import(&account, place, groups).await?)
+        let import = self
+            .clouds()
+            .call(account.provider, |it| it.import(&account, place, groups));
+        Ok(import.await?)
     }
 
     async fn described(&self, name: &str) -> Result<Account, Error> {

@@ -26,7 +26,7 @@ use store::{StoreError, deployments::Filter};
 use uuid::Uuid;
 
 use super::{Actor, Error, Operations, Page, environments::checked_reason};
-use crate::providers::Calls;
+use crate::cloud::Calls;
 
 mod roll_back;
 mod switch;
@@ -216,7 +216,7 @@ impl Operations {
     /// [`Error::Unknown`] deployment.
     pub async fn calls(&self, id: &DeploymentId) -> Result<Option<Calls>, Error> {
         let deployment = self.deployment(id).await?;
-        Ok(self.providers().calls(&deployment.target, id))
+        Ok(self.clouds().calls(&deployment.target, id))
     }
 
     /// Deployments, newest first, older than `before`.
@@ -272,7 +272,10 @@ impl Operations {
     async fn image_standing(&self, wish: &Wish, facts: &Facts) -> Result<Option<Standing>, Error> {
         match (&facts.account, facts.image_of(wish)) {
             (Some(account), Some(image)) => {
-                Ok(self.providers().image_standing(account, image).await?)
+                let standing = self
+                    .clouds()
+                    .call(account.provider, |it| it.image_standing(account, image));
+                Ok(Some(standing.await?))
             }
             _ => Ok(None),
         }

@@ -186,7 +186,9 @@ fn first(faults: &[Fault]) -> String {
 /// What a provider does that fails.
 fn answers(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Denied | ErrorKind::Missing | ErrorKind::Invalid => "refuses",
+        ErrorKind::Denied | ErrorKind::Missing | ErrorKind::Invalid | ErrorKind::NotOffered => {
+            "refuses"
+        }
         ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Superseded => "cannot answer",
     }
 }

@@ -81,7 +81,7 @@ impl Operations {
         account: &Account,
         targets: Vec<Target>,
     ) -> Result<AccountImages, Error> {
-        let listed = self.providers().aws().images(account).await?;
+        let listed = self.listed_images(account).await?;
         let mut groups: BTreeMap<ImageId, u32> = BTreeMap::new();
         for standing in self.standings(account, targets).await? {
             let images = standing.running.map(|running| running.images);
@@ -97,6 +97,14 @@ impl Operations {
             truncated: listed.truncated,
             trouble: None,
         })
+    }
+
+    /// The images of `account`, as its provider lists them.
+    pub(super) async fn listed_images(&self, account: &Account) -> Result<image::Listed, Error> {
+        let images = self
+            .clouds()
+            .call(account.provider, |it| it.images(account));
+        Ok(images.await?)
     }
 
     /// What the live slices of these groups, all in `account`, run on.
@@ -125,9 +133,8 @@ impl Operations {
             }
         }
         let running = self
-            .providers()
-            .aws()
-            .running_images(account, &asked)
+            .clouds()
+            .call(account.provider, |it| it.running_images(account, &asked))
             .await?;
         standings.extend(
             asked

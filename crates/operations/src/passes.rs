@@ -3,25 +3,14 @@
 //! Invariant: who got a pass for what is in the audit log; the pass itself is nowhere but in the
 //! answer.
 
-use domain::{names::Place, observation::Slice, time::UnixMs};
+use domain::{names::Place, observation::Slice};
 use engine::ports::ErrorKind;
 use serde_json::json;
 
-use super::{Actor, Error, Operations, error::Fault};
+use super::{Actor, Error, Operations, cloud::Pass, error::Fault};
 
 /// Longest life of a pass, in seconds: a week.
 pub const SECONDS_MAX: u32 = 604_800;
-
-/// A pass for testers.
-#[derive(Clone)]
-pub struct Pass {
-    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
-    pub token: String,
-    /// Which slice it leads to.
-    pub slice: Slice,
-    /// When it ends.
-    pub expires: UnixMs,
-}
 
 impl Operations {
     /// A pass to `slice` of a place, or to the slice without users when none is named.
@@ -50,19 +39,18 @@ impl Operations {
             Some(slice) => slice,
             None => self.slices(place.clone()).await?.next(),
         };
-        let given = self.providers().pass(&target, slice, seconds).await;
-        let (token, expires) = given.map_err(|error| match error.kind {
-            ErrorKind::Missing => Error::NoPasses { why: error.message },
+        let provider = target.group.home().provider();
+        let pass = self
+            .clouds()
+            .call(provider, |it| it.pass(&target, slice, seconds));
+        let pass = pass.await.map_err(|error| match error.kind {
+            ErrorKind::Missing | ErrorKind::NotOffered => Error::NoPasses { why: error.message },
             _ => Error::Provider(error),
         })?;
         let detail = json!({ "slice": slice, "seconds": seconds });
         let subject = format!("place/{place}");
         let audit = self.audit(actor, "pass.create", &subject, detail);
         self.store().note(audit).await?;
-        Ok(Pass {
-            token,
-            slice,
-            expires,
-        })
+        Ok(pass)
     }
 }

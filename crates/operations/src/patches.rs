@@ -135,7 +135,7 @@ impl Operations {
         let account = account.ok_or(Error::Internal {
             doing: "reading an account of the catalogue",
         })?;
-        let listed = self.providers().aws().images(&account).await?;
+        let listed = self.listed_images(&account).await?;
         let standings = self.standings(&account, targets).await?;
         let standings = standings
             .into_iter()

@@ -57,7 +57,7 @@ impl Operations {
         Ok(Status {
             live: self.store().live(&place).await?,
             lock: self.store().lock_of(&place.environment).await?,
-            url: target.as_ref().and_then(|it| self.providers().url(it)),
+            url: target.as_ref().and_then(|it| self.clouds().url(it)),
             deployment,
             observation,
             trouble,

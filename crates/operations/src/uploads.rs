@@ -61,10 +61,15 @@ impl Operations {
     }
 
     async fn bring_to(&self, account: Account, bucket: String, digest: &Digest) -> Upload {
-        let (providers, digest) = (self.providers().clone(), digest.clone());
+        let (clouds, digest) = (self.clouds().clone(), digest.clone());
         let name = account.name.clone();
         // A task of its own: it goes on when nobody waits any more.
-        let upload = tokio::spawn(async move { providers.bring(&account, &digest).await });
+        let upload = tokio::spawn(async move {
+            let provider = account.provider;
+            clouds
+                .call(provider, |it| it.bring(&account, &digest))
+                .await
+        });
         let arrival = match tokio::time::timeout(WAIT_MAX, upload).await {
             Err(_) => Arrival::UnderWay,
             Ok(Ok(Ok(()))) => Arrival::There,

@@ -17,27 +17,20 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("store", &["domain", "engine"]),
-    ("provider-local", &["domain", "engine"]),
-    ("provider-aws", &["domain", "engine"]),
-    (
-        "operations",
-        &[
-            "domain",
-            "engine",
-            "store",
-            "provider-local",
-            "provider-aws",
-        ],
-    ),
+    ("operations", &["domain", "engine", "store"]),
+    ("provider-local", &["domain", "engine", "operations"]),
+    ("provider-aws", &["domain", "engine", "operations"]),
     ("web", &["domain", "operations"]),
     ("cli", &["domain"]),
     ("demo", &["domain", "cli"]),
     (
         "pointsman",
         &[
+            "domain",
             "engine",
             "store",
             "provider-local",
+            "provider-aws",
             "operations",
             "web",
             "cli",
@@ -166,12 +159,12 @@ fn sql_is_in_the_store_and_aws_in_its_provider() {
 }
 
 #[test]
-fn http_is_for_the_faces() {
+fn http_is_for_the_faces_and_the_providers() {
     let dependencies = dependencies();
     for room in ["domain", "engine", "store", "operations"] {
         for used in &dependencies[room] {
-            let server = ["axum", "hyper", "utoipa"];
-            let named = server.iter().find(|it| used.name.starts_with(**it));
+            let http = ["axum", "hyper", "reqwest", "utoipa"];
+            let named = http.iter().find(|it| used.name.starts_with(**it));
             assert_eq!(named, None, "{room} must not use {}", used.name);
         }
     }
@@ -205,6 +198,21 @@ fn parts_of_a_crate_keep_to_their_arrows() {
                 let place = format!("{}:{}", file.display(), number + 1);
                 assert_eq!(named, None, "{place}: {why}");
             }
+        }
+    }
+}
+
+#[test]
+fn only_the_wiring_names_a_provider() {
+    let wiring = ["clouds.rs", "local.rs"];
+    let is_wiring = |file: &PathBuf| wiring.iter().any(|name| file.ends_with(name));
+    let files = files_of("pointsman/src");
+    assert_eq!(files.iter().filter(|file| is_wiring(file)).count(), 2);
+    for file in files.iter().filter(|file| !is_wiring(file)) {
+        let text = fs::read_to_string(file).unwrap();
+        for provider in ["provider_local", "provider_aws"] {
+            let named = text.lines().any(|line| names(line, provider));
+            assert!(!named, "{} names {provider}", file.display());
         }
     }
 }

@@ -14,6 +14,7 @@ mod apply;
 mod attach;
 mod calls;
 mod clients;
+mod cloud;
 mod cloudwatch;
 mod create;
 mod dns;

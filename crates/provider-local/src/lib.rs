@@ -1,6 +1,6 @@
 //! The one-machine cloud: groups of real processes behind a real router, on this machine.
 //!
-//! - [`client`] is the engine's provider: two verbs over a Unix socket.
+//! - [`cloud`] is what the control plane uses, and [`client`] its way to the daemon: a Unix socket.
 //! - [`daemon`] is the process on the other side; it outlives the control plane.
 //! - [`group`] is what it decides, as pure functions.
 //! - [`router`] carries the users, and [`pass`] lets testers in.
@@ -10,6 +10,7 @@
 
 pub mod artifact;
 pub mod client;
+pub mod cloud;
 pub mod daemon;
 pub mod group;
 pub mod logs;

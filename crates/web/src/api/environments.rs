@@ -22,7 +22,7 @@ use super::{
     problem::{Problem, ProblemDocument},
     wire::time,
 };
-use operations::{logs::Wanted, status::Status};
+use operations::{cloud::LogQuery, status::Status};
 
 /// One environment.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -301,7 +301,7 @@ pub(super) async fn logs(
     InPath(path): InPath<PlacePath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted {
+    let wanted = LogQuery {
         instance: query.instance.map(InstanceId),
         lines: query.lines,
         follow: query.follow,
