@@ -105,6 +105,9 @@ fn absent(kind: ProviderKind) -> ProviderError {
         ProviderKind::Aws => {
             "this build of pointsman knows no AWS; build it with `cargo build --release --features aws`"
         }
+        ProviderKind::Custom => {
+            "this build of pointsman brings no provider of its own; use one that does, or another account"
+        }
     };
     ProviderError::new(ErrorKind::Invalid, message)
 }

@@ -44,6 +44,7 @@ impl Home<'_> {
         match self {
             Self::Here => HERE,
             Self::Aws(aws) => on_aws(aws),
+            Self::Custom(_) => CUSTOM,
         }
     }
 }
@@ -59,6 +60,28 @@ const HERE: Abilities = Abilities {
     has_images: ProviderKind::Local.has_images(),
     answers_gates: false,
     adopts: false,
+};
+
+/// A provider of your own does what the engine's two verbs need of every provider. One that does more
+/// deserves a kind of its own.
+const CUSTOM: Abilities = Abilities {
+    splits_users: Ok(()),
+    keeps_users_by_cookie: Err(NO_STICKINESS),
+    keeps_users_by_header: Err(NO_STICKINESS),
+    mirrors: Err(NO_MIRRORS),
+    counts_requests: Err(Lack {
+        what: "count each request, which a traffic gate needs",
+        remedy: "use a Prometheus gate, or leave the gate out with --no-gates",
+    }),
+    refreshes: false,
+    has_images: ProviderKind::Custom.has_images(),
+    answers_gates: false,
+    adopts: true,
+};
+
+const NO_STICKINESS: Lack = Lack {
+    what: "keep users on a side",
+    remedy: "take stickiness out of the manifest of the server group",
 };
 
 const NO_MIRRORS: Lack = Lack {

@@ -4,7 +4,7 @@
 //! [`Abilities`](super::Abilities). A new kind of place is a variant of [`Home`] and of
 //! [`ProviderKind`]; the compiler then asks for each answer.
 
-use super::{AwsGroup, ProviderKind, ServerGroup, index};
+use super::{AwsGroup, CustomGroup, ProviderKind, ServerGroup, index};
 use crate::{names::AccountName, observation::Slice, release::ImageId};
 
 /// Where the instances of a server group live, with the settings of that place.
@@ -14,6 +14,8 @@ pub enum Home<'a> {
     Here,
     /// In Auto Scaling groups on AWS.
     Aws(&'a AwsGroup),
+    /// With a provider of your own.
+    Custom(&'a CustomGroup),
 }
 
 impl<'a> Home<'a> {
@@ -23,6 +25,7 @@ impl<'a> Home<'a> {
         match self {
             Self::Here => ProviderKind::Local,
             Self::Aws(_) => ProviderKind::Aws,
+            Self::Custom(_) => ProviderKind::Custom,
         }
     }
 
@@ -32,6 +35,7 @@ impl<'a> Home<'a> {
         match self {
             Self::Here => None,
             Self::Aws(aws) => Some(("aws.account", &aws.account)),
+            Self::Custom(custom) => Some(("custom.account", &custom.account)),
         }
     }
 
@@ -45,7 +49,7 @@ impl<'a> Home<'a> {
     #[must_use]
     pub fn base_image(self) -> Option<&'a ImageId> {
         match self {
-            Self::Here => None,
+            Self::Here | Self::Custom(_) => None,
             Self::Aws(aws) => aws.create.as_ref().map(|create| &create.image),
         }
     }
@@ -55,9 +59,10 @@ impl ServerGroup {
     /// Where its instances live.
     #[must_use]
     pub fn home(&self) -> Home<'_> {
-        match &self.aws {
-            Some(aws) => Home::Aws(aws),
-            None => Home::Here,
+        match (&self.aws, &self.custom) {
+            (Some(aws), _) => Home::Aws(aws),
+            (None, Some(custom)) => Home::Custom(custom),
+            (None, None) => Home::Here,
         }
     }
 
@@ -73,6 +78,7 @@ impl ServerGroup {
     fn places(&self) -> Vec<String> {
         match self.home() {
             Home::Here => vec!["the one-machine cloud".to_owned()],
+            Home::Custom(custom) => vec![format!("the account {}", custom.account)],
             Home::Aws(aws) => [Slice::Blue, Slice::Green]
                 .into_iter()
                 .filter(|slice| index(*slice) < usize::from(self.slices))

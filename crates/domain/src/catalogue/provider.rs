@@ -10,6 +10,8 @@ pub enum ProviderKind {
     Local,
     /// Amazon Web Services.
     Aws,
+    /// A provider of your own, which comes with your build of Pointsman (`docs/adr/0018`).
+    Custom,
 }
 
 impl ProviderKind {
@@ -19,6 +21,7 @@ impl ProviderKind {
         match self {
             Self::Local => "local",
             Self::Aws => "aws",
+            Self::Custom => "custom",
         }
     }
 
@@ -28,6 +31,7 @@ impl ProviderKind {
         match self {
             Self::Local => "on this machine",
             Self::Aws => "on AWS",
+            Self::Custom => "with a custom provider",
         }
     }
 
@@ -35,7 +39,7 @@ impl ProviderKind {
     #[must_use]
     pub const fn has_images(self) -> bool {
         match self {
-            Self::Local => false,
+            Self::Local | Self::Custom => false,
             Self::Aws => true,
         }
     }

@@ -246,6 +246,8 @@ pub enum Objection {
     GateNotOffered {
         /// Which gate.
         gate: String,
+        /// What to do instead.
+        remedy: String,
     },
     /// The provider does not replace instances by itself.
     #[error("{place} is not on AWS, and an instance refresh is AWS's own way to replace instances")]
@@ -313,14 +315,14 @@ impl Objection {
             Self::AccountElsewhere { account, provider } => {
                 let region = match provider {
                     ProviderKind::Aws => " and a region",
-                    ProviderKind::Local => "",
+                    ProviderKind::Local | ProviderKind::Custom => "",
                 };
                 format!(
                     "set `provider: {}`{region} in the manifest of the account {account}, or name another account",
                     provider.as_str()
                 )
             }
-            Self::NotOffered { remedy, .. } => remedy.clone(),
+            Self::NotOffered { remedy, .. } | Self::GateNotOffered { remedy, .. } => remedy.clone(),
             Self::ImageNotOffered { .. } => {
                 "create a release from a package with --artifact, or describe the server group's place on AWS".into()
             }
@@ -345,6 +347,7 @@ impl Objection {
                 let there = match provider {
                     ProviderKind::Aws => "in AWS",
                     ProviderKind::Local => "on this machine",
+                    ProviderKind::Custom => "at the provider",
                 };
                 format!("see to it {there}, then try again; `pointsman doctor` says more")
             }
@@ -378,9 +381,6 @@ impl Objection {
             ),
             Self::PrometheusUnknown { .. } => {
                 "describe it in a manifest (kind: Prometheus) and run `pointsman apply -f FILE`".into()
-            }
-            Self::GateNotOffered { .. } => {
-                "use a traffic or Prometheus gate, or leave the gate out with --no-gates".into()
             }
             Self::RefreshNotOffered { .. } => {
                 "leave --engine out: Pointsman replaces the instances itself then".into()
