@@ -1,6 +1,6 @@
 //! What the place of a server group can do. Rules and plans ask this table and name no provider.
 
-use super::{AwsGroup, AwsTraffic, Home, ProviderKind};
+use super::{Home, ProviderKind};
 
 /// Whether a place can do something.
 pub type Able = Result<(), Lack>;
@@ -43,7 +43,7 @@ impl Home<'_> {
     pub fn abilities(self) -> Abilities {
         match self {
             Self::Here => HERE,
-            Self::Aws(aws) => on_aws(aws),
+            Self::Aws(aws) => aws.abilities(),
             Self::Custom(_) => CUSTOM,
         }
     }
@@ -84,84 +84,7 @@ const NO_STICKINESS: Lack = Lack {
     remedy: "take stickiness out of the manifest of the server group",
 };
 
-const NO_MIRRORS: Lack = Lack {
+pub(super) const NO_MIRRORS: Lack = Lack {
     what: "copy requests to the new release (dark traffic)",
     remedy: "leave --shadow out",
 };
-
-/// What AWS can do depends on what splits the users there.
-fn on_aws(aws: &AwsGroup) -> Abilities {
-    let by_dns = Lack {
-        what: "keep users on a side where DNS splits them",
-        remedy: "take stickiness out of the manifest of the server group, or set `traffic: {by: listener}`",
-    };
-    let able = Abilities {
-        splits_users: Ok(()),
-        keeps_users_by_cookie: Ok(()),
-        keeps_users_by_header: Ok(()),
-        mirrors: Err(NO_MIRRORS),
-        counts_requests: Err(Lack {
-            what: "count each request, which a traffic gate needs",
-            remedy: "use a CloudWatch or Prometheus gate, or leave the gate out with --no-gates",
-        }),
-        refreshes: true,
-        has_images: ProviderKind::Aws.has_images(),
-        answers_gates: true,
-        adopts: true,
-    };
-    match &aws.traffic {
-        AwsTraffic::Group => able,
-        AwsTraffic::Listener { .. } => Abilities {
-            keeps_users_by_header: Err(Lack {
-                what: "keep users on a side by a header",
-                remedy: "set `stickiness: {by: cookie}` in the manifest of the server group",
-            }),
-            ..able
-        },
-        AwsTraffic::Dns { .. } => Abilities {
-            keeps_users_by_cookie: Err(by_dns),
-            keeps_users_by_header: Err(by_dns),
-            ..able
-        },
-        AwsTraffic::Attach { .. } => Abilities {
-            splits_users: Err(Lack {
-                what: "split users by weights where groups are attached and detached whole",
-                remedy: "deploy with --strategy blue-green and no --weights, or set `traffic: {by: listener}`",
-            }),
-            ..able
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_splits_the_users_decides_what_aws_can_do() {
-        let on = |traffic: &str| {
-            let text = format!(r#"{{"account": "eu", "traffic": {traffic}}}"#);
-            let aws: AwsGroup = serde_json::from_str(&text).unwrap();
-            let able = Home::Aws(&aws).abilities();
-            [
-                able.splits_users,
-                able.keeps_users_by_cookie,
-                able.keeps_users_by_header,
-            ]
-            .map(|able| able.is_ok())
-        };
-        assert_eq!(on(r#"{"by": "group"}"#), [true, true, true]);
-        assert_eq!(
-            on(r#"{"by": "listener", "listener": "arn"}"#),
-            [true, true, false]
-        );
-        assert_eq!(
-            on(r#"{"by": "dns", "zone": "Z", "name": "x", "identifiers": []}"#),
-            [true, false, false]
-        );
-        assert_eq!(
-            on(r#"{"by": "attach", "target_group": "arn"}"#),
-            [false, true, true]
-        );
-    }
-}

@@ -110,9 +110,7 @@ fn content(wish: &Wish, facts: &Facts, home: Home) -> Vec<Objection> {
         let version = wish.version.clone();
         objections.push(Objection::ImageIsTheRelease { version });
     }
-    if let Home::Aws(_) = home {
-        objections.extend(aws::package_bucket(wish, facts));
-    }
+    objections.extend(aws::package_bucket(wish, facts, home));
     objections
 }
 

@@ -80,7 +80,7 @@ fn refuses_what_only_some_providers_do() {
             the load balancer of cart.live cannot count each request, which a traffic gate needs
               -> use a Prometheus gate, or leave the gate out with --no-gates
             the gate "CloudWatch alarm too many errors" asks AWS, and this server group is not there
-              -> use a traffic or Prometheus gate, or leave the gate out with --no-gates
+              -> use a Prometheus gate, or leave the gate out with --no-gates
         "#]],
     );
     check(
