@@ -1,6 +1,7 @@
 //! Accounts as they are: check-ups, the permissions they need, and what stands there already.
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{Account, Adopted, ServerGroup},
     checkup::{Check, Verdict},
     effect::Target,
@@ -10,19 +11,20 @@ use engine::ports::ErrorKind;
 use serde_json::Value;
 use store::catalogue::{Filter, Kind};
 
-use super::{Error, Operations, PAGE_MAX, error::Fault};
+use super::{Desk, Error, Operations, PAGE_MAX, error::Fault};
 
-impl Operations {
+impl Desk {
     /// Looks at everything that deployments to an account depend on. Changes nothing.
     ///
     /// # Errors
     /// [`Error::Unknown`] account; what is wrong *with* the account is in the checks.
     pub async fn checkup(&self, account: &str) -> Result<Vec<Check>, Error> {
-        let account = self.described(account).await?;
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let account = permit.described(account).await?;
         let filter = Filter {
             refers_to: Some((Kind::Account, account.name.to_string())),
         };
-        let entries = self
+        let entries = permit
             .store()
             .entries(Kind::ServerGroup, &filter, None, PAGE_MAX);
         let groups = entries.await?.into_iter();
@@ -30,7 +32,7 @@ impl Operations {
             groups.filter_map(|entry| serde_json::from_value::<ServerGroup>(entry.body).ok());
         let targets = groups.map(|group| Target::new(group.place(), group, Some(account.clone())));
         let targets: Vec<Target> = targets.collect();
-        let checkup = self
+        let checkup = permit
             .clouds()
             .call(account.provider, |it| it.checkup(&account, &targets));
         Ok(checkup.await.unwrap_or_else(|error| {
@@ -47,8 +49,9 @@ impl Operations {
     /// # Errors
     /// [`Error::Unknown`] account; [`Error::Provider`] where there are no permissions to give.
     pub async fn policy(&self, account: &str) -> Result<Value, Error> {
-        let account = self.described(account).await?;
-        let policy = self
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let account = permit.described(account).await?;
+        let policy = permit
             .clouds()
             .call(account.provider, |it| it.policy(&account));
         Ok(policy.await?)
@@ -65,7 +68,8 @@ impl Operations {
         place: &Place,
         groups: &[String],
     ) -> Result<Adopted, Error> {
-        let account = self.described(account).await?;
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let account = permit.described(account).await?;
         if !(1..=2).contains(&groups.len()) {
             let rule = "must be one Auto Scaling group, or two: that of blue first";
             return Err(Error::Invalid {
@@ -73,12 +77,14 @@ impl Operations {
                 faults: vec![Fault::of("groups", rule)],
             });
         }
-        let import = self
+        let import = permit
             .clouds()
             .call(account.provider, |it| it.import(&account, place, groups));
         Ok(import.await?)
     }
+}
 
+impl Operations {
     async fn described(&self, name: &str) -> Result<Account, Error> {
         let entry = self.entry(Kind::Account, name).await?;
         serde_json::from_value(entry.body).map_err(|_| Error::Internal {

@@ -14,4 +14,3 @@ pub mod outside;
 mod serve;
 pub mod server;
 pub mod telemetry;
-mod token;

@@ -35,8 +35,8 @@ use operations::{
     metrics::{Counted, Metrics},
 };
 use web::{
-    access::{Access, Token},
     api::{self, App},
+    door::Token,
     listener,
 };
 
@@ -99,7 +99,7 @@ impl Server {
     }
 
     async fn start_in(data: DataFolder, config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
-        let access = Access::new(Token::load_or_create(&data.token())?, data.people());
+        let first = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let store = open_store(config, &data).await?;
@@ -116,7 +116,7 @@ impl Server {
         let metrics = Metrics::default();
         let (engine, operations) = assemble(&store, artifacts, clouds, &metrics)?;
         let engine = tokio::spawn(drive_until(engine, stopping.clone()));
-        let app = App::new(operations, access, metrics, stopping.clone());
+        let app = App::new(operations, first, metrics, stopping.clone());
         let listener = listener::serve(listener, api::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
