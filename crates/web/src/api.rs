@@ -16,6 +16,7 @@ pub(crate) mod manifests;
 mod metrics;
 mod releases;
 mod slices;
+mod status;
 #[expect(dead_code, reason = "only their descriptions are used")]
 mod strategies;
 mod tokens;
@@ -57,6 +58,7 @@ pub(crate) fn usual() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(catalogue::routes())
         .merge(environments::routes())
+        .merge(status::routes())
         .merge(releases::routes())
         .merge(deployments::routes())
         .merge(calls::routes())

@@ -30,6 +30,7 @@ use crate::{
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
 
+pub(super) use views::status;
 pub use views::{DeploymentView, PreviewView};
 
 /// The routes of this noun.
