@@ -15,7 +15,6 @@
 //!
 //! `README.md` says where to begin reading, and which rules of HTTP are kept where.
 
-
 mod choice;
 mod config;
 mod counters;
