@@ -90,7 +90,7 @@ impl Desk {
     /// Puts one entry; `expected` is the version that it must have now (0: there must be none).
     ///
     /// # Errors
-    /// [`Error::Changed`] when it has another version; as [`Operations::apply`].
+    /// [`Error::Changed`] when it has another version; as [`Desk::apply`].
     pub async fn put(
         &self,
         (kind, name): (Kind, &str),
