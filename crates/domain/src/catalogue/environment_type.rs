@@ -1,0 +1,19 @@
+//! Environment types.
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::EnvironmentTypeName;
+
+/// A class of environments that carries policy, such as `staging` or `production`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentType {
+    /// Unique name.
+    pub name: EnvironmentTypeName,
+    /// What this class is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Whoever asks for a deployment here cannot approve it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval_by_another: bool,
+}

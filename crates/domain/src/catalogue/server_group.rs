@@ -1,0 +1,165 @@
+//! Server groups.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::AwsGroup;
+use crate::{
+    gate::Gate,
+    names::{EnvironmentName, Place, ServiceName},
+};
+
+/// The manifest of a server group as it was read off what is there, and what a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// The manifest.
+    pub group: ServerGroup,
+    /// What stands against deployments there, or must be completed by hand; one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The capacity of one service in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerGroup {
+    /// The service that runs here.
+    pub service: ServiceName,
+    /// The environment it runs in.
+    pub environment: EnvironmentName,
+    /// How many instances. With `autoscaling`, how many at the very first deployment.
+    pub size: u32,
+    /// The group scales itself between these bounds; the live desired count is then respected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Bounds>,
+    /// Never more instances than this, not even during a deployment. `None`: twice the size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_limit: Option<u32>,
+    /// The zones instances are spread over. On AWS those of the subnets, and this is ignored.
+    #[serde(default = "default_zones")]
+    pub zones: Vec<String>,
+    /// One slice, or two for blue/green.
+    #[serde(default = "one")]
+    pub slices: u8,
+    /// Keeps each user on one side while users are split between slices. `None`: each request is
+    /// sent by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stickiness: Option<Stickiness>,
+    /// What must hold on the way to more users, unless a deployment brings gates of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// When an instance counts as healthy. On AWS the target group says so, and this is ignored.
+    #[serde(default)]
+    pub health: HealthCheck,
+    /// How long requests in flight may take to finish before an instance is stopped, in seconds.
+    #[serde(default = "default_drain_seconds")]
+    pub drain_seconds: u32,
+    /// Environment variables of the instances. `PORT` is set by the provider.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// On AWS: where. `None`: on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsGroup>,
+}
+
+/// What a user is recognised by. Each user has a fixed place between 0 and 100; a slice whose share
+/// grows takes users over in the order of their places, so that widening moves nobody back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stickiness {
+    /// A cookie that the router gives to whoever has none.
+    Cookie {
+        /// How long it lasts, in seconds.
+        #[serde(default = "a_day")]
+        seconds: u32,
+    },
+    /// The hash of a request header, such as a user id set by a gateway. Requests without it are
+    /// sent by chance.
+    Header {
+        /// Its name.
+        name: String,
+    },
+}
+
+fn a_day() -> u32 {
+    86_400
+}
+
+/// Bounds of a group's own autoscaling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Never fewer.
+    pub min: u32,
+    /// Never more, outside of deployments.
+    pub max: u32,
+}
+
+/// When an instance counts as healthy: an HTTP GET that answers 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthCheck {
+    /// The path asked for.
+    pub path: String,
+    /// Time between two checks, in milliseconds.
+    pub interval_ms: u32,
+    /// A check that takes longer has failed, in milliseconds.
+    pub timeout_ms: u32,
+    /// So many passes in a row make an instance healthy.
+    pub healthy_threshold: u32,
+    /// So many failures in a row make it unhealthy.
+    pub unhealthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            path: "/health".to_owned(),
+            interval_ms: 1000,
+            timeout_ms: 1000,
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+        }
+    }
+}
+
+fn default_zones() -> Vec<String> {
+    ["a", "b", "c"].map(str::to_owned).to_vec()
+}
+fn one() -> u8 {
+    1
+}
+fn default_drain_seconds() -> u32 {
+    10
+}
+
+impl ServerGroup {
+    /// One instance at `place`, on this machine, with every setting as if it had been left out.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self {
+            service: place.service,
+            environment: place.environment,
+            size: 1,
+            autoscaling: None,
+            size_limit: None,
+            zones: default_zones(),
+            slices: one(),
+            stickiness: None,
+            gates: Vec::new(),
+            health: HealthCheck::default(),
+            drain_seconds: default_drain_seconds(),
+            variables: BTreeMap::new(),
+            aws: None,
+        }
+    }
+
+    /// Which service, where.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Services, and the strategies that they may be deployed with.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{EnvironmentTypeName, ServiceName, TeamName};
+
+/// How a new release becomes the live one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrategyKind {
+    /// Double the group, keep the new half.
+    ScaleUp,
+    /// Fill the other slice, move the users over, all at once or by weights.
+    BlueGreen,
+    /// Fill the other slice, move the users over bit by bit, each time watching what they get.
+    Canary,
+    /// Move the users to what the other slice runs already.
+    Switch,
+}
+
+impl std::fmt::Display for StrategyKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ScaleUp => "scale-up",
+            Self::BlueGreen => "blue-green",
+            Self::Canary => "canary",
+            Self::Switch => "switch",
+        })
+    }
+}
+
+/// A catalogued deployable with an owning team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Unique name.
+    pub name: ServiceName,
+    /// The team that answers for it.
+    pub owner: TeamName,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The environment types it may be deployed to. Closed by default: empty means nowhere.
+    #[serde(default)]
+    pub environment_types: BTreeSet<EnvironmentTypeName>,
+    /// The strategies it may be deployed with.
+    #[serde(default = "every_strategy")]
+    pub strategies: BTreeSet<StrategyKind>,
+}
+
+fn every_strategy() -> BTreeSet<StrategyKind> {
+    BTreeSet::from([
+        StrategyKind::ScaleUp,
+        StrategyKind::BlueGreen,
+        StrategyKind::Canary,
+        StrategyKind::Switch,
+    ])
+}
