@@ -20,7 +20,6 @@ mod objection;
 mod strategy;
 
 pub use objection::Objection;
-pub use strategy::{gate_faults, is_http};
 
 /// A person's hold on an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

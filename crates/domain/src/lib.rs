@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+pub mod bounds;
 pub mod catalogue;
 pub mod checkup;
 pub mod decide;

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::Slice;
+use crate::{
+    bounds::{Faults, Limit, Limited, NAMES_MAX},
+    observation::Slice,
+};
 
 /// What was counted of the users' requests to one slice since `epoch`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -167,6 +170,23 @@ pub struct Compare {
     pub headers: Vec<String>,
     /// JSON fields that are not compared, such as `$.served_at` or `$.items[].id`.
     pub ignore: Vec<String>,
+}
+
+impl Limited for Compare {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::items("headers", 0..=NAMES_MAX, |it| it.headers.len()),
+        Limit::items("ignore", 0..=NAMES_MAX, |it| it.ignore.len()),
+    ];
+}
+
+impl Compare {
+    /// Notes the rules that it breaks; it stands at `at`.
+    pub(crate) fn faults(&self, at: &str, faults: &mut Faults) {
+        faults.limits(at, self);
+        let dollar = self.ignore.iter().all(|path| path.starts_with('$'));
+        let rule = "must be paths such as $.served_at or $.items[].id";
+        faults.unless(dollar, &format!("{at}.ignore"), rule);
+    }
 }
 
 /// What became of the copies since `epoch`.

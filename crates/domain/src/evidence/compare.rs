@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Arm, Evidence, Judged, Verdict};
-use crate::traffic::{BUCKET_LAST, Histogram, Traffic, bucket_end_us};
+use crate::{
+    bounds::{Limit, Limited},
+    traffic::{BUCKET_LAST, Histogram, Traffic, bucket_end_us},
+};
 
 /// How often a release that is not worse may be stopped, in millionths of releases, over infinitely
 /// many looks; and how often one that is worse by more than the margin may pass.
@@ -45,6 +48,19 @@ impl Default for Tolerance {
             latency_margin_percent: 50,
         }
     }
+}
+
+impl Limited for Tolerance {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("error_margin_permille", 1..=1000, |it| {
+            Some(it.error_margin_permille)
+        }),
+        Limit::number("latency_margin_percent", 1..=1000, |it| {
+            Some(it.latency_margin_percent)
+        }),
+        Limit::items("percentiles", 0..=5, |it| it.percentiles.len()),
+        Limit::each("percentiles", 1..=99, |it| &it.percentiles),
+    ];
 }
 
 impl Tolerance {

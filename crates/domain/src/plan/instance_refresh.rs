@@ -16,7 +16,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Capacity, Situation, Step, scale_up::ScaleUp};
-use crate::{release::Launch, time::human_ms};
+use crate::{
+    bounds::{Faults, Limit, Limited},
+    gate,
+    release::Launch,
+    time::human_ms,
+};
 
 /// Most instance-refresh alarms that AWS takes (API reference, `AlarmSpecification`, read 2026-11).
 pub const ALARMS_MAX: u32 = 10;
@@ -42,6 +47,29 @@ impl Default for InstanceRefresh {
             checkpoint_delay_seconds: 3600,
             alarms: Vec::new(),
         }
+    }
+}
+
+impl Limited for InstanceRefresh {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::each("checkpoints", 1..=99, |it| &it.checkpoints),
+        Limit::number(
+            "checkpoint_delay_seconds",
+            0..=CHECKPOINT_DELAY_SECONDS_MAX,
+            |it| Some(it.checkpoint_delay_seconds),
+        ),
+        Limit::items("alarms", 0..=ALARMS_MAX, |it| it.alarms.len()),
+    ];
+}
+
+impl InstanceRefresh {
+    /// Notes the rules that its settings break; they stand at `at`.
+    pub(crate) fn faults(&self, at: &str, faults: &mut Faults) {
+        let growing = self.checkpoints.is_sorted_by(|one, next| one < next);
+        let rule = "must be growing shares of the group from 1 to 99";
+        faults.unless(growing, &format!("{at}.checkpoints"), rule);
+        faults.limits(at, self);
+        gate::alarms(&format!("{at}.alarms"), &self.alarms, faults);
     }
 }
 

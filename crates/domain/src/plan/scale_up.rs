@@ -19,7 +19,10 @@ use super::{
     Capacity, Situation, Step, Until,
     instance_refresh::{self, InstanceRefresh},
 };
-use crate::release::Launch;
+use crate::{
+    bounds::{DAY, Faults, HEALTH_DEADLINE, Limit, Limited, PERCENT},
+    release::Launch,
+};
 
 /// The numbers of a scale-up deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,26 @@ impl Default for ScaleUp {
             bake_seconds: 10,
             health_deadline_seconds: 300,
             instance_refresh: None,
+        }
+    }
+}
+
+impl Limited for ScaleUp {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("surge_percent", PERCENT, |it| Some(it.surge_percent)),
+        Limit::number("bake_seconds", 0..=DAY, |it| Some(it.bake_seconds)),
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
+    ];
+}
+
+impl ScaleUp {
+    /// Notes the rules that its numbers break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
+        faults.limits("", self);
+        if let Some(refresh) = &self.instance_refresh {
+            refresh.faults("instance_refresh", faults);
         }
     }
 }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Situation, Step, Until};
 use crate::{
-    gate::{Gate, ShadowGate},
+    bounds::{Faults, GATES_MAX, HEALTH_DEADLINE, Limit, Limited, NAMES_MAX, PERCENT, WEEK},
+    gate::{self, Gate, ShadowGate},
     observation::{Slice, Weights},
     release::Launch,
     traffic::{Compare, Mirror},
@@ -92,7 +93,70 @@ impl Default for TwoSlices {
     }
 }
 
+/// Most stages of one deployment.
+const STAGES_MAX: u32 = 100;
+
+impl Limited for TwoSlices {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
+        Limit::number("warm_seconds", 0..=WEEK, |it| Some(it.warm_seconds)),
+        Limit::items("stages", 0..=STAGES_MAX, |it| it.stages.len()),
+        Limit::items("gates", 0..=GATES_MAX, |it| {
+            it.gates.iter().flatten().count()
+        }),
+    ];
+}
+
+impl Limited for Stage {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("percent", PERCENT, |it| Some(it.percent.into())),
+        Limit::number("seconds", 0..=WEEK, |it| Some(it.seconds)),
+    ];
+}
+
+impl Limited for Shadow {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("percent", PERCENT, |it| Some(it.percent.into())),
+        Limit::number("seconds", 1..=WEEK, |it| Some(it.seconds)),
+        Limit::items("methods", 0..=NAMES_MAX, |it| it.methods.len()),
+    ];
+}
+
+impl Shadow {
+    fn faults(&self, at: &str, faults: &mut Faults) {
+        faults.limits(at, self);
+        faults.limits(&format!("{at}.gate"), &self.gate);
+        let capital =
+            |method: &String| !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+        let rule = "must be HTTP methods in capital letters, such as POST";
+        let good = self.methods.iter().all(capital);
+        faults.unless(good, &format!("{at}.methods"), rule);
+        if let Some(compare) = &self.compare {
+            compare.faults(&format!("{at}.compare"), faults);
+        }
+    }
+}
+
 impl TwoSlices {
+    /// Notes the rules that its numbers and gates break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
+        faults.limits("", self);
+        for stage in &self.stages {
+            faults.limits("stages", stage);
+        }
+        let growing = self
+            .stages
+            .is_sorted_by(|one, next| one.percent < next.percent);
+        let rule = "must be growing shares, each larger than the one before";
+        faults.unless(growing, "stages", rule);
+        if let Some(shadow) = &self.shadow {
+            shadow.faults("shadow", faults);
+        }
+        gate::check(self.gates.as_deref().unwrap_or_default(), faults);
+    }
+
     /// The stages, the last one at 100 %.
     pub fn stages(&self) -> impl Iterator<Item = Stage> {
         let ends = self.stages.last().is_some_and(|last| last.percent == 100);

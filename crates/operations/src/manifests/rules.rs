@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    bounds::{Faults, is_http},
     catalogue::{HealthCheck, ServerGroup, Stickiness},
-    gate::Gate,
-    governance::{gate_faults, is_http},
+    gate::{self, Gate},
 };
 
 mod aws;
@@ -112,9 +112,11 @@ fn stickiness(stickiness: Option<&Stickiness>) -> Option<Fault> {
 
 /// Gates are held to the same rules as those that a deployment brings.
 fn gates(gates: &[Gate]) -> Vec<Fault> {
-    let faults = gate_faults(gates).into_iter();
+    let mut faults = Faults::default();
+    gate::check(gates, &mut faults);
+    let faults = faults.all().into_iter();
     faults
-        .map(|(field, rule)| Fault::of(field, format!("must be {rule}")))
+        .map(|fault| Fault::of(fault.field, fault.message))
         .collect()
 }
 

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
+    bounds::is_http,
     catalogue::{
         Account, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, SCRIPT_WORDS, ServerGroup, Stickiness,
         unknown_script_word,
     },
-    governance::is_http,
 };
 
 use super::{URL_LEN_MAX, between};

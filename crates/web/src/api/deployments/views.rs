@@ -284,19 +284,10 @@ fn gates(deployment: &Deployment) -> Vec<GateView> {
 }
 
 fn gate_view(gate: &Gate, state: GateState) -> GateView {
-    let (kind, text) = match gate {
-        Gate::Traffic(_) => ("traffic", state.text),
-        Gate::Shadow(_) => ("shadow", state.text),
-        Gate::Prometheus(_) => ("prometheus", state.text),
-        Gate::CloudWatch(_) => ("cloudwatch", state.text),
-        Gate::Http(_) => ("http", state.text),
-        Gate::Approval(_) => {
-            let text = match &state.approved_by {
-                Some(by) => format!("approved by {by}"),
-                None => "nobody has approved yet".to_owned(),
-            };
-            ("approval", text)
-        }
+    let text = match (gate, &state.approved_by) {
+        (Gate::Approval(_), Some(by)) => format!("approved by {by}"),
+        (Gate::Approval(_), None) => "nobody has approved yet".to_owned(),
+        _ => state.text,
     };
     let verdict = match state.approved_by {
         Some(_) => Verdict::Met,
@@ -304,7 +295,7 @@ fn gate_view(gate: &Gate, state: GateState) -> GateView {
     };
     GateView {
         name: gate.to_string(),
-        gate: kind.to_owned(),
+        gate: gate.kind().to_owned(),
         verdict: word(&verdict),
         text,
         approved_by: state.approved_by,

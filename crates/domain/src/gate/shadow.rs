@@ -1,0 +1,54 @@
+//! The gate that judges the answers to dark traffic.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Deadline, Settings};
+use crate::bounds::{Faults, Limit, Limited};
+
+/// The answers to dark traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShadowGate {
+    /// So many in a thousand answers may differ beyond what stable's own answers do.
+    pub margin_permille: u32,
+    /// How long it may stay open after the time of the dark traffic, in seconds.
+    pub deadline: Deadline,
+}
+
+impl Default for ShadowGate {
+    fn default() -> Self {
+        Self {
+            margin_permille: 10,
+            deadline: Deadline::default(),
+        }
+    }
+}
+
+impl Limited for ShadowGate {
+    const LIMITS: &'static [Limit<Self>] = &[Limit::number("margin_permille", 0..=1000, |it| {
+        Some(it.margin_permille)
+    })];
+}
+
+impl Settings for ShadowGate {
+    fn at(&self) -> &[u8] {
+        &[]
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        let rule = "must be without `shadow`, which belongs to `shadow.gate` of the strategy";
+        faults.add("gates", rule);
+    }
+}
+
+impl fmt::Display for ShadowGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("answers to dark traffic")
+    }
+}
