@@ -188,7 +188,7 @@ impl Limited for Patience {
 
 /// Notes the rules that gates break, those of a deployment or of a server group. How many there may be,
 /// their owner says.
-pub fn check(gates: &[Gate], faults: &mut Faults) {
+pub(crate) fn check(gates: &[Gate], faults: &mut Faults) {
     for gate in gates {
         gate.settings().faults(faults);
         if let Some(patience) = gate.patience() {

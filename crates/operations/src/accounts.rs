@@ -1,13 +1,13 @@
 //! Accounts as they are: check-ups, the permissions they need, and what stands there already.
 
 use domain::{
-    catalogue::{Account, Adopted, ServerGroup},
+    catalogue::{Account, Adopted, Kind, ServerGroup},
     checkup::Check,
     effect::Target,
     names::Place,
 };
 use serde_json::Value;
-use store::catalogue::{Filter, Kind};
+use store::catalogue::Filter;
 
 use super::{Error, Operations, PAGE_MAX, error::Fault};
 

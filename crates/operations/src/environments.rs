@@ -1,8 +1,7 @@
 //! Locking environments: a person's hold, which governance respects.
 
-use domain::{governance::Lock, names::EnvironmentName};
+use domain::{catalogue::Kind, governance::Lock, names::EnvironmentName};
 use serde_json::json;
-use store::catalogue::Kind;
 
 use super::{Actor, Error, Operations, error::Fault, manifests};
 

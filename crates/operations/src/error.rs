@@ -5,6 +5,7 @@ mod described;
 use std::io;
 
 use domain::{
+    bounds,
     deployment::CommandRefused,
     governance::Objection,
     names::{DeploymentId, Place},
@@ -165,6 +166,12 @@ impl Fault {
             (Some(document), true) => format!("document {document}: {}", self.message),
             (None, _) => self.message.clone(),
         }
+    }
+}
+
+impl From<bounds::Fault> for Fault {
+    fn from(fault: bounds::Fault) -> Self {
+        Self::of(fault.field, fault.message)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    catalogue::Account,
+    catalogue::{Account, Kind},
     effect::Target,
     image::{self, Ranked, Running},
     names::{AccountName, Place},
@@ -12,7 +12,6 @@ use domain::{
     time::UnixMs,
 };
 use futures_util::{StreamExt, stream};
-use store::catalogue::Kind;
 
 use super::{Error, Operations, PAGE_MAX, catalogue::unknown};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    catalogue::{Service, StrategyKind},
+    catalogue::{Kind, Service, StrategyKind},
     effect::Target,
     governance::Wish,
     image::{self, NotPatched, PatchTo, Ranked, Running, patch_step},
@@ -12,7 +12,6 @@ use domain::{
     release::ImageId,
 };
 use futures_util::{StreamExt, stream};
-use store::catalogue::Kind;
 
 use super::{Actor, Error, Operations, images::Standing};
 

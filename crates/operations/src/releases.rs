@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use domain::{
+    catalogue::Kind,
     names::{ServiceName, Version},
     release::{Content, ImageId, Release, Withdrawal},
 };
 use futures_util::Stream;
 use serde_json::json;
-use store::{catalogue::Kind, releases::Created as Stored};
+use store::releases::Created as Stored;
 
 use super::{Actor, Error, Operations, Page, environments::checked_reason};
 

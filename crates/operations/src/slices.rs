@@ -1,6 +1,7 @@
 //! The slices of a place, side by side: who has the users, what runs there, what routers counted.
 
 use domain::{
+    catalogue::Kind,
     deployment::Deployment,
     names::{Place, Version},
     observation::{Observation, Slice, SliceSeen},
@@ -8,7 +9,6 @@ use domain::{
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
 };
-use store::catalogue::Kind;
 
 use super::{Error, Operations, catalogue::unknown};
 

@@ -1,7 +1,7 @@
 //! What is going on at a place: what is live, what runs, what is seen.
 
 use domain::{
-    catalogue::{Account, ServerGroup},
+    catalogue::{Account, Kind, ServerGroup},
     deployment::Deployment,
     effect::Target,
     governance::Lock,
@@ -9,10 +9,7 @@ use domain::{
     observation::Observation,
     time::UnixMs,
 };
-use store::{
-    catalogue::Kind,
-    deployments::{Live, LiveFilter},
-};
+use store::deployments::{Live, LiveFilter};
 
 use super::{Error, Operations, Page};
 

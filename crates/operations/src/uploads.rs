@@ -6,12 +6,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    catalogue::{Account, ServerGroup},
+    catalogue::{Account, Kind, ServerGroup},
     names::{AccountName, ServiceName},
     release::{Digest, Release},
 };
 use futures_util::future::join_all;
-use store::catalogue::{Filter, Kind};
+use store::catalogue::Filter;
 
 use super::{Error, Operations, PAGE_MAX};
 

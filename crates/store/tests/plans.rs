@@ -21,7 +21,7 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-use domain::{deployment::Outcome, governance::Lock, release::Withdrawal};
+use domain::{catalogue::Kind, deployment::Outcome, governance::Lock, release::Withdrawal};
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
@@ -134,24 +134,24 @@ async fn grand_tour(world: &World) {
 
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
-    for refers_to in [None, Some((catalogue::Kind::Team, "shop".to_owned()))] {
+    for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
         for after in [None, Some("a")] {
-            let kind = catalogue::Kind::Service;
+            let kind = Kind::Service;
             store.entries(kind, &filter, after, 10).await.unwrap();
         }
     }
     for (kind, name) in [
-        (catalogue::Kind::Team, "shop"),
-        (catalogue::Kind::Service, "cart"),
-        (catalogue::Kind::Environment, "test"),
+        (Kind::Team, "shop"),
+        (Kind::Service, "cart"),
+        (Kind::Environment, "test"),
     ] {
         let apply = [world::audit("catalogue.delete")];
         let refused = store.put_and_delete(&[delete(kind, name)], &apply).await;
         assert!(refused.is_err());
     }
     let apply = [world::audit("catalogue.delete")];
-    let group = delete(catalogue::Kind::ServerGroup, "till.test");
+    let group = delete(Kind::ServerGroup, "till.test");
     store.put_and_delete(&[group], &apply).await.unwrap();
 }
 

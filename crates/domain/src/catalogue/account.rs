@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::AccountName;
+use super::{manifest::Entry, rules};
+use crate::{bounds::Faults, names::AccountName};
 
 /// Where a provider is reached, and as whom. Credentials are never part of it: they come from the
 /// environment of the server (variables, profile, instance role).
@@ -48,5 +49,16 @@ impl Account {
     #[must_use]
     pub fn is_aws(&self) -> bool {
         self.provider == ProviderKind::Aws
+    }
+}
+
+impl Entry for Account {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        faults.text("description", &self.description);
+        rules::aws::account(self, faults);
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::EnvironmentTypeName;
+use super::manifest::Entry;
+use crate::{bounds::Faults, names::EnvironmentTypeName};
 
 /// A class of environments that carries policy, such as `staging` or `production`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,4 +17,14 @@ pub struct EnvironmentType {
     /// Whoever asks for a deployment here cannot approve it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approval_by_another: bool,
+}
+
+impl Entry for EnvironmentType {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        faults.text("description", &self.description);
+    }
 }

@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::AwsGroup;
+use super::{
+    AwsGroup, Kind,
+    manifest::{Entry, Reference},
+    rules,
+};
 use crate::{
+    bounds::Faults,
     gate::Gate,
     names::{EnvironmentName, Place, ServiceName},
 };
@@ -161,5 +166,34 @@ impl ServerGroup {
             service: self.service.clone(),
             environment: self.environment.clone(),
         }
+    }
+}
+
+impl Entry for ServerGroup {
+    fn name(&self) -> String {
+        self.place().to_string()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let asked = self.gates.iter().filter_map(|gate| match gate {
+            Gate::Prometheus(gate) => Some(&gate.prometheus),
+            _ => None,
+        });
+        let asked = asked.map(|name| Reference::of("gates", Kind::Prometheus, name));
+        let accounts = self.aws.iter().map(|aws| &aws.account);
+        let accounts = accounts.map(|name| Reference::of("aws.account", Kind::Account, name));
+        let place = [
+            Reference::of("service", Kind::Service, &self.service),
+            Reference::of("environment", Kind::Environment, &self.environment),
+        ];
+        place.into_iter().chain(asked).chain(accounts).collect()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        rules::server_group::check(self, faults);
+    }
+
+    fn instances(&self) -> u32 {
+        self.autoscaling.map_or(0, |b| b.max).max(self.size)
     }
 }

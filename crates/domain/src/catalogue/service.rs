@@ -4,7 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{EnvironmentTypeName, ServiceName, TeamName};
+use super::{
+    Kind,
+    manifest::{Entry, Reference},
+};
+use crate::{
+    bounds::Faults,
+    names::{EnvironmentTypeName, ServiceName, TeamName},
+};
 
 /// How a new release becomes the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,4 +64,24 @@ fn every_strategy() -> BTreeSet<StrategyKind> {
         StrategyKind::Canary,
         StrategyKind::Switch,
     ])
+}
+
+impl Entry for Service {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let types = self.environment_types.iter();
+        let types =
+            types.map(|name| Reference::of("environment_types", Kind::EnvironmentType, name));
+        let owner = Reference::of("owner", Kind::Team, &self.owner);
+        [owner].into_iter().chain(types).collect()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        faults.text("description", &self.description);
+        let rule = "allow at least one strategy, or leave the field out";
+        faults.unless(!self.strategies.is_empty(), "strategies", rule);
+    }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::TeamName;
+use super::manifest::Entry;
+use crate::{bounds::Faults, names::TeamName};
 
 /// People who own services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,4 +17,15 @@ pub struct Team {
     /// Where to reach them: an e-mail address, a channel.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub contact: String,
+}
+
+impl Entry for Team {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        faults.text("description", &self.description);
+        faults.text("contact", &self.contact);
+    }
 }

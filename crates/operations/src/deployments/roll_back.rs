@@ -8,7 +8,7 @@
 //! ```
 
 use domain::{
-    catalogue::{ServerGroup, Service},
+    catalogue::{Kind, ServerGroup, Service},
     deployment::{Command, Deployment, Outcome},
     governance::Wish,
     names::{Place, Version},
@@ -16,10 +16,7 @@ use domain::{
     plan::{Capacity, Roles, Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
     release::{Content, ImageId, Launch},
 };
-use store::{
-    catalogue::Kind,
-    deployments::{Filter, Live},
-};
+use store::deployments::{Filter, Live};
 
 use crate::{Actor, Error, Operations, catalogue::unknown};
 

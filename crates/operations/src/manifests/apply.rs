@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use domain::catalogue::{Kind, Manifest, Reference};
 use serde_json::{Value, json};
-use store::{
-    Audit, StoreError,
-    catalogue::{self as stored, Kind},
-};
+use store::{Audit, StoreError, catalogue as stored};
 
-use super::{Difference, Document, Manifest, compare, read, twice};
+use super::{Difference, Document, body, compare, read, twice};
 use crate::{Actor, Error, Operations, error::Fault};
 
 /// How often the comparison is made anew when others change the catalogue meanwhile.
@@ -148,7 +146,7 @@ impl Operations {
             let (kind, name) = (manifest.kind(), manifest.name());
             let entry = self.store().entry(kind, &name).await?;
             let before = entry.as_ref().map_or(&Value::Null, |entry| &entry.body);
-            let differences = compare::differences(before, &manifest.body());
+            let differences = compare::differences(before, &body(manifest));
             let changed = match (&entry, differences.is_empty()) {
                 (None, _) => Changed::Created,
                 (Some(_), false) => Changed::Updated,
@@ -204,7 +202,7 @@ impl Operations {
             manifests.iter().map(|m| (m.kind(), m.name())).collect();
         let mut faults = Vec::new();
         for (index, manifest) in manifests.iter().enumerate() {
-            for (field, kind, name) in manifest.references() {
+            for Reference { field, kind, name } in manifest.references() {
                 let key = (kind, name);
                 if known.contains(&key) {
                     continue;
@@ -258,11 +256,11 @@ fn put(manifest: &Manifest, version: i64) -> stored::Change {
     stored::Change::Put {
         kind: manifest.kind(),
         name: manifest.name(),
-        body: manifest.body(),
+        body: body(manifest),
         references: manifest
             .references()
             .into_iter()
-            .map(|(_, kind, name)| (kind, name))
+            .map(|it| (it.kind, it.name))
             .collect(),
         instances: manifest.instances(),
         expected_version: Some(version),
@@ -272,23 +270,15 @@ fn put(manifest: &Manifest, version: i64) -> stored::Change {
 fn locate(manifest: &Manifest, number: usize, fault: Fault) -> Fault {
     Fault {
         document: Some(number),
-        kind: Some(super::word(manifest.kind()).to_owned()),
+        kind: Some(manifest.kind().words().manifest.to_owned()),
         name: Some(manifest.name()),
         ..fault
     }
 }
 
 /// The noun of a kind in actions of the audit log.
-pub(crate) fn noun(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Team => "team",
-        Kind::Service => "service",
-        Kind::EnvironmentType => "environment_type",
-        Kind::Environment => "environment",
-        Kind::ServerGroup => "server_group",
-        Kind::Prometheus => "prometheus",
-        Kind::Account => "account",
-    }
+pub(crate) fn noun(kind: Kind) -> String {
+    kind.as_str().replace('-', "_")
 }
 
 /// How the audit log names an entry.

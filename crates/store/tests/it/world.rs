@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{
     catalogue::{
-        Environment, EnvironmentType, HealthCheck, ServerGroup, Service, StrategyKind, Team,
+        Environment, EnvironmentType, HealthCheck, Kind, ServerGroup, Service, StrategyKind, Team,
     },
     deployment::{Certificate, Deployment, Ending, Outcome, Request},
     effect::Target,
@@ -18,10 +18,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
-use store::{
-    Audit, Store, StoreError,
-    catalogue::{Change, Kind},
-};
+use store::{Audit, Store, StoreError, catalogue::Change};
 
 use crate::postgres;
 

@@ -12,7 +12,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use operations::catalogue::Kind;
+use domain::catalogue::Kind;
 
 use crate::api::{environments::LockView, strategies::GateBody};
 
