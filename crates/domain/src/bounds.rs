@@ -4,6 +4,9 @@
 //! and the API's description shows it. A limit or a default that belongs to one type stands beside
 //! that type; defaults stand in its `Default`.
 
+#[cfg(feature = "schema")]
+pub mod schema;
+
 use std::ops::RangeInclusive;
 
 /// A day and a week, in seconds: the longest that anything of a deployment may take.
@@ -59,7 +62,7 @@ pub enum Of<T> {
     /// Each number in a list.
     Each(fn(&T) -> &[u8]),
     /// The length of a text, in bytes.
-    Bytes(fn(&T) -> usize),
+    Bytes(fn(&T) -> Option<usize>),
 }
 
 impl<T> Limit<T> {
@@ -93,11 +96,11 @@ impl<T> Limit<T> {
         Self { field, allowed, of }
     }
 
-    /// Limits how long a text is, in bytes.
+    /// Limits how long a text is that may be left out, in bytes.
     pub const fn bytes(
         field: &'static str,
         allowed: RangeInclusive<u32>,
-        bytes: fn(&T) -> usize,
+        bytes: fn(&T) -> Option<usize>,
     ) -> Self {
         let of = Of::Bytes(bytes);
         Self { field, allowed, of }
@@ -117,7 +120,7 @@ impl<T> Limit<T> {
             Of::Items(count) if !counted(count(it)) => {
                 Some(format!("must have {low} to {high} items"))
             }
-            Of::Bytes(count) if !counted(count(it)) => {
+            Of::Bytes(count) if !counted(count(it)?) => {
                 Some(format!("must have {low} to {high} bytes"))
             }
             Of::Items(_) | Of::Bytes(_) => None,
@@ -210,7 +213,7 @@ mod tests {
             Limit::number("limit", 1..=u32::MAX, |it| it.limit),
             Limit::items("names", 0..=1, |it| it.names.len()),
             Limit::each("shares", 0..=100, |it| &it.shares),
-            Limit::bytes("text", 1..=3, |it| it.text.len()),
+            Limit::bytes("text", 1..=3, |it| Some(it.text.len())),
         ];
     }
 

@@ -30,22 +30,24 @@ pub use prometheus::PrometheusGate;
 pub use shadow::ShadowGate;
 pub use traffic::TrafficGate;
 
-/// A condition on the way to more users.
+/// A condition on the way to more users; `gate` says which kind. Missing data leaves a gate open, and
+/// an open gate fails at its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "gate", rename_all = "snake_case")]
 pub enum Gate {
     /// Errors and latency of the new release, compared with stable's as the router counts them.
     Traffic(TrafficGate),
     /// The answers to dark traffic, compared with those that users got.
     Shadow(ShadowGate),
-    /// A question to a Prometheus.
+    /// A query to a Prometheus.
     Prometheus(PrometheusGate),
-    /// What CloudWatch knows of the new release on AWS.
+    /// An alarm or a metric of CloudWatch.
     #[serde(rename = "cloudwatch")]
     CloudWatch(CloudWatchGate),
-    /// An HTTP check that answers 2xx when all is well.
+    /// An HTTP check.
     Http(HttpGate),
-    /// A person's yes.
+    /// A person's approval.
     Approval(ApprovalGate),
 }
 
@@ -68,11 +70,12 @@ trait Settings: fmt::Display {
 
 /// How often something is asked, and how many bad answers in a row it may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct Patience {
-    /// Between two questions, in seconds.
+    /// Time between two questions, in seconds.
     pub interval_seconds: u32,
-    /// So many bad answers in a row make the gate fail.
+    /// Number of bad answers in a row that make the gate fail.
     pub bad_answers: u32,
 }
 
@@ -184,6 +187,18 @@ impl Limited for Patience {
         Limit::number("interval_seconds", 1..=3600, |it| Some(it.interval_seconds)),
         Limit::number("bad_answers", 1..=100, |it| Some(it.bad_answers)),
     ];
+}
+
+#[cfg(feature = "schema")]
+impl Gate {
+    /// The limits of the settings of every kind.
+    pub(crate) fn limits(into: &mut crate::bounds::schema::Limits<'_>) {
+        into.of::<Self>();
+        into.of::<Patience>();
+        into.of::<ShadowGate>();
+        into.of::<PrometheusGate>();
+        into.of::<HttpGate>();
+    }
 }
 
 /// Notes the rules that gates break, those of a deployment or of a server group. How many there may be,

@@ -26,5 +26,7 @@ pub mod names;
 pub mod observation;
 pub mod plan;
 pub mod release;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod time;
 pub mod traffic;

@@ -128,6 +128,7 @@ impl Traffic {
 
 /// Dark traffic: copies of some of the users' requests to a slice, whose answers nobody gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
     /// Whose users' requests are copied.
@@ -164,9 +165,10 @@ impl std::fmt::Display for Mirror {
 ///
 /// A second copy goes back to `from`: what differs between two answers of the same release is noise.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct Compare {
-    /// Headers that are compared too, in lower case.
+    /// Headers that are compared, in lower case.
     pub headers: Vec<String>,
     /// JSON fields that are not compared, such as `$.served_at` or `$.items[].id`.
     pub ignore: Vec<String>,

@@ -5,37 +5,39 @@ use serde::{Deserialize, Serialize};
 use super::{manifest::Entry, rules};
 use crate::{bounds::Faults, names::AccountName};
 
-/// Where a provider is reached, and as whom. Credentials are never part of it: they come from the
+/// Where a provider is reached, and as whom. Credentials are not part of it: they come from the
 /// environment of the server (variables, profile, instance role).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// Unique name.
+    /// Unique name of the account.
     pub name: AccountName,
-    /// What runs there.
+    /// What runs in the account.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Which kind of place it is.
+    /// Where the account is: on the machine of the server, or on AWS.
     pub provider: ProviderKind,
-    /// AWS: the region, such as `eu-west-1`.
+    /// AWS, required there: the region, such as `eu-west-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// AWS: the role to assume there. `None`: as the server itself.
+    /// AWS: ARN of the role to assume. Left out: the identity of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
-    /// AWS: the external id that the role asks for.
+    /// AWS: external id that the role requires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// AWS: another endpoint for every service: a VPC endpoint, an emulator.
+    /// AWS: endpoint of every service, such as a VPC endpoint or an emulator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
-    /// AWS: the S3 bucket that packages are kept in for the instances to fetch.
+    /// AWS: S3 bucket from which instances fetch packages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_bucket: Option<String>,
 }
 
 /// The kinds of places that instances run at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
     /// The one-machine cloud.

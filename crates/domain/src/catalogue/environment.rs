@@ -13,16 +13,18 @@ use crate::{
 
 /// Where services run for a purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
-    /// Unique name.
+    /// Unique name of the environment.
     pub name: EnvironmentName,
-    /// Its class.
+    /// Type of the environment; rules belong to types.
     pub environment_type: EnvironmentTypeName,
-    /// What it is for.
+    /// What the environment is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Most instances that may run here at once, doubling included. `None`: no limit.
+    /// Maximum number of instances in the environment, those of running deployments included. Left out:
+    /// no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_limit: Option<u32>,
 }

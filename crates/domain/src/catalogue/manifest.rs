@@ -119,6 +119,24 @@ impl Manifest {
     }
 }
 
+#[cfg(feature = "schema")]
+impl Kind {
+    /// The schemas of a manifest of this kind, itself first, and then all that it refers to.
+    #[must_use]
+    pub fn schemas(self) -> Vec<crate::bounds::schema::Named> {
+        use crate::bounds::schema::with_parts;
+        match self {
+            Self::Prometheus => with_parts::<Prometheus>(),
+            Self::Account => with_parts::<Account>(),
+            Self::Team => with_parts::<Team>(),
+            Self::EnvironmentType => with_parts::<EnvironmentType>(),
+            Self::Service => with_parts::<Service>(),
+            Self::Environment => with_parts::<Environment>(),
+            Self::ServerGroup => with_parts::<ServerGroup>(),
+        }
+    }
+}
+
 /// Reads the fields of a manifest of this kind.
 impl<'de> DeserializeSeed<'de> for Kind {
     type Value = Manifest;

@@ -8,15 +8,16 @@ use crate::{
     names::PrometheusName,
 };
 
-/// A Prometheus that gates can ask.
+/// A Prometheus that gates can query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Prometheus {
-    /// Unique name.
+    /// Unique name of the Prometheus.
     pub name: PrometheusName,
-    /// Where it answers, such as `http://prometheus.internal:9090`.
+    /// Address of the server, such as `http://prometheus.internal:9090`.
     pub url: String,
-    /// What it watches.
+    /// What the server watches.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }

@@ -10,7 +10,7 @@ use super::{
     rules,
 };
 use crate::{
-    bounds::Faults,
+    bounds::{DAY, Faults},
     gate::Gate,
     names::{EnvironmentName, Place, ServiceName},
 };
@@ -26,93 +26,101 @@ pub struct Adopted {
 
 /// The capacity of one service in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServerGroup {
     /// The service that runs here.
     pub service: ServiceName,
-    /// The environment it runs in.
+    /// The environment that it runs in.
     pub environment: EnvironmentName,
-    /// How many instances. With `autoscaling`, how many at the very first deployment.
+    /// Number of instances. With `autoscaling`, the number at the first deployment.
     pub size: u32,
-    /// The group scales itself between these bounds; the live desired count is then respected.
+    /// Bounds between which the group scales itself; deployments keep the current number then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Bounds>,
-    /// Never more instances than this, not even during a deployment. `None`: twice the size.
+    /// Maximum number of instances, also during a deployment. Left out: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_limit: Option<u32>,
-    /// The zones instances are spread over. On AWS those of the subnets, and this is ignored.
+    /// Zones that instances are spread over. Ignored on AWS, where the subnets have zones.
     #[serde(default = "default_zones")]
+    #[cfg_attr(feature = "schema", schema(default = default_zones))]
     pub zones: Vec<String>,
-    /// One slice, or two for blue/green.
+    /// Number of slices: two for blue-green, canary and switches.
     #[serde(default = "one")]
+    #[cfg_attr(feature = "schema", schema(default = one))]
     pub slices: u8,
-    /// Keeps each user on one side while users are split between slices. `None`: each request is
-    /// sent by chance.
+    /// Keeps each user on one slice while users are split between two. Left out: each request goes
+    /// to either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stickiness: Option<Stickiness>,
-    /// What must hold on the way to more users, unless a deployment brings gates of its own.
+    /// Gates of every deployment that brings none of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// When an instance counts as healthy. On AWS the target group says so, and this is ignored.
+    /// When an instance counts as healthy. Ignored on AWS, where the target group decides.
     #[serde(default)]
     pub health: HealthCheck,
-    /// How long requests in flight may take to finish before an instance is stopped, in seconds.
+    /// Time for requests in flight to finish before an instance is stopped, in seconds.
     #[serde(default = "default_drain_seconds")]
+    #[cfg_attr(feature = "schema", schema(default = default_drain_seconds))]
     pub drain_seconds: u32,
-    /// Environment variables of the instances. `PORT` is set by the provider.
+    /// Environment variables of the instances. The provider sets `PORT`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// On AWS: where. `None`: on this machine.
+    /// Settings on AWS. Left out: the group is on the machine of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsGroup>,
 }
 
-/// What a user is recognised by. Each user has a fixed place between 0 and 100; a slice whose share
-/// grows takes users over in the order of their places, so that widening moves nobody back.
+/// What a user is recognised by; `by` says which way. Each user has a fixed place between 0 and 100; a
+/// slice whose share grows takes users over in the order of their places, so that nobody moves back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Stickiness {
-    /// A cookie that the router gives to whoever has none.
+    /// A cookie that the router sets for users who have none.
     Cookie {
-        /// How long it lasts, in seconds.
+        /// Lifetime of the cookie, in seconds.
         #[serde(default = "a_day")]
+        #[cfg_attr(feature = "schema", schema(default = a_day))]
         seconds: u32,
     },
-    /// The hash of a request header, such as a user id set by a gateway. Requests without it are
-    /// sent by chance.
+    /// The hash of a request header, such as a user id set by a gateway. Requests without the header go
+    /// to either slice.
     Header {
-        /// Its name.
+        /// Name of the header.
         name: String,
     },
 }
 
 fn a_day() -> u32 {
-    86_400
+    DAY
 }
 
 /// Bounds of a group's own autoscaling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
-    /// Never fewer.
+    /// Minimum number of instances.
     pub min: u32,
-    /// Never more, outside of deployments.
+    /// Maximum number of instances, except during deployments.
     pub max: u32,
 }
 
 /// When an instance counts as healthy: an HTTP GET that answers 2xx.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthCheck {
-    /// The path asked for.
+    /// Path of the request.
     pub path: String,
     /// Time between two checks, in milliseconds.
     pub interval_ms: u32,
-    /// A check that takes longer has failed, in milliseconds.
+    /// Time after which a check has failed, in milliseconds.
     pub timeout_ms: u32,
-    /// So many passes in a row make an instance healthy.
+    /// Number of passed checks in a row that make an instance healthy.
     pub healthy_threshold: u32,
-    /// So many failures in a row make it unhealthy.
+    /// Number of failed checks in a row that make an instance unhealthy.
     pub unhealthy_threshold: u32,
 }
 

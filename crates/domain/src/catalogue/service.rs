@@ -15,6 +15,7 @@ use crate::{
 
 /// How a new release becomes the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StrategyKind {
     /// Double the group, keep the new half.
@@ -40,20 +41,22 @@ impl std::fmt::Display for StrategyKind {
 
 /// A catalogued deployable with an owning team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// Unique name.
+    /// Unique name of the service.
     pub name: ServiceName,
-    /// The team that answers for it.
+    /// The team that owns the service.
     pub owner: TeamName,
-    /// What it does.
+    /// What the service does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The environment types it may be deployed to. Closed by default: empty means nowhere.
+    /// Environment types that the service may be deployed to. Empty: none.
     #[serde(default)]
     pub environment_types: BTreeSet<EnvironmentTypeName>,
-    /// The strategies it may be deployed with.
+    /// Strategies that the service may be deployed with. Left out: all.
     #[serde(default = "every_strategy")]
+    #[cfg_attr(feature = "schema", schema(default = every_strategy))]
     pub strategies: BTreeSet<StrategyKind>,
 }
 

@@ -7,14 +7,15 @@ use crate::{bounds::Faults, names::TeamName};
 
 /// People who own services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Team {
-    /// Unique name.
+    /// Unique name of the team.
     pub name: TeamName,
     /// What the team does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Where to reach them: an e-mail address, a channel.
+    /// Where to reach the team: an e-mail address, a channel.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub contact: String,
 }

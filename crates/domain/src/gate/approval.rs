@@ -7,16 +7,20 @@ use serde::{Deserialize, Serialize};
 use super::{Deadline, Settings};
 use crate::bounds::{DAY, Faults};
 
-/// A person's yes.
+/// A person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct ApprovalGate {
-    /// At which shares of users it is asked for, in percent (0: before anybody is moved).
+    /// Shares of users at which the gate is asked, in percent (0: before any user is moved). Empty: at
+    /// each stage with users on both releases or, if there is none, before the first shift.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<u8>,
-    /// By somebody else than who asked for the deployment. Set where the environment type says so.
+    /// Requires another person than the one who requested the deployment. Set where the environment
+    /// type requires it.
     pub by_another: bool,
-    /// How long it is waited for, in seconds.
+    /// Time that the gate may stay open after its stage, in seconds.
+    #[cfg_attr(feature = "schema", schema(value_type = u32))]
     pub deadline: Deadline,
 }
 

@@ -7,37 +7,42 @@ use serde::{Deserialize, Serialize};
 use super::{Deadline, Number, Patience, Settings};
 use crate::bounds::Faults;
 
-/// A question to CloudWatch, in the account of the server group: an alarm, or a number of the target
-/// group of the new release over the last minute.
+/// A question to CloudWatch in the account of the server group: either `alarm`, or `metric` and `max`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CloudWatchGate {
-    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
+    /// Shares of users at which the gate is asked, in percent (0: before any user is moved). Empty: at
+    /// each stage with users on both releases or, if there is none, before the first shift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<u8>,
-    /// The name of an alarm that must be OK. Either this or `metric`.
+    /// Name of an alarm that must be in the state OK.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm: Option<String>,
-    /// What is measured. Needs `max`.
+    /// What is measured of the target group of the new release, over the last minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<CloudWatchMetric>,
-    /// The value may not be above this.
+    /// Maximum value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub max: Option<Number>,
     /// How often it is asked, and how many bad answers in a row make it fail.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = Patience::default))]
     pub patience: Patience,
-    /// How long it may stay open after the time of its stage, in seconds.
+    /// Time that the gate may stay open after its stage, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = u32, default = Deadline::default))]
     pub deadline: Deadline,
 }
 
 /// What an Application Load Balancer reports of a target group ("CloudWatch metrics for your
 /// Application Load Balancer").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CloudWatchMetric {
-    /// `TargetResponseTime`, 99th percentile, in seconds.
+    /// 99th percentile of `TargetResponseTime`, in seconds.
     TargetResponseTimeP99,
     /// `HTTPCode_Target_5XX_Count` of `RequestCount`, in percent.
     #[serde(rename = "target_5xx_percent")]

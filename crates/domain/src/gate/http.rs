@@ -7,27 +7,31 @@ use serde::{Deserialize, Serialize};
 use super::{Deadline, Patience, Settings};
 use crate::bounds::{Faults, Limit, Limited, TEXT_MAX, is_http};
 
-/// An HTTP check: a POST with the deployment in its body. 2xx means that all is well, anything else
-/// that it is not, no answer that nothing is known (the convention of Flagger's webhooks).
+/// An HTTP check: a POST with the deployment in its body (the convention of Flagger's webhooks). An
+/// answer with status 2xx passes, any other fails, no answer leaves the gate open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpGate {
-    /// At which shares of users it is looked at, in percent (0: before anybody is moved); empty:
-    /// wherever both have users, or before anybody is moved when that is nowhere.
+    /// Shares of users at which the gate is asked, in percent (0: before any user is moved). Empty: at
+    /// each stage with users on both releases or, if there is none, before the first shift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<u8>,
-    /// Where.
+    /// Address of the check.
     pub url: String,
     /// How often it is asked, and how many bad answers in a row make it fail.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = Patience::default))]
     pub patience: Patience,
-    /// How long it may stay open after the time of its stage, in seconds.
+    /// Time that the gate may stay open after its stage, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = u32, default = Deadline::default))]
     pub deadline: Deadline,
 }
 
 impl Limited for HttpGate {
-    const LIMITS: &'static [Limit<Self>] = &[Limit::bytes("url", 1..=TEXT_MAX, |it| it.url.len())];
+    const LIMITS: &'static [Limit<Self>] =
+        &[Limit::bytes("url", 1..=TEXT_MAX, |it| Some(it.url.len()))];
 }
 
 impl Settings for HttpGate {

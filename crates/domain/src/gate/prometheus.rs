@@ -10,37 +10,44 @@ use crate::{
     names::PrometheusName,
 };
 
-/// A question to a Prometheus. The first value of the answer must be within the bounds.
+/// A query to a Prometheus. The first value of the answer must be within the bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PrometheusGate {
-    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
+    /// Shares of users at which the gate is asked, in percent (0: before any user is moved). Empty: at
+    /// each stage with users on both releases or, if there is none, before the first shift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<u8>,
-    /// Which one, by its name in the catalogue.
+    /// Name of the Prometheus in the catalogue.
     pub prometheus: PrometheusName,
-    /// Where it answers, filled in from the catalogue when a deployment begins.
+    /// Address of the server; set from the catalogue when a deployment begins.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// The question, in PromQL.
+    /// Query in PromQL.
     pub query: String,
-    /// The value may not be below this.
+    /// Minimum value. At least one of `min` and `max` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub min: Option<Number>,
-    /// The value may not be above this.
+    /// Maximum value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub max: Option<Number>,
     /// How often it is asked, and how many bad answers in a row make it fail.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = Patience::default))]
     pub patience: Patience,
-    /// How long it may stay open after the time of its stage, in seconds.
+    /// Time that the gate may stay open after its stage, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = u32, default = Deadline::default))]
     pub deadline: Deadline,
 }
 
 impl Limited for PrometheusGate {
-    const LIMITS: &'static [Limit<Self>] =
-        &[Limit::bytes("query", 1..=TEXT_MAX, |it| it.query.len())];
+    const LIMITS: &'static [Limit<Self>] = &[Limit::bytes("query", 1..=TEXT_MAX, |it| {
+        Some(it.query.len())
+    })];
 }
 
 impl Settings for PrometheusGate {

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{Deadline, Settings};
 use crate::bounds::{Faults, Limit, Limited};
 
-/// The answers to dark traffic.
+/// The answers to dark traffic. It is set as `gate` of `shadow` in a strategy, never in a list of gates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct ShadowGate {
-    /// So many in a thousand answers may differ beyond what stable's own answers do.
+    /// Allowed differences beyond those between two answers of stable, per thousand answers.
     pub margin_permille: u32,
-    /// How long it may stay open after the time of the dark traffic, in seconds.
+    /// Time that the gate may stay open after the dark traffic, in seconds.
+    #[cfg_attr(feature = "schema", schema(value_type = u32))]
     pub deadline: Deadline,
 }
 

@@ -9,14 +9,17 @@ use crate::{bounds::Faults, evidence::Tolerance};
 
 /// Errors and latency, new against stable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct TrafficGate {
-    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
+    /// Shares of users at which the gate is asked, in percent. Empty: at each stage with users on both
+    /// releases.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<u8>,
-    /// What is tolerated.
+    /// Allowed increase in errors and latency.
     pub tolerance: Tolerance,
-    /// How long it may stay open after the time of its stage, in seconds.
+    /// Time that the gate may stay open after its stage, in seconds.
+    #[cfg_attr(feature = "schema", schema(value_type = u32))]
     pub deadline: Deadline,
 }
 

@@ -28,13 +28,14 @@ pub const ALARMS_MAX: u32 = 10;
 /// Longest time at a checkpoint, in seconds (API reference, `RefreshPreferences`, read 2026-11).
 pub const CHECKPOINT_DELAY_SECONDS_MAX: u32 = 172_800;
 
-/// AWS replaces the instances, not Pointsman.
+/// An instance refresh: AWS starts new instances, waits until they are in service, and stops old ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceRefresh {
-    /// Shares of the group after which it waits, in percent (1 to 99), growing.
+    /// Shares of the group after which it waits, in percent, growing.
     pub checkpoints: Vec<u8>,
-    /// How long it waits at each, in seconds.
+    /// Time that it waits at each checkpoint, in seconds.
     pub checkpoint_delay_seconds: u32,
     /// CloudWatch alarms that make AWS roll back at once.
     pub alarms: Vec<String>,

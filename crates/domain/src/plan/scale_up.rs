@@ -26,15 +26,16 @@ use crate::{
 
 /// The numbers of a scale-up deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct ScaleUp {
-    /// How many instances more than asked may run at once, in percent of asked (1 to 100).
+    /// Maximum number of extra instances at once, in percent of the size.
     pub surge_percent: u32,
-    /// How long new instances must stay healthy before old ones go, in seconds.
+    /// Time that new instances must stay healthy before old ones are stopped, in seconds.
     pub bake_seconds: u32,
-    /// How long new instances may take to become healthy, in seconds.
+    /// Time for new instances to become healthy, in seconds.
     pub health_deadline_seconds: u32,
-    /// AWS replaces the instances by an instance refresh, instead of Pointsman.
+    /// Lets AWS replace the instances, by an instance refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_refresh: Option<InstanceRefresh>,
 }

@@ -1,8 +1,5 @@
 //! The kinds of catalogue entries: the same four requests for each, described once.
 
-#[expect(dead_code, reason = "only their descriptions are used")]
-mod schemas;
-
 use axum::{
     Extension,
     extract::{OriginalUri, State},
@@ -13,13 +10,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{
-    IntoParams,
+    IntoParams, PartialSchema, ToSchema,
     openapi::{
-        Content, HttpMethod, ObjectBuilder, PathItem, Ref, RefOr, Required, ResponseBuilder,
-        Schema, Type,
+        Content, HttpMethod, KnownFormat, ObjectBuilder, PathItem, Ref, RefOr, Required,
+        ResponseBuilder, Schema, SchemaFormat, Type,
         path::{OperationBuilder, ParameterBuilder, ParameterIn, Paths, PathsBuilder},
         request_body::RequestBodyBuilder,
-        schema::{ArrayBuilder, SchemaType},
+        schema::{ArrayBuilder, OneOfBuilder, SchemaType},
     },
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -27,6 +24,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::{
     App,
     describe::problem,
+    environments::LockView,
     extract::{Expected, InActor, InJson, InPath, InQuery},
     problem::Problem,
     wire::{Paging, limit, tagged, time},
@@ -55,7 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 fn described(paths: Paths, handlers: MethodRouter<App>, kind: Kind) -> UtoipaMethodRouter<App> {
     let handlers = handlers.layer(Extension(kind));
-    (schemas::of(kind), paths, handlers)
+    (schemas(kind), paths, handlers)
 }
 
 async fn list(
@@ -137,10 +135,7 @@ async fn view(app: &App, entry: Entry) -> Result<Value, Problem> {
             Some(name) => app.operations.lock_of(&name).await?,
             None => None,
         };
-        fields.insert(
-            "lock".to_owned(),
-            json!(lock.map(super::environments::LockView::from)),
-        );
+        fields.insert("lock".to_owned(), json!(lock.map(LockView::from)));
     }
     fields.insert("version".to_owned(), entry.version.into());
     fields.insert("updated_at".to_owned(), time(entry.updated_at).into());
@@ -218,11 +213,15 @@ fn operation(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
 
 fn named(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
     let words = kind.words();
+    let described = match words.named_by {
+        [_] => format!("Name of the {}.", words.noun),
+        parts => format!("`{}`", parts.join(".")),
+    };
     let name = ParameterBuilder::new()
         .name("name")
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
-        .description(Some(format!("`{}`", words.named_by.join("."))))
+        .description(Some(described))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
     operation(kind, verb, summary)
         .parameter(name)
@@ -231,6 +230,55 @@ fn named(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
 
 fn reference(kind: Kind) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(kind.words().manifest))
+}
+
+/// The schemas that a kind needs. To the fields of a manifest an answer adds what is known of it.
+fn schemas(kind: Kind) -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = kind.schemas();
+    if let Some((_, RefOr::T(Schema::Object(entry)))) = schemas.first_mut() {
+        let mut add = |name: &str, field: Schema| {
+            entry.properties.insert(name.to_owned(), field.into());
+            entry.required.push(name.to_owned());
+        };
+        if kind == Kind::Environment {
+            add("lock", lock());
+        }
+        add("version", version());
+        add("updated_at", known("Time of the last put, RFC 3339."));
+        add("updated_by", known("Who put it last."));
+    }
+    if kind == Kind::Environment {
+        schemas.push((LockView::name().into_owned(), LockView::schema()));
+    }
+    schemas
+}
+
+fn known(description: &str) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .read_only(true)
+        .build()
+        .into()
+}
+
+fn version() -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .description(Some("Changes with every put."))
+        .read_only(true)
+        .build()
+        .into()
+}
+
+fn lock() -> Schema {
+    let held = RefOr::Ref(Ref::from_schema_name(LockView::name()));
+    let free = ObjectBuilder::new().schema_type(Type::Null);
+    let mut lock = OneOfBuilder::new().item(held).item(free).build();
+    lock.description = Some("A person's hold on the environment.".to_owned());
+    lock.read_only = Some(true);
+    lock.into()
 }
 
 fn header(name: &str) -> utoipa::openapi::path::Parameter {

@@ -22,7 +22,6 @@ use super::{
     App,
     extract::{InActor, InJson, InMaybeJson, InPath, InQuery},
     problem::{ObjectionView, Problem, ProblemDocument},
-    strategies::StrategyBody,
     wire::{Listing, limit, listing, tagged},
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
@@ -44,7 +43,6 @@ pub struct DeployRequest {
     version: Version,
     /// How; scale-up with its usual numbers when it is left out.
     #[serde(default)]
-    #[schema(value_type = Option<StrategyBody>)]
     strategy: Option<Strategy>,
     /// Also when the release is live already: replace its instances by fresh ones.
     #[serde(default)]

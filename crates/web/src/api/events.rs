@@ -20,7 +20,6 @@ use super::{
     App,
     extract::{InPath, InQuery},
     problem::{Problem, ProblemDocument},
-    strategies::TrafficLook,
     wire::{Listing, Paging, cursor, limit, listing, time, word},
 };
 use operations::{
@@ -140,7 +139,6 @@ pub struct LookView {
     /// The same with its numbers, as a sentence.
     pub text: String,
     /// The numbers, where users' traffic was compared.
-    #[schema(value_type = Option<TrafficLook>)]
     pub traffic: Option<Look>,
     /// The value, where something outside was asked.
     pub value: Option<f64>,

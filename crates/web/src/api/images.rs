@@ -14,7 +14,6 @@ use super::{
     deployments::PreviewView,
     extract::{InActor, InJson, InQuery},
     problem::{Problem, ProblemDocument},
-    strategies::StrategyBody,
     wire::time,
 };
 use operations::{
@@ -145,7 +144,6 @@ pub struct PatchGroupView {
     /// Name of that image.
     pub to_name: Option<String>,
     /// How it would be deployed.
-    #[schema(value_type = Option<StrategyBody>)]
     pub strategy: Option<domain::plan::Strategy>,
     /// What the deployment would do.
     pub preview: Option<PreviewView>,

@@ -18,7 +18,6 @@ use super::{
     environments::{PlacePath, SizesView},
     extract::{InActor, InJson, InMaybeJson, InPath},
     problem::{Problem, ProblemDocument},
-    strategies::Mirror,
     wire::{time, word},
 };
 use operations::slices::{Role, Slices, Standing};
@@ -36,7 +35,6 @@ pub struct SlicesView {
     /// Each slice of the group, blue first.
     pub slices: Vec<SliceView>,
     /// The dark traffic that routers send.
-    #[schema(value_type = Option<Mirror>)]
     pub mirror: Option<traffic::Mirror>,
     /// What became of its copies.
     pub mirrored: Option<MirroredView>,

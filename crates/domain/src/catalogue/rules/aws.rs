@@ -41,7 +41,14 @@ const TAG_LEN_MAX: usize = 256;
 const STICKY_SECONDS_MAX: u32 = 604_800;
 /// Longest start-up script in bytes: EC2 takes 16 KiB, and the places of its words grow when they are
 /// filled in.
-const USER_DATA_LEN_MAX: usize = 12 * 1024;
+const USER_DATA_LEN_MAX: u32 = 12 * 1024;
+
+impl Limited for AwsGroup {
+    const LIMITS: &'static [Limit<Self>] =
+        &[Limit::bytes("user_data", 1..=USER_DATA_LEN_MAX, |it| {
+            it.user_data.as_ref().map(String::len)
+        })];
+}
 
 impl Limited for AwsCreate {
     const LIMITS: &'static [Limit<Self>] = &[
@@ -135,6 +142,7 @@ pub(super) fn stickiness(group: &ServerGroup, faults: &mut Faults) {
 
 /// Notes every rule that the AWS side of a server group with so many slices breaks.
 pub(super) fn group(aws: &AwsGroup, slices: u8, faults: &mut Faults) {
+    faults.limits("aws", aws);
     let name = |name: &String| {
         (1..=GROUP_NAME_LEN_MAX).contains(&name.len())
             && !name.contains(|c: char| c.is_control() || c == ':')
@@ -161,10 +169,7 @@ pub(super) fn group(aws: &AwsGroup, slices: u8, faults: &mut Faults) {
 
 /// A start-up script of people's own.
 fn script(script: &str, faults: &mut Faults) {
-    let fits = (1..=USER_DATA_LEN_MAX).contains(&script.len());
-    let rule = format!("must have 1 to {USER_DATA_LEN_MAX} bytes");
-    faults.unless(fits, "aws.user_data", &rule);
-    if let Some(word) = unknown_script_word(script).filter(|_| fits) {
+    if let Some(word) = unknown_script_word(script) {
         let rule = format!(
             "names {{{{{word}}}}}, which does not exist; there are {}",
             SCRIPT_WORDS.join(", ")

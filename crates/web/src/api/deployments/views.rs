@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use operations::deployments::plan_hash;
 
 use crate::api::{
-    strategies::{StepBody, StrategyBody},
+    strategies::StepBody,
     wire::{time, word},
 };
 
@@ -37,7 +37,6 @@ pub struct DeploymentView {
     /// The release that was live when it began; null for a first deployment.
     pub stable_version: Option<String>,
     /// How.
-    #[schema(value_type = StrategyBody)]
     pub strategy: domain::plan::Strategy,
     /// Which slice has which role; as planned, until the baseline is recorded.
     pub roles: RolesView,
