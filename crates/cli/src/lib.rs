@@ -29,6 +29,7 @@ mod sse;
 mod status;
 mod strategy;
 pub mod style;
+mod tokens;
 pub mod watch;
 pub mod wire;
 
@@ -117,6 +118,9 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Tokens of people, in addition to the token of the first start
+    #[command(subcommand)]
+    Token(tokens::TokenCommand),
 }
 
 /// What every command needs to know.
@@ -196,5 +200,6 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Token(command) => tokens::run(context, &command).await,
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::access::Right;
+
 /// A kind of catalogue entry. What is referred to comes before what refers; server groups, which refer
 /// to most, are the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +42,8 @@ pub struct Words {
     pub sentence: &'static str,
     /// The fields that name an entry, with dots between their values.
     pub named_by: &'static [&'static str],
+    /// What a person must be allowed to do who describes an entry.
+    pub right: Right,
     /// The columns of a list: a heading, and the JSON pointer of what stands below it.
     pub columns: &'static [(&'static str, &'static str)],
 }
@@ -54,6 +58,7 @@ const PROMETHEUS: Words = Words {
     plural: "Prometheus servers",
     sentence: "Prometheus servers, which gates can query",
     named_by: NAME,
+    right: Right::Operate,
     columns: &[
         ("NAME", "/name"),
         ("URL", "/url"),
@@ -68,6 +73,7 @@ const ACCOUNT: Words = Words {
     plural: "accounts",
     sentence: "Accounts, where server groups are",
     named_by: NAME,
+    right: Right::Operate,
     columns: &[
         ("NAME", "/name"),
         ("PROVIDER", "/provider"),
@@ -84,6 +90,7 @@ const TEAM: Words = Words {
     plural: "teams",
     sentence: "Teams, the owners of services",
     named_by: NAME,
+    right: Right::Administer,
     columns: &[
         ("NAME", "/name"),
         ("CONTACT", "/contact"),
@@ -98,6 +105,7 @@ const ENVIRONMENT_TYPE: Words = Words {
     plural: "environment types",
     sentence: "Environment types, such as staging and production",
     named_by: NAME,
+    right: Right::Govern,
     columns: &[("NAME", "/name"), ("DESCRIPTION", "/description")],
 };
 const SERVICE: Words = Words {
@@ -108,6 +116,7 @@ const SERVICE: Words = Words {
     plural: "services",
     sentence: "Services, what can be deployed",
     named_by: NAME,
+    right: Right::Describe,
     columns: &[
         ("NAME", "/name"),
         ("OWNER", "/owner"),
@@ -123,6 +132,7 @@ const ENVIRONMENT: Words = Words {
     plural: "environments",
     sentence: "Environments, where services run",
     named_by: NAME,
+    right: Right::Operate,
     columns: &[
         ("NAME", "/name"),
         ("TYPE", "/environment_type"),
@@ -139,6 +149,7 @@ const SERVER_GROUP: Words = Words {
     plural: "server groups",
     sentence: "Server groups, the capacity of a service in an environment",
     named_by: &["service", "environment"],
+    right: Right::Describe,
     columns: &[
         ("SERVICE", "/service"),
         ("ENVIRONMENT", "/environment"),

@@ -2,7 +2,7 @@
 
 use axum::{
     Extension,
-    extract::{OriginalUri, State},
+    extract::OriginalUri,
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
@@ -25,12 +25,12 @@ use super::{
     App,
     describe::problem,
     environments::LockView,
-    extract::{Expected, InActor, InJson, InPath, InQuery},
+    extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
     wire::{Paging, limit, tagged, time},
 };
 use domain::catalogue::Kind;
-use operations::{Page, catalogue::Entry, manifests::Changed};
+use operations::{Desk, Page, catalogue::Entry, manifests::Changed};
 
 /// One entry.
 #[derive(Debug, Deserialize)]
@@ -57,23 +57,20 @@ fn described(paths: Paths, handlers: MethodRouter<App>, kind: Kind) -> UtoipaMet
 }
 
 async fn list(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     Extension(kind): Extension<Kind>,
     OriginalUri(uri): OriginalUri,
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let limit = limit(paging.limit)?;
-    let page = app
-        .operations
-        .entries(kind, paging.cursor.as_deref(), limit)
-        .await?;
-    listed(&app, &uri, page).await
+    let page = desk.entries(kind, paging.cursor.as_deref(), limit).await?;
+    listed(&desk, &uri, page).await
 }
 
-async fn listed(app: &App, uri: &Uri, page: Page<Entry>) -> Result<Response, Problem> {
+async fn listed(desk: &Desk, uri: &Uri, page: Page<Entry>) -> Result<Response, Problem> {
     let mut items = Vec::with_capacity(page.items.len());
     for entry in page.items {
-        items.push(view(app, entry).await?);
+        items.push(view(desk, entry).await?);
     }
     let page = Page {
         items,
@@ -83,48 +80,46 @@ async fn listed(app: &App, uri: &Uri, page: Page<Entry>) -> Result<Response, Pro
 }
 
 async fn read(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     Extension(kind): Extension<Kind>,
     InPath(NamePath { name }): InPath<NamePath>,
 ) -> Result<Response, Problem> {
-    let entry = app.operations.entry(kind, &name).await?;
-    Ok(tagged(entry.version, view(&app, entry).await?))
+    let entry = desk.entry(kind, &name).await?;
+    Ok(tagged(entry.version, view(&desk, entry).await?))
 }
 
 async fn put(
-    State(app): State<App>,
     Extension(kind): Extension<Kind>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
     InJson(body): InJson<Value>,
 ) -> Result<Response, Problem> {
     let what = (kind, name.as_str());
-    let change = app.operations.put(&actor, what, body, expected).await?;
+    let change = desk.put(what, body, expected).await?;
     let status = match change.changed {
         Changed::Created => StatusCode::CREATED,
         Changed::Updated | Changed::Unchanged => StatusCode::OK,
     };
-    let entry = app.operations.entry(kind, &name).await?;
-    let body = tagged(entry.version, view(&app, entry).await?);
+    let entry = desk.entry(kind, &name).await?;
+    let body = tagged(entry.version, view(&desk, entry).await?);
     Ok((status, body).into_response())
 }
 
 async fn delete(
-    State(app): State<App>,
     Extension(kind): Extension<Kind>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
     let what = (kind, name.as_str());
-    app.operations.delete(&actor, what, expected).await?;
+    desk.delete(what, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The fields of the entry, and what is known about it: version, when, who, and for environments
 /// the lock.
-async fn view(app: &App, entry: Entry) -> Result<Value, Problem> {
+async fn view(desk: &Desk, entry: Entry) -> Result<Value, Problem> {
     let mut fields = match entry.body {
         Value::Object(fields) => fields,
         _ => Map::new(),
@@ -132,7 +127,7 @@ async fn view(app: &App, entry: Entry) -> Result<Value, Problem> {
     if entry.kind == Kind::Environment {
         let name = entry.name.parse().ok();
         let lock = match name {
-            Some(name) => app.operations.lock_of(&name).await?,
+            Some(name) => desk.lock_of(&name).await?,
             None => None,
         };
         fields.insert("lock".to_owned(), json!(lock.map(LockView::from)));

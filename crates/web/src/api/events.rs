@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App,
-    extract::{InPath, InQuery},
+    extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing, time, word},
 };
@@ -103,6 +103,7 @@ impl From<Numbered> for EventView {
 )]
 pub(super) async fn events(
     State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InPath(path): InPath<EventsPath>,
     InQuery(paging): InQuery<Paging>,
@@ -111,10 +112,11 @@ pub(super) async fn events(
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     if wants_stream(&headers) {
         let after = last_event_id(&headers).unwrap_or(after);
-        return stream(&app, &path.id, after).await;
+        let events = desk.follow(&path.id, after).await?;
+        return stream(&app, events);
     }
     let limit = limit(paging.limit)?;
-    let page = app.operations.events(&path.id, after, limit).await?;
+    let page = desk.events(&path.id, after, limit).await?;
     Ok(listing(&uri, page, EventView::from))
 }
 
@@ -175,19 +177,21 @@ impl From<Looked> for LookView {
     )
 )]
 pub(super) async fn looks(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InPath(path): InPath<EventsPath>,
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     let limit = limit(paging.limit)?;
-    let page = app.operations.looks(&path.id, after, limit).await?;
+    let page = desk.looks(&path.id, after, limit).await?;
     Ok(listing(&uri, page, LookView::from))
 }
 
-async fn stream(app: &App, id: &DeploymentId, after: i64) -> Result<Response, Problem> {
-    let events = app.operations.follow(id, after).await?;
+fn stream(
+    app: &App,
+    events: impl Stream<Item = Result<Numbered, Error>> + Send + 'static,
+) -> Result<Response, Problem> {
     let events = app.streams.bounded(told(events))?;
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
