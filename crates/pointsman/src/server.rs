@@ -35,11 +35,7 @@ use operations::{
     outside::Outside,
     providers::Providers,
 };
-use web::{
-    api::{self, App},
-    door::Token,
-    listener,
-};
+use web::{App, door::Token, listener};
 
 use crate::{config::Config, data::DataFolder, telemetry};
 
@@ -119,7 +115,7 @@ impl Server {
         let operations = assemble(&store, artifacts, providers, &metrics)?;
         let engine = drive(&operations, &stopping);
         let app = App::new(operations, first, metrics, stopping.clone());
-        let listener = listener::serve(listener, api::router(app), stopping.clone());
+        let listener = listener::serve(listener, web::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
             address,

@@ -184,11 +184,16 @@ fn http_is_for_the_faces() {
 /// A part of a crate, as its name and its path in `crates/`; which names it must not use; and why.
 type Part = (&'static str, &'static [&'static str], &'static str);
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 3] = [
     (
         "web/src/api",
         &["portal", "ofrep", "em"],
         "faces never name each other",
+    ),
+    (
+        "web/src/problem",
+        &["api", "portal", "ofrep", "em"],
+        "what all faces share names none of them",
     ),
     (
         "pointsman/src/commands",

@@ -5,11 +5,21 @@ use domain::{checkup::Check, names::Place};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
+use crate::{
+    App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(checkup))
+        .routes(routes!(policy))
+        .routes(routes!(import))
+}
 
 /// Which account.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -22,12 +22,14 @@ use utoipa::{
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
-    App,
     describe::problem,
     environments::LockView,
+    wire::{Paging, limit, tagged, time},
+};
+use crate::{
+    App,
     extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
-    wire::{Paging, limit, tagged, time},
 };
 use domain::catalogue::Kind;
 use operations::{Desk, Page, catalogue::Entry, manifests::Changed};

@@ -14,15 +14,27 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App,
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
-    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
-    problem::{Problem, ProblemDocument},
     wire::time,
 };
+use crate::{
+    App,
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
+    problem::{Problem, ProblemDocument},
+};
 use operations::{logs::Wanted, status::Status};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(lock, unlock))
+        .routes(routes!(status))
+        .routes(routes!(roll_back))
+        .routes(routes!(logs))
+}
 
 /// One environment.
 #[derive(Debug, Deserialize, IntoParams)]

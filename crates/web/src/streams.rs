@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
 /// Keeps count of the streams that are open.
 #[derive(Debug, Clone)]

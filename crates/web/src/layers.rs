@@ -15,7 +15,7 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{App, extract::unauthenticated, problem::Problem};
+use crate::{App, extract::unauthenticated, problem::Problem};
 use operations::metrics::Metrics;
 
 /// Longest request id that is taken over.
@@ -26,7 +26,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Counts answers, and the time until their first byte.
-pub(super) async fn counted(
+pub(crate) async fn counted(
     State(metrics): State<Metrics>,
     request: Request,
     next: Next,
@@ -41,7 +41,7 @@ pub(super) async fn counted(
 }
 
 /// Gives each request an id, which is in the log and in the answer.
-pub(super) async fn request_id(request: Request, next: Next) -> Response {
+pub(crate) async fn request_id(request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(&REQUEST_ID)
@@ -71,7 +71,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// A panic is a bug; the one who asked gets an answer all the same, and nobody else notices.
-pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -88,7 +88,7 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// An answer comes in time, or a problem does.
-pub(super) async fn in_time(request: Request, next: Next) -> Response {
+pub(crate) async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_MAX, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(
@@ -102,7 +102,7 @@ pub(super) async fn in_time(request: Request, next: Next) -> Response {
 }
 
 /// Only those with a token pass; who they are goes with the request.
-pub(super) async fn authenticated(
+pub(crate) async fn authenticated(
     State(app): State<App>,
     mut request: Request,
     next: Next,

@@ -19,7 +19,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use super::{App, extract, problem::Problem};
+use crate::{App, extract, problem::Problem};
 use operations::{
     Desk,
     idempotency::{ANSWER_BYTES_MAX, KEY_BYTES_MAX, KeptAnswer},
@@ -88,7 +88,7 @@ impl Drop for Claim {
 ///
 /// The work goes on when the one who asked goes away: asked again, they get the answer that they
 /// missed.
-pub(super) async fn remember(
+pub(crate) async fn remember(
     State(app): State<App>,
     request: Request,
     next: Next,
