@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::catalogue::Kind;
+use domain::{
+    catalogue::Kind,
+    evidence::Tolerance,
+    gate::{Deadline, Patience},
+};
 use expect_test::expect_file;
 use serde_json::Value;
 
@@ -93,6 +97,30 @@ fn every_number_that_people_write_has_limits() {
         }
     }
     assert!(numbers > 30, "only {numbers} numbers were seen");
+}
+
+#[test]
+fn guides_name_the_defaults_that_the_types_have() {
+    let guide = include_str!("../../../../docs/guide/gates.md");
+    let Tolerance {
+        error_margin_permille,
+        percentiles,
+        latency_margin_percent,
+    } = Tolerance::default();
+    let Patience {
+        interval_seconds,
+        bad_answers,
+    } = Patience::default();
+    let Deadline(deadline) = Deadline::default();
+    for said in [
+        format!("by default {deadline})"),
+        format!(
+            "tolerance: {{error_margin_permille: {error_margin_permille}, percentiles: {percentiles:?}, latency_margin_percent: {latency_margin_percent}}}"
+        ),
+        format!("patience: {{interval_seconds: {interval_seconds}, bad_answers: {bad_answers}}}"),
+    ] {
+        assert!(guide.contains(&said), "gates.md does not say {said}");
+    }
 }
 
 #[test]
