@@ -12,9 +12,7 @@ use utoipa::{
 
 use crate::{
     bounds::schema::{Limits, Schemas},
-    catalogue::{
-        AwsCreate, AwsGroup, AwsVolume, Bounds, Environment, HealthCheck, ServerGroup, Stickiness,
-    },
+    catalogue::{AwsCreate, AwsGroup, AwsVolume, Bounds, HealthCheck, Kind, Stickiness},
     evidence::Tolerance,
     gate::Gate,
     names::{NAME_LEN_MAX, Name, VERSION_LEN_MAX, Version},
@@ -39,8 +37,7 @@ pub fn complete(schemas: &mut Schemas) {
     limits.of::<Compare>();
     limits.of::<Tolerance>();
     Gate::limits(&mut limits);
-    limits.of::<Environment>();
-    limits.of::<ServerGroup>();
+    Kind::limits(&mut limits);
     limits.of::<Bounds>();
     limits.of::<HealthCheck>();
     limits.of::<Stickiness>();

@@ -121,6 +121,12 @@ impl Manifest {
 
 #[cfg(feature = "schema")]
 impl Kind {
+    /// The limits of the fields of every kind.
+    pub(crate) fn limits(into: &mut crate::bounds::schema::Limits<'_>) {
+        into.of::<Environment>();
+        into.of::<ServerGroup>();
+    }
+
     /// The schemas of a manifest of this kind, itself first, and then all that it refers to.
     #[must_use]
     pub fn schemas(self) -> Vec<crate::bounds::schema::Named> {
