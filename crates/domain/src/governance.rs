@@ -9,7 +9,7 @@ use crate::{
     catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
     image::Standing,
     names::{DeploymentId, Place, Version},
-    observation::{Observation, Slice},
+    observation::Observation,
     plan::{self, Capacity, Roles, Strategy},
     release::{Content, ImageId, Launch, Release},
     time::UnixMs,
@@ -240,10 +240,9 @@ pub fn admit(wish: Wish, facts: Facts) -> Result<Admitted, Vec<Objection>> {
 fn stable(facts: &Facts) -> Option<&Launch> {
     let adopted = || {
         facts.group.as_ref()?.aws.as_ref()?;
-        let share = |slice: &&Slice| facts.seen.weights.get(slice).copied().unwrap_or(0);
         let slices = facts.seen.slices.iter();
         let running = slices.filter(|(_, seen)| seen.launches.is_some() && seen.sizes.desired > 0);
-        let (_, seen) = running.max_by_key(|(slice, _)| share(slice))?;
+        let (_, seen) = running.max_by_key(|(slice, _)| facts.seen.weights.share(**slice))?;
         seen.launches.as_ref()
     };
     facts.live.as_ref().or_else(adopted)

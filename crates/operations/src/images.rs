@@ -216,7 +216,7 @@ impl Operations {
 
 /// The slice with most users; the first one where there is no other.
 fn live_slice(seen: &Observation) -> Slice {
-    let share = |slice: &Slice| seen.weights.get(slice).copied().unwrap_or(0);
+    let share = |slice: &Slice| seen.weights.share(*slice);
     let best = seen.slices.keys().copied().rev().max_by_key(share);
     best.unwrap_or(Slice::Blue)
 }

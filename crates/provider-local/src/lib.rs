@@ -9,8 +9,6 @@
 //! Invariant: the daemon knows groups, sizes and launches; of deployments it knows only the token
 //! of the last request.
 
-#![warn(missing_docs)]
-
 pub mod artifact;
 pub mod client;
 mod clock;

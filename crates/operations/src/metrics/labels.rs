@@ -130,7 +130,7 @@ pub(super) fn status_word(deployment: &Deployment) -> &'static str {
 /// The kind of a gate of the way forward; there are none on the way back.
 pub(super) fn gate_word(deployment: &Deployment, step: usize, gate: usize) -> String {
     let gate = match deployment.plan.steps.get(step) {
-        Some(Step::Bake { until, .. }) => until.gates.get(gate),
+        Some(Step::Bake(bake)) => bake.until.gates.get(gate),
         _ => None,
     };
     gate.map_or_else(|| super::OTHER.to_owned(), |gate| tag(gate, "gate"))

@@ -4,7 +4,7 @@ use domain::{
     gate::{ApprovalGate, Gate, GateLook, Verdict},
     names::DeploymentId,
     observation::Slice,
-    plan::{Step, Until},
+    plan::{Bake, Step, Until},
     time::UnixMs,
 };
 use engine::{
@@ -181,7 +181,7 @@ async fn an_ending_is_counted_with_its_time_and_was_zero_before() {
 fn looks_at_gates_are_counted_by_kind() {
     let metrics = Metrics::default();
     let mut deployment = deployment("d1");
-    deployment.plan.steps = vec![Step::Bake {
+    deployment.plan.steps = vec![Step::Bake(Bake {
         slice: Slice::Blue,
         launch: deployment.launch.id.clone(),
         count: 1,
@@ -189,7 +189,7 @@ fn looks_at_gates_are_counted_by_kind() {
             gates: vec![Gate::Approval(ApprovalGate::default())],
             ..Until::elapsed(0)
         },
-    }];
+    })];
     let look = |gate, verdict| Event {
         at: UnixMs(0),
         what: What::Looked {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use domain::catalogue::Kind;
 use engine::ports::{Journal, Saved};
-use store::Store;
+use store::{Store, StoreError};
 use tokio::sync::Barrier;
 
 use crate::{
@@ -90,7 +90,15 @@ async fn many_replicas_open_a_fresh_database_at_once(world: World) {
         let store = task.await.unwrap();
         store.ping().await.unwrap();
         store.close().await;
-        assert!(store.ping().await.is_err(), "it is closed");
+        let error = store.ping().await.unwrap_err();
+        let closed = matches!(
+            &error,
+            StoreError::Database {
+                source: sqlx::Error::PoolClosed,
+                ..
+            }
+        );
+        assert!(closed, "it is closed: {error:?}");
     }
 }
 

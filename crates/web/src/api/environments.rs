@@ -346,7 +346,7 @@ impl From<Observation> for ObservationView {
         Self {
             at: time(seen.at),
             weights: weights
-                .map(|(slice, weight)| (slice.to_string(), *weight))
+                .map(|(slice, weight)| (slice.to_string(), weight))
                 .collect(),
             sizes: sizes
                 .map(|(slice, there)| (slice.to_string(), there.sizes.into()))

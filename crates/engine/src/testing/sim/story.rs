@@ -197,7 +197,7 @@ impl Story {
         for (zone, protected) in self.start_zones.iter().zip(&self.protected) {
             asg.found(stable, *zone, *protected);
         }
-        cloud.weights.insert(self.live, 100);
+        cloud.weights.set(self.live, 100);
         if self.leftovers > 0 {
             self.leave(&mut cloud);
         }

@@ -272,11 +272,11 @@ fn status(deployment: &Deployment) -> String {
 
 /// The gates of the current step. On the way back nothing is asked any more.
 fn gates(deployment: &Deployment) -> Vec<GateView> {
-    let Some(Step::Bake { until, .. }) = deployment.step() else {
+    let Some(Step::Bake(bake)) = deployment.step() else {
         return Vec::new();
     };
     let states = &deployment.progress.watch.gates;
-    let gates = until.gates.iter().enumerate();
+    let gates = bake.until.gates.iter().enumerate();
     gates
         .map(|(index, gate)| gate_view(gate, states.get(index).cloned().unwrap_or_default()))
         .collect()
