@@ -41,6 +41,7 @@ pub enum EntryCommand {
 /// What can be asked of environments.
 #[derive(Debug, Subcommand)]
 pub enum EnvironmentCommand {
+    /// What can be asked of any kind
     #[command(flatten)]
     Entry(EntryCommand),
     /// Refuse deployments there until it is unlocked

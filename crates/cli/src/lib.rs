@@ -102,6 +102,7 @@ pub enum Command {
     Get(manifests::EntryArgs),
     /// Delete one entry of the catalogue; refused while something refers to it
     Delete(manifests::EntryArgs),
+    /// The kinds of the catalogue
     #[command(flatten)]
     Catalogue(CatalogueCommand),
     /// Check accounts: credentials, permissions, the way there, quotas, clocks, server groups

@@ -1,29 +1,35 @@
 //! The central service catalogue: what exists, who owns it, and where it may go. One file per noun.
 
+mod abilities;
 mod account;
 mod aws;
+mod custom;
 mod environment;
 mod environment_type;
 mod home;
 mod kind;
 mod manifest;
 mod prometheus;
+mod provider;
 mod rules;
 mod server_group;
 mod service;
 mod team;
 
-pub use account::{Account, ProviderKind};
+pub use abilities::{Abilities, Able, Lack};
+pub use account::Account;
 pub use aws::{
     AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, SCRIPT_WORDS, index,
     unknown_script_word,
 };
+pub use custom::CustomGroup;
 pub use environment::Environment;
 pub use environment_type::EnvironmentType;
 pub use home::Home;
 pub use kind::{Kind, Words};
 pub use manifest::{Manifest, Reference};
 pub use prometheus::Prometheus;
+pub use provider::ProviderKind;
 pub use server_group::{Adopted, Bounds, HealthCheck, ServerGroup, Stickiness};
 pub use service::{Service, StrategyKind};
 pub use team::Team;

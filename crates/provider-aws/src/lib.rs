@@ -11,6 +11,7 @@
 mod account;
 mod apply;
 mod calls;
+mod cloud;
 mod observe;
 mod people;
 mod provider;

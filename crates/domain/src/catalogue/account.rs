@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{manifest::Entry, rules};
+use super::{ProviderKind, manifest::Entry, rules};
 use crate::{bounds::Faults, names::AccountName};
 
 /// Where a provider is reached, and as whom. Credentials are not part of it: they come from the
@@ -16,7 +16,7 @@ pub struct Account {
     /// What runs in the account.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Where the account is: on the machine of the server, or on AWS.
+    /// Which provider it is of: `local`, `aws`, or `custom` for a provider of your own.
     pub provider: ProviderKind,
     /// AWS, required there: the region, such as `eu-west-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,17 +33,6 @@ pub struct Account {
     /// AWS: S3 bucket from which instances fetch packages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_bucket: Option<String>,
-}
-
-/// The kinds of places that instances run at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderKind {
-    /// The one-machine cloud.
-    Local,
-    /// Amazon Web Services.
-    Aws,
 }
 
 impl Account {

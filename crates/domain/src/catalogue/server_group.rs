@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AwsGroup, Kind,
+    AwsGroup, CustomGroup, Kind,
     manifest::{Entry, Reference},
     rules,
 };
@@ -66,9 +66,13 @@ pub struct ServerGroup {
     /// Environment variables of the instances. The provider sets `PORT`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// Settings on AWS. Left out: the group is on the machine of the server.
+    /// Settings on AWS. Left out: the group is elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsGroup>,
+    /// Settings with a provider of your own. Without `aws` and `custom`, the group is on the machine of
+    /// the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomGroup>,
 }
 
 /// What a user is recognised by; `by` says which way. Each user has a fixed place between 0 and 100; a
@@ -164,6 +168,7 @@ impl ServerGroup {
             drain_seconds: default_drain_seconds(),
             variables: BTreeMap::new(),
             aws: None,
+            custom: None,
         }
     }
 
@@ -188,13 +193,13 @@ impl Entry for ServerGroup {
             _ => None,
         });
         let asked = asked.map(|name| Reference::of("gates", Kind::Prometheus, name));
-        let accounts = self.aws.iter().map(|aws| &aws.account);
-        let accounts = accounts.map(|name| Reference::of("aws.account", Kind::Account, name));
+        let account = self.home().named_account();
+        let account = account.map(|(field, name)| Reference::of(field, Kind::Account, name));
         let place = [
             Reference::of("service", Kind::Service, &self.service),
             Reference::of("environment", Kind::Environment, &self.environment),
         ];
-        place.into_iter().chain(asked).chain(accounts).collect()
+        place.into_iter().chain(asked).chain(account).collect()
     }
 
     fn faults(&self, faults: &mut Faults) {

@@ -123,7 +123,7 @@ fn of_error(name: &str, error: &ProviderError) -> Check {
         ErrorKind::Unavailable => Check::new(name, Verdict::Failed, message).with(
             "check the way to AWS: routes, proxies, VPC endpoints, the account's endpoint_url",
         ),
-        ErrorKind::Missing | ErrorKind::Invalid | ErrorKind::Superseded => {
+        ErrorKind::Missing | ErrorKind::Invalid | ErrorKind::NotOffered | ErrorKind::Superseded => {
             Check::new(name, Verdict::Failed, message).with("check the account's manifest")
         }
     }

@@ -99,7 +99,7 @@ pub(super) async fn checkup(
     responses(
         (status = 200, body = Object, description = "An IAM policy document."),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such account."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The account is on this machine, or this build knows no AWS."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The provider of this account offers no policy, or this build does not have that provider."),
     )
 )]
 pub(super) async fn policy(

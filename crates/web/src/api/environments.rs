@@ -25,7 +25,7 @@ use crate::{
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
     problem::{Problem, ProblemDocument},
 };
-use operations::{logs::Wanted, status::Status};
+use operations::{cloud::LogQuery, status::Status};
 
 /// The routes of this noun.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -308,7 +308,7 @@ pub(super) async fn logs(
     InPath(path): InPath<PlacePath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted {
+    let wanted = LogQuery {
         instance: query.instance.map(InstanceId),
         lines: query.lines,
         follow: query.follow,

@@ -71,6 +71,9 @@ pub(in super::super) fn check(group: &ServerGroup, faults: &mut Faults) {
     gate::check(&group.gates, faults);
     health(&group.health, faults);
     variables(group, faults);
+    let one = group.aws.is_none() || group.custom.is_none();
+    let rule = "leave it out, or leave `aws` out: a server group lives in one place";
+    faults.unless(one, "custom", rule);
     super::aws::stickiness(group, faults);
     if let Some(aws) = &group.aws {
         super::aws::group(aws, group.slices, faults);

@@ -1,9 +1,10 @@
-//! The one-machine cloud as a provider: its process is started when it does not run, and again when
-//! it died.
+//! The one-machine cloud, as operations know clouds. Its process is started when it does not run, and
+//! again when it died.
 //!
 //! Invariant: the cloud outlives this process; nothing here ends it.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         Arc,
@@ -13,26 +14,26 @@ use std::{
 };
 
 use domain::{
+    catalogue::Account,
+    checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
-    names::Place,
     observation::{Observation, Slice},
-    time::UnixMs,
 };
-use engine::ports::{Provider, ProviderError};
+use engine::ports::{ErrorKind, Provider, ProviderError};
 use futures_util::StreamExt;
-use provider_local::{
+use operations::cloud::{Answered, Cloud, LogQuery, LogText, Pass};
+use tokio::task::JoinHandle;
+
+use crate::{
     client::{self, Launcher, LocalCloud},
     wire::LogsQuery,
 };
-use tokio::task::JoinHandle;
-
-use crate::logs::{Text, Wanted};
 
 /// Between two looks whether it still runs: users of a cloud that died wait this long, and as long
 /// as it takes to start.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The one-machine cloud of one state folder. Cheap to clone.
+/// The one-machine cloud of one state folder, kept running. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Local {
     cloud: LocalCloud,
@@ -56,10 +57,10 @@ impl Local {
     ///
     /// # Errors
     /// When it cannot be started; its log in the state folder says why.
-    pub async fn start(state: PathBuf, artifacts: PathBuf) -> anyhow::Result<Self> {
+    pub async fn start(state: PathBuf, artifacts: PathBuf) -> Result<Self, ProviderError> {
         let cloud = LocalCloud::new(&state, artifacts);
         let launcher = Launcher {
-            program: std::env::current_exe()?,
+            program: std::env::current_exe().map_err(|error| nameless(&error))?,
             state,
             router_port: None,
             metrics_port: None,
@@ -73,41 +74,11 @@ impl Local {
             _keeper: Arc::new(Keeper(keeper)),
         })
     }
+}
 
-    /// Where users reach a service.
-    #[must_use]
-    pub fn url(&self, place: &Place) -> String {
-        let port = self.router_port.load(Ordering::Relaxed);
-        format!("http://{place}.localhost:{port}")
-    }
-
-    /// Words that let a tester into one slice of a place, and when they end.
-    ///
-    /// # Errors
-    /// When it does not answer, or nothing was ever deployed there.
-    pub async fn pass(
-        &self,
-        place: &Place,
-        slice: Slice,
-        seconds: u32,
-    ) -> Result<(String, UnixMs), ProviderError> {
-        let pass = self.cloud.pass(place, slice, seconds).await?;
-        Ok((pass.token, pass.expires))
-    }
-
-    /// Logs of the instances at a place.
-    ///
-    /// # Errors
-    /// When it does not answer, or nothing was ever deployed there.
-    pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, ProviderError> {
-        let query = LogsQuery {
-            place: place.clone(),
-            instance: wanted.instance,
-            lines: usize::try_from(wanted.lines).unwrap_or(usize::MAX),
-            follow: wanted.follow,
-        };
-        Ok(self.cloud.logs(&query).await?.boxed())
-    }
+fn nameless(error: &io::Error) -> ProviderError {
+    let text = format!("cannot find the program to start the one-machine cloud with: {error}");
+    ProviderError::new(ErrorKind::Unavailable, text)
 }
 
 impl Provider for Local {
@@ -125,7 +96,47 @@ impl Provider for Local {
     }
 }
 
-/// Looks after the cloud for ever.
+impl Cloud for Local {
+    fn url(&self, target: &Target) -> Option<String> {
+        let port = self.router_port.load(Ordering::Relaxed);
+        Some(format!("http://{}.localhost:{port}", target.place))
+    }
+
+    fn logs<'a>(&'a self, target: &'a Target, query: LogQuery) -> Answered<'a, LogText> {
+        Box::pin(async move {
+            let query = LogsQuery {
+                place: target.place.clone(),
+                instance: query.instance,
+                lines: usize::try_from(query.lines).unwrap_or(usize::MAX),
+                follow: query.follow,
+            };
+            Ok(self.cloud.logs(&query).await?.boxed())
+        })
+    }
+
+    fn pass<'a>(&'a self, target: &'a Target, slice: Slice, seconds: u32) -> Answered<'a, Pass> {
+        Box::pin(async move {
+            let pass = self.cloud.pass(&target.place, slice, seconds).await?;
+            Ok(Pass {
+                token: pass.token,
+                slice,
+                expires: pass.expires,
+            })
+        })
+    }
+
+    fn checkup<'a>(
+        &'a self,
+        _account: &'a Account,
+        _targets: &'a [Target],
+    ) -> Answered<'a, Vec<Check>> {
+        let found = "instances are processes on the server's own machine";
+        let check = Check::new("this machine", Verdict::Ok, found);
+        Box::pin(async move { Ok(vec![check]) })
+    }
+}
+
+/// Starts the cloud whenever it does not answer.
 async fn keep(cloud: LocalCloud, launcher: Launcher, router_port: Arc<AtomicU16>) {
     loop {
         tokio::time::sleep(LOOK).await;
