@@ -16,8 +16,6 @@ pub(crate) mod manifests;
 mod metrics;
 mod releases;
 mod slices;
-#[expect(dead_code, reason = "only their descriptions are used")]
-mod strategies;
 mod tokens;
 mod wire;
 

@@ -76,6 +76,7 @@ impl InstanceRefresh {
 
 /// How AWS is asked to replace instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Preferences {
     /// Instances that may run at once, in percent of the desired ones (101 to 200). At least 100 % are
     /// always healthy.

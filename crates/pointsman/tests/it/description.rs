@@ -113,7 +113,7 @@ fn guides_name_the_defaults_that_the_types_have() {
     } = Patience::default();
     let Deadline(deadline) = Deadline::default();
     for said in [
-        format!("by default {deadline})"),
+        format!("the default is {deadline})"),
         format!(
             "tolerance: {{error_margin_permille: {error_margin_permille}, percentiles: {percentiles:?}, latency_margin_percent: {latency_margin_percent}}}"
         ),

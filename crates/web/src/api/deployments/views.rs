@@ -15,10 +15,7 @@ use utoipa::ToSchema;
 
 use operations::deployments::plan_hash;
 
-use crate::api::{
-    strategies::StepBody,
-    wire::{time, word},
-};
+use crate::api::wire::{time, word};
 
 /// One attempt to make a release the live one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,7 +79,6 @@ pub struct StepView {
     /// `reached`, `current` or `ahead`.
     pub state: String,
     /// The condition with its numbers; `step` says which kind it is.
-    #[schema(value_type = StepBody)]
     pub condition: Step,
 }
 
