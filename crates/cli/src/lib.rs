@@ -30,6 +30,7 @@ mod sse;
 mod status;
 mod strategy;
 pub mod style;
+mod waits;
 pub mod watch;
 pub mod wire;
 

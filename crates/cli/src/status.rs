@@ -1,6 +1,7 @@
 //! `status`: what runs, and what is being done.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     live::gate_text,
     output::{self, ago, text_at},
     style::Style,
+    waits,
     wire::{Deployment, Instance, Status},
 };
 
@@ -145,11 +147,12 @@ fn page(status: &Status, style: Style) -> String {
             "deployment",
             format!("{}  {}", in_short(deployment), style.dim(&deployment.id)),
         );
-        for gate in &deployment.gates {
+        for gate in deployment.gates() {
             field("gate", gate_text(gate, style));
         }
         if let Some(waiting) = &deployment.waiting {
-            field("waits", waiting.clone());
+            let gates = deployment.gates();
+            field("waits", waits::line_below(gates, waiting, Timestamp::now()));
         }
     }
     if let Some(lock) = &status.lock {

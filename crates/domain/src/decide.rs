@@ -26,7 +26,7 @@ mod shift;
 mod survivors;
 
 pub use gates::questions;
-pub use reason::{Failure, Waiting};
+pub use reason::{Failure, Then, Waiting};
 
 use crate::{
     deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},

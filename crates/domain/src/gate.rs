@@ -13,6 +13,7 @@ use crate::{
     evidence::{self, Tolerance},
     names::PrometheusName,
     time::UnixMs,
+    who::WhoCanAct,
 };
 
 /// A condition on the way to more users.
@@ -231,6 +232,32 @@ impl std::fmt::Display for Number {
 }
 
 impl Gate {
+    /// The stable code of its kind, in `snake_case`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Traffic(_) => "traffic",
+            Self::Shadow(_) => "shadow",
+            Self::Prometheus(_) => "prometheus",
+            Self::CloudWatch(_) => "cloudwatch",
+            Self::Http(_) => "http",
+            Self::Approval(_) => "approval",
+        }
+    }
+
+    /// Who can end it while it is open.
+    #[must_use]
+    pub fn who_can_act(&self) -> WhoCanAct {
+        match self {
+            Self::Approval(_) => WhoCanAct::Approver,
+            Self::Traffic(_)
+            | Self::Shadow(_)
+            | Self::Prometheus(_)
+            | Self::CloudWatch(_)
+            | Self::Http(_) => WhoCanAct::Engine,
+        }
+    }
+
     /// The shares of users that it names.
     #[must_use]
     pub fn at(&self) -> &[u8] {
@@ -369,6 +396,18 @@ pub enum Verdict {
     Met,
     /// It does not, and will not.
     Failed,
+}
+
+impl Verdict {
+    /// The stable code, in `snake_case`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Met => "met",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl From<&evidence::Verdict> for Verdict {

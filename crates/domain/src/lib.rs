@@ -27,3 +27,5 @@ pub mod plan;
 pub mod release;
 pub mod time;
 pub mod traffic;
+pub mod versions;
+pub mod who;

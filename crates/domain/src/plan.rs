@@ -9,6 +9,9 @@ pub mod scale_up;
 pub mod two_slices;
 mod words;
 
+#[cfg(test)]
+pub(crate) use words::golden;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -208,6 +211,12 @@ impl Until {
             seconds,
             ..Self::default()
         }
+    }
+
+    /// How long `gate` may stay open after the step began, in milliseconds.
+    #[must_use]
+    pub fn open_ms_max(&self, gate: &Gate) -> u64 {
+        u64::from(self.seconds) * 1000 + gate.deadline_ms()
     }
 }
 

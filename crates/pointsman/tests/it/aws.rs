@@ -50,7 +50,7 @@ async fn refused(app: &TestApp, wish: Value) -> Vec<String> {
     let objections = answer.json()["objections"].clone();
     let objections = objections.as_array().unwrap().iter();
     objections
-        .map(|objection| objection["code"].as_str().unwrap().to_owned())
+        .map(|objection| objection["reason"].as_str().unwrap().to_owned())
         .collect()
 }
 

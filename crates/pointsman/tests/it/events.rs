@@ -89,14 +89,14 @@ async fn a_stream_tells_everything_as_it_happens_and_ends_with_the_deployment() 
         {
           "at": "[at]",
           "event": "requested",
-          "message": "admin asked to deploy shop 1.1.0 to staging by scale-up",
+          "sentence": "admin asked to deploy shop 1.1.0 to staging by scale-up",
           "seq": 1
         }
         {
           "at": "[at]",
           "event": "finished",
-          "message": "1.1.0 is live",
           "outcome": "succeeded",
+          "sentence": "1.1.0 is live",
           "seq": 16
         }
     "#]]

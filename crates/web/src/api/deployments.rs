@@ -27,7 +27,7 @@ use super::{
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
 
-pub use views::{DeploymentView, PreviewView};
+pub use views::{DeploymentView, FailureView, PreviewView, WaitingView};
 
 /// What to deploy, where, and how.
 #[derive(Debug, Deserialize, ToSchema)]
