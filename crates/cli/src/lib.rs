@@ -30,6 +30,8 @@ mod sse;
 mod status;
 mod strategy;
 pub mod style;
+#[cfg(test)]
+mod tests;
 mod waits;
 pub mod watch;
 pub mod wire;

@@ -25,7 +25,7 @@ pub struct LooksArgs {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Look {
+pub(super) struct Look {
     step: usize,
     percent: u8,
     gate: usize,
@@ -73,7 +73,7 @@ pub async fn run(context: &Context, args: &LooksArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn page(looks: &[Look]) -> String {
+pub(super) fn page(looks: &[Look]) -> String {
     if looks.is_empty() {
         return "no gate was looked at".to_owned();
     }

@@ -109,7 +109,7 @@ fn in_short(deployment: &Deployment) -> String {
     format!("{} {}", deployment.version, deployment.status)
 }
 
-fn page(status: &Status, style: Style) -> String {
+pub(super) fn page(status: &Status, style: Style) -> String {
     let Status {
         service,
         environment,

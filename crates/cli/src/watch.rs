@@ -76,7 +76,7 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
 
 /// What the gates were last seen to say. Gates are looked at every second; only a change is told.
 #[derive(Debug, Default)]
-struct Verdicts(BTreeMap<(Option<usize>, usize), String>);
+pub(super) struct Verdicts(BTreeMap<(Option<usize>, usize), String>);
 
 impl Verdicts {
     /// The look differs from the one before; a gate begins open.
@@ -126,7 +126,7 @@ async fn refresh(client: &Client, old: &Snapshot) -> Result<Snapshot, Failure> {
 }
 
 /// An update as a line that stays.
-fn told(update: &Update, screen: &Screen, verdicts: &mut Verdicts) -> Option<String> {
+pub(super) fn told(update: &Update, screen: &Screen, verdicts: &mut Verdicts) -> Option<String> {
     let style = screen.style();
     match update {
         Update::Event(Event {
