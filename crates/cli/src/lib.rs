@@ -32,6 +32,7 @@ mod strategy;
 pub mod style;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod waits;
 pub mod watch;
 pub mod wire;
@@ -141,6 +142,9 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Tokens of people, in addition to the token of the first start
+    #[command(subcommand)]
+    Token(tokens::TokenCommand),
 }
 
 /// What every command needs to know.
@@ -228,5 +232,6 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Release(command) => releases::run(context, command).await,
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Token(command) => tokens::run(context, &command).await,
     }
 }

@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod catalogue;
 pub mod checkup;
 pub mod decide;
@@ -21,6 +22,7 @@ pub mod evidence;
 pub mod gate;
 pub mod governance;
 pub mod image;
+pub mod live;
 pub mod names;
 pub mod observation;
 pub mod plan;

@@ -1,6 +1,7 @@
 //! Accounts as they are: check-ups, the permissions they need, and what stands there already.
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{Account, Adopted, ServerGroup},
     checkup::Check,
     effect::Target,
@@ -9,19 +10,20 @@ use domain::{
 use serde_json::Value;
 use store::catalogue::{Filter, Kind};
 
-use super::{Error, Operations, PAGE_MAX, error::Fault};
+use super::{Desk, Error, Operations, PAGE_MAX, error::Fault};
 
-impl Operations {
+impl Desk {
     /// Looks at everything that deployments to an account depend on. Changes nothing.
     ///
     /// # Errors
     /// [`Error::Unknown`] account; what is wrong *with* the account is in the checks.
     pub async fn checkup(&self, account: &str) -> Result<Vec<Check>, Error> {
-        let account = self.described(account).await?;
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let account = permit.described(account).await?;
         let filter = Filter {
             refers_to: Some((Kind::Account, account.name.to_string())),
         };
-        let entries = self
+        let entries = permit
             .store()
             .entries(Kind::ServerGroup, &filter, None, PAGE_MAX);
         let groups = entries.await?.into_iter();
@@ -29,7 +31,7 @@ impl Operations {
             groups.filter_map(|entry| serde_json::from_value::<ServerGroup>(entry.body).ok());
         let targets = groups.map(|group| Target::new(group.place(), group, Some(account.clone())));
         let targets: Vec<Target> = targets.collect();
-        Ok(self.providers().checkup(&account, &targets).await)
+        Ok(permit.providers().checkup(&account, &targets).await)
     }
 
     /// The least that Pointsman needs in an account, in the account's own words (an IAM policy).
@@ -37,8 +39,9 @@ impl Operations {
     /// # Errors
     /// [`Error::Unknown`] account; [`Error::Provider`] where there are no permissions to give.
     pub async fn policy(&self, account: &str) -> Result<Value, Error> {
-        let account = self.described(account).await?;
-        Ok(self.providers().policy(&account)?)
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let account = permit.described(account).await?;
+        Ok(permit.providers().policy(&account)?)
     }
 
     /// The manifest of a server group at `place` that adopts groups which are in an account already.
@@ -52,7 +55,8 @@ impl Operations {
         place: &Place,
         groups: &[String],
     ) -> Result<Adopted, Error> {
-        let account = self.described(account).await?;
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let account = permit.described(account).await?;
         if !(1..=2).contains(&groups.len()) {
             let rule = "must be one Auto Scaling group, or two: that of blue first";
             return Err(Error::Invalid {
@@ -60,9 +64,11 @@ impl Operations {
                 faults: vec![Fault::of("groups", rule)],
             });
         }
-        Ok(self.providers().import(&account, place, groups).await?)
+        Ok(permit.providers().import(&account, place, groups).await?)
     }
+}
 
+impl Operations {
     async fn described(&self, name: &str) -> Result<Account, Error> {
         let entry = self.entry(Kind::Account, name).await?;
         serde_json::from_value(entry.body).map_err(|_| Error::Internal {

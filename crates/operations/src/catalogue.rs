@@ -1,18 +1,71 @@
 //! Reading the catalogue, and taking entries out of it. Putting is in [`super::manifests`].
 
+use domain::access::{Resource, Right};
 use serde_json::json;
 use store::catalogue::{Change, Filter};
 
-use super::{Actor, Error, Operations, Page, manifests};
+use super::{Desk, Error, Operations, Page, manifests};
 
 pub use store::catalogue::{Entry, Kind};
+
+impl Desk {
+    /// Entries of a kind in the order of their names, after the name `after`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn entries(
+        &self,
+        kind: Kind,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Entry>, Error> {
+        let permit = self.may(Right::View, Resource::Everything).await?;
+        permit.entries(kind, after, limit).await
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when there is none.
+    pub async fn entry(&self, kind: Kind, name: &str) -> Result<Entry, Error> {
+        let permit = self.may(Right::View, Resource::Everything).await?;
+        permit.entry(kind, name).await
+    }
+
+    /// Takes an entry out; `expected` is the version that it must have now.
+    ///
+    /// # Errors
+    /// [`Error::Referenced`] while others need it, [`Error::Changed`], [`Error::Unknown`].
+    pub async fn delete(
+        &self,
+        (kind, name): (Kind, &str),
+        expected: Option<i64>,
+    ) -> Result<(), Error> {
+        let permit = self
+            .may(manifests::right_to_describe(kind), Resource::Everything)
+            .await?;
+        let entry = permit.entry(kind, name).await?;
+        let (action, subject) = (
+            format!("{}.delete", manifests::noun(kind)),
+            manifests::subject(kind, name),
+        );
+        let audit = permit.audit(&action, &subject, json!({ "version": entry.version }));
+        let change = Change::Delete {
+            kind,
+            name: name.to_owned(),
+            expected_version: expected,
+        };
+        permit.store().put_and_delete(&[change], &[audit]).await?;
+        Ok(())
+    }
+}
 
 impl Operations {
     /// Entries of a kind in the order of their names, after the name `after`.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn entries(
+    pub(crate) async fn entries(
         &self,
         kind: Kind,
         after: Option<&str>,
@@ -30,39 +83,9 @@ impl Operations {
     ///
     /// # Errors
     /// [`Error::Unknown`] when there is none.
-    pub async fn entry(&self, kind: Kind, name: &str) -> Result<Entry, Error> {
+    pub(crate) async fn entry(&self, kind: Kind, name: &str) -> Result<Entry, Error> {
         let entry = self.store().entry(kind, name).await?;
         entry.ok_or_else(|| unknown(kind, name))
-    }
-
-    /// Takes an entry out; `expected` is the version that it must have now.
-    ///
-    /// # Errors
-    /// [`Error::Referenced`] while others need it, [`Error::Changed`], [`Error::Unknown`].
-    pub async fn delete(
-        &self,
-        actor: &Actor,
-        (kind, name): (Kind, &str),
-        expected: Option<i64>,
-    ) -> Result<(), Error> {
-        let entry = self.entry(kind, name).await?;
-        let (action, subject) = (
-            format!("{}.delete", manifests::noun(kind)),
-            manifests::subject(kind, name),
-        );
-        let audit = self.audit(
-            actor,
-            &action,
-            &subject,
-            json!({ "version": entry.version }),
-        );
-        let change = Change::Delete {
-            kind,
-            name: name.to_owned(),
-            expected_version: expected,
-        };
-        self.store().put_and_delete(&[change], &[audit]).await?;
-        Ok(())
     }
 }
 

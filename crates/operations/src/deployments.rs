@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{Account, ServerGroup},
     deployment::{Command, Deployment, Request},
     effect::Target,
@@ -25,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use store::{StoreError, deployments::Filter};
 use uuid::Uuid;
 
-use super::{Actor, Error, Operations, Page, environments::checked_reason};
+use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
 use crate::providers::Calls;
 
 mod roll_back;
@@ -77,32 +78,109 @@ struct Drafted {
     seen: Observation,
 }
 
-impl Operations {
-    /// Begins a deployment, if governance allows it.
+impl Desk {
+    /// Begins a deployment, if governance allows it; the audit log keeps the reason.
     ///
     /// # Errors
-    /// [`Error::Refused`] with every objection; [`Error::Provider`] when the group cannot be seen.
-    pub async fn request(&self, actor: &Actor, wish: Wish) -> Result<Begun, Error> {
-        self.request_because(actor, wish, None).await
+    /// [`Error::Refused`] with every objection; [`Error::Provider`] when the group cannot be seen;
+    /// [`Error::Invalid`] when the reason is empty or too long.
+    pub async fn request(&self, wish: Wish, reason: Option<&str>) -> Result<Begun, Error> {
+        let permit = self
+            .may(Right::Deploy, Resource::Place(&wish.place))
+            .await?;
+        permit.request(wish, reason).await
     }
 
-    /// As [`Operations::request`]; the audit log keeps why.
+    /// Says what would become of a wish; changes nothing.
     ///
     /// # Errors
-    /// Those of [`Operations::request`]; [`Error::Invalid`] when the reason is none.
-    pub async fn request_because(
+    /// [`Error::Provider`] when the group cannot be seen.
+    pub async fn rehearse(&self, wish: Wish) -> Result<Rehearsal, Error> {
+        let permit = self
+            .may(Right::Deploy, Resource::Place(&wish.place))
+            .await?;
+        permit.rehearse(wish).await
+    }
+
+    /// Gives a command to a deployment that runs. With `plan`, only while the plan has this hash: what
+    /// was read is what is approved.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it is not possible in the current state; [`Error::PlanChanged`];
+    /// [`Error::Unknown`] deployment.
+    pub async fn command(
         &self,
-        actor: &Actor,
-        wish: Wish,
-        reason: Option<&str>,
-    ) -> Result<Begun, Error> {
+        id: &DeploymentId,
+        command: Command,
+        plan: Option<&str>,
+    ) -> Result<Deployment, Error> {
+        let permit = self
+            .may(right_to(&command), Resource::Deployment(id))
+            .await?;
+        permit.command(id, command, plan).await
+    }
+
+    /// One deployment.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when there is none.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Error> {
+        let permit = self.may(Right::View, Resource::Deployment(id)).await?;
+        permit.deployment(id).await
+    }
+
+    /// What a deployment cost in calls to its provider, where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] deployment.
+    pub async fn calls(&self, id: &DeploymentId) -> Result<Option<Calls>, Error> {
+        let permit = self.may(Right::View, Resource::Deployment(id)).await?;
+        let deployment = permit.deployment(id).await?;
+        Ok(permit.providers().calls(&deployment.target, id))
+    }
+
+    /// Deployments, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn deployments(
+        &self,
+        listed: &Listed,
+        before: Option<&DeploymentId>,
+        limit: u32,
+    ) -> Result<Page<Deployment>, Error> {
+        let permit = self.may(Right::View, Resource::Everything).await?;
+        let filter = Filter {
+            service: listed.service.clone(),
+            environment: listed.environment.clone(),
+            unfinished: listed.unfinished,
+        };
+        let fetch = Page::<Deployment>::fetch(limit);
+        let deployments = permit.store().deployments(&filter, before, fetch).await?;
+        Ok(Page::of(deployments, limit, |deployment| {
+            deployment.id.to_string()
+        }))
+    }
+}
+
+impl Operations {
+    /// As [`Desk::deployment`], for use cases that were checked.
+    pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Error> {
+        let deployment = self.store().deployment(id).await?;
+        deployment.ok_or_else(|| Error::no_deployment(id))
+    }
+}
+
+impl Permit {
+    /// As [`Desk::request`], for use cases that were checked.
+    pub(crate) async fn request(&self, wish: Wish, reason: Option<&str>) -> Result<Begun, Error> {
         let reason = reason.map(checked_reason).transpose()?;
         let mut tries = 0;
         loop {
             tries += 1;
-            let drafted = self.draft(actor, wish.clone()).await?;
+            let drafted = self.draft(wish.clone()).await?;
             let drafted = drafted.map_err(Error::Refused)?;
-            match self.begin(actor, &drafted, reason.as_deref()).await {
+            match self.begin(&drafted, reason.as_deref()).await {
                 Err(StoreError::Superseded { .. }) if tries < TRIES => {}
                 Err(StoreError::AlreadyRunning(running)) => {
                     let place = wish.place;
@@ -117,12 +195,9 @@ impl Operations {
         }
     }
 
-    /// Says what would become of a wish; changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Provider`] when the group cannot be seen.
-    pub async fn rehearse(&self, actor: &Actor, wish: Wish) -> Result<Rehearsal, Error> {
-        Ok(match self.draft(actor, wish).await? {
+    /// As [`Desk::rehearse`], for use cases that were checked.
+    pub(crate) async fn rehearse(&self, wish: Wish) -> Result<Rehearsal, Error> {
+        Ok(match self.draft(wish).await? {
             Ok(drafted) => Rehearsal {
                 preview: Some(self.preview(&drafted.deployment, &drafted.seen).await?),
                 objections: Vec::new(),
@@ -134,36 +209,9 @@ impl Operations {
         })
     }
 
-    /// Gives a command to a deployment that runs.
-    ///
-    /// # Errors
-    /// [`Error::Command`] when it makes no sense now; [`Error::Unknown`] deployment.
-    pub async fn command(
+    /// As [`Desk::command`], for use cases that were checked.
+    pub(crate) async fn command(
         &self,
-        actor: &Actor,
-        id: &DeploymentId,
-        command: Command,
-    ) -> Result<Deployment, Error> {
-        self.command_to(actor, id, command, None).await
-    }
-
-    /// Says yes where a deployment asks for it. With `plan`, only to the plan with this hash: what
-    /// was read is what is approved.
-    ///
-    /// # Errors
-    /// [`Error::PlanChanged`]; and those of [`Operations::command`].
-    pub async fn approve(
-        &self,
-        actor: &Actor,
-        id: &DeploymentId,
-        plan: Option<&str>,
-    ) -> Result<Deployment, Error> {
-        self.command_to(actor, id, Command::Approve, plan).await
-    }
-
-    async fn command_to(
-        &self,
-        actor: &Actor,
         id: &DeploymentId,
         command: Command,
         plan: Option<&str>,
@@ -178,15 +226,15 @@ impl Operations {
             if plan.is_some_and(|plan| plan != hash) {
                 return Err(Error::PlanChanged { hash });
             }
-            let after = before.command(command.clone(), actor.name(), now)?;
-            let events = event::of_command(&command, actor.name(), &after, now);
+            let after = before.command(command.clone(), self.principal(), now)?;
+            let events = event::of_command(&command, self.principal(), &after, now);
             let action = format!("deployment.{}", command.as_str());
             let detail = json!({
                 "reason": reason(&command),
                 "place": after.target.place.to_string(),
                 "version": after.launch.version,
             });
-            let audit = self.audit(actor, &action, &subject(id), detail);
+            let audit = self.audit(&action, &subject(id), detail);
             match self.store().command(&after, &events, audit).await {
                 Err(StoreError::Superseded { .. }) if tries < COMMAND_TRIES => {
                     tokio::time::sleep(COMMAND_PAUSE).await;
@@ -201,52 +249,8 @@ impl Operations {
         }
     }
 
-    /// One deployment.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] when there is none.
-    pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Error> {
-        let deployment = self.store().deployment(id).await?;
-        deployment.ok_or_else(|| Error::no_deployment(id))
-    }
-
-    /// What a deployment cost in calls to its provider, where that is known.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] deployment.
-    pub async fn calls(&self, id: &DeploymentId) -> Result<Option<Calls>, Error> {
-        let deployment = self.deployment(id).await?;
-        Ok(self.providers().calls(&deployment.target, id))
-    }
-
-    /// Deployments, newest first, older than `before`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn deployments(
-        &self,
-        listed: &Listed,
-        before: Option<&DeploymentId>,
-        limit: u32,
-    ) -> Result<Page<Deployment>, Error> {
-        let filter = Filter {
-            service: listed.service.clone(),
-            environment: listed.environment.clone(),
-            unfinished: listed.unfinished,
-        };
-        let fetch = Page::<Deployment>::fetch(limit);
-        let deployments = self.store().deployments(&filter, before, fetch).await?;
-        Ok(Page::of(deployments, limit, |deployment| {
-            deployment.id.to_string()
-        }))
-    }
-
     /// Looks at everything that the rules look at, and makes the deployment that they allow.
-    async fn draft(
-        &self,
-        actor: &Actor,
-        wish: Wish,
-    ) -> Result<Result<Drafted, Vec<Objection>>, Error> {
+    async fn draft(&self, wish: Wish) -> Result<Result<Drafted, Vec<Objection>>, Error> {
         let mut facts = self.store().facts(&wish).await?;
         facts.artifact = self.artifact(&facts).await?;
         let seen = match &facts.group {
@@ -259,7 +263,7 @@ impl Operations {
         facts.seen = seen.clone();
         facts.image = self.image_standing(&wish, &facts).await?;
         Ok(governance::admit(wish, facts).map(|admitted| {
-            let deployment = self.deployment_of(actor, &admitted);
+            let deployment = self.deployment_of(&admitted);
             Drafted {
                 admitted,
                 deployment,
@@ -288,7 +292,7 @@ impl Operations {
         }
     }
 
-    fn deployment_of(&self, actor: &Actor, admitted: &Admitted) -> Deployment {
+    fn deployment_of(&self, admitted: &Admitted) -> Deployment {
         let (wish, release) = (admitted.wish(), admitted.release());
         let id = DeploymentId(Uuid::now_v7().to_string());
         let launch = match admitted.switches_to() {
@@ -305,18 +309,13 @@ impl Operations {
             strategy: wish.strategy.clone(),
             launch,
             stable: admitted.stable().cloned(),
-            requested_by: actor.name().to_owned(),
+            requested_by: self.principal().to_owned(),
             requested_at: self.now(),
         };
         Deployment::new(request, admitted.seen())
     }
 
-    async fn begin(
-        &self,
-        actor: &Actor,
-        drafted: &Drafted,
-        reason: Option<&str>,
-    ) -> Result<(), StoreError> {
+    async fn begin(&self, drafted: &Drafted, reason: Option<&str>) -> Result<(), StoreError> {
         let deployment = &drafted.deployment;
         let mut detail = json!({
             "place": deployment.target.place.to_string(),
@@ -330,12 +329,7 @@ impl Operations {
         if let Some(reason) = reason {
             detail["reason"] = reason.into();
         }
-        let audit = self.audit(
-            actor,
-            "deployment.request",
-            &subject(&deployment.id),
-            detail,
-        );
+        let audit = self.audit("deployment.request", &subject(&deployment.id), detail);
         let event = event::of_request(deployment);
         self.store()
             .begin(&drafted.admitted, deployment, &event, audit)
@@ -400,6 +394,15 @@ fn reason(command: &Command) -> Option<&str> {
             Some(reason)
         }
         Command::Pause | Command::Resume | Command::Approve | Command::Promote => None,
+    }
+}
+
+/// The right that it takes to give a command.
+fn right_to(command: &Command) -> Right {
+    match command {
+        Command::Pause | Command::Resume | Command::Promote | Command::Abort { .. } => Right::Drive,
+        Command::RollBack { .. } => Right::RollBack,
+        Command::Approve | Command::Reject { .. } => Right::Approve,
     }
 }
 

@@ -1,34 +1,36 @@
 //! Locking environments: a person's hold, which governance respects.
 
-use domain::{governance::Lock, names::EnvironmentName};
+use domain::{
+    access::{Resource, Right},
+    governance::Lock,
+    names::EnvironmentName,
+};
 use serde_json::json;
 use store::catalogue::Kind;
 
-use super::{Actor, Error, Operations, error::Fault, manifests};
+use super::{Desk, Error, error::Fault, manifests};
 
 /// Longest reason that somebody gives, in characters.
 const REASON_LEN_MAX: usize = 1000;
 
-impl Operations {
+impl Desk {
     /// Locks an environment; a lock that is there already is replaced.
     ///
     /// # Errors
     /// [`Error::Unknown`] environment; [`Error::Invalid`] reason.
-    pub async fn lock(
-        &self,
-        actor: &Actor,
-        environment: &EnvironmentName,
-        reason: &str,
-    ) -> Result<Lock, Error> {
+    pub async fn lock(&self, environment: &EnvironmentName, reason: &str) -> Result<Lock, Error> {
+        let permit = self
+            .may(Right::Lock, Resource::Environment(environment))
+            .await?;
         let lock = Lock {
-            by: actor.name().to_owned(),
-            since: self.now(),
+            by: permit.principal().to_owned(),
+            since: permit.now(),
             reason: checked_reason(reason)?,
         };
         let subject = manifests::subject(Kind::Environment, environment.as_str());
         let detail = json!({ "reason": lock.reason });
-        let audit = self.audit(actor, "environment.lock", &subject, detail);
-        self.store().lock(environment, &lock, audit).await?;
+        let audit = permit.audit("environment.lock", &subject, detail);
+        permit.store().lock(environment, &lock, audit).await?;
         Ok(lock)
     }
 
@@ -36,11 +38,16 @@ impl Operations {
     ///
     /// # Errors
     /// [`Error::Unknown`] environment.
-    pub async fn unlock(&self, actor: &Actor, environment: &EnvironmentName) -> Result<(), Error> {
-        self.entry(Kind::Environment, environment.as_str()).await?;
+    pub async fn unlock(&self, environment: &EnvironmentName) -> Result<(), Error> {
+        let permit = self
+            .may(Right::Lock, Resource::Environment(environment))
+            .await?;
+        permit
+            .entry(Kind::Environment, environment.as_str())
+            .await?;
         let subject = manifests::subject(Kind::Environment, environment.as_str());
-        let audit = self.audit(actor, "environment.unlock", &subject, json!({}));
-        self.store().unlock(environment, audit).await?;
+        let audit = permit.audit("environment.unlock", &subject, json!({}));
+        permit.store().unlock(environment, audit).await?;
         Ok(())
     }
 
@@ -49,7 +56,10 @@ impl Operations {
     /// # Errors
     /// When the store does not answer.
     pub async fn lock_of(&self, environment: &EnvironmentName) -> Result<Option<Lock>, Error> {
-        Ok(self.store().lock_of(environment).await?)
+        let permit = self
+            .may(Right::View, Resource::Environment(environment))
+            .await?;
+        Ok(permit.store().lock_of(environment).await?)
     }
 }
 

@@ -5,6 +5,7 @@ mod described;
 use std::io;
 
 use domain::{
+    access::Denied,
     deployment::CommandRefused,
     governance::Objection,
     names::{DeploymentId, Place},
@@ -22,6 +23,15 @@ pub enum Error {
     #[error("there is no {what}")]
     Unknown {
         /// What was asked for, such as `service shop`.
+        what: String,
+    },
+    /// The principal may not do this.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// It is there already.
+    #[error("{what} already")]
+    Exists {
+        /// Who has what, such as `alice has a token`.
         what: String,
     },
     /// What was sent does not follow the rules.

@@ -6,6 +6,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use domain::{
+    access::{Resource, Right},
     deployment::Deployment,
     event::{Event, What},
     gate::GateLook,
@@ -15,7 +16,7 @@ use domain::{
 };
 use futures_util::{Stream, stream};
 
-use super::{Error, Operations, PAGE_MAX, Page};
+use super::{Desk, Error, Operations, PAGE_MAX, Page};
 use crate::journal::Watch;
 
 /// How often the store is asked when no hint comes.
@@ -41,7 +42,7 @@ pub struct Looked {
     pub look: GateLook,
 }
 
-impl Operations {
+impl Desk {
     /// The events of a deployment after the sequence number `after`.
     ///
     /// # Errors
@@ -52,9 +53,10 @@ impl Operations {
         after: i64,
         limit: u32,
     ) -> Result<Page<Numbered>, Error> {
-        self.deployment(id).await?;
+        let permit = self.may(Right::View, Resource::Deployment(id)).await?;
+        permit.deployment(id).await?;
         let fetch = Page::<Numbered>::fetch(limit);
-        let events = self.store().events(id, after, fetch).await?;
+        let events = permit.store().events(id, after, fetch).await?;
         Ok(Page::of(events, limit, |(seq, _)| seq.to_string()))
     }
 
@@ -68,11 +70,12 @@ impl Operations {
         after: i64,
         limit: u32,
     ) -> Result<Page<Looked>, Error> {
-        let deployment = self.deployment(id).await?;
+        let permit = self.may(Right::View, Resource::Deployment(id)).await?;
+        let deployment = permit.deployment(id).await?;
         let wanted = usize::try_from(Page::<Looked>::fetch(limit)).unwrap_or(usize::MAX);
         let (mut looks, mut after) = (Vec::new(), after);
         loop {
-            let events = self.store().events(id, after, PAGE_MAX).await?;
+            let events = permit.store().events(id, after, PAGE_MAX).await?;
             let Some((last, _)) = events.last() else {
                 break;
             };
@@ -95,12 +98,13 @@ impl Operations {
         id: &DeploymentId,
         after: i64,
     ) -> Result<impl Stream<Item = Result<Numbered, Error>> + Send + 'static, Error> {
-        self.deployment(id).await?;
+        let permit = self.may(Right::View, Resource::Deployment(id)).await?;
+        permit.deployment(id).await?;
         let follower = Follower {
-            operations: self.clone(),
+            operations: Operations::clone(&permit),
             id: id.clone(),
             after,
-            watch: self.changes().watch(),
+            watch: permit.changes().watch(),
             ready: VecDeque::new(),
             ended: false,
         };

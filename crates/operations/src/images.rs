@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    access::{Resource, Right},
     catalogue::Account,
     effect::Target,
     image::{self, Ranked, Running},
@@ -14,7 +15,7 @@ use domain::{
 use futures_util::{StreamExt, stream};
 use store::catalogue::Kind;
 
-use super::{Error, Operations, PAGE_MAX, catalogue::unknown};
+use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown};
 
 /// Most accounts that are asked in one call.
 const ACCOUNTS_MAX: usize = 100;
@@ -47,27 +48,28 @@ pub(super) struct Standing {
     pub running: Result<Running, String>,
 }
 
-impl Operations {
+impl Desk {
     /// The images of all accounts on AWS, or of one. An account in trouble is told, not an error,
     /// unless it is the one that was asked for.
     ///
     /// # Errors
     /// [`Error::Unknown`] account; [`Error::Provider`] when the one that was asked for does not answer.
     pub async fn images(&self, only: Option<&AccountName>) -> Result<Vec<AccountImages>, Error> {
-        let accounts = self.aws_accounts(only).await?;
-        let targets = self.aws_targets(None, None).await?;
+        let permit = self.may(Right::View, Resource::Everything).await?;
+        let accounts = permit.aws_accounts(only).await?;
+        let targets = permit.aws_targets(None, None).await?;
         let mut all = Vec::new();
         for account in accounts {
             let of_account = |target: &&Target| target.account.as_ref() == Some(&account);
             let targets: Vec<Target> = targets.iter().filter(of_account).cloned().collect();
-            match self.account_images(&account, targets).await {
+            match permit.account_images(&account, targets).await {
                 Ok(images) => all.push(images),
                 Err(error) if only.is_some() => return Err(error),
                 Err(error) => all.push(AccountImages {
                     account: account.name,
                     images: Vec::new(),
                     groups: BTreeMap::new(),
-                    at: self.now(),
+                    at: permit.now(),
                     truncated: false,
                     trouble: Some(error.to_string()),
                 }),
@@ -75,7 +77,9 @@ impl Operations {
         }
         Ok(all)
     }
+}
 
+impl Operations {
     async fn account_images(
         &self,
         account: &Account,

@@ -1,9 +1,9 @@
 //! Everything that people can do, with all rules. The API, and later the portal, only translate.
 //!
 //! ```text
-//! api --> operations --> domain   (rules: admit, plan, command)
-//!                    --> store    (what is known, what is meant)
-//!                    --> engine   (a look at a server group; a wake-up, which carries no data)
+//! web --> desk (who may) --> operations --> domain   (rules: admit, plan, command)
+//!                                       --> store    (what is known, what is meant)
+//!                                       --> engine   (a look at a server group; a wake-up, which carries no data)
 //! ```
 //!
 //! Invariant: operations write intent and read; only the engine changes anything at a provider, but for
@@ -16,6 +16,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod clock;
 pub mod deployments;
+pub mod desk;
 pub mod environments;
 pub mod error;
 pub mod events;
@@ -33,18 +34,19 @@ pub mod releases;
 pub mod slices;
 pub mod status;
 mod tarball;
+pub mod tokens;
 pub mod uploads;
 
 use std::{fmt, sync::Arc};
 
-use domain::{effect::Target, observation::Observation, time::UnixMs};
+use domain::{access::Principal, effect::Target, observation::Observation, time::UnixMs};
 use engine::{
     ports::Clock,
     runner::{Runner, Waker},
 };
-use serde_json::Value;
-use store::{Audit, Store};
+use store::Store;
 
+pub use desk::Desk;
 pub use error::Error;
 
 use crate::{
@@ -61,28 +63,6 @@ pub type Engine = Runner<Counted<Providers>, Outside, Counted<TellingJournal>, S
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;
-
-/// Who does something. Made by authentication alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    name: String,
-}
-
-impl Actor {
-    /// The one who showed a valid credential of `name`.
-    #[must_use]
-    pub fn authenticated(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-        }
-    }
-
-    /// The name, for records and people.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
 
 /// Everything that people can do. Cheap to clone.
 #[derive(Clone)]
@@ -113,6 +93,12 @@ impl Operations {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Operations as `principal` sees them: the way to every use case.
+    #[must_use]
+    pub fn desk(&self, principal: Principal) -> Desk {
+        Desk::new(self.clone(), principal)
     }
 
     /// The engine, to be run by the server.
@@ -155,16 +141,6 @@ impl Operations {
 
     async fn observe(&self, target: &Target) -> Result<Observation, Error> {
         Ok(self.0.engine.observe(target).await?)
-    }
-
-    fn audit(&self, actor: &Actor, action: &str, subject: &str, detail: Value) -> Audit {
-        Audit {
-            actor: actor.name.clone(),
-            action: action.to_owned(),
-            subject: subject.to_owned(),
-            detail,
-            at: self.now(),
-        }
     }
 }
 

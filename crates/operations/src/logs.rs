@@ -3,11 +3,15 @@
 use std::io;
 
 use bytes::Bytes;
-use domain::{names::Place, observation::InstanceId};
+use domain::{
+    access::{Resource, Right},
+    names::Place,
+    observation::InstanceId,
+};
 use engine::ports::ErrorKind;
 use futures_util::stream::BoxStream;
 
-use super::{Error, Operations, error::Fault};
+use super::{Desk, Error, error::Fault};
 
 /// Most lines from the past.
 pub const LINES_MAX: u32 = 100_000;
@@ -26,23 +30,24 @@ pub struct Wanted {
 /// Text as it comes; lines are whole.
 pub type Text = BoxStream<'static, io::Result<Bytes>>;
 
-impl Operations {
+impl Desk {
     /// Logs of the instances at a place.
     ///
     /// # Errors
     /// [`Error::Unknown`] place; [`Error::NoLogs`]; [`Error::Provider`] when it does not answer.
     pub async fn logs(&self, place: &Place, wanted: Wanted) -> Result<Text, Error> {
-        self.known(place).await?;
+        let permit = self.may(Right::ViewLogs, Resource::Place(place)).await?;
+        permit.known(place).await?;
         if wanted.lines > LINES_MAX {
             return Err(Error::Invalid {
                 what: "the query",
                 faults: vec![Fault::of("lines", format!("at most {LINES_MAX}"))],
             });
         }
-        let target = self.target(place).await?.ok_or_else(|| Error::NoLogs {
+        let target = permit.target(place).await?.ok_or_else(|| Error::NoLogs {
             why: "no server group is there".to_owned(),
         })?;
-        let logs = self.providers().logs(&target, wanted).await;
+        let logs = permit.providers().logs(&target, wanted).await;
         logs.map_err(|error| match error.kind {
             ErrorKind::Missing => Error::NoLogs { why: error.message },
             _ => Error::Provider(error),

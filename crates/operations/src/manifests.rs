@@ -26,7 +26,7 @@ use serde_json::Value;
 use store::catalogue::Kind;
 
 pub use apply::{Change, Changed, Mode};
-pub(super) use apply::{noun, subject};
+pub(super) use apply::{noun, right_to_describe, subject};
 pub use compare::Difference;
 pub use read::{Document, from_json, from_yaml};
 

@@ -3,11 +3,16 @@
 //! Invariant: who got a pass for what is in the audit log; the pass itself is nowhere but in the
 //! answer.
 
-use domain::{names::Place, observation::Slice, time::UnixMs};
+use domain::{
+    access::{Resource, Right},
+    names::Place,
+    observation::Slice,
+    time::UnixMs,
+};
 use engine::ports::ErrorKind;
 use serde_json::json;
 
-use super::{Actor, Error, Operations, error::Fault};
+use super::{Desk, Error, error::Fault};
 
 /// Longest life of a pass, in seconds: a week.
 pub const SECONDS_MAX: u32 = 604_800;
@@ -23,7 +28,7 @@ pub struct Pass {
     pub expires: UnixMs,
 }
 
-impl Operations {
+impl Desk {
     /// A pass to `slice` of a place, or to the slice without users when none is named.
     ///
     /// # Errors
@@ -31,34 +36,34 @@ impl Operations {
     /// gives none; [`Error::Provider`] when it does not answer.
     pub async fn pass(
         &self,
-        actor: &Actor,
         place: &Place,
         slice: Option<Slice>,
         seconds: u32,
     ) -> Result<Pass, Error> {
-        self.known(place).await?;
+        let permit = self.may(Right::Deploy, Resource::Place(place)).await?;
+        permit.known(place).await?;
         if !(1..=SECONDS_MAX).contains(&seconds) {
             return Err(Error::Invalid {
                 what: "the pass",
                 faults: vec![Fault::of("seconds", format!("between 1 and {SECONDS_MAX}"))],
             });
         }
-        let target = self.target(place).await?.ok_or_else(|| Error::NoPasses {
+        let target = permit.target(place).await?.ok_or_else(|| Error::NoPasses {
             why: "no server group is there".to_owned(),
         })?;
         let slice = match slice {
             Some(slice) => slice,
-            None => self.slices(place.clone()).await?.next(),
+            None => permit.slices(place.clone()).await?.next(),
         };
-        let given = self.providers().pass(&target, slice, seconds).await;
+        let given = permit.providers().pass(&target, slice, seconds).await;
         let (token, expires) = given.map_err(|error| match error.kind {
             ErrorKind::Missing => Error::NoPasses { why: error.message },
             _ => Error::Provider(error),
         })?;
         let detail = json!({ "slice": slice, "seconds": seconds });
         let subject = format!("place/{place}");
-        let audit = self.audit(actor, "pass.create", &subject, detail);
-        self.store().note(audit).await?;
+        let audit = permit.audit("pass.create", &subject, detail);
+        permit.store().note(audit).await?;
         Ok(Pass {
             token,
             slice,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{Service, StrategyKind},
     effect::Target,
     governance::Wish,
@@ -14,7 +15,7 @@ use domain::{
 use futures_util::{StreamExt, stream};
 use store::catalogue::Kind;
 
-use super::{Actor, Error, Operations, images::Standing};
+use super::{Desk, Error, desk::Permit, images::Standing};
 
 /// Deployments that are rehearsed at once.
 const AT_ONCE: usize = 8;
@@ -77,39 +78,40 @@ struct Known {
     standings: BTreeMap<Place, Result<Running, String>>,
 }
 
-impl Operations {
+impl Desk {
     /// Says for each server group in scope whether and how it would be patched; changes nothing.
     ///
     /// # Errors
     /// [`Error::TooLarge`] when too many groups are in scope; [`Error::Unknown`] service or
     /// environment.
-    pub async fn plan_patch(
-        &self,
-        actor: &Actor,
-        wish: &PatchWish,
-    ) -> Result<Vec<PatchGroup>, Error> {
+    pub async fn plan_patch(&self, wish: &PatchWish) -> Result<Vec<PatchGroup>, Error> {
+        let permit = self.may(Right::Operate, Resource::Everything).await?;
         let (service, environment) = (wish.service.as_ref(), wish.environment.as_ref());
         if let Some(service) = service {
-            self.entry(Kind::Service, service.as_str()).await?;
+            permit.entry(Kind::Service, service.as_str()).await?;
         }
         if let Some(environment) = environment {
-            self.entry(Kind::Environment, environment.as_str()).await?;
+            permit
+                .entry(Kind::Environment, environment.as_str())
+                .await?;
         }
-        let targets = self
+        let targets = permit
             .targets(
                 service.map(ServiceName::as_str),
                 environment.map(EnvironmentName::as_str),
             )
             .await?;
-        let known = self.known_images(&targets).await?;
+        let known = permit.known_images(&targets).await?;
         let known = &known;
         let groups = stream::iter(targets)
-            .map(|target| self.plan_group(actor, wish, target, known))
+            .map(|target| permit.plan_group(wish, target, known))
             .buffered(AT_ONCE);
         let groups: Vec<Result<PatchGroup, Error>> = groups.collect().await;
         groups.into_iter().collect()
     }
+}
 
+impl Permit {
     /// What is known of each account that these groups are in, or why it is not.
     async fn known_images(
         &self,
@@ -148,7 +150,6 @@ impl Operations {
 
     async fn plan_group(
         &self,
-        actor: &Actor,
         wish: &PatchWish,
         target: Target,
         known: &BTreeMap<AccountName, Result<Known, String>>,
@@ -178,7 +179,7 @@ impl Operations {
             force: false,
             image: Some(step.to.clone()),
         };
-        group.verdict = match self.rehearse(actor, wish).await {
+        group.verdict = match self.rehearse(wish).await {
             Ok(rehearsal) => match rehearsal.preview {
                 Some(preview) => PatchVerdict::Eligible(Box::new(Eligible {
                     to: step.to,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use domain::{
+    access::{Resource, Right},
     names::{ServiceName, Version},
     release::{Content, ImageId, Release, Withdrawal},
 };
@@ -9,7 +10,7 @@ use futures_util::Stream;
 use serde_json::json;
 use store::{catalogue::Kind, releases::Created as Stored};
 
-use super::{Actor, Error, Operations, Page, environments::checked_reason};
+use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
 
 /// What became of a request for a new release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Created {
     AlreadyThere(Release),
 }
 
-impl Operations {
+impl Desk {
     /// Takes in the artifact of a new release.
     ///
     /// # Errors
@@ -28,21 +29,24 @@ impl Operations {
     /// and those of [`super::artifacts::Artifacts::receive`]. Nothing is stored then.
     pub async fn create_release<E: std::fmt::Display>(
         &self,
-        actor: &Actor,
         (service, version): (ServiceName, Version),
         upload: impl Stream<Item = Result<Bytes, E>> + Send,
     ) -> Result<Created, Error> {
-        self.entry(Kind::Service, service.as_str()).await?;
-        let received = self.artifacts().receive(upload).await?;
-        let there = self.store().release(&service, &version).await?;
+        let permit = self
+            .may(Right::Release, Resource::Service(&service))
+            .await?;
+        permit.entry(Kind::Service, service.as_str()).await?;
+        let received = permit.artifacts().receive(upload).await?;
+        let there = permit.store().release(&service, &version).await?;
         if let Some(there) = there.filter(|there| there.content.digest() != Some(&received.digest))
         {
             return Err(Error::ReleaseConflict(Box::new(there)));
         }
         let content = Content::package(received.digest.clone());
         let size_bytes = received.size_bytes;
-        self.artifacts().keep(received).await?;
-        self.store_release(actor, (service, version), content, size_bytes)
+        permit.artifacts().keep(received).await?;
+        permit
+            .store_release((service, version), content, size_bytes)
             .await
     }
 
@@ -53,39 +57,16 @@ impl Operations {
     /// [`Error::Unknown`] service; [`Error::ReleaseConflict`] when the version has other content.
     pub async fn release_image(
         &self,
-        actor: &Actor,
         (service, version): (ServiceName, Version),
         image: ImageId,
     ) -> Result<Created, Error> {
-        self.entry(Kind::Service, service.as_str()).await?;
-        self.store_release(actor, (service, version), Content::Image { image }, 0)
+        let permit = self
+            .may(Right::Release, Resource::Service(&service))
+            .await?;
+        permit.entry(Kind::Service, service.as_str()).await?;
+        permit
+            .store_release((service, version), Content::Image { image }, 0)
             .await
-    }
-
-    async fn store_release(
-        &self,
-        actor: &Actor,
-        (service, version): (ServiceName, Version),
-        content: Content,
-        size_bytes: u64,
-    ) -> Result<Created, Error> {
-        let release = Release {
-            service,
-            version,
-            content,
-            size_bytes,
-            created_at: self.now(),
-            created_by: actor.name().to_owned(),
-            withdrawn: None,
-        };
-        let detail = json!({ "content": release.content, "size_bytes": release.size_bytes });
-        let subject = subject(&release.service, &release.version);
-        let audit = self.audit(actor, "release.create", &subject, detail);
-        match self.store().create_release(&release, audit).await? {
-            Stored::Created => Ok(Created::Created(release)),
-            Stored::AlreadyThere(there) => Ok(Created::AlreadyThere(there)),
-            Stored::Conflict(there) => Err(Error::ReleaseConflict(Box::new(there))),
-        }
     }
 
     /// One release.
@@ -97,10 +78,8 @@ impl Operations {
         service: &ServiceName,
         version: &Version,
     ) -> Result<Release, Error> {
-        let release = self.store().release(service, version).await?;
-        release.ok_or_else(|| Error::Unknown {
-            what: format!("release {version} of {service}"),
-        })
+        let permit = self.may(Right::View, Resource::Service(service)).await?;
+        permit.release(service, version).await
     }
 
     /// The releases of a service, newest first, after (older than) the version `after`.
@@ -113,9 +92,10 @@ impl Operations {
         after: Option<&Version>,
         limit: u32,
     ) -> Result<Page<Release>, Error> {
-        self.entry(Kind::Service, service.as_str()).await?;
+        let permit = self.may(Right::View, Resource::Service(service)).await?;
+        permit.entry(Kind::Service, service.as_str()).await?;
         let fetch = Page::<Release>::fetch(limit);
-        let releases = self.store().releases(service, after, fetch).await?;
+        let releases = permit.store().releases(service, after, fetch).await?;
         Ok(Page::of(releases, limit, |release| {
             release.version.to_string()
         }))
@@ -127,27 +107,66 @@ impl Operations {
     /// [`Error::Unknown`] release; [`Error::Invalid`] reason.
     pub async fn withdraw(
         &self,
-        actor: &Actor,
         (service, version): (&ServiceName, &Version),
         reason: &str,
     ) -> Result<Release, Error> {
+        let permit = self.may(Right::Release, Resource::Service(service)).await?;
         let withdrawal = Withdrawal {
-            at: self.now(),
-            by: actor.name().to_owned(),
+            at: permit.now(),
+            by: permit.principal().to_owned(),
             reason: checked_reason(reason)?,
         };
-        self.release(service, version).await?;
+        permit.release(service, version).await?;
         let detail = json!({ "reason": withdrawal.reason });
-        let audit = self.audit(
-            actor,
-            "release.withdraw",
-            &subject(service, version),
-            detail,
-        );
-        Ok(self
+        let audit = permit.audit("release.withdraw", &subject(service, version), detail);
+        Ok(permit
             .store()
             .withdraw(service, version, &withdrawal, audit)
             .await?)
+    }
+}
+
+impl Permit {
+    async fn store_release(
+        &self,
+        (service, version): (ServiceName, Version),
+        content: Content,
+        size_bytes: u64,
+    ) -> Result<Created, Error> {
+        let release = Release {
+            service,
+            version,
+            content,
+            size_bytes,
+            created_at: self.now(),
+            created_by: self.principal().to_owned(),
+            withdrawn: None,
+        };
+        let detail = json!({ "content": release.content, "size_bytes": release.size_bytes });
+        let subject = subject(&release.service, &release.version);
+        let audit = self.audit("release.create", &subject, detail);
+        match self.store().create_release(&release, audit).await? {
+            Stored::Created => Ok(Created::Created(release)),
+            Stored::AlreadyThere(there) => Ok(Created::AlreadyThere(there)),
+            Stored::Conflict(there) => Err(Error::ReleaseConflict(Box::new(there))),
+        }
+    }
+}
+
+impl Operations {
+    /// One release.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when there is none.
+    pub(crate) async fn release(
+        &self,
+        service: &ServiceName,
+        version: &Version,
+    ) -> Result<Release, Error> {
+        let release = self.store().release(service, version).await?;
+        release.ok_or_else(|| Error::Unknown {
+            what: format!("release {version} of {service}"),
+        })
     }
 }
 

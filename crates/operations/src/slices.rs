@@ -1,6 +1,7 @@
 //! The slices of a place, side by side: who has the users, what runs there, what routers counted.
 
 use domain::{
+    access::{Resource, Right},
     deployment::Deployment,
     names::{Place, Version},
     observation::{Observation, Slice, SliceSeen},
@@ -10,7 +11,7 @@ use domain::{
 };
 use store::catalogue::Kind;
 
-use super::{Error, Operations, catalogue::unknown};
+use super::{Desk, Error, Operations, catalogue::unknown};
 
 /// The slices of a place at one moment.
 #[derive(Debug, Clone)]
@@ -60,13 +61,21 @@ impl Slices {
     }
 }
 
-impl Operations {
+impl Desk {
     /// The slices of a place.
     ///
     /// # Errors
     /// [`Error::Unknown`] service, environment or server group; [`Error::Provider`] when the group
     /// cannot be seen.
     pub async fn slices(&self, place: Place) -> Result<Slices, Error> {
+        let permit = self.may(Right::View, Resource::Place(&place)).await?;
+        permit.slices(place).await
+    }
+}
+
+impl Operations {
+    /// As [`Desk::slices`], for use cases that were checked.
+    pub(crate) async fn slices(&self, place: Place) -> Result<Slices, Error> {
         self.known(&place).await?;
         let running = self.running(&place).await?;
         let target = match &running {

@@ -1,20 +1,19 @@
 //! What is going on at a place: what is live, what runs, what is seen.
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{Account, ServerGroup},
     deployment::Deployment,
     effect::Target,
     governance::Lock,
+    live::Live,
     names::{AccountName, EnvironmentName, Place, ServiceName},
     observation::Observation,
     time::UnixMs,
 };
-use store::{
-    catalogue::Kind,
-    deployments::{Live, LiveFilter},
-};
+use store::{catalogue::Kind, deployments::LiveFilter};
 
-use super::{Error, Operations, Page};
+use super::{Desk, Error, Operations, Page};
 
 /// What is going on at a place.
 #[derive(Debug, Clone)]
@@ -35,29 +34,30 @@ pub struct Status {
     pub url: Option<String>,
 }
 
-impl Operations {
+impl Desk {
     /// What is going on at a place. A provider in trouble is told, not an error: the rest is known.
     ///
     /// # Errors
     /// [`Error::Unknown`] service or environment.
     pub async fn status(&self, place: Place) -> Result<Status, Error> {
-        self.known(&place).await?;
-        let deployment = self.running(&place).await?;
+        let permit = self.may(Right::View, Resource::Place(&place)).await?;
+        permit.known(&place).await?;
+        let deployment = permit.running(&place).await?;
         let target = match &deployment {
             Some(deployment) => Some(deployment.target.clone()),
-            None => self.target(&place).await?,
+            None => permit.target(&place).await?,
         };
         let (observation, trouble) = match &target {
             None => (None, None),
-            Some(target) => match self.observe(target).await {
-                Ok(observation) => (Some(self.dated(observation)), None),
+            Some(target) => match permit.observe(target).await {
+                Ok(observation) => (Some(permit.dated(observation)), None),
                 Err(error) => (None, Some(error.to_string())),
             },
         };
         Ok(Status {
-            live: self.store().live(&place).await?,
-            lock: self.store().lock_of(&place.environment).await?,
-            url: target.as_ref().and_then(|it| self.providers().url(it)),
+            live: permit.store().live(&place).await?,
+            lock: permit.store().lock_of(&place.environment).await?,
+            url: target.as_ref().and_then(|it| permit.providers().url(it)),
             deployment,
             observation,
             trouble,
@@ -76,15 +76,18 @@ impl Operations {
         after: Option<&Place>,
         limit: u32,
     ) -> Result<Page<Live>, Error> {
+        let permit = self.may(Right::View, Resource::Everything).await?;
         let filter = LiveFilter {
             service: service.cloned(),
             environment: environment.cloned(),
         };
         let fetch = Page::<Live>::fetch(limit);
-        let lives = self.store().lives(&filter, after, fetch).await?;
+        let lives = permit.store().lives(&filter, after, fetch).await?;
         Ok(Page::of(lives, limit, |live| live.place.to_string()))
     }
+}
 
+impl Operations {
     /// A provider that has never heard of a place does not say when it looked: it was now.
     pub(crate) fn dated(&self, mut seen: Observation) -> Observation {
         if seen.at == UnixMs::default() {

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{Account, ServerGroup},
     names::{AccountName, ServiceName},
     release::{Digest, Release},
@@ -13,7 +14,7 @@ use domain::{
 use futures_util::future::join_all;
 use store::catalogue::{Filter, Kind};
 
-use super::{Error, Operations, PAGE_MAX};
+use super::{Desk, Error, Operations, PAGE_MAX};
 
 /// Whoever made a release waits no longer than this; the package goes on by itself.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -40,26 +41,33 @@ pub enum Arrival {
     Failed(String),
 }
 
-impl Operations {
+impl Desk {
     /// Brings the package of `release` to every account in which a server group of its service is.
     /// A release of a machine image has nothing to bring. What goes wrong is told in the uploads, and is
     /// no error: the release is made.
-    pub async fn bring(&self, release: &Release) -> Vec<Upload> {
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the principal may not make releases of the service.
+    pub async fn bring(&self, release: &Release) -> Result<Vec<Upload>, Error> {
+        let service = Resource::Service(&release.service);
+        let permit = self.may(Right::Release, service).await?;
         let Some(digest) = release.content.digest() else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let accounts = self.accounts_of(&release.service).await;
+        let accounts = permit.accounts_of(&release.service).await;
         let accounts = accounts.unwrap_or_else(|error| {
             tracing::warn!(%error, service = %release.service, "nobody knows where packages go");
             Vec::new()
         });
         let uploads = accounts.into_iter().filter_map(|account| {
             let bucket = account.package_bucket.clone()?;
-            Some(self.bring_to(account, bucket, digest))
+            Some(permit.bring_to(account, bucket, digest))
         });
-        join_all(uploads).await
+        Ok(join_all(uploads).await)
     }
+}
 
+impl Operations {
     async fn bring_to(&self, account: Account, bucket: String, digest: &Digest) -> Upload {
         let (providers, digest) = (self.providers().clone(), digest.clone());
         let name = account.name.clone();

@@ -9,7 +9,7 @@ use cli::{
     style::Style,
 };
 
-use crate::{serve, token};
+use crate::serve;
 
 /// Sets the points: which release of a service its users reach.
 ///
@@ -28,9 +28,6 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Client(cli::Command),
-    /// Tokens of people, besides the one of the first start; run where the data folder is
-    #[command(subcommand)]
-    Token(token::TokenCommand),
     /// Run the control plane
     Server(serve::ServerArgs),
     /// Run the one-machine cloud, which a server starts by itself; or end it
@@ -62,7 +59,6 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Client(command) => cli::run(context, command).await,
-        Command::Token(command) => token::run(context, &command),
         Command::Server(args) => serve::server(args).await,
         Command::Local(args) => serve::local(context, args).await,
         Command::Demo(args) => demo::run(context, &args).await,

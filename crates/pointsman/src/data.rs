@@ -8,8 +8,6 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use web::access::people;
-
 /// A data folder that this process alone uses, as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
@@ -49,11 +47,6 @@ impl DataFolder {
 
     pub(crate) fn token(&self) -> PathBuf {
         self.path.join("token")
-    }
-
-    /// Where the tokens of people are, if there are any.
-    pub(crate) fn people(&self) -> PathBuf {
-        people::folder(&self.path)
     }
 
     pub(crate) fn note(&self) -> PathBuf {

@@ -12,4 +12,3 @@ pub mod local;
 mod serve;
 pub mod server;
 pub mod telemetry;
-mod token;

@@ -36,8 +36,8 @@ use operations::{
     providers::Providers,
 };
 use web::{
-    access::{Access, Token},
     api::{self, App},
+    door::Token,
     listener,
 };
 
@@ -101,7 +101,7 @@ impl Server {
         config: &Config,
         providers: Providers,
     ) -> anyhow::Result<Self> {
-        let access = Access::new(Token::load_or_create(&data.token())?, data.people());
+        let first = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let store = open_store(config, &data).await?;
@@ -118,7 +118,7 @@ impl Server {
         let metrics = Metrics::default();
         let operations = assemble(&store, artifacts, providers, &metrics)?;
         let engine = drive(&operations, &stopping);
-        let app = App::new(operations, access, metrics, stopping.clone());
+        let app = App::new(operations, first, metrics, stopping.clone());
         let listener = listener::serve(listener, api::router(app), stopping.clone());
         let note = data.note();
         let server = Self {

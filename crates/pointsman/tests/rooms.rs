@@ -13,11 +13,12 @@ use std::{
 use serde_json::Value;
 
 /// Which rooms a room may use. A room that is not named here may use none.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("store", &["domain", "engine"]),
-    ("provider-local", &["domain", "engine"]),
+    ("router", &["domain"]),
+    ("provider-local", &["domain", "engine", "router"]),
     ("provider-aws", &["domain", "engine"]),
     (
         "operations",
@@ -207,6 +208,76 @@ fn parts_of_a_crate_keep_to_their_arrows() {
             }
         }
     }
+}
+
+#[test]
+fn only_the_door_makes_a_principal() {
+    let makes = |text: &str| text.contains("Principal::authenticated(");
+    let mut doors = Vec::new();
+    for room in ["operations", "web", "cli", "demo", "pointsman"] {
+        let files = files_of(&format!("{room}/src"));
+        let files = files.into_iter();
+        doors.extend(files.filter(|file| makes(&fs::read_to_string(file).unwrap())));
+    }
+    let doors: Vec<String> = doors
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    assert_eq!(doors.len(), 1, "{doors:?}");
+    assert!(doors[0].ends_with("web/src/door.rs"), "{doors:?}");
+}
+
+/// What a desk does without a permission: it says who sits there, asks, and keeps the principal's own
+/// answers.
+const UNCHECKED: [&str; 4] = ["principal", "can", "kept_answer", "keep_answer"];
+/// What can be done without a desk: before anybody is known, and for the server itself.
+const WITHOUT_DESK: [&str; 5] = ["new", "desk", "engine", "health", "whose"];
+
+#[test]
+fn every_use_case_begins_with_its_permission_check() {
+    let mut checked = 0;
+    for file in files_of("operations/src") {
+        let text = fs::read_to_string(&file).unwrap();
+        for (owner, name, first) in public_methods(&text) {
+            let place = format!("{}: {owner}::{name}", file.display());
+            match owner.as_str() {
+                "Desk" if UNCHECKED.contains(&name.as_str()) => {}
+                "Desk" => {
+                    assert!(first.contains("self.may"), "{place} begins with {first}");
+                    checked += 1;
+                }
+                "Operations" => assert!(WITHOUT_DESK.contains(&name.as_str()), "{place}"),
+                _ => {}
+            }
+        }
+    }
+    assert!(checked >= 40, "only {checked} use cases were found");
+}
+
+/// The public methods of a file: whose, their names, and the first two lines of their bodies.
+fn public_methods(text: &str) -> Vec<(String, String, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut owner, mut methods) = (String::new(), Vec::new());
+    for (number, line) in lines.iter().enumerate() {
+        if let Some(named) = line.strip_prefix("impl ") {
+            let end = named.find(|c: char| !c.is_ascii_alphanumeric());
+            owner = named[..end.unwrap_or(named.len())].to_owned();
+        }
+        let signature = line.strip_prefix("    pub ");
+        let Some((_, named)) = signature.and_then(|line| line.split_once("fn ")) else {
+            continue;
+        };
+        let name: String = named
+            .chars()
+            .take_while(|c| *c == '_' || c.is_alphanumeric())
+            .collect();
+        let rest = lines[number..]
+            .iter()
+            .skip_while(|line| !line.ends_with('{'));
+        let first: String = rest.skip(1).take(2).map(|line| line.trim()).collect();
+        methods.push((owner.clone(), name, first));
+    }
+    methods
 }
 
 /// Whether a line of code uses `name` as the head or a part of a path.

@@ -10,8 +10,8 @@ pub(crate) mod record;
 use domain::{
     deployment::Deployment,
     event::{Event, What},
+    live::Live,
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
-    release::Launch,
     time::UnixMs,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -26,21 +26,6 @@ use crate::{
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Largest event, in bytes of JSON.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
-
-/// What is live at a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
-    /// Which service, where.
-    pub place: Place,
-    /// What its instances were started from.
-    pub launch: Launch,
-    /// Since when.
-    pub since: UnixMs,
-    /// The deployment that made it live.
-    pub deployment: DeploymentId,
-    /// What was live before.
-    pub previous: Option<Launch>,
-}
 
 /// Which deployments are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The durable memory: catalogue, releases, deployments, locks, audit log, on SQLite or PostgreSQL.
 //!
 //! ```text
-//! operations --> Store --> catalogue  locks  releases  deployments  audit  idempotency
+//! operations --> Store --> catalogue  locks  releases  deployments  access  audit  idempotency
 //! engine ------> Journal --> journal ----------------------^
 //!                              `--> pool (Writer, snapshot) --> dialect --> SQLite | PostgreSQL
 //! ```
@@ -12,6 +12,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub mod deployments;

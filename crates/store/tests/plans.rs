@@ -21,11 +21,17 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-use domain::{deployment::Outcome, governance::Lock, release::Withdrawal};
+use domain::{
+    access::{Principal, Resource},
+    deployment::Outcome,
+    governance::Lock,
+    names::DeploymentId,
+    release::Withdrawal,
+};
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
-    audit, catalogue, deployments,
+    access, audit, catalogue, deployments,
     idempotency::{KEPT_MS, Kept},
 };
 use tracing::{
@@ -34,7 +40,7 @@ use tracing::{
     span,
 };
 
-use world::{NOW, World, delete, ended, event, next_id, place, turned, wish};
+use world::{NOW, World, audit as event_of, delete, ended, event, next_id, place, turned, wish};
 
 /// Statements that were sent.
 static SENT: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
@@ -100,6 +106,7 @@ async fn grand_tour(world: &World) {
     tour_of_releases(world).await;
     tour_of_deployments(world).await;
     tour_of_lists(world).await;
+    tour_of_access(world).await;
     let store = &world.store;
     for key in ["one", "two"] {
         let kept = Kept {
@@ -130,6 +137,33 @@ async fn grand_tour(world: &World) {
         };
         store.audit_events(None, 10, &filter).await.unwrap();
     }
+}
+
+async fn tour_of_access(world: &World) {
+    let store = &world.store;
+    let holder = access::TokenHolder {
+        person: "ann".parse().unwrap(),
+        created_at: NOW,
+        created_by: "admin".to_owned(),
+    };
+    let token = world::digest("ann's token");
+    let created = store.create_token(&holder, &token, event_of("token.create"));
+    created.await.unwrap();
+    store.token_holder(&token).await.unwrap();
+    for after in [None, Some(&holder.person)] {
+        store.token_holders(after, 10).await.unwrap();
+    }
+    let place = place("cart", "staging");
+    for resource in [
+        Resource::Everything,
+        Resource::Place(&place),
+        Resource::Deployment(&DeploymentId("none".to_owned())),
+    ] {
+        let principal = Principal::authenticated("ann");
+        store.access(&principal, resource).await.unwrap();
+    }
+    let revoked = store.revoke_token(&holder.person, event_of("token.revoke"));
+    revoked.await.unwrap();
 }
 
 async fn tour_of_the_catalogue(world: &World) {

@@ -26,6 +26,7 @@ mod slices;
 #[expect(dead_code, reason = "only their descriptions are used")]
 mod strategies;
 mod streams;
+mod tokens;
 mod wire;
 
 use std::sync::Arc;
@@ -44,7 +45,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use operations::{Operations, metrics::Metrics};
 
-use crate::access::Access;
+use crate::door::{Door, Token};
 use describe::TokenScheme;
 use problem::{Problem, ProblemDocument};
 
@@ -57,24 +58,25 @@ const STREAMS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct App {
     operations: Operations,
-    access: Arc<Access>,
+    door: Arc<Door>,
     metrics: Metrics,
     streams: streams::Streams,
     underway: idempotency::Underway,
 }
 
 impl App {
-    /// The API over `operations`, for those whom `access` admits. Streams end with `stopping`.
+    /// The API over `operations`, for people with tokens, and for who shows `first`, the token of the
+    /// first start. Streams end with `stopping`.
     #[must_use]
     pub fn new(
         operations: Operations,
-        access: Access,
+        first: Token,
         metrics: Metrics,
         stopping: CancellationToken,
     ) -> Self {
         Self {
+            door: Arc::new(Door::new(first, operations.clone())),
             operations,
-            access: Arc::new(access),
             metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
@@ -164,6 +166,8 @@ fn usual() -> OpenApiRouter<App> {
         .routes(routes!(environments::logs))
         .routes(routes!(images::list))
         .routes(routes!(images::plan))
+        .routes(routes!(tokens::create, tokens::list))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(metrics::metrics))
 }

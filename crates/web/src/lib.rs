@@ -7,10 +7,10 @@
 //! Invariant: no rule lives here, and no store, engine or provider is named; the crate does not
 //! depend on them.
 
-pub mod access;
 #[expect(
     unused_qualifications,
     reason = "the macros of utoipa write paths out in full"
 )]
 pub mod api;
+pub mod door;
 pub mod listener;

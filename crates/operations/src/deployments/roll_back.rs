@@ -8,20 +8,19 @@
 //! ```
 
 use domain::{
+    access::{Resource, Right},
     catalogue::{ServerGroup, Service},
     deployment::{Command, Deployment, Outcome},
     governance::Wish,
+    live::Live,
     names::{Place, Version},
     observation::Observation,
     plan::{Capacity, Roles, Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
     release::{Content, ImageId, Launch},
 };
-use store::{
-    catalogue::Kind,
-    deployments::{Filter, Live},
-};
+use store::{catalogue::Kind, deployments::Filter};
 
-use crate::{Actor, Error, Operations, catalogue::unknown};
+use crate::{Desk, Error, Operations, catalogue::unknown};
 
 /// So many deployments of the place are looked through for the release before the live one.
 const HISTORY_MAX: u32 = 200;
@@ -35,23 +34,19 @@ pub struct RolledBack {
     pub preview: Option<Preview>,
 }
 
-impl Operations {
+impl Desk {
     /// Rolls back whatever was deployed last to `place`.
     ///
     /// # Errors
-    /// [`Error::NothingBefore`] the live release; and those of [`Operations::command`] and
-    /// [`Operations::request`].
-    pub async fn roll_back(
-        &self,
-        actor: &Actor,
-        place: &Place,
-        reason: &str,
-    ) -> Result<RolledBack, Error> {
-        self.known(place).await?;
-        if let Some(running) = self.running(place).await? {
+    /// [`Error::NothingBefore`] the live release; and those of [`Desk::command`] and
+    /// [`Desk::request`].
+    pub async fn roll_back(&self, place: &Place, reason: &str) -> Result<RolledBack, Error> {
+        let permit = self.may(Right::RollBack, Resource::Place(place)).await?;
+        permit.known(place).await?;
+        if let Some(running) = permit.running(place).await? {
             let reason = reason.to_owned();
             let command = Command::RollBack { reason };
-            match self.command(actor, &running.id, command).await {
+            match permit.command(&running.id, command, None).await {
                 // It ended between the two looks: go on as if it had never been seen.
                 Err(Error::Command(domain::deployment::CommandRefused::Finished)) => {}
                 other => {
@@ -62,21 +57,23 @@ impl Operations {
                 }
             }
         }
-        let (version, image) = self.before(place).await?;
+        let (version, image) = permit.before(place).await?;
         let wish = Wish {
             place: place.clone(),
-            strategy: self.way_back(place, &version).await?,
+            strategy: permit.way_back(place, &version).await?,
             version,
             force: false,
             image,
         };
-        let begun = self.request_because(actor, wish, Some(reason)).await?;
+        let begun = permit.request(wish, Some(reason)).await?;
         Ok(RolledBack {
             deployment: begun.deployment,
             preview: Some(begun.preview),
         })
     }
+}
 
+impl Operations {
     /// The quickest way to `version` that the service may be deployed with. Users may be suffering,
     /// and this release has proven itself: no bake, no gates, no waiting.
     async fn way_back(&self, place: &Place, version: &Version) -> Result<Strategy, Error> {

@@ -1,37 +1,36 @@
 //! Switching a place: users are moved to what the other slice runs, by an ordinary deployment.
 
 use domain::{
+    access::{Resource, Right},
     governance::{Objection, Wish},
     names::{Place, Version},
     plan::{Roles, Strategy},
 };
 
 use super::Begun;
-use crate::{Actor, Error, Operations};
+use crate::{Desk, Error, Operations};
 
-impl Operations {
+impl Desk {
     /// Begins a deployment that moves the users of `place` to the other slice.
     ///
     /// # Errors
     /// [`Error::Refused`] with every objection, an empty slice among them; and those of
-    /// [`Operations::request`].
-    pub async fn switch(
-        &self,
-        actor: &Actor,
-        place: &Place,
-        reason: Option<&str>,
-    ) -> Result<Begun, Error> {
-        self.known(place).await?;
+    /// [`Desk::request`].
+    pub async fn switch(&self, place: &Place, reason: Option<&str>) -> Result<Begun, Error> {
+        let permit = self.may(Right::Deploy, Resource::Place(place)).await?;
+        permit.known(place).await?;
         let wish = Wish {
             place: place.clone(),
-            version: self.version_beside(place).await?,
+            version: permit.version_beside(place).await?,
             strategy: Strategy::Switch,
             force: false,
             image: None,
         };
-        self.request_because(actor, wish, reason).await
+        permit.request(wish, reason).await
     }
+}
 
+impl Operations {
     /// The version that the other slice runs; where it runs none, the live one, so that governance
     /// says what is wrong with the slice and nothing else.
     async fn version_beside(&self, place: &Place) -> Result<Version, Error> {

@@ -25,6 +25,8 @@ pub enum Class {
     Malformed,
     /// There is no such thing.
     Unknown,
+    /// The principal lacks a right.
+    Denied,
     /// Not possible in the current state.
     Conflict,
     /// The caller decided from an older state.
@@ -59,6 +61,12 @@ fn table(error: &Error) -> (Class, &'static str, &'static str) {
             C::Unknown,
             "not_found",
             "check the name; the list of its kind shows what exists",
+        ),
+        Error::Denied(_) => (C::Denied, "denied", ""),
+        Error::Exists { .. } => (
+            C::Conflict,
+            "exists",
+            "remove the existing one first, or choose another name",
         ),
         Error::Invalid { .. } => (
             C::Invalid,

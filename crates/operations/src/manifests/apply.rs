@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::access::{Resource, Right};
 use serde_json::{Value, json};
 use store::{
     Audit, StoreError,
@@ -9,7 +10,7 @@ use store::{
 };
 
 use super::{Difference, Document, Manifest, compare, read, twice};
-use crate::{Actor, Error, Operations, error::Fault};
+use crate::{Desk, Error, desk::Permit, error::Fault};
 
 /// How often the comparison is made anew when others change the catalogue meanwhile.
 const TRIES: u32 = 3;
@@ -53,18 +54,16 @@ pub enum Changed {
     Unchanged,
 }
 
-impl Operations {
+impl Desk {
     /// Compares `documents` with the catalogue and, with [`Mode::Apply`], stores what differs: all
     /// or nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] when entries stand twice or refer to something that does not exist.
-    pub async fn apply(
-        &self,
-        actor: &Actor,
-        documents: Vec<Document>,
-        mode: Mode,
-    ) -> Result<Vec<Change>, Error> {
+    pub async fn apply(&self, documents: Vec<Document>, mode: Mode) -> Result<Vec<Change>, Error> {
+        let permit = self
+            .may_describe(documents.iter().map(|it| it.manifest.kind()))
+            .await?;
         let (numbers, manifests): (Vec<usize>, Vec<Manifest>) = documents
             .into_iter()
             .map(|document| (document.number, document.manifest))
@@ -77,7 +76,7 @@ impl Operations {
         if !faults.is_empty() {
             return Err(read::invalid("the manifests", faults));
         }
-        let dangling = self.dangling(&manifests).await?;
+        let dangling = permit.dangling(&manifests).await?;
         if !dangling.is_empty() {
             let faults = dangling
                 .into_iter()
@@ -85,7 +84,7 @@ impl Operations {
                 .collect();
             return Err(read::invalid("the manifests", faults));
         }
-        self.apply_checked(actor, &manifests, None, mode).await
+        permit.apply_checked(&manifests, None, mode).await
     }
 
     /// Puts one entry; `expected` is the version that it must have now (0: there must be none).
@@ -94,29 +93,41 @@ impl Operations {
     /// [`Error::Changed`] when it has another version; as [`Operations::apply`].
     pub async fn put(
         &self,
-        actor: &Actor,
         (kind, name): (Kind, &str),
         body: Value,
         expected: Option<i64>,
     ) -> Result<Change, Error> {
+        let permit = self.may_describe([kind]).await?;
         let manifests = [read::from_body(kind, name, body)?];
-        let dangling = self.dangling(&manifests).await?;
+        let dangling = permit.dangling(&manifests).await?;
         if !dangling.is_empty() {
             let faults = dangling.into_iter().map(|(_, fault)| fault).collect();
             return Err(read::invalid("the body", faults));
         }
-        let mut changes = self
-            .apply_checked(actor, &manifests, expected, Mode::Apply)
+        let mut changes = permit
+            .apply_checked(&manifests, expected, Mode::Apply)
             .await?;
         changes.pop().ok_or(Error::Internal {
             doing: "putting an entry",
         })
     }
 
+    /// Checks that the principal may describe entries of each of these kinds; with none, that they may
+    /// look.
+    async fn may_describe(&self, kinds: impl IntoIterator<Item = Kind>) -> Result<Permit, Error> {
+        let rights: BTreeSet<Right> = kinds.into_iter().map(right_to_describe).collect();
+        let mut permit = self.may(Right::View, Resource::Everything).await?;
+        for right in rights {
+            permit = self.may(right, Resource::Everything).await?;
+        }
+        Ok(permit)
+    }
+}
+
+impl Permit {
     /// Tries until nobody changes the catalogue between the comparison and the change.
     async fn apply_checked(
         &self,
-        actor: &Actor,
         manifests: &[Manifest],
         expected: Option<i64>,
         mode: Mode,
@@ -133,7 +144,7 @@ impl Operations {
             if mode == Mode::DryRun {
                 return Ok(changes);
             }
-            match self.store_changes(actor, manifests, &mut changes).await {
+            match self.store_changes(manifests, &mut changes).await {
                 Ok(()) => return Ok(changes),
                 Err(StoreError::VersionMismatch { .. }) if expected.is_none() && tries < TRIES => {}
                 Err(error) => return Err(error.into()),
@@ -172,7 +183,6 @@ impl Operations {
     /// Stores what differs, and notes the new versions.
     async fn store_changes(
         &self,
-        actor: &Actor,
         manifests: &[Manifest],
         changes: &mut [Change],
     ) -> Result<(), StoreError> {
@@ -188,7 +198,7 @@ impl Operations {
             .collect();
         let audits: Vec<Audit> = differing
             .iter()
-            .map(|index| self.audit_change(actor, &changes[*index]))
+            .map(|index| self.audit_change(&changes[*index]))
             .collect();
         let versions = self.store().put_and_delete(&puts, &audits).await?;
         for (index, version) in differing.into_iter().zip(versions) {
@@ -223,7 +233,7 @@ impl Operations {
         Ok(faults)
     }
 
-    fn audit_change(&self, actor: &Actor, change: &Change) -> Audit {
+    fn audit_change(&self, change: &Change) -> Audit {
         let verb = match change.changed {
             Changed::Created => "create",
             Changed::Updated | Changed::Unchanged => "update",
@@ -236,12 +246,7 @@ impl Operations {
             .collect();
         let action = format!("{}.{verb}", noun(change.kind));
         let subject = subject(change.kind, &change.name);
-        self.audit(
-            actor,
-            &action,
-            &subject,
-            json!({ "differences": differences }),
-        )
+        self.audit(&action, &subject, json!({ "differences": differences }))
     }
 }
 
@@ -275,6 +280,16 @@ fn locate(manifest: &Manifest, number: usize, fault: Fault) -> Fault {
         kind: Some(super::word(manifest.kind()).to_owned()),
         name: Some(manifest.name()),
         ..fault
+    }
+}
+
+/// The right that it takes to describe entries of a kind.
+pub(crate) fn right_to_describe(kind: Kind) -> Right {
+    match kind {
+        Kind::Service | Kind::ServerGroup => Right::Describe,
+        Kind::Environment | Kind::Account | Kind::Prometheus => Right::Operate,
+        Kind::EnvironmentType => Right::Govern,
+        Kind::Team => Right::Administer,
     }
 }
 

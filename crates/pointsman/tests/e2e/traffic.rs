@@ -173,12 +173,7 @@ async fn approvals_are_waited_for_given_by_somebody_else_and_refused() {
     let file = world.folder().join("bob");
     std::fs::write(&file, token).expect("written");
     let bob = ["--token-file", file.to_str().expect("text")];
-    // A running server looks for new people once a second.
-    until("the server knows bob", async || {
-        let ran = world.cli(&[&bob[..], &["team", "list"]].concat()).await;
-        (ran.code == 0).then_some(())
-    })
-    .await;
+    world.ok(&[&bob[..], &["team", "list"]].concat()).await;
     let load = world.load().await;
     let canary = [
         "--strategy",

@@ -23,7 +23,6 @@ use pointsman::{config::Config, server::Server};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use web::access::people;
 
 pub use artifact::{release, tarball};
 pub use prometheus::Prometheus;
@@ -125,8 +124,10 @@ impl TestApp {
     }
 
     /// Makes a token for a person.
-    pub fn create_person(&self, name: &str) -> String {
-        people::create(&self.config.data, &name.parse().unwrap()).unwrap()
+    pub async fn create_person(&self, name: &str) -> String {
+        let created = self.post("/api/v1/tokens", json!({"name": name})).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        created.json()["token"].as_str().unwrap().to_owned()
     }
 
     pub fn url(&self, path: &str) -> String {

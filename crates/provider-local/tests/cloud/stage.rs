@@ -145,7 +145,7 @@ impl Stage {
         self.apply(Effect::SetSizes { slice, sizes }).await;
     }
 
-    /// Brings up so many instances of a version in a slice.
+    /// Starts a number of instances of a version in a slice.
     pub async fn fill(&self, slice: Slice, version: &str, many: u32) {
         let launch = Some(self.launches[version].clone());
         self.apply(Effect::SetLaunch { slice, launch }).await;
@@ -156,14 +156,14 @@ impl Stage {
         .await;
     }
 
-    /// Sends so many percent of the users to green and the rest to blue.
+    /// Sends a percentage of the users to green and the rest to blue.
     pub async fn shift(&self, green: u8) {
         let weights = Weights::from([(Slice::Blue, 100 - green), (Slice::Green, green)]);
         let mirror = None;
         self.apply(Effect::SetTraffic { weights, mirror }).await;
     }
 
-    /// Brings up so many instances of 1.0.0 and sends users to them.
+    /// Starts a number of instances of 1.0.0 and sends users to them.
     pub async fn serve_one_zero(&self, many: u32) {
         let launch = Some(self.launch_one());
         self.apply(Effect::SetLaunch {
@@ -305,7 +305,8 @@ pub fn pids_alive(pids: &[i32]) -> bool {
     })
 }
 
-/// The example program that is both daemon and service; `cargo test` builds it beside the tests.
+/// The example program that is both daemon and service; `cargo test` builds it along with the
+/// tests.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()

@@ -7,7 +7,7 @@ use engine::ports::ErrorKind;
 
 use crate::stage::{Stage, pids_alive};
 
-/// Who answers so many requests, by version. Everybody must be answered.
+/// How many of the requests each version answers. All of them must be answered.
 async fn versions(stage: &Stage, many: u32, fields: &str) -> BTreeMap<String, u32> {
     let mut versions = BTreeMap::new();
     for _ in 0..many {

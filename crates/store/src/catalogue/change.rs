@@ -257,8 +257,8 @@ impl<'a> Put<'a> {
             .bind(self.version)
             .bind(environment)
             .bind(i64::from(self.instances))
-            .bind(who.at.0)
-            .bind(who.actor.as_str())
+            .bind(who.at().0)
+            .bind(who.actor())
             .execute(&mut *connection)
             .await
             .doing(CHANGING)?;

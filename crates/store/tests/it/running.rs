@@ -147,7 +147,7 @@ async fn success_makes_a_release_live(world: World) {
     );
 
     let audits = world.store.audit_events(None, 1, &Default::default()).await;
-    let last = audits.unwrap().remove(0).audit;
+    let last = audits.unwrap().remove(0);
     assert_eq!(
         (last.actor.as_str(), last.action.as_str()),
         ("pointsman", "deployment.finish")

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{
+    access::{self, Allowed, Grant, Principal, Resource, Right, Role, Scope, Subject, may},
     catalogue::{
         Environment, EnvironmentType, HealthCheck, ServerGroup, Service, StrategyKind, Team,
     },
@@ -129,13 +130,23 @@ impl World {
 }
 
 pub fn audit(action: &str) -> Audit {
-    Audit {
-        actor: "ann".to_owned(),
-        action: action.to_owned(),
-        subject: "story/1".to_owned(),
-        detail: json!({"why": "a story"}),
-        at: NOW,
-    }
+    let detail = json!({"why": "a story"});
+    Audit::of(&allowed("ann"), action, "story/1", detail, NOW)
+}
+
+/// `name` may do what a story does.
+pub fn allowed(name: &str) -> Allowed {
+    let facts = access::Facts {
+        grants: vec![Grant {
+            subject: Subject::SignedIn,
+            role: Role::Viewer,
+            scope: Scope::default(),
+            until: None,
+        }],
+        target: access::Target::default(),
+    };
+    let principal = Principal::authenticated(name);
+    may(&principal, Right::View, Resource::Everything, &facts, NOW).expect("a grant")
 }
 
 pub fn place(service: &str, environment: &str) -> Place {

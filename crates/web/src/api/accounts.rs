@@ -1,14 +1,13 @@
 //! Accounts as they are: check-ups, the permissions they need, and what stands there already.
 
-use axum::{Json, extract::State};
+use axum::Json;
 use domain::{checkup::Check, names::Place};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    App,
-    extract::{InPath, InQuery},
+    extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
 };
 
@@ -70,10 +69,10 @@ impl From<Check> for CheckView {
     )
 )]
 pub(super) async fn checkup(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<AccountPath>,
 ) -> Result<Json<CheckupView>, Problem> {
-    let checks = app.operations.checkup(&path.name).await?;
+    let checks = desk.checkup(&path.name).await?;
     Ok(Json(CheckupView {
         account: path.name,
         checks: checks.into_iter().map(CheckView::from).collect(),
@@ -94,10 +93,10 @@ pub(super) async fn checkup(
     )
 )]
 pub(super) async fn policy(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<AccountPath>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(app.operations.policy(&path.name).await?))
+    Ok(Json(desk.policy(&path.name).await?))
 }
 
 /// What to read, and for which place.
@@ -139,7 +138,7 @@ pub struct ImportedView {
     )
 )]
 pub(super) async fn import(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<AccountPath>,
     InQuery(query): InQuery<ImportQuery>,
 ) -> Result<Json<ImportedView>, Problem> {
@@ -157,7 +156,7 @@ pub(super) async fn import(
         .split(',')
         .map(|it| it.trim().to_owned())
         .collect();
-    let adopted = app.operations.import(&path.name, &place, &groups).await?;
+    let adopted = desk.import(&path.name, &place, &groups).await?;
     let mut manifest = serde_json::to_value(&adopted.group).unwrap_or_default();
     if let Some(fields) = manifest.as_object_mut() {
         fields.insert("kind".to_owned(), "ServerGroup".into());

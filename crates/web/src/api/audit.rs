@@ -1,17 +1,12 @@
 //! The audit log: who did what, when and why.
 
-use axum::{
-    Json,
-    extract::{OriginalUri, State},
-    response::Response,
-};
+use axum::{Json, extract::OriginalUri, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    App,
-    extract::InQuery,
+    extract::{InDesk, InQuery},
     problem::Problem,
     wire::{Listing, cursor, limit, listing, time},
 };
@@ -60,11 +55,11 @@ impl From<AuditEvent> for AuditEventView {
     fn from(event: AuditEvent) -> Self {
         Self {
             seq: event.seq,
-            at: time(event.audit.at),
-            actor: event.audit.actor,
-            action: event.audit.action,
-            subject: event.audit.subject,
-            detail: event.audit.detail,
+            at: time(event.at),
+            actor: event.actor,
+            action: event.action,
+            subject: event.subject,
+            detail: event.detail,
             previous_hash: event.previous_hash,
             hash: event.hash,
         }
@@ -110,7 +105,7 @@ impl From<Verification> for VerificationView {
     responses((status = 200, body = Listing<AuditEventView>, description = "One page."))
 )]
 pub(super) async fn list(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InQuery(query): InQuery<AuditQuery>,
 ) -> Result<Response, Problem> {
@@ -121,7 +116,7 @@ pub(super) async fn list(
         subject: query.subject,
     };
     let limit = limit(query.limit)?;
-    let page = app.operations.audit_events(&filter, before, limit).await?;
+    let page = desk.audit_events(filter, before, limit).await?;
     Ok(listing(&uri, page, AuditEventView::from))
 }
 
@@ -133,6 +128,6 @@ pub(super) async fn list(
     tag = "audit",
     responses((status = 200, body = VerificationView, description = "What was found."))
 )]
-pub(super) async fn verify(State(app): State<App>) -> Result<Json<VerificationView>, Problem> {
-    Ok(Json(app.operations.verify_audit().await?.into()))
+pub(super) async fn verify(InDesk(desk): InDesk) -> Result<Json<VerificationView>, Problem> {
+    Ok(Json(desk.verify_audit().await?.into()))
 }

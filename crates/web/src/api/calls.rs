@@ -1,13 +1,12 @@
 //! What a deployment costs in calls to the provider.
 
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    App,
     deployments::DeploymentPath,
-    extract::InPath,
+    extract::{InDesk, InPath},
     problem::{Problem, ProblemDocument},
 };
 
@@ -35,10 +34,10 @@ pub struct CallsView {
     )
 )]
 pub(super) async fn read(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<DeploymentPath>,
 ) -> Result<Json<CallsView>, Problem> {
-    let calls = app.operations.calls(&path.id).await?;
+    let calls = desk.calls(&path.id).await?;
     Ok(Json(CallsView {
         changes: calls.map(|calls| calls.changes),
         looks: calls.map(|calls| calls.looks),

@@ -5,7 +5,7 @@ mod schemas;
 
 use axum::{
     Extension,
-    extract::{OriginalUri, State},
+    extract::OriginalUri,
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
@@ -27,12 +27,12 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::{
     App,
     describe::problem,
-    extract::{Expected, InActor, InJson, InPath, InQuery},
+    extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
     wire::{Paging, limit, tagged, time},
 };
 use operations::{
-    Page,
+    Desk, Page,
     catalogue::{Entry, Kind},
     manifests::Changed,
 };
@@ -92,23 +92,22 @@ fn described(
 }
 
 async fn list(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     Extension(collection): Extension<Collection>,
     OriginalUri(uri): OriginalUri,
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let limit = limit(paging.limit)?;
-    let page = app
-        .operations
+    let page = desk
         .entries(collection.kind, paging.cursor.as_deref(), limit)
         .await?;
-    listed(&app, &uri, page).await
+    listed(&desk, &uri, page).await
 }
 
-async fn listed(app: &App, uri: &Uri, page: Page<Entry>) -> Result<Response, Problem> {
+async fn listed(desk: &Desk, uri: &Uri, page: Page<Entry>) -> Result<Response, Problem> {
     let mut items = Vec::with_capacity(page.items.len());
     for entry in page.items {
-        items.push(view(app, entry).await?);
+        items.push(view(desk, entry).await?);
     }
     let page = Page {
         items,
@@ -118,48 +117,46 @@ async fn listed(app: &App, uri: &Uri, page: Page<Entry>) -> Result<Response, Pro
 }
 
 async fn read(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     Extension(collection): Extension<Collection>,
     InPath(NamePath { name }): InPath<NamePath>,
 ) -> Result<Response, Problem> {
-    let entry = app.operations.entry(collection.kind, &name).await?;
-    Ok(tagged(entry.version, view(&app, entry).await?))
+    let entry = desk.entry(collection.kind, &name).await?;
+    Ok(tagged(entry.version, view(&desk, entry).await?))
 }
 
 async fn put(
-    State(app): State<App>,
     Extension(collection): Extension<Collection>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
     InJson(body): InJson<Value>,
 ) -> Result<Response, Problem> {
     let what = (collection.kind, name.as_str());
-    let change = app.operations.put(&actor, what, body, expected).await?;
+    let change = desk.put(what, body, expected).await?;
     let status = match change.changed {
         Changed::Created => StatusCode::CREATED,
         Changed::Updated | Changed::Unchanged => StatusCode::OK,
     };
-    let entry = app.operations.entry(collection.kind, &name).await?;
-    let body = tagged(entry.version, view(&app, entry).await?);
+    let entry = desk.entry(collection.kind, &name).await?;
+    let body = tagged(entry.version, view(&desk, entry).await?);
     Ok((status, body).into_response())
 }
 
 async fn delete(
-    State(app): State<App>,
     Extension(collection): Extension<Collection>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
     let what = (collection.kind, name.as_str());
-    app.operations.delete(&actor, what, expected).await?;
+    desk.delete(what, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The fields of the entry, and what is known about it: version, when, who, and for environments
 /// the lock.
-async fn view(app: &App, entry: Entry) -> Result<Value, Problem> {
+async fn view(desk: &Desk, entry: Entry) -> Result<Value, Problem> {
     let mut fields = match entry.body {
         Value::Object(fields) => fields,
         _ => Map::new(),
@@ -167,7 +164,7 @@ async fn view(app: &App, entry: Entry) -> Result<Value, Problem> {
     if entry.kind == Kind::Environment {
         let name = entry.name.parse().ok();
         let lock = match name {
-            Some(name) => app.operations.lock_of(&name).await?,
+            Some(name) => desk.lock_of(&name).await?,
             None => None,
         };
         fields.insert(

@@ -4,7 +4,7 @@ mod views;
 
 use axum::{
     Json,
-    extract::{OriginalUri, State},
+    extract::OriginalUri,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    App,
-    extract::{InActor, InJson, InMaybeJson, InPath, InQuery},
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
     problem::{ObjectionView, Problem, ProblemDocument},
     strategies::StrategyBody,
     wire::{Listing, limit, listing, tagged},
@@ -154,8 +153,7 @@ pub struct DeploymentsQuery {
     )
 )]
 pub(super) async fn request(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InJson(body): InJson<DeployRequest>,
 ) -> Result<Response, Problem> {
     let place = Place {
@@ -171,11 +169,11 @@ pub(super) async fn request(
         image: body.image,
     };
     if body.dry_run {
-        let rehearsal = app.operations.rehearse(&actor, wish).await?;
+        let rehearsal = desk.rehearse(wish).await?;
         return Ok(Json(DeploymentRehearsed::from(rehearsal)).into_response());
     }
     let reason = body.reason.as_deref();
-    let begun = app.operations.request_because(&actor, wish, reason);
+    let begun = desk.request(wish, reason);
     let begun = begun.await?;
     Ok((StatusCode::ACCEPTED, Json(DeploymentBegun::from(begun))).into_response())
 }
@@ -190,7 +188,7 @@ pub(super) async fn request(
     responses((status = 200, body = Listing<DeploymentView>, description = "One page."))
 )]
 pub(super) async fn list(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InQuery(query): InQuery<DeploymentsQuery>,
 ) -> Result<Response, Problem> {
@@ -201,10 +199,7 @@ pub(super) async fn list(
     };
     let before = query.cursor.map(DeploymentId);
     let limit = limit(query.limit)?;
-    let page = app
-        .operations
-        .deployments(&listed, before.as_ref(), limit)
-        .await?;
+    let page = desk.deployments(&listed, before.as_ref(), limit).await?;
     Ok(listing(&uri, page, DeploymentView::from))
 }
 
@@ -221,10 +216,10 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn read(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<DeploymentPath>,
 ) -> Result<Response, Problem> {
-    let deployment = app.operations.deployment(&path.id).await?;
+    let deployment = desk.deployment(&path.id).await?;
     Ok(tagged(deployment.version, DeploymentView::from(deployment)))
 }
 
@@ -240,12 +235,8 @@ pub(super) async fn read(
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
     )
 )]
-pub(super) async fn pause(
-    app: State<App>,
-    actor: InActor,
-    path: InPath<DeploymentPath>,
-) -> Result<Response, Problem> {
-    command(app, actor, path, Command::Pause).await
+pub(super) async fn pause(desk: InDesk, path: InPath<DeploymentPath>) -> Result<Response, Problem> {
+    command(desk, path, Command::Pause).await
 }
 
 /// Lets a paused deployment go on.
@@ -261,11 +252,10 @@ pub(super) async fn pause(
     )
 )]
 pub(super) async fn resume(
-    app: State<App>,
-    actor: InActor,
+    desk: InDesk,
     path: InPath<DeploymentPath>,
 ) -> Result<Response, Problem> {
-    command(app, actor, path, Command::Resume).await
+    command(desk, path, Command::Resume).await
 }
 
 /// Gives users the release back that was live before; the deployment ends as aborted.
@@ -282,12 +272,11 @@ pub(super) async fn resume(
     )
 )]
 pub(super) async fn abort(
-    app: State<App>,
-    actor: InActor,
+    desk: InDesk,
     path: InPath<DeploymentPath>,
     InJson(Reason { reason }): InJson<Reason>,
 ) -> Result<Response, Problem> {
-    command(app, actor, path, Command::Abort { reason }).await
+    command(desk, path, Command::Abort { reason }).await
 }
 
 /// Gives users the release back that was live before; the deployment ends as rolled back.
@@ -304,13 +293,12 @@ pub(super) async fn abort(
     )
 )]
 pub(super) async fn roll_back(
-    app: State<App>,
-    actor: InActor,
+    desk: InDesk,
     path: InPath<DeploymentPath>,
     InMaybeJson(body): InMaybeJson<MaybeReason>,
 ) -> Result<Response, Problem> {
     let reason = body.or("rolled back by a person");
-    command(app, actor, path, Command::RollBack { reason }).await
+    command(desk, path, Command::RollBack { reason }).await
 }
 
 /// Says yes where the deployment waits for a person.
@@ -327,13 +315,12 @@ pub(super) async fn roll_back(
     )
 )]
 pub(super) async fn approve(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<DeploymentPath>,
     InMaybeJson(body): InMaybeJson<Approval>,
 ) -> Result<Response, Problem> {
     let plan = body.plan_hash.as_deref();
-    let deployment = app.operations.approve(&actor, &path.id, plan).await?;
+    let deployment = desk.command(&path.id, Command::Approve, plan).await?;
     Ok(tagged(deployment.version, DeploymentView::from(deployment)))
 }
 
@@ -351,12 +338,11 @@ pub(super) async fn approve(
     )
 )]
 pub(super) async fn reject(
-    app: State<App>,
-    actor: InActor,
+    desk: InDesk,
     path: InPath<DeploymentPath>,
     InJson(Reason { reason }): InJson<Reason>,
 ) -> Result<Response, Problem> {
-    command(app, actor, path, Command::Reject { reason }).await
+    command(desk, path, Command::Reject { reason }).await
 }
 
 /// Cuts the present watch short: its time and its gates count as passed. Approvals cannot be skipped.
@@ -372,20 +358,18 @@ pub(super) async fn reject(
     )
 )]
 pub(super) async fn promote(
-    app: State<App>,
-    actor: InActor,
+    desk: InDesk,
     path: InPath<DeploymentPath>,
 ) -> Result<Response, Problem> {
-    command(app, actor, path, Command::Promote).await
+    command(desk, path, Command::Promote).await
 }
 
 async fn command(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<DeploymentPath>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let deployment = app.operations.command(&actor, &path.id, command).await?;
+    let deployment = desk.command(&path.id, command, None).await?;
     Ok(tagged(deployment.version, DeploymentView::from(deployment)))
 }
 

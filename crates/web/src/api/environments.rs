@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
-    extract::{InActor, InJson, InMaybeJson, InPath, InQuery},
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
     problem::{Problem, ProblemDocument},
     wire::time,
 };
@@ -90,15 +90,11 @@ impl From<Lock> for LockView {
     )
 )]
 pub(super) async fn lock(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<EnvironmentPath>,
     InJson(body): InJson<Reason>,
 ) -> Result<Json<LockView>, Problem> {
-    let lock = app
-        .operations
-        .lock(&actor, &path.name, &body.reason)
-        .await?;
+    let lock = desk.lock(&path.name, &body.reason).await?;
     Ok(Json(lock.into()))
 }
 
@@ -115,11 +111,10 @@ pub(super) async fn lock(
     )
 )]
 pub(super) async fn unlock(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<EnvironmentPath>,
 ) -> Result<StatusCode, Problem> {
-    app.operations.unlock(&actor, &path.name).await?;
+    desk.unlock(&path.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -222,10 +217,10 @@ pub struct InstanceView {
     )
 )]
 pub(super) async fn status(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<PlacePath>,
 ) -> Result<Json<StatusView>, Problem> {
-    let status = app.operations.status(path.into()).await?;
+    let status = desk.status(path.into()).await?;
     Ok(Json(status.into()))
 }
 
@@ -244,14 +239,13 @@ pub(super) async fn status(
     )
 )]
 pub(super) async fn roll_back(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<PlacePath>,
     InMaybeJson(body): InMaybeJson<MaybeReason>,
 ) -> Result<Response, Problem> {
     let reason = body.or("rolled back by a person");
     let place = path.into();
-    let rolled = app.operations.roll_back(&actor, &place, &reason).await?;
+    let rolled = desk.roll_back(&place, &reason).await?;
     let body = DeploymentBegun {
         deployment: rolled.deployment.into(),
         preview: rolled.preview.map(Into::into),
@@ -298,6 +292,7 @@ impl Default for LogsQuery {
 )]
 pub(super) async fn logs(
     State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<PlacePath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Problem> {
@@ -306,7 +301,7 @@ pub(super) async fn logs(
         lines: query.lines,
         follow: query.follow,
     };
-    let text = app.operations.logs(&path.into(), wanted).await?;
+    let text = desk.logs(&path.into(), wanted).await?;
     let text = app.streams.bounded(text)?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, Body::from_stream(text)).into_response())

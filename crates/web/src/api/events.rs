@@ -19,11 +19,11 @@ use utoipa::IntoParams;
 
 use super::{
     App,
-    extract::{InPath, InQuery},
+    extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing},
 };
-use operations::{Error, Operations, events::Numbered};
+use operations::{Desk, Error, events::Numbered};
 use views::{EventView, LookView};
 
 /// A comment is sent when nothing else was for so long, so that dead connections are found.
@@ -61,6 +61,7 @@ pub struct EventsPath {
 )]
 pub(super) async fn events(
     State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InPath(path): InPath<EventsPath>,
     InQuery(paging): InQuery<Paging>,
@@ -69,11 +70,11 @@ pub(super) async fn events(
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     if wants_stream(&headers) {
         let after = last_event_id(&headers).unwrap_or(after);
-        return stream(&app, &path.id, after).await;
+        return stream(&app, desk, &path.id, after).await;
     }
     let limit = limit(paging.limit)?;
-    let page = app.operations.events(&path.id, after, limit).await?;
-    let deployment = app.operations.deployment(&path.id).await?;
+    let page = desk.events(&path.id, after, limit).await?;
+    let deployment = desk.deployment(&path.id).await?;
     Ok(listing(&uri, page, |event| {
         EventView::of(event, &deployment)
     }))
@@ -92,22 +93,21 @@ pub(super) async fn events(
     )
 )]
 pub(super) async fn looks(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InPath(path): InPath<EventsPath>,
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     let limit = limit(paging.limit)?;
-    let page = app.operations.looks(&path.id, after, limit).await?;
+    let page = desk.looks(&path.id, after, limit).await?;
     Ok(listing(&uri, page, LookView::from))
 }
 
-async fn stream(app: &App, id: &DeploymentId, after: i64) -> Result<Response, Problem> {
-    let opened = Arc::new(app.operations.deployment(id).await?);
-    let events = app.operations.follow(id, after).await?;
-    let operations = app.operations.clone();
-    let views = events.then(move |event| shown(operations.clone(), Arc::clone(&opened), event));
+async fn stream(app: &App, desk: Desk, id: &DeploymentId, after: i64) -> Result<Response, Problem> {
+    let opened = Arc::new(desk.deployment(id).await?);
+    let events = desk.follow(id, after).await?;
+    let views = events.then(move |event| shown(desk.clone(), Arc::clone(&opened), event));
     let events = app.streams.bounded(sent(views))?;
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
@@ -116,14 +116,14 @@ async fn stream(app: &App, id: &DeploymentId, after: i64) -> Result<Response, Pr
 /// An event as people and programs read it. Why a deployment went back is read again: it was not known
 /// when the stream was `opened`.
 async fn shown(
-    operations: Operations,
+    desk: Desk,
     opened: Arc<Deployment>,
     event: Result<Numbered, Error>,
 ) -> Result<EventView, Error> {
     let event = event?;
     match event.1.what {
         What::RollingBack | What::Finished { .. } => {
-            let now = operations.deployment(&opened.id).await?;
+            let now = desk.deployment(&opened.id).await?;
             Ok(EventView::of(event, &now))
         }
         _ => Ok(EventView::of(event, &opened)),

@@ -8,7 +8,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use operations::Actor;
+use operations::Desk;
 
 /// A JSON body.
 pub struct InJson<T>(pub T);
@@ -22,8 +22,8 @@ pub struct InQuery<T>(pub T);
 /// The parameters in the path.
 pub struct InPath<T>(pub T);
 
-/// Who asks; put there by `access`.
-pub struct InActor(pub Actor);
+/// Operations as the principal of the request sees them; put there by the door.
+pub struct InDesk(pub Desk);
 
 /// The version that `If-Match` or `If-None-Match` expects; 0: there must be nothing yet.
 pub struct Expected(pub Option<i64>);
@@ -81,11 +81,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for InActor {
+impl<S: Send + Sync> FromRequestParts<S> for InDesk {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let actor = parts.extensions.get::<Actor>().cloned();
-        actor.map(Self).ok_or_else(unauthenticated)
+        let desk = parts.extensions.get::<Desk>().cloned();
+        desk.map(Self).ok_or_else(unauthenticated)
     }
 }
 

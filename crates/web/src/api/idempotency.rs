@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use super::{App, extract, problem::Problem};
 use operations::{
-    Actor,
+    Desk,
     idempotency::{ANSWER_BYTES_MAX, KEY_BYTES_MAX, KeptAnswer},
 };
 
@@ -35,6 +35,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Says that an answer was given before.
 const REPLAYED: &str = "idempotency-replayed";
 
+/// Marks an answer that holds a secret: it is given once and kept nowhere.
+#[derive(Debug, Clone, Copy)]
+pub struct NotKept;
+
 /// The keys of requests that are being worked on.
 #[derive(Debug, Clone, Default)]
 pub struct Underway(Arc<Mutex<BTreeSet<(String, String)>>>);
@@ -47,10 +51,10 @@ struct Claim {
 
 impl Underway {
     /// Claims a key, once nobody else works on it; `None` when that takes too long.
-    async fn claim(&self, actor: &Actor, key: &str) -> Option<Claim> {
+    async fn claim(&self, desk: &Desk, key: &str) -> Option<Claim> {
         let claimed = async {
             loop {
-                match self.try_claim(actor, key) {
+                match self.try_claim(desk, key) {
                     Some(claim) => return claim,
                     None => tokio::time::sleep(LOOK).await,
                 }
@@ -59,8 +63,8 @@ impl Underway {
         tokio::time::timeout(PATIENCE, claimed).await.ok()
     }
 
-    fn try_claim(&self, actor: &Actor, key: &str) -> Option<Claim> {
-        let key = (actor.name().to_owned(), key.to_owned());
+    fn try_claim(&self, desk: &Desk, key: &str) -> Option<Claim> {
+        let key = (desk.principal().name().to_owned(), key.to_owned());
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         keys.insert(key.clone()).then(|| Claim {
             underway: self.clone(),
@@ -90,8 +94,8 @@ pub(super) async fn remember(
     next: Next,
 ) -> Result<Response, Problem> {
     let key = request.headers().get(KEY).cloned();
-    let actor = request.extensions().get::<Actor>().cloned();
-    let (Some(key), Some(actor), &Method::POST) = (key, actor, request.method()) else {
+    let desk = request.extensions().get::<Desk>().cloned();
+    let (Some(key), Some(desk), &Method::POST) = (key, desk, request.method()) else {
         return Ok(next.run(request).await);
     };
     let key = checked(&key)?;
@@ -100,10 +104,10 @@ pub(super) async fn remember(
     let request_hash = hash(&parts.uri.to_string(), &whole);
     let claim = app
         .underway
-        .claim(&actor, &key)
+        .claim(&desk, &key)
         .await
         .ok_or_else(in_progress)?;
-    if let Some(kept) = app.operations.kept_answer(&actor, &key).await? {
+    if let Some(kept) = desk.kept_answer(&key).await? {
         return replay(kept, &request_hash);
     }
     let request = Request::from_parts(parts, Body::from(whole));
@@ -111,8 +115,9 @@ pub(super) async fn remember(
         let _claim = claim;
         let (head, body) = next.run(request).await.into_parts();
         let body = to_bytes(body, usize::MAX).await.map_err(|_| broken())?;
-        if head.status.is_success() && body.len() <= ANSWER_BYTES_MAX {
-            keep(&app, (&actor, &key), &body, head.status, request_hash).await;
+        let may_be_kept = head.extensions.get::<NotKept>().is_none();
+        if head.status.is_success() && may_be_kept && body.len() <= ANSWER_BYTES_MAX {
+            keep(&desk, &key, &body, head.status, request_hash).await;
         }
         Ok(Response::from_parts(head, Body::from(body)))
     };
@@ -125,13 +130,7 @@ pub(super) async fn remember(
 }
 
 /// What was done is done: when its answer cannot be kept, it is told all the same.
-async fn keep(
-    app: &App,
-    (actor, key): (&Actor, &str),
-    body: &Bytes,
-    status: StatusCode,
-    request_hash: String,
-) {
+async fn keep(desk: &Desk, key: &str, body: &Bytes, status: StatusCode, request_hash: String) {
     let Ok(body) = String::from_utf8(body.to_vec()) else {
         return;
     };
@@ -140,7 +139,7 @@ async fn keep(
         status: status.as_u16(),
         body,
     };
-    if let Err(error) = app.operations.keep_answer(actor, key, kept).await {
+    if let Err(error) = desk.keep_answer(key, kept).await {
         tracing::warn!(%error, "the answer to an idempotency key was not kept");
     }
 }

@@ -1,6 +1,6 @@
 //! Machine images, and what patching to one would do.
 
-use axum::{Json, extract::State};
+use axum::Json;
 use domain::{
     image::{PatchTo, Ranked},
     names::{AccountName, EnvironmentName, ServiceName},
@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    App,
     deployments::PreviewView,
-    extract::{InActor, InJson, InQuery},
+    extract::{InDesk, InJson, InQuery},
     problem::{Problem, ProblemDocument},
     strategies::StrategyBody,
     wire::time,
@@ -164,10 +163,10 @@ pub struct PatchGroupView {
     )
 )]
 pub(super) async fn list(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InQuery(query): InQuery<ImagesQuery>,
 ) -> Result<Json<ImagesView>, Problem> {
-    let accounts = app.operations.images(query.account.as_ref()).await?;
+    let accounts = desk.images(query.account.as_ref()).await?;
     let accounts = accounts.into_iter().map(AccountImagesView::from).collect();
     Ok(Json(ImagesView { accounts }))
 }
@@ -187,8 +186,7 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn plan(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InJson(body): InJson<PatchPlanRequest>,
 ) -> Result<Json<PatchPlanView>, Problem> {
     let wish = PatchWish {
@@ -196,7 +194,7 @@ pub(super) async fn plan(
         environment: body.environment,
         service: body.service,
     };
-    let groups = app.operations.plan_patch(&actor, &wish).await?;
+    let groups = desk.plan_patch(&wish).await?;
     let groups = groups.into_iter().map(PatchGroupView::from).collect();
     Ok(Json(PatchPlanView { groups }))
 }

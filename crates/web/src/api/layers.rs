@@ -112,10 +112,13 @@ pub(super) async fn authenticated(
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(bearer);
-    let actor = shown
-        .and_then(|token| app.access.admit(token))
-        .ok_or_else(unauthenticated)?;
-    request.extensions_mut().insert(actor);
+    let principal = match shown {
+        Some(token) => app.door.admit(token).await?,
+        None => None,
+    };
+    let principal = principal.ok_or_else(unauthenticated)?;
+    let desk = app.operations.desk(principal);
+    request.extensions_mut().insert(desk);
     let mut response = next.run(request).await;
     let no_store = HeaderValue::from_static("no-store");
     response

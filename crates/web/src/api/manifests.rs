@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App,
-    extract::{InActor, InQuery, bytes, media_type},
+    extract::{InDesk, InQuery, bytes, media_type},
     problem::{Problem, ProblemDocument},
 };
 use operations::manifests::{self, Change, Changed, Difference, Mode};
@@ -83,7 +83,7 @@ pub struct DifferenceView {
 )]
 pub(super) async fn apply(
     State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InQuery(query): InQuery<ManifestsQuery>,
     request: Request,
 ) -> Result<Json<Changes>, Problem> {
@@ -100,7 +100,7 @@ pub(super) async fn apply(
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    let changes = app.operations.apply(&actor, documents, mode).await?;
+    let changes = desk.apply(documents, mode).await?;
     let changes = changes.into_iter().map(ChangeView::from).collect();
     Ok(Json(Changes { changes }))
 }

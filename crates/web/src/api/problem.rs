@@ -190,6 +190,7 @@ fn status_of(class: Class) -> StatusCode {
     match class {
         Class::Malformed => StatusCode::BAD_REQUEST,
         Class::Unknown => StatusCode::NOT_FOUND,
+        Class::Denied => StatusCode::FORBIDDEN,
         Class::Conflict => StatusCode::CONFLICT,
         Class::Changed => StatusCode::PRECONDITION_FAILED,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     App,
     deployments::Reason,
-    extract::{InActor, InJson, InPath, InQuery, media_type},
+    extract::{InDesk, InJson, InPath, InQuery, media_type},
     problem::{Problem, ProblemDocument},
     wire::{Listing, Paging, cursor, limit, listing, time},
 };
@@ -166,14 +166,13 @@ impl From<Release> for ReleaseView {
     responses((status = 200, body = Listing<ReleaseView>, description = "One page."))
 )]
 pub(super) async fn list(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     OriginalUri(uri): OriginalUri,
     InPath(path): InPath<ServicePath>,
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let after = cursor(paging.cursor.as_deref())?;
-    let page = app
-        .operations
+    let page = desk
         .releases(&path.service, after.as_ref(), limit(paging.limit)?)
         .await?;
     Ok(listing(&uri, page, ReleaseView::from))
@@ -192,10 +191,10 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn read(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<ReleasePath>,
 ) -> Result<Json<ReleaseView>, Problem> {
-    let release = app.operations.release(&path.service, &path.version).await?;
+    let release = desk.release(&path.service, &path.version).await?;
     Ok(Json(release.into()))
 }
 
@@ -221,25 +220,23 @@ pub(super) async fn read(
 )]
 pub(super) async fn create(
     State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<ReleasePath>,
     request: Request,
 ) -> Result<Response, Problem> {
     let release = (path.service, path.version);
     let created = if media_type(request.headers()) == "application/json" {
         let ImageBody { image } = small(request, &app).await?;
-        app.operations.release_image(&actor, release, image).await?
+        desk.release_image(release, image).await?
     } else {
         let upload = request.into_body().into_data_stream();
-        app.operations
-            .create_release(&actor, release, upload)
-            .await?
+        desk.create_release(release, upload).await?
     };
     let (status, release) = match created {
         Created::Created(release) => (StatusCode::CREATED, release),
         Created::AlreadyThere(release) => (StatusCode::OK, release),
     };
-    let uploads = app.operations.bring(&release).await;
+    let uploads = desk.bring(&release).await?;
     let view = CreatedView {
         release: release.into(),
         uploads: uploads.into_iter().map(UploadView::from).collect(),
@@ -276,15 +273,11 @@ async fn small(mut request: Request, app: &App) -> Result<ImageBody, Problem> {
     )
 )]
 pub(super) async fn withdraw(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<ReleasePath>,
     InJson(body): InJson<Reason>,
 ) -> Result<Json<ReleaseView>, Problem> {
     let release = (&path.service, &path.version);
-    let release = app
-        .operations
-        .withdraw(&actor, release, &body.reason)
-        .await?;
+    let release = desk.withdraw(release, &body.reason).await?;
     Ok(Json(release.into()))
 }

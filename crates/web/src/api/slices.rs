@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -13,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    App,
     deployments::{DeploymentBegun, MaybeReason},
     environments::{PlacePath, SizesView},
-    extract::{InActor, InJson, InMaybeJson, InPath},
+    extract::{InDesk, InJson, InMaybeJson, InPath},
+    idempotency::NotKept,
     problem::{Problem, ProblemDocument},
     strategies::Mirror,
     wire::{time, word},
@@ -130,10 +129,10 @@ pub struct DifferenceView {
     )
 )]
 pub(super) async fn read(
-    State(app): State<App>,
+    InDesk(desk): InDesk,
     InPath(path): InPath<PlacePath>,
 ) -> Result<Json<SlicesView>, Problem> {
-    let slices = app.operations.slices(path.into()).await?;
+    let slices = desk.slices(path.into()).await?;
     Ok(Json(slices.into()))
 }
 
@@ -151,14 +150,13 @@ pub(super) async fn read(
     )
 )]
 pub(super) async fn switch(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<PlacePath>,
     InMaybeJson(body): InMaybeJson<MaybeReason>,
 ) -> Result<Response, Problem> {
     let reason = body.reason.filter(|reason| !reason.trim().is_empty());
     let place = path.into();
-    let begun = app.operations.switch(&actor, &place, reason.as_deref());
+    let begun = desk.switch(&place, reason.as_deref());
     let body = DeploymentBegun::from(begun.await?);
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
@@ -207,19 +205,20 @@ pub struct PassView {
     )
 )]
 pub(super) async fn pass(
-    State(app): State<App>,
-    InActor(actor): InActor,
+    InDesk(desk): InDesk,
     InPath(path): InPath<PlacePath>,
     InJson(PassRequest { slice, seconds }): InJson<PassRequest>,
 ) -> Result<Response, Problem> {
     let place = path.into();
-    let pass = app.operations.pass(&actor, &place, slice, seconds).await?;
+    let pass = desk.pass(&place, slice, seconds).await?;
     let view = PassView {
         token: pass.token,
         slice: pass.slice.to_string(),
         expires_at: time(pass.expires),
     };
-    Ok((StatusCode::CREATED, Json(view)).into_response())
+    let mut response = (StatusCode::CREATED, Json(view)).into_response();
+    response.extensions_mut().insert(NotKept);
+    Ok(response)
 }
 
 impl From<Slices> for SlicesView {
