@@ -135,6 +135,9 @@ pub(super) fn page(status: &Status, style: Style) -> String {
                 )
             }),
     );
+    if let Some(trouble) = &status.trouble {
+        field("provider", style.red(&trouble.sentence));
+    }
     let split = status.observation.as_ref().map(|seen| &seen.weights);
     if let Some(weights) = split.filter(|weights| weights.len() > 1) {
         let shares = weights

@@ -19,6 +19,8 @@ use crate::{
     wire::{Deployment, Event, Preview, Status},
 };
 
+/// Sentences in the answers below.
+const SENTENCES: usize = 13;
 /// Characters of each sentence, so that columns stay as wide as they are.
 const LEN: usize = 48;
 
@@ -63,43 +65,31 @@ struct Answers {
     events: [Value; 2],
     looks: Value,
     refusal: Value,
+    trouble: String,
 }
 
-fn answers(sentences: &[String; 12]) -> Answers {
-    let [
-        one,
-        two,
-        three,
-        four,
-        five,
-        six,
-        seven,
-        eight,
-        nine,
-        ten,
-        eleven,
-        twelve,
-    ] = sentences;
+fn answers(sentences: &[String; SENTENCES]) -> Answers {
+    let text = |n: usize| &sentences[n];
     let deployment = json!({
         "id": "d1", "service": "shop", "environment": "staging", "version": "1.1.0",
         "stable_version": "1.0.0", "status": "running", "step": 1,
         "roles": {"live": "blue", "next": "green"},
         "strategy": {"kind": "canary", "stages": [{"percent": 10, "seconds": 5}]},
         "steps": [
-            {"sentence": one, "state": "reached", "gates": []},
-            {"sentence": two, "state": "current", "gates": [
-                {"gate": "traffic", "name": "errors and latency", "verdict": "open", "sentence": three},
-                {"gate": "http", "name": "check at http://x", "verdict": "met", "sentence": four},
+            {"sentence": text(0), "state": "reached", "gates": []},
+            {"sentence": text(1), "state": "current", "gates": [
+                {"gate": "traffic", "name": "errors and latency", "verdict": "open", "sentence": text(2)},
+                {"gate": "http", "name": "check at http://x", "verdict": "met", "sentence": text(3)},
             ]},
         ],
-        "waiting": {"reason": "healthy", "sentence": five, "until": "2001-01-01T00:00:00Z",
+        "waiting": {"reason": "healthy", "sentence": text(4), "until": "2001-01-01T00:00:00Z",
                     "then": "gives_up", "who_can_act": "engine"},
-        "failure": {"reason": "unhealthy", "sentence": six, "who_can_act": "owner"},
+        "failure": {"reason": "unhealthy", "sentence": text(5), "who_can_act": "owner"},
     });
     let preview = json!({
         "steps": [
-            {"sentence": seven, "gates": [], "expected_ms": 2000, "way_back_ms": 1000},
-            {"sentence": eight, "gates": [{"name": "approval"}], "expected_ms": 5000, "way_back_ms": 1000},
+            {"sentence": text(6), "gates": [], "expected_ms": 2000, "way_back_ms": 1000},
+            {"sentence": text(7), "gates": [{"name": "approval"}], "expected_ms": 5000, "way_back_ms": 1000},
         ],
         "capacity": [{"at_ms": 0, "instances": 2}, {"at_ms": 2000, "instances": 4}],
         "expected_ms": 7000, "peak_instances": 4, "point_of_no_return": 1,
@@ -108,26 +98,28 @@ fn answers(sentences: &[String; 12]) -> Answers {
         deployment,
         preview,
         events: [
-            json!({"event": "step_started", "step": 1, "sentence": nine}),
+            json!({"event": "step_started", "step": 1, "sentence": text(8)}),
             json!({"event": "waiting", "sentence": "drawn from the wait itself",
-                   "waiting": {"reason": "weights", "sentence": ten}}),
+                   "waiting": {"reason": "weights", "sentence": text(9)}}),
         ],
         looks: json!([{"step": 1, "percent": 10, "gate": 0, "name": "errors and latency",
-                       "verdict": "open", "sentence": eleven}]),
+                       "verdict": "open", "sentence": text(10)}]),
         refusal: json!({"code": "refused", "detail": "no", "objections": [
-            {"reason": "environment_locked", "sentence": twelve, "remedy": "ask alice"},
+            {"reason": "environment_locked", "sentence": text(11), "remedy": "ask alice"},
         ]}),
+        trouble: text(12).clone(),
     }
 }
 
 /// Everything that is drawn of one deployment, with these sentences.
-fn drawn(sentences: &[String; 12]) -> String {
+fn drawn(sentences: &[String; SENTENCES]) -> String {
     let answers = answers(sentences);
     let (plain, screen) = (Style::PLAIN, Screen::plain());
     let deployment: Deployment = read(&answers.deployment);
     let status: Status = read(&json!({
         "service": "shop", "environment": "staging", "deployment": answers.deployment,
         "live": {"version": "1.0.0", "since": "2001-01-01T00:00:00Z"},
+        "trouble": {"reason": "provider_unavailable", "sentence": answers.trouble},
         "observation": {"weights": {"blue": 90, "green": 10}, "instances": [
             {"id": "a1", "version": "1.0.0", "state": "healthy"},
             {"id": "b1", "version": "1.1.0", "state": "pending"},
@@ -154,7 +146,7 @@ fn drawn(sentences: &[String; 12]) -> String {
 }
 
 /// Sentences that are found nowhere else.
-fn marks() -> [String; 12] {
+fn marks() -> [String; SENTENCES] {
     std::array::from_fn(|n| format!("{:-<LEN$}", format!("<{n}>")))
 }
 
@@ -171,7 +163,7 @@ fn every_sentence_is_drawn() {
 proptest! {
     #[test]
     fn a_changed_sentence_changes_itself_and_nothing_else(
-        sentences in proptest::array::uniform12(text()),
+        sentences in proptest::array::uniform13(text()),
     ) {
         let marks = marks();
         let expected = marks

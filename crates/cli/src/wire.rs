@@ -178,6 +178,8 @@ pub struct Status {
     pub lock: Option<Value>,
     /// What the provider sees.
     pub observation: Option<Observation>,
+    /// Why nothing is seen, when the provider cannot answer.
+    pub trouble: Option<Reason>,
     /// Where users find it.
     pub url: Option<String>,
 }

@@ -15,7 +15,7 @@ use domain::{
 use futures_util::{StreamExt, stream};
 use store::catalogue::Kind;
 
-use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown};
+use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown, trouble::Trouble};
 
 /// Most accounts that are asked in one call.
 const ACCOUNTS_MAX: usize = 100;
@@ -38,7 +38,7 @@ pub struct AccountImages {
     /// There are more images than are ever listed.
     pub truncated: bool,
     /// Why nothing is known, when AWS does not answer.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
 }
 
 /// What the live slice of a server group runs on.
@@ -71,7 +71,7 @@ impl Desk {
                     groups: BTreeMap::new(),
                     at: permit.now(),
                     truncated: false,
-                    trouble: Some(error.to_string()),
+                    trouble: Some(error.into()),
                 }),
             }
         }

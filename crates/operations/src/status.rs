@@ -13,7 +13,7 @@ use domain::{
 };
 use store::{catalogue::Kind, deployments::LiveFilter};
 
-use super::{Desk, Error, Operations, Page};
+use super::{Desk, Error, Operations, Page, trouble::Trouble};
 
 /// What is going on at a place.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Status {
     /// What the provider sees; `None` when there is no server group, or it cannot answer.
     pub observation: Option<Observation>,
     /// Why there is no observation, when the provider cannot answer.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
     /// Where users reach the service.
     pub url: Option<String>,
 }
@@ -51,7 +51,7 @@ impl Desk {
             None => (None, None),
             Some(target) => match permit.observe(target).await {
                 Ok(observation) => (Some(permit.dated(observation)), None),
-                Err(error) => (None, Some(error.to_string())),
+                Err(error) => (None, Some(error.into())),
             },
         };
         Ok(Status {

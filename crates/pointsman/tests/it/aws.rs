@@ -348,9 +348,11 @@ async fn a_build_without_aws_says_so_of_images_and_patches() {
     assert_eq!(images.status, 200, "{}", images.text);
     let accounts = images.json()["accounts"].clone();
     assert_eq!(accounts[0]["account"], "eu");
-    let trouble = accounts[0]["trouble"].as_str().unwrap();
+    let trouble = &accounts[0]["trouble"];
+    assert_eq!(trouble["who_can_act"], "provider_administrator");
+    let sentence = trouble["sentence"].as_str().unwrap();
     assert!(
-        trouble.contains("this build of pointsman knows no AWS"),
+        sentence.contains("this build of pointsman knows no AWS"),
         "{trouble}"
     );
     let one = app.get("/api/v1/images?account=eu").await;

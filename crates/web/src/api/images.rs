@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     deployments::PreviewView,
     extract::{InDesk, InJson, InQuery},
-    problem::{Problem, ProblemDocument},
+    problem::{Problem, ProblemDocument, TroubleView},
     strategies::StrategyBody,
     wire::time,
 };
@@ -50,7 +50,7 @@ pub struct AccountImagesView {
     /// There are more images than are ever listed.
     pub truncated: bool,
     /// Why nothing is known; null when all is well.
-    pub trouble: Option<String>,
+    pub trouble: Option<TroubleView>,
     /// The images, by kind and newest first.
     pub images: Vec<ImageView>,
 }
@@ -221,7 +221,7 @@ impl From<AccountImages> for AccountImagesView {
             account: of.account.to_string(),
             listed_at: time(of.at),
             truncated: of.truncated,
-            trouble: of.trouble,
+            trouble: of.trouble.map(TroubleView::from),
             images: images.collect(),
         }
     }

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use operations::{
     Error,
     error::{Class, Described, Fault},
+    trouble::Trouble,
 };
 
 /// The media type of problems.
@@ -78,6 +79,31 @@ pub struct ObjectionView {
     #[serde(flatten)]
     #[schema(additional_properties)]
     pub fields: Map<String, Value>,
+}
+
+/// Why something is not known now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Trouble)]
+pub struct TroubleView {
+    /// Stable, for programs, such as `provider_unavailable`.
+    pub reason: String,
+    /// The same for people.
+    pub sentence: String,
+    /// What to do.
+    pub remedy: String,
+    /// Who can end it: `time`, `operator` or `provider_administrator`.
+    pub who_can_act: String,
+}
+
+impl From<Trouble> for TroubleView {
+    fn from(trouble: Trouble) -> Self {
+        Self {
+            reason: trouble.reason.to_owned(),
+            sentence: trouble.sentence,
+            remedy: trouble.remedy.to_owned(),
+            who_can_act: trouble.who_can_act.to_string(),
+        }
+    }
 }
 
 /// One fault in what was sent.
