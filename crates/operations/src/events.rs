@@ -128,12 +128,11 @@ fn looked(deployment: &Deployment, (seq, event): Numbered) -> Option<Looked> {
 /// The share of the new release at a step of the way forward, in percent.
 fn share_at(deployment: &Deployment, step: usize) -> u8 {
     let before = deployment.plan.steps.iter().take(step).rev();
-    let weights = before.into_iter().find_map(|step| match step {
-        Step::Shift { weights, .. } => Some(weights),
+    let share = before.into_iter().find_map(|step| match step {
+        Step::Shift(split) => Some(split.weights.share(deployment.roles.next)),
         _ => None,
     });
-    let share = weights.and_then(|weights| weights.get(&deployment.roles.next));
-    share.copied().unwrap_or(0)
+    share.unwrap_or(0)
 }
 
 /// One who follows a deployment.

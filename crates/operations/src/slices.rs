@@ -117,8 +117,8 @@ fn standing(slice: Slice, roles: Roles, seen: &Observation) -> Standing {
         } else {
             Role::Next
         },
-        weight: seen.weights.get(&slice).copied().unwrap_or(0),
-        seen: seen.slice(slice),
+        weight: seen.weights.share(slice),
+        seen: seen.slice(slice).clone(),
         traffic: seen.traffic.get(&slice).cloned(),
     }
 }

@@ -57,7 +57,7 @@ impl Desk {
         Ok(Status {
             live: permit.store().live(&place).await?,
             lock: permit.store().lock_of(&place.environment).await?,
-            url: target.as_ref().and_then(|it| permit.providers().url(it)),
+            url: target.as_ref().and_then(|it| permit.clouds().url(it)),
             deployment,
             observation,
             trouble,
@@ -106,9 +106,9 @@ impl Operations {
             serde_json::from_value(entry.body).map_err(|_| Error::Internal {
                 doing: "reading a server group of the catalogue",
             })?;
-        let account = match &group.aws {
+        let account = match group.home().account() {
             None => None,
-            Some(aws) => self.account(&aws.account).await?,
+            Some(name) => self.account(name).await?,
         };
         Ok(Some(Target::new(place.clone(), group, account).to_show()))
     }

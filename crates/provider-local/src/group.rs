@@ -13,9 +13,10 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Token},
     names::Place,
-    observation::{InstanceId, Observation, Slice, Weights},
+    observation::{InstanceId, Observation, Slice},
     time::UnixMs,
     traffic::Mirror,
+    users::Weights,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,7 @@ impl Group {
     /// A group without instances.
     #[must_use]
     pub fn new(place: Place, settings: ServerGroup) -> Self {
-        let (weights, slices) = (Weights::new(), BTreeMap::new());
+        let (weights, slices) = (Weights::default(), BTreeMap::new());
         Self {
             place,
             settings,

@@ -31,7 +31,7 @@ use domain::{
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
-    access, audit, catalogue, deployments,
+    StoreError, access, audit, catalogue, deployments,
     idempotency::{KEPT_MS, Kept},
 };
 use tracing::{
@@ -182,7 +182,10 @@ async fn tour_of_the_catalogue(world: &World) {
     ] {
         let apply = [world::audit("catalogue.delete")];
         let refused = store.put_and_delete(&[delete(kind, name)], &apply).await;
-        assert!(refused.is_err());
+        assert!(
+            matches!(&refused, Err(StoreError::Referenced { .. })),
+            "{kind:?} {name}: {refused:?}"
+        );
     }
     let apply = [world::audit("catalogue.delete")];
     let group = delete(catalogue::Kind::ServerGroup, "till.test");

@@ -103,7 +103,7 @@ impl Deployment {
     #[must_use]
     pub fn gate_deadline(&self, gate: &Gate) -> Option<UnixMs> {
         match self.step()? {
-            Step::Bake { until, .. } => Some(self.progress.since.plus_ms(until.open_ms_max(gate))),
+            Step::Bake(bake) => Some(self.progress.since.plus_ms(bake.until.open_ms_max(gate))),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capacity, Situation, Step, scale_up::ScaleUp};
+use super::{Capacity, Fill, Refresh, Retire, Situation, Step, scale_up::ScaleUp};
 use crate::{release::Launch, time::human_ms};
 
 /// Most instance-refresh alarms that AWS takes (API reference, `AlarmSpecification`, read 2026-11).
@@ -149,7 +149,7 @@ pub fn steps(
     let Some(max_healthy_percent) = max_healthy_percent(options, capacity) else {
         return Vec::new();
     };
-    let mut steps = vec![Step::Refresh {
+    let mut steps = vec![Step::Refresh(Refresh {
         slice,
         launch: new.id.clone(),
         count: capacity.current,
@@ -160,22 +160,22 @@ pub fn steps(
             checkpoint_delay_seconds: refresh.checkpoint_delay_seconds,
             alarms: refresh.alarms.clone(),
         },
-    }];
+    })];
     if capacity.asked > capacity.current {
-        steps.push(Step::Fill {
+        steps.push(Step::Fill(Fill {
             slice,
             launch: new.id.clone(),
             count: capacity.asked,
             beside: 0,
-        });
+        }));
     }
     if capacity.asked < capacity.current {
-        steps.push(Step::Retire {
+        steps.push(Step::Retire(Retire {
             slice,
             launch: old.id.clone(),
             keep: 0,
             leaving: capacity.asked,
-        });
+        }));
     }
     steps
 }
@@ -297,7 +297,7 @@ mod tests {
             let plan = planned(&options, (current, current, limit));
             prop_assert_eq!(plan.steps.is_empty(), most == current, "no plan without room");
             for step in &plan.steps {
-                if let Step::Refresh { count, preferences, .. } = step {
+                if let Step::Refresh(Refresh { count, preferences, .. }) = step {
                     prop_assert_eq!(count + preferences.surge(*count), most);
                     prop_assert!((101..=200).contains(&preferences.max_healthy_percent));
                 }

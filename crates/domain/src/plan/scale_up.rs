@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Capacity, Situation, Step, Until,
+    Bake, Capacity, Fill, Retire, Situation, Step, Until,
     instance_refresh::{self, InstanceRefresh},
 };
 use crate::release::Launch;
@@ -94,27 +94,26 @@ pub fn steps(options: &ScaleUp, situation: &Situation, new: &Launch, old: &Launc
         }
         let count = capacity.asked.min(filled + room);
         let keep = beside.min(capacity.asked - count);
-        steps.push(Step::Fill {
+        steps.push(Step::Fill(Fill {
             slice,
             launch: new.id.clone(),
             count,
             beside,
-        });
+        }));
         if options.bake_seconds > 0 {
-            let until = Until::elapsed(options.bake_seconds);
-            steps.push(Step::Bake {
+            steps.push(Step::Bake(Bake {
                 slice,
                 launch: new.id.clone(),
                 count,
-                until,
-            });
+                until: Until::elapsed(options.bake_seconds),
+            }));
         }
-        steps.push(Step::Retire {
+        steps.push(Step::Retire(Retire {
             slice,
             launch: old.id.clone(),
             keep,
             leaving: count + keep,
-        });
+        }));
         (filled, beside) = (count, keep);
     }
     steps
@@ -279,11 +278,11 @@ mod tests {
             let mut last = None;
             for step in steps {
                 match &step {
-                    Step::Fill { count, beside, .. } => prop_assert!(
+                    Step::Fill(Fill { count, beside, .. }) => prop_assert!(
                         count + beside <= ceiling(&options, capacity) && count + beside <= limit,
                         "never more than asked plus surge instances, and never above the limit"
                     ),
-                    Step::Retire { leaving, .. } => prop_assert!(
+                    Step::Retire(Retire { leaving, .. }) => prop_assert!(
                         *leaving >= asked, "a retire never leaves less than asked"
                     ),
                     _ => {}
@@ -292,7 +291,7 @@ mod tests {
             }
             prop_assert_eq!(
                 last,
-                Some(Step::Retire { slice: Slice::Blue, launch: old.id, keep: 0, leaving: asked }),
+                Some(Step::Retire(Retire { slice: Slice::Blue, launch: old.id, keep: 0, leaving: asked })),
                 "the last step leaves exactly the asked count and nothing old"
             );
         }

@@ -12,12 +12,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Situation, Step, Until};
+use super::{Bake, Fill, Retire, Situation, Step, Until};
 use crate::{
     gate::{Gate, ShadowGate},
-    observation::{Slice, Weights},
+    observation::Slice,
     release::Launch,
     traffic::{Compare, Mirror},
+    users::{Split, Weights},
 };
 
 mod stages;
@@ -171,13 +172,6 @@ fn mirror(shadow: &Shadow, from: Slice, to: Slice) -> Mirror {
     }
 }
 
-/// `percent` of the users on `next`, the others on `live`.
-#[must_use]
-pub fn split(next: Slice, live: Slice, percent: u8) -> Weights {
-    let shares = [(live, 100 - percent), (next, percent)];
-    shares.into_iter().filter(|(_, share)| *share > 0).collect()
-}
-
 /// The steps so far.
 struct Way<'a> {
     next: Slice,
@@ -189,19 +183,19 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn fill(&mut self) {
-        self.steps.push(Step::Fill {
+        self.steps.push(Step::Fill(Fill {
             slice: self.next,
             launch: self.new.id.clone(),
             count: self.count,
             beside: 0,
-        });
+        }));
     }
 
     fn shift(&mut self, percent: u8, mirror: Option<Mirror>) {
-        self.steps.push(Step::Shift {
-            weights: split(self.next, self.live, percent),
+        self.steps.push(Step::Shift(Split {
+            weights: Weights::split(self.next, self.live, percent),
             mirror,
-        });
+        }));
     }
 
     fn bake(&mut self, seconds: u32, gates: Vec<Gate>) {
@@ -225,21 +219,21 @@ impl Way<'_> {
     }
 
     fn watch(&mut self, until: Until) {
-        self.steps.push(Step::Bake {
+        self.steps.push(Step::Bake(Bake {
             slice: self.next,
             launch: self.new.id.clone(),
             count: self.count,
             until,
-        });
+        }));
     }
 
     fn retire(&mut self, slice: Slice, launch: crate::release::LaunchId) {
-        self.steps.push(Step::Retire {
+        self.steps.push(Step::Retire(Retire {
             slice,
             launch,
             keep: 0,
             leaving: 0,
-        });
+        }));
     }
 }
 

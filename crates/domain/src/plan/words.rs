@@ -1,19 +1,19 @@
 //! Steps as people read them.
 
-use super::{Step, Until};
-use crate::{gate::Gate, observation::WeightsText, versions::Versions};
+use super::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
+use crate::{gate::Gate, versions::Versions};
 
 impl Step {
     /// The stable code of its kind, in `snake_case`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Fill { .. } => "fill",
-            Self::Shift { .. } => "shift",
-            Self::Bake { .. } => "bake",
-            Self::Refresh { .. } => "refresh",
-            Self::EndRefresh { .. } => "end_refresh",
-            Self::Retire { .. } => "retire",
+            Self::Fill(_) => "fill",
+            Self::Shift(_) => "shift",
+            Self::Bake(_) => "bake",
+            Self::Refresh(_) => "refresh",
+            Self::EndRefresh(_) => "end_refresh",
+            Self::Retire(_) => "retire",
         }
     }
 
@@ -21,12 +21,12 @@ impl Step {
     #[must_use]
     pub fn gates(&self) -> &[Gate] {
         match self {
-            Self::Bake { until, .. } => &until.gates,
-            Self::Fill { .. }
-            | Self::Shift { .. }
-            | Self::Refresh { .. }
-            | Self::EndRefresh { .. }
-            | Self::Retire { .. } => &[],
+            Self::Bake(bake) => &bake.until.gates,
+            Self::Fill(_)
+            | Self::Shift(_)
+            | Self::Refresh(_)
+            | Self::EndRefresh(_)
+            | Self::Retire(_) => &[],
         }
     }
 
@@ -34,67 +34,60 @@ impl Step {
     #[must_use]
     pub fn sentence(&self, versions: &Versions) -> String {
         match self {
-            Self::Fill {
-                slice,
-                launch,
-                count,
-                beside,
-            } => {
-                let others = match beside {
-                    0 => String::new(),
-                    others => format!(", beside {others} others"),
-                };
-                format!(
-                    "fill {slice}: {count} healthy of {}{others}",
-                    versions.name(launch)
-                )
-            }
-            Self::Shift { weights, mirror } => {
-                let mirror = mirror.as_ref().map(|mirror| format!("; {mirror}"));
-                format!(
-                    "shift users: {}{}",
-                    WeightsText(weights),
-                    mirror.unwrap_or_default()
-                )
-            }
-            Self::Bake {
-                slice,
-                launch,
-                count,
-                until,
-            } => format!(
-                "bake {slice}: {count} of {} stay healthy{}",
-                versions.name(launch),
-                until.time()
-            ),
-            Self::Refresh {
-                slice,
-                launch,
-                count,
-                preferences,
-            } => format!(
-                "refresh {slice}: AWS replaces {count} instances by {}, {preferences}",
-                versions.name(launch)
-            ),
-            Self::EndRefresh { slice } => {
+            Self::Fill(fill) => fill.sentence(versions),
+            Self::Shift(split) => format!("shift users: {split}"),
+            Self::Bake(bake) => bake.sentence(versions),
+            Self::Refresh(refresh) => refresh.sentence(versions),
+            Self::EndRefresh(EndRefresh { slice }) => {
                 format!("end refresh {slice}: no instance refresh of this deployment is under way")
             }
-            Self::Retire {
-                slice,
-                launch,
-                keep,
-                leaving,
-            } => {
-                let keep = match keep {
-                    0 => "none".to_owned(),
-                    keep => keep.to_string(),
-                };
-                format!(
-                    "retire {slice}: {keep} of {} left, {leaving} stay",
-                    versions.name(launch)
-                )
-            }
+            Self::Retire(retire) => retire.sentence(versions),
         }
+    }
+}
+
+impl Fill {
+    fn sentence(&self, versions: &Versions) -> String {
+        let Self { slice, count, .. } = self;
+        let version = versions.name(&self.launch);
+        let others = match self.beside {
+            0 => String::new(),
+            others => format!(", beside {others} others"),
+        };
+        format!("fill {slice}: {count} healthy of {version}{others}")
+    }
+}
+
+impl Bake {
+    fn sentence(&self, versions: &Versions) -> String {
+        let Self { slice, count, .. } = self;
+        let (version, time) = (versions.name(&self.launch), self.until.time());
+        format!("bake {slice}: {count} of {version} stay healthy{time}")
+    }
+}
+
+impl Refresh {
+    fn sentence(&self, versions: &Versions) -> String {
+        let Self {
+            slice,
+            count,
+            preferences,
+            ..
+        } = self;
+        let version = versions.name(&self.launch);
+        format!("refresh {slice}: AWS replaces {count} instances by {version}, {preferences}")
+    }
+}
+
+impl Retire {
+    fn sentence(&self, versions: &Versions) -> String {
+        let Self { slice, leaving, .. } = self;
+        let version = versions.name(&self.launch);
+        let keep = match self.keep {
+            0 => "none".to_owned(),
+            keep => keep.to_string(),
+        };
+        format!("retire {slice}: {keep} of {version} left, {leaving} stay")
     }
 }
 

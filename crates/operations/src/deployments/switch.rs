@@ -43,7 +43,7 @@ impl Operations {
         };
         let seen = self.observe(&target).await?;
         let other = Roles::of(&Strategy::Switch, Some(&live.launch.version), &seen).next;
-        let running = seen.slice(other).launches;
+        let running = seen.slice(other).launches.clone();
         Ok(running.unwrap_or(live.launch).version)
     }
 }

@@ -4,7 +4,7 @@ use domain::{
     gate::{ApprovalGate, Gate, GateLook, Verdict},
     names::DeploymentId,
     observation::Slice,
-    plan::{Step, Until},
+    plan::{Bake, Step, Until},
     time::UnixMs,
 };
 use engine::{
@@ -12,7 +12,12 @@ use engine::{
     testing::{journal::MemoryJournal, sim::story::Story},
 };
 
+use std::sync::Arc;
+
+use domain::catalogue::ProviderKind;
+
 use super::*;
+use crate::{cloud::Cloud, clouds::Clouds};
 
 /// Panics unless each line is in the text.
 fn assert_lines(metrics: &Metrics, lines: &[&str]) {
@@ -181,7 +186,7 @@ async fn an_ending_is_counted_with_its_time_and_was_zero_before() {
 fn looks_at_gates_are_counted_by_kind() {
     let metrics = Metrics::default();
     let mut deployment = deployment("d1");
-    deployment.plan.steps = vec![Step::Bake {
+    deployment.plan.steps = vec![Step::Bake(Bake {
         slice: Slice::Blue,
         launch: deployment.launch.id.clone(),
         count: 1,
@@ -189,7 +194,7 @@ fn looks_at_gates_are_counted_by_kind() {
             gates: vec![Gate::Approval(ApprovalGate::default())],
             ..Until::elapsed(0)
         },
-    }];
+    })];
     let look = |gate, verdict| Event {
         at: UnixMs(0),
         what: What::Looked {
@@ -242,20 +247,28 @@ impl Provider for Down {
     }
 }
 
+impl Cloud for Down {}
+
 #[tokio::test]
 async fn errors_of_the_provider_are_counted_and_passed_on() {
     let metrics = Metrics::default();
-    let provider = metrics.counting(Down);
+    let mut provider = Clouds::default().counted(metrics.clone());
+    provider.insert(ProviderKind::Local, Arc::new(Down));
     let deployment = deployment("d1");
     for _ in 0..2 {
         let seen = provider.observe(&deployment.target).await;
         assert_eq!(seen.unwrap_err().kind, ErrorKind::Unavailable);
     }
+    let passed = provider.call(ProviderKind::Local, |cloud| {
+        cloud.pass(&deployment.target, Slice::Blue, 60)
+    });
+    assert_eq!(passed.await.err().unwrap().kind, ErrorKind::NotOffered);
     assert_lines(
         &metrics,
         &[
             "pointsman_provider_errors_total{kind=\"unavailable\"} 2",
             "pointsman_provider_errors_total{kind=\"denied\"} 0",
+            "pointsman_provider_errors_total{kind=\"not_offered\"} 1",
         ],
     );
 }

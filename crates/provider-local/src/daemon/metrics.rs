@@ -83,7 +83,7 @@ impl Seen {
             group.slices.keys().map(|slice| {
                 let [service, environment, slice_label, _] =
                     labels(&group.place, *slice, String::new());
-                let percent = group.weights.get(slice).copied().unwrap_or(0);
+                let percent = group.weights.share(*slice);
                 (
                     [service, environment, slice_label],
                     f64::from(percent) / 100.0,

@@ -138,7 +138,7 @@ impl World {
                 .iter()
                 .map(|(slice, slot)| SliceRoute {
                     slice: *slice,
-                    weight: group.weights.get(slice).copied().unwrap_or(0),
+                    weight: group.weights.share(*slice),
                     backends: slot
                         .members
                         .iter()

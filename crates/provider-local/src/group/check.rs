@@ -35,7 +35,7 @@ pub(super) fn check(effect: &Effect) -> Result<(), Refusal> {
             Ok(())
         }
         Effect::SetTraffic { weights, mirror } => {
-            let sum: u32 = weights.values().map(|weight| u32::from(*weight)).sum();
+            let sum = weights.sum();
             if !weights.is_empty() && sum != 100 {
                 return invalid(format!("weights sum to {sum}, not to 100"));
             }
@@ -87,7 +87,7 @@ fn check_mirror(mirror: &Mirror) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use domain::observation::{Slice, Weights};
+    use domain::{observation::Slice, users::Weights};
 
     use super::*;
 
@@ -104,7 +104,7 @@ mod tests {
         };
         change(&mut mirror);
         let effect = Effect::SetTraffic {
-            weights: Weights::from([(Slice::Blue, 100)]),
+            weights: Weights::all_on(Slice::Blue),
             mirror: Some(mirror),
         };
         check(&effect).err().map(|refusal| refusal.to_string())

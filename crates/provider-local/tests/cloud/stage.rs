@@ -12,8 +12,9 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Observation, Sizes, Slice, SliceSeen, Weights},
+    observation::{Observation, Sizes, Slice, SliceSeen},
     release::{Content, Digest, Launch, LaunchId},
+    users::Weights,
 };
 use engine::{
     ports::{Provider, ProviderError},
@@ -182,7 +183,7 @@ impl Stage {
     }
 
     pub async fn look(&self) -> SliceSeen {
-        self.observe().await.slice(Slice::Blue)
+        self.observe().await.slice(Slice::Blue).clone()
     }
 
     pub async fn observe(&self) -> Observation {
@@ -190,7 +191,7 @@ impl Stage {
     }
 
     pub async fn until(&self, what: &str, right: impl Fn(&SliceSeen) -> bool) {
-        self.until_seen(what, |seen| right(&seen.slice(Slice::Blue)))
+        self.until_seen(what, |seen| right(seen.slice(Slice::Blue)))
             .await;
     }
 

@@ -88,7 +88,7 @@ async fn users_are_shifted_to_green_and_back_and_blue_is_retired() {
     let seen = stage.observe().await;
     assert_eq!(
         (
-            seen.slice(Slice::Blue).launches,
+            seen.slice(Slice::Blue).launches.as_ref(),
             seen.slice(Slice::Green).healthy()
         ),
         (None, 1)

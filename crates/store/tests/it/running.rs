@@ -265,9 +265,17 @@ async fn what_is_too_large_is_refused(world: World) {
         "{error}"
     );
     let long = event(&"x".repeat(300 * 1024));
-    assert!(world.store.save(&turned(&read), &[long]).await.is_err());
+    let error = world.store.save(&turned(&read), &[long]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("at most 262144 are kept"),
+        "{error}"
+    );
     let many = vec![event("many"); 1001];
-    assert!(world.store.save(&turned(&read), &many).await.is_err());
+    let error = world.store.save(&turned(&read), &many).await.unwrap_err();
+    assert!(
+        error.to_string().contains("at most 1000 at once"),
+        "{error}"
+    );
     let stored = world.store.deployment(&read.id).await.unwrap();
     assert_eq!(stored, Some(read), "nothing was stored");
 }

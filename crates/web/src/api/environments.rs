@@ -14,15 +14,27 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App,
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
-    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
-    problem::{Problem, ProblemDocument, TroubleView},
     wire::time,
 };
-use operations::{logs::Wanted, status::Status};
+use crate::{
+    App,
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
+    problem::{Problem, ProblemDocument, TroubleView},
+};
+use operations::{cloud::LogQuery, status::Status};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(lock, unlock))
+        .routes(routes!(status))
+        .routes(routes!(roll_back))
+        .routes(routes!(logs))
+}
 
 /// One environment.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -296,7 +308,7 @@ pub(super) async fn logs(
     InPath(path): InPath<PlacePath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted {
+    let wanted = LogQuery {
         instance: query.instance.map(InstanceId),
         lines: query.lines,
         follow: query.follow,
@@ -334,7 +346,7 @@ impl From<Observation> for ObservationView {
         Self {
             at: time(seen.at),
             weights: weights
-                .map(|(slice, weight)| (slice.to_string(), *weight))
+                .map(|(slice, weight)| (slice.to_string(), weight))
                 .collect(),
             sizes: sizes
                 .map(|(slice, there)| (slice.to_string(), there.sizes.into()))

@@ -16,15 +16,23 @@ use domain::{deployment::Deployment, event::What, names::DeploymentId};
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
+use super::wire::{Listing, Paging, cursor, limit, listing};
+use crate::{
     App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
-    wire::{Listing, Paging, cursor, limit, listing},
 };
 use operations::{Desk, Error, events::Numbered};
 use views::{EventView, LookView};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(looks))
+}
 
 /// A comment is sent when nothing else was for so long, so that dead connections are found.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);

@@ -17,9 +17,9 @@ impl Objection {
             Self::ArtifactMissing { .. } => "artifact_missing",
             Self::ArtifactChanged { .. } => "artifact_changed",
             Self::AccountUnknown { .. } => "account_unknown",
-            Self::AccountNotAws { .. } => "account_not_aws",
-            Self::NotOnAws { .. } => "not_on_aws",
-            Self::ImageNeedsAws { .. } => "image_needs_aws",
+            Self::AccountElsewhere { .. } => "account_elsewhere",
+            Self::NotOffered { .. } => "not_offered",
+            Self::ImageNotOffered { .. } => "image_not_offered",
             Self::ImageIsTheRelease { .. } => "image_is_the_release",
             Self::ImageNotAvailable { .. } => "image_not_available",
             Self::NoPackageBucket { .. } => "no_package_bucket",
@@ -35,8 +35,8 @@ impl Objection {
             Self::OtherSliceUnhealthy { .. } => "other_slice_unhealthy",
             Self::OtherSliceRuns { .. } => "other_slice_runs",
             Self::PrometheusUnknown { .. } => "prometheus_unknown",
-            Self::GateNeedsAws { .. } => "gate_needs_aws",
-            Self::RefreshNeedsAws { .. } => "refresh_needs_aws",
+            Self::GateNotOffered { .. } => "gate_not_offered",
+            Self::RefreshNotOffered { .. } => "refresh_not_offered",
             Self::NothingToCompare { .. } => "nothing_to_compare",
             Self::StrategyInvalid { .. } => "strategy_invalid",
         }
@@ -61,9 +61,9 @@ impl Objection {
             | Self::ArtifactMissing { .. }
             | Self::ArtifactChanged { .. }
             | Self::AccountUnknown { .. }
-            | Self::AccountNotAws { .. }
-            | Self::NotOnAws { .. }
-            | Self::ImageNeedsAws { .. }
+            | Self::AccountElsewhere { .. }
+            | Self::NotOffered { .. }
+            | Self::ImageNotOffered { .. }
             | Self::ImageIsTheRelease { .. }
             | Self::NoPackageBucket { .. }
             | Self::NoRoom { .. }
@@ -77,8 +77,8 @@ impl Objection {
             | Self::CapacityLimit { .. }
             | Self::OtherSliceEmpty { .. }
             | Self::OtherSliceRuns { .. }
-            | Self::GateNeedsAws { .. }
-            | Self::RefreshNeedsAws { .. }
+            | Self::GateNotOffered { .. }
+            | Self::RefreshNotOffered { .. }
             | Self::NothingToCompare { .. }
             | Self::StrategyInvalid { .. } => WhoCanAct::Operator,
         }

@@ -8,7 +8,7 @@ use crate::{
     gate::{Gate, TrafficGate},
     governance::*,
     image::Standing,
-    observation::{Sizes, SliceSeen},
+    observation::{Sizes, Slice, SliceSeen},
     plan::{
         instance_refresh::InstanceRefresh,
         scale_up::ScaleUp,
