@@ -14,11 +14,14 @@ use crate::{
     account::AwsAccount,
     apply::packages::Packages,
     calls::{
+        call::{
+            RESUME_PROCESSES, SET_INSTANCE_PROTECTION, SUSPEND_PROCESSES, TERMINATE_INSTANCE,
+            UPDATE_AUTO_SCALING_GROUP,
+        },
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::{VALIDATION_ERROR, invalid},
     },
-    resources::groups::{REBALANCE, group, is_no_group},
+    resources::groups::{REBALANCE, group},
     server_group,
     traffic::{attachment, dns, listener},
 };
@@ -28,12 +31,6 @@ pub mod launch;
 pub mod packages;
 mod refresh;
 mod script;
-
-const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
-const PROTECT: &str = "autoscaling:SetInstanceProtection";
-const SUSPEND: &str = "autoscaling:SuspendProcesses";
-const RESUME: &str = "autoscaling:ResumeProcesses";
-const TERMINATE: &str = "autoscaling:TerminateInstanceInAutoScalingGroup";
 
 /// Makes the request that `effect` is.
 pub async fn apply(
@@ -82,7 +79,6 @@ pub async fn apply(
 /// All three in one call: Min and Desired above Max, or Desired below Min, are never seen by anybody.
 async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<(), ProviderError> {
     let number = |size: u32| i32::try_from(size).unwrap_or(i32::MAX);
-    clients.calls.take(Bucket::ScalingWrite, UPDATE).await;
     let request = clients
         .scaling
         .update_auto_scaling_group()
@@ -90,23 +86,27 @@ async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<(), Pr
         .min_size(number(sizes.min))
         .desired_capacity(number(sizes.desired))
         .max_size(number(sizes.max));
-    match request.send().await.map_err(|error| failed(UPDATE, &error)) {
-        // A group that was never made is empty already.
-        Err(error) if sizes == Sizes::default() && is_no_group(&error) => Ok(()),
-        other => other.map(drop),
+    match clients
+        .make(&UPDATE_AUTO_SCALING_GROUP, request.send())
+        .await
+    {
+        // Nothing is wrong with sizes of 0: the group was never created, and so it is empty already.
+        Err(failed) if sizes == Sizes::default() && failed.is(VALIDATION_ERROR) => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 
 /// Min alone: the group may be scaling itself at this moment, and knows its Desired better.
 async fn set_min(clients: &Clients, name: &str, min: u32) -> Result<(), ProviderError> {
-    clients.calls.take(Bucket::ScalingWrite, UPDATE).await;
     let request = clients
         .scaling
         .update_auto_scaling_group()
         .auto_scaling_group_name(name)
         .min_size(i32::try_from(min).unwrap_or(i32::MAX));
-    let answer = request.send().await;
-    answer.map(drop).map_err(|error| failed(UPDATE, &error))
+    clients
+        .make(&UPDATE_AUTO_SCALING_GROUP, request.send())
+        .await?;
+    Ok(())
 }
 
 /// Protection counts from `InService` on, and asking for an instance that is gone fails for all of
@@ -125,17 +125,15 @@ async fn protect(
         .map(|it| it.id.clone())
         .collect();
     for ids in ids.chunks(PROTECT_IDS_MAX) {
-        clients.calls.take(Bucket::ScalingWrite, PROTECT).await;
         let request = clients
             .scaling
             .set_instance_protection()
             .auto_scaling_group_name(name)
             .set_instance_ids(Some(ids.to_vec()))
             .protected_from_scale_in(protected);
-        request
-            .send()
-            .await
-            .map_err(|error| failed(PROTECT, &error))?;
+        clients
+            .make(&SET_INSTANCE_PROTECTION, request.send())
+            .await?;
     }
     Ok(())
 }
@@ -146,44 +144,32 @@ async fn set_rebalancing(
     suspended: bool,
 ) -> Result<(), ProviderError> {
     if suspended {
-        clients.calls.take(Bucket::ScalingWrite, SUSPEND).await;
         let request = clients.scaling.suspend_processes();
         let request = request
             .auto_scaling_group_name(name)
             .scaling_processes(REBALANCE);
-        request
-            .send()
-            .await
-            .map_err(|error| failed(SUSPEND, &error))?;
+        clients.make(&SUSPEND_PROCESSES, request.send()).await?;
     } else {
-        clients.calls.take(Bucket::ScalingWrite, RESUME).await;
         let request = clients.scaling.resume_processes();
         let request = request
             .auto_scaling_group_name(name)
             .scaling_processes(REBALANCE);
-        request
-            .send()
-            .await
-            .map_err(|error| failed(RESUME, &error))?;
+        clients.make(&RESUME_PROCESSES, request.send()).await?;
     }
     Ok(())
 }
 
 /// The group starts another one in its place.
 async fn replace(clients: &Clients, instance: &InstanceId) -> Result<(), ProviderError> {
-    clients.calls.take(Bucket::ScalingWrite, TERMINATE).await;
     let request = clients
         .scaling
         .terminate_instance_in_auto_scaling_group()
         .instance_id(&instance.0)
         .should_decrement_desired_capacity(false);
-    match request
-        .send()
-        .await
-        .map_err(|error| failed(TERMINATE, &error))
-    {
-        Err(error) if error.message.contains("not found") => Ok(()),
-        other => other.map(drop),
+    match clients.make(&TERMINATE_INSTANCE, request.send()).await {
+        // The id is all that there is to validate: the instance is gone, or about to be.
+        Err(failed) if failed.is(VALIDATION_ERROR) => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 

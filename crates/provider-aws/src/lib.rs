@@ -20,10 +20,6 @@ mod settings;
 mod traffic;
 
 pub use aws_credential_types::Credentials;
-pub use calls::{
-    clients::Clients,
-    rate_limiter::{Bucket, Calls},
-    spending::Spent,
-};
+pub use calls::{clients::Clients, spending::Spent};
 pub use provider::Aws;
 pub use settings::Settings;

@@ -79,7 +79,7 @@ impl Aws {
         let observers = self.lock_observers();
         let observer = observers.get(account);
         observer
-            .map(|it| it.account().clients.calls.counted())
+            .map(|it| it.account().clients.limiter.counted())
             .unwrap_or_default()
     }
 

@@ -19,18 +19,15 @@ use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
     calls::{
+        call::{CREATE_AUTO_SCALING_GROUP, CREATE_LAUNCH_TEMPLATE},
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::{Failed, invalid},
     },
     resources::{
         description,
         images::{self, Root},
     },
 };
-
-const CREATE_TEMPLATE: &str = "ec2:CreateLaunchTemplate";
-const CREATE_GROUP: &str = "autoscaling:CreateAutoScalingGroup";
 
 /// Makes the group of `slice` with its launch template, empty.
 pub async fn group(
@@ -42,7 +39,6 @@ pub async fn group(
 ) -> Result<(), ProviderError> {
     let name = aws.group_name(&target.place, slice);
     template(clients, target, settings, &name).await?;
-    clients.calls.take(Bucket::ScalingWrite, CREATE_GROUP).await;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_name(&name)
         .version("1");
@@ -67,13 +63,12 @@ pub async fn group(
             .propagate_at_launch(true);
         request = request.tags(tag.build());
     }
-    match request
-        .send()
+    match clients
+        .make(&CREATE_AUTO_SCALING_GROUP, request.send())
         .await
-        .map_err(|error| failed(CREATE_GROUP, &error))
     {
-        Err(error) if error.message.contains("AlreadyExists") => Ok(()),
-        other => other.map(drop),
+        Err(failed) if failed.is("AlreadyExists") => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 
@@ -114,7 +109,6 @@ async fn template(
     }
     let devices = devices(clients, settings, &settings.image).await?;
     data = data.set_block_device_mappings(devices);
-    clients.calls.take(Bucket::Ec2Write, CREATE_TEMPLATE).await;
     let request = clients
         .ec2
         .create_launch_template()
@@ -122,17 +116,13 @@ async fn template(
         .version_description(description::BASE)
         .client_token(name)
         .launch_template_data(data.build());
-    match request
-        .send()
-        .await
-        .map_err(|error| failed(CREATE_TEMPLATE, &error))
-    {
-        Err(error) if error.message.contains("AlreadyExists") => Ok(()),
-        Err(error) if error.kind == ErrorKind::Invalid => Err(invalid(format!(
+    match clients.make(&CREATE_LAUNCH_TEMPLATE, request.send()).await {
+        Err(failed) if failed.is("InvalidLaunchTemplateName.AlreadyExistsException") => Ok(()),
+        Err(Failed { error, .. }) if error.kind == ErrorKind::Invalid => Err(invalid(format!(
             "{}; see `aws.create` in the manifest of {}",
             error.message, target.place
         ))),
-        other => other.map(drop),
+        other => Ok(other.map(drop)?),
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
         script,
     },
     calls::{
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        call::{CREATE_LAUNCH_TEMPLATE_VERSION, UPDATE_AUTO_SCALING_GROUP},
+        errors::{invalid, missing},
         retry::retry,
     },
     resources::{
@@ -33,8 +33,6 @@ use crate::{
     },
 };
 
-const CREATE_VERSION: &str = "ec2:CreateLaunchTemplateVersion";
-const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
 /// Longest user data that EC2 takes, in bytes before base 64 ("Run commands at launch", 2026-11).
 const USER_DATA_MAX: usize = 16 * 1024;
 
@@ -78,7 +76,6 @@ pub async fn set(
     if *current == version {
         return Ok(());
     }
-    clients.calls.take(Bucket::ScalingWrite, UPDATE).await;
     let specification = aws_sdk_autoscaling::types::LaunchTemplateSpecification::builder()
         .launch_template_id(&version.template)
         .version(version.number.to_string());
@@ -87,10 +84,9 @@ pub async fn set(
         .update_auto_scaling_group()
         .auto_scaling_group_name(&name)
         .launch_template(specification.build());
-    request
-        .send()
-        .await
-        .map_err(|error| failed(UPDATE, &error))?;
+    clients
+        .make(&UPDATE_AUTO_SCALING_GROUP, request.send())
+        .await?;
     Ok(())
 }
 
@@ -153,7 +149,6 @@ pub async fn of(
         data = data.user_data(STANDARD.encode(script));
     }
     let description = description::write(launch);
-    clients.calls.take(Bucket::Ec2Write, CREATE_VERSION).await;
     let request = clients
         .ec2
         .create_launch_template_version()
@@ -162,10 +157,9 @@ pub async fn of(
         .version_description(&description)
         .client_token(token(template, &description))
         .launch_template_data(data.build());
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(CREATE_VERSION, &error))?;
+    let answer = clients
+        .make(&CREATE_LAUNCH_TEMPLATE_VERSION, request.send())
+        .await?;
     if let Some(warning) = answer.warning() {
         for error in warning.errors() {
             tracing::warn!(

@@ -10,13 +10,10 @@ use domain::release::Digest;
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::calls::{
+    call::{HEAD_OBJECT, PUT_OBJECT},
     clients::Clients,
-    errors::{failed, invalid},
-    rate_limiter::Bucket,
+    errors::invalid,
 };
-
-const HEAD: &str = "s3:HeadObject";
-const PUT: &str = "s3:PutObject";
 
 /// How long a package may take to be brought at release time: a gigabyte at 1 MB a second.
 const UPLOAD: Duration = Duration::from_secs(20 * 60);
@@ -87,7 +84,6 @@ impl Packages {
             let message = format!("the package {digest} cannot be read: {error}");
             ProviderError::new(ErrorKind::Missing, message)
         })?;
-        clients.calls.take(Bucket::Other, PUT).await;
         let request = clients
             .s3
             .put_object()
@@ -96,30 +92,26 @@ impl Packages {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_sha256(STANDARD.encode(bytes(digest)))
             .body(body);
-        let answer = match patience {
-            Patience::OfATurn => request.send().await,
+        match patience {
+            Patience::OfATurn => clients.make(&PUT_OBJECT, request.send()).await?,
             Patience::OfAnUpload => {
                 let timeouts = TimeoutConfig::builder().operation_timeout(UPLOAD);
                 let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build());
-                request.customize().config_override(config).send().await
+                let request = request.customize().config_override(config);
+                clients.make(&PUT_OBJECT, request.send()).await?
             }
         };
-        answer.map(drop).map_err(|error| failed(PUT, &error))
+        Ok(())
     }
 }
 
 async fn is_there(clients: &Clients, location: &Location) -> Result<bool, ProviderError> {
-    clients.calls.take(Bucket::Other, HEAD).await;
     let request = clients.s3.head_object();
-    let answer = request
-        .bucket(&location.bucket)
-        .key(&location.key)
-        .send()
-        .await;
-    match answer {
+    let request = request.bucket(&location.bucket).key(&location.key);
+    match clients.make(&HEAD_OBJECT, request.send()).await {
         Ok(_) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(|it| it.is_not_found()) => Ok(false),
-        Err(error) => Err(failed(HEAD, &error)),
+        Err(failed) if failed.is("NotFound") => Ok(false),
+        Err(failed) => Err(failed.error),
     }
 }
 

@@ -17,16 +17,12 @@ use crate::{
     account::AwsAccount,
     apply::{launch, packages::Packages},
     calls::{
+        call::{CANCEL_INSTANCE_REFRESH, ROLLBACK_INSTANCE_REFRESH, START_INSTANCE_REFRESH},
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::{Failed, invalid},
     },
     resources::{groups::group, refreshes::last},
 };
-
-const START: &str = "autoscaling:StartInstanceRefresh";
-const ROLL_BACK: &str = "autoscaling:RollbackInstanceRefresh";
-const CANCEL: &str = "autoscaling:CancelInstanceRefresh";
 
 /// AWS replaces the instances of `slice` by `launch` from now on, unless it does so already.
 pub async fn start(
@@ -45,7 +41,6 @@ pub async fn start(
         ))
     })?;
     let goal = launch::of(account, packages, target, aws, &current.template, launch).await?;
-    clients.calls.take(Bucket::ScalingWrite, START).await;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_id(&goal.template)
         .version(goal.number.to_string());
@@ -57,18 +52,21 @@ pub async fn start(
         .strategy(RefreshStrategy::Rolling)
         .desired_configuration(configuration.build())
         .preferences(request_of(preferences));
-    match request.send().await.map_err(|error| failed(START, &error)) {
+    match clients.make(&START_INSTANCE_REFRESH, request.send()).await {
         // Our own, whose answer was lost or which was not seen yet; or somebody else's.
-        Err(error) if error.message.contains("InstanceRefreshInProgress") => {
+        Err(failed) if failed.is("InstanceRefreshInProgress") => {
             let last = last(clients, &name).await?;
             match last.filter(|it| it.state.is_active()) {
                 Some(active) if active.goal.as_ref() == Some(&goal) => Ok(()),
-                Some(_) => Err(error),
+                Some(_) => Err(failed.error),
                 // AWS knows one, and does not show it yet.
-                None => Err(ProviderError::new(ErrorKind::Unavailable, error.message)),
+                None => Err(ProviderError::new(
+                    ErrorKind::Unavailable,
+                    failed.error.message,
+                )),
             }
         }
-        other => other.map(drop),
+        other => Ok(other.map(drop)?),
     }
 }
 
@@ -103,31 +101,30 @@ fn request_of(preferences: &Preferences) -> RefreshPreferences {
 
 /// AWS takes back what it replaced. Where it cannot, it stops at least, and the rest is ours.
 pub async fn roll_back(clients: &Clients, name: &str) -> Result<(), ProviderError> {
-    clients.calls.take(Bucket::ScalingWrite, ROLL_BACK).await;
     let request = clients.scaling.rollback_instance_refresh();
-    let answer = request.auto_scaling_group_name(name).send().await;
-    match answer.map_err(|error| failed(ROLL_BACK, &error)) {
-        Err(error) if is_over(&error) => Ok(()),
-        Err(error) if error.message.contains("IrreversibleInstanceRefresh") => {
-            cancel(clients, name).await
-        }
-        other => other.map(drop),
+    let request = request.auto_scaling_group_name(name);
+    match clients
+        .make(&ROLLBACK_INSTANCE_REFRESH, request.send())
+        .await
+    {
+        Err(failed) if is_over(&failed) => Ok(()),
+        Err(failed) if failed.is("IrreversibleInstanceRefresh") => cancel(clients, name).await,
+        other => Ok(other.map(drop)?),
     }
 }
 
 /// AWS stops where it is.
 pub async fn cancel(clients: &Clients, name: &str) -> Result<(), ProviderError> {
-    clients.calls.take(Bucket::ScalingWrite, CANCEL).await;
     let request = clients.scaling.cancel_instance_refresh();
-    let answer = request.auto_scaling_group_name(name).send().await;
-    match answer.map_err(|error| failed(CANCEL, &error)) {
-        Err(error) if is_over(&error) => Ok(()),
-        other => other.map(drop),
+    let request = request.auto_scaling_group_name(name);
+    match clients.make(&CANCEL_INSTANCE_REFRESH, request.send()).await {
+        Err(failed) if is_over(&failed) => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 
-fn is_over(error: &ProviderError) -> bool {
-    error.message.contains("ActiveInstanceRefreshNotFound")
+fn is_over(failed: &Failed) -> bool {
+    failed.is("ActiveInstanceRefreshNotFound")
 }
 
 #[cfg(test)]

@@ -15,11 +15,17 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use domain::catalogue::Account;
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{errors::invalid, rate_limiter::Calls},
+    calls::{
+        call::Call,
+        errors::{Failed, invalid},
+        rate_limiter::RateLimiter,
+    },
     settings::Settings,
 };
 
@@ -33,8 +39,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub struct Clients {
     /// The account as it was described.
     pub account: Account,
-    /// What calls cost.
-    pub calls: Calls,
+    /// Counts the calls, and delays those that come too fast.
+    pub(crate) limiter: RateLimiter,
     /// Auto Scaling.
     pub scaling: aws_sdk_autoscaling::Client,
     /// EC2.
@@ -72,7 +78,7 @@ impl Clients {
         // An emulator has no host name per bucket.
         s3.set_force_path_style(Some(account.endpoint_url.is_some()));
         Ok(Arc::new(Self {
-            calls: Calls::new(settings.paced),
+            limiter: RateLimiter::new(settings.rate_limited),
             scaling: aws_sdk_autoscaling::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
@@ -83,10 +89,30 @@ impl Clients {
             account: account.clone(),
         }))
     }
+
+    /// Makes a call as soon as its rate limit allows, counts it, and reads the answer.
+    ///
+    /// # Errors
+    /// AWS's code for what went wrong, and a sentence for people.
+    pub(crate) fn make<T, E>(
+        &self,
+        call: &Call,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> impl Future<Output = Result<T, Failed>> + Send
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        // The SDK's futures are large, and would be part of every future that waits for one.
+        let request = Box::pin(request);
+        async move {
+            self.limiter.take(call).await;
+            request.await.map_err(|error| Failed::new(call, &error))
+        }
+    }
 }
 
 /// The SDK's own retries are off: each call is counted and paced here, and the engine's next turn is
-/// the retry, after it looked again.
+/// the retry, after it observed again.
 async fn config(account: &Account, region: String, given: Option<Credentials>) -> SdkConfig {
     let tls = Provider::Rustls(CryptoMode::Ring);
     let http = Builder::new().tls_provider(tls).build_https();

@@ -11,11 +11,10 @@ use engine::ports::{ErrorKind, ProviderError};
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{call::DESCRIBE_SCALING_ACTIVITIES, clients::Clients},
     resources::groups::Group,
 };
 
-const ACTIVITIES: &str = "autoscaling:DescribeScalingActivities";
 /// Auto Scaling needs this long to begin with what it was asked for, in milliseconds.
 const PATIENCE_MS: u64 = 10_000;
 /// So long an answer is shown before AWS is asked again, in milliseconds.
@@ -163,11 +162,12 @@ async fn ask(
     since: UnixMs,
     now: UnixMs,
 ) -> Result<Option<String>, ProviderError> {
-    clients.calls.take(Bucket::ScalingRead, ACTIVITIES).await;
     let request = clients.scaling.describe_scaling_activities();
     let request = request.auto_scaling_group_name(name);
-    let answer = request.max_records(ACTIVITIES_MAX).send().await;
-    let answer = answer.map_err(|error| failed(ACTIVITIES, &error))?;
+    let request = request.max_records(ACTIVITIES_MAX);
+    let answer = clients
+        .make(&DESCRIBE_SCALING_ACTIVITIES, request.send())
+        .await?;
     Ok(newest_failure(answer.activities(), since, now))
 }
 

@@ -18,16 +18,13 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{DESCRIBE_ALARMS, DESCRIBE_TARGET_GROUPS, GET_METRIC_DATA},
         clients::Clients,
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        errors::{invalid, missing},
     },
     server_group,
 };
 
-const ALARMS: &str = "cloudwatch:DescribeAlarms";
-const DATA: &str = "cloudwatch:GetMetricData";
-const TARGET_GROUPS: &str = "elb:DescribeTargetGroups";
 /// Load balancers report once a minute.
 const PERIOD_SECONDS: i32 = 60;
 /// The newest complete minute may take a while to arrive.
@@ -52,14 +49,10 @@ pub async fn ask(
 }
 
 async fn of_alarm(clients: &Clients, name: &str) -> Result<Said, ProviderError> {
-    clients.calls.take(Bucket::Other, ALARMS).await;
     let request = clients.cloudwatch.describe_alarms().alarm_names(name);
     let request =
         request.set_alarm_types(Some(vec!["MetricAlarm".into(), "CompositeAlarm".into()]));
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(ALARMS, &error))?;
+    let answer = clients.make(&DESCRIBE_ALARMS, request.send()).await?;
     let metric = answer
         .metric_alarms()
         .first()
@@ -108,14 +101,13 @@ async fn of_metric(
         query.metric_stat(stat.build()).return_data(true).build()
     });
     let begins = UnixMs(now.0 - i64::try_from(LOOK_BACK_MS).unwrap_or(0));
-    clients.calls.take(Bucket::Other, DATA).await;
     let request = clients
         .cloudwatch
         .get_metric_data()
         .set_metric_data_queries(Some(queries.collect()))
         .start_time(DateTime::from_millis(begins.0))
         .end_time(DateTime::from_millis(now.0));
-    let answer = request.send().await.map_err(|error| failed(DATA, &error))?;
+    let answer = clients.make(&GET_METRIC_DATA, request.send()).await?;
     // Newest first; the values of one query are of the same minutes as those of the other.
     let newest = |id: &str| {
         let results = answer.metric_data_results().iter();
@@ -192,12 +184,10 @@ async fn balancer_of_target_group(
     clients: &Clients,
     arn: &str,
 ) -> Result<Option<String>, ProviderError> {
-    clients.calls.take(Bucket::ElbRead, TARGET_GROUPS).await;
     let request = clients.elb.describe_target_groups().target_group_arns(arn);
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(TARGET_GROUPS, &error))?;
+    let answer = clients
+        .make(&DESCRIBE_TARGET_GROUPS, request.send())
+        .await?;
     let group = answer.target_groups().first();
     let balancer = group.and_then(|group| group.load_balancer_arns().first());
     let name = balancer.and_then(|arn| arn.split_once(":loadbalancer/"));

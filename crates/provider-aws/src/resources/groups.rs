@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LaunchTemplateSpecification};
 use domain::observation::Sizes;
-use engine::ports::{ErrorKind, ProviderError};
+use engine::ports::ProviderError;
 
 use crate::calls::{
-    clients::Clients,
-    errors::{failed, missing},
-    rate_limiter::Bucket,
-    retry::retry,
+    call::DESCRIBE_AUTO_SCALING_GROUPS, clients::Clients, errors::missing, retry::retry,
 };
 
 /// The process that moves instances between zones.
@@ -91,16 +88,16 @@ pub async fn describe(
     clients: &Clients,
     names: &[String],
 ) -> Result<BTreeMap<String, Group>, ProviderError> {
-    const OPERATION: &str = "autoscaling:DescribeAutoScalingGroups";
     let mut found = BTreeMap::new();
     for names in names.chunks(NAMES_MAX) {
         let mut next = None;
         loop {
-            clients.calls.take(Bucket::ScalingRead, OPERATION).await;
             let request = clients.scaling.describe_auto_scaling_groups();
             let request = request.set_auto_scaling_group_names(Some(names.to_vec()));
-            let page = request.set_next_token(next).send().await;
-            let page = page.map_err(|error| failed(OPERATION, &error))?;
+            let request = request.set_next_token(next);
+            let page = clients
+                .make(&DESCRIBE_AUTO_SCALING_GROUPS, request.send())
+                .await?;
             for group in page.auto_scaling_groups() {
                 let group = read(group);
                 found.insert(group.name.clone(), group);
@@ -112,13 +109,6 @@ pub async fn describe(
         }
     }
     Ok(found)
-}
-
-/// AWS says that there is no such group.
-pub fn is_no_group(error: &ProviderError) -> bool {
-    error.kind == ErrorKind::Missing
-        || error.message.contains("AutoScalingGroup name not found")
-        || error.message.contains("Group not found")
 }
 
 /// The group as it is now, not as the last poll showed it.

@@ -12,16 +12,10 @@ use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::{
-        clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
-        retry::retry,
-    },
+    calls::{call::DESCRIBE_IMAGES, clients::Clients, errors::invalid, retry::retry},
     resources::groups::text,
 };
 
-const DESCRIBE: &str = "ec2:DescribeImages";
 /// Most images of one page: the most that EC2 gives (`DescribeImages`, API reference, 2026-11).
 const PAGE: i32 = 1000;
 /// Most images of an account that are listed.
@@ -77,7 +71,6 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
     for shared in [false, true] {
         let mut next: Option<String> = None;
         loop {
-            clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
             let request = clients
                 .ec2
                 .describe_images()
@@ -92,8 +85,7 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
             } else {
                 request.owners("self")
             };
-            let page = request.send().await;
-            let page = page.map_err(|error| failed(DESCRIBE, &error))?;
+            let page = clients.make(&DESCRIBE_IMAGES, request.send()).await?;
             for image in page.images().iter().filter_map(|it| read(it, shared)) {
                 found.entry(image.id.clone()).or_insert(image);
             }
@@ -125,10 +117,8 @@ pub struct Root {
 
 /// The root volume of `image`.
 pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderError> {
-    clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
     let request = clients.ec2.describe_images().image_ids(image.as_str());
-    let answer = request.send().await;
-    let answer = answer.map_err(|error| failed(DESCRIBE, &error))?;
+    let answer = clients.make(&DESCRIBE_IMAGES, request.send()).await?;
     let described = answer.images().first();
     let device = described.and_then(|it| it.root_device_name());
     let device = device.ok_or_else(|| {
@@ -146,12 +136,10 @@ pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderEr
 }
 
 async fn standing(clients: &Clients, image: &ImageId) -> Result<Standing, ProviderError> {
-    clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
     let request = clients.ec2.describe_images().image_ids(image.as_str());
-    let answer = request.send().await;
-    let answer = match answer.map_err(|error| failed(DESCRIBE, &error)) {
+    let answer = match clients.make(&DESCRIBE_IMAGES, request.send()).await {
         // `InvalidAMIID.NotFound`, and `InvalidAMIID.Unavailable` for one that was deregistered.
-        Err(error) if error.message.contains("InvalidAMIID") => return Ok(Standing::Missing),
+        Err(failed) if failed.code().starts_with("InvalidAMIID.") => return Ok(Standing::Missing),
         other => other?,
     };
     let state = answer.images().first().and_then(|it| it.state());

@@ -14,12 +14,13 @@ use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{
+        call::{DESCRIBE_INSTANCE_TYPES, GET_METRIC_DATA},
+        clients::Clients,
+    },
     resources::instances::Ec2Instance,
 };
 
-const DATA: &str = "cloudwatch:GetMetricData";
-const TYPES: &str = "ec2:DescribeInstanceTypes";
 /// CloudWatch counts once a minute.
 const PERIOD_SECONDS: i32 = 60;
 /// The newest count may take this long to arrive, in milliseconds.
@@ -190,11 +191,12 @@ async fn learn(
     let mut found = BTreeMap::new();
     let kinds: Vec<&str> = kinds.iter().copied().collect();
     for kinds in kinds.chunks(TYPES_MAX) {
-        clients.calls.take(Bucket::Ec2Read, TYPES).await;
         let request = clients.ec2.describe_instance_types();
         let kinds = kinds.iter().map(|kind| (*kind).into()).collect();
-        let answer = request.set_instance_types(Some(kinds)).send().await;
-        let answer = answer.map_err(|error| failed(TYPES, &error))?;
+        let request = request.set_instance_types(Some(kinds));
+        let answer = clients
+            .make(&DESCRIBE_INSTANCE_TYPES, request.send())
+            .await?;
         for kind in answer.instance_types() {
             let vcpus = kind.v_cpu_info().and_then(|it| it.default_v_cpus());
             let vcpus = vcpus.and_then(|it| u64::try_from(it).ok());
@@ -229,7 +231,6 @@ pub async fn usage(
     let used = used.metric_stat(stat.build()).return_data(true);
     let quota = MetricDataQuery::builder().id("quota");
     let quota = quota.expression("SERVICE_QUOTA(used)").return_data(true);
-    clients.calls.take(Bucket::Other, DATA).await;
     let request = clients
         .cloudwatch
         .get_metric_data()
@@ -237,7 +238,7 @@ pub async fn usage(
         .metric_data_queries(quota.build())
         .start_time(DateTime::from_millis(now.0 - LOOK_BACK_MS))
         .end_time(DateTime::from_millis(now.0));
-    let answer = request.send().await.map_err(|error| failed(DATA, &error))?;
+    let answer = clients.make(&GET_METRIC_DATA, request.send()).await?;
     let newest = |id: &str| {
         let mut results = answer.metric_data_results().iter();
         let value = *results.find(|it| it.id() == Some(id))?.values().first()?;

@@ -9,15 +9,13 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{call::DESCRIBE_INSTANCE_REFRESHES, clients::Clients, errors::VALIDATION_ERROR},
     resources::{
         description,
-        groups::{Group, TemplateVersion, is_no_group, number, numbered, text},
+        groups::{Group, TemplateVersion, number, numbered, text},
         templates::Templates,
     },
 };
-
-const DESCRIBE: &str = "autoscaling:DescribeInstanceRefreshes";
 
 /// The last refresh of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +36,14 @@ pub struct Refresh {
 
 /// The last refresh of the group `name`; `None`: there is none in the six weeks that AWS remembers.
 pub async fn last(clients: &Clients, name: &str) -> Result<Option<Refresh>, ProviderError> {
-    clients.calls.take(Bucket::ScalingRead, DESCRIBE).await;
     let request = clients.scaling.describe_instance_refreshes();
-    let answer = request
-        .auto_scaling_group_name(name)
-        .max_records(1)
-        .send()
-        .await;
-    match answer.map_err(|error| failed(DESCRIBE, &error)) {
-        // The group is gone by now, which the next poll will show.
-        Err(error) if is_no_group(&error) => Ok(None),
+    let request = request.auto_scaling_group_name(name).max_records(1);
+    match clients
+        .make(&DESCRIBE_INSTANCE_REFRESHES, request.send())
+        .await
+    {
+        // The name is all that there is to validate: the group is gone, which the next poll will show.
+        Err(failed) if failed.is(VALIDATION_ERROR) => Ok(None),
         other => Ok(other?.instance_refreshes().first().map(read)),
     }
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum;
 use engine::ports::ProviderError;
 
-use crate::calls::{clients::Clients, errors::failed, rate_limiter::Bucket};
+use crate::calls::{call::DESCRIBE_TARGET_HEALTH, clients::Clients};
 
-const TARGETS: &str = "elb:DescribeTargetHealth";
 /// Longest text that is kept of why a target fails its checks, in characters.
 const REASON_MAX: usize = 200;
 
@@ -64,11 +63,13 @@ impl Targets {
     }
 }
 
-/// What one target group says. The caller has taken the token.
+/// What one target group says.
 pub async fn health(clients: &Clients, target_group: &str) -> Result<Targets, ProviderError> {
     let request = clients.elb.describe_target_health();
-    let answer = request.target_group_arn(target_group).send().await;
-    let answer = answer.map_err(|error| failed(TARGETS, &error))?;
+    let request = request.target_group_arn(target_group);
+    let answer = clients
+        .make(&DESCRIBE_TARGET_HEALTH, request.send())
+        .await?;
     let mut targets = Targets::default();
     for description in answer.target_health_descriptions() {
         let id = description.target().and_then(|target| target.id());
@@ -80,9 +81,6 @@ pub async fn health(clients: &Clients, target_group: &str) -> Result<Targets, Pr
     }
     Ok(targets)
 }
-
-/// The operation that [`health`] makes, and its bucket.
-pub const HEALTH_CALL: (Bucket, &str) = (Bucket::ElbRead, TARGETS);
 
 fn of_state(state: &TargetHealthStateEnum) -> Health {
     match state {

@@ -12,14 +12,13 @@ use domain::release::{ImageId, Launch, LaunchId};
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{call::DESCRIBE_LAUNCH_TEMPLATE_VERSIONS, clients::Clients},
     resources::{
         description::{self, Description},
         groups::TemplateVersion,
     },
 };
 
-const DESCRIBE: &str = "ec2:DescribeLaunchTemplateVersions";
 /// Most versions that are remembered; they are read again after that.
 const REMEMBERED_MAX: usize = 20_000;
 /// Most versions that are asked for in one call.
@@ -116,14 +115,12 @@ impl Templates {
         let mut found = Vec::new();
         let mut next = None;
         loop {
-            clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
             let request = clients.ec2.describe_launch_template_versions();
             let request = request.launch_template_id(template);
             let request = request.set_versions(numbers.clone()).set_next_token(next);
-            let page = request
-                .send()
-                .await
-                .map_err(|error| failed(DESCRIBE, &error))?;
+            let page = clients
+                .make(&DESCRIBE_LAUNCH_TEMPLATE_VERSIONS, request.send())
+                .await?;
             found.extend(page.launch_template_versions().iter().filter_map(version));
             next = page
                 .next_token()

@@ -6,9 +6,9 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{ATTACH_TARGET_GROUPS, DETACH_TARGET_GROUPS},
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::invalid,
         retry::retry,
     },
     resources::{
@@ -18,9 +18,6 @@ use crate::{
     server_group,
     traffic::weights,
 };
-
-const ATTACH: &str = "autoscaling:AttachLoadBalancerTargetGroups";
-const DETACH: &str = "autoscaling:DetachLoadBalancerTargetGroups";
 
 /// Attaches whoever shall have users; detaches the others once those are healthy there. Until then a
 /// poll shows both, and the next turn asks again.
@@ -47,21 +44,19 @@ pub async fn write(
     }
     let attached = |group: &Group| group.target_groups.iter().any(|it| it == target_group);
     for group in serving.iter().filter(|group| !attached(group)) {
-        clients.calls.take(Bucket::ScalingWrite, ATTACH).await;
         let request = clients.scaling.attach_load_balancer_target_groups();
         let request = request.auto_scaling_group_name(&group.name);
-        let answer = request.target_group_arns(target_group).send().await;
-        answer.map_err(|error| failed(ATTACH, &error))?;
+        let request = request.target_group_arns(target_group);
+        clients.make(&ATTACH_TARGET_GROUPS, request.send()).await?;
     }
     if !serving.is_empty() && !all_healthy(clients, &serving, target_group).await? {
         return Ok(());
     }
     for group in others.iter().filter(|group| attached(group)) {
-        clients.calls.take(Bucket::ScalingWrite, DETACH).await;
         let request = clients.scaling.detach_load_balancer_target_groups();
         let request = request.auto_scaling_group_name(&group.name);
-        let answer = request.target_group_arns(target_group).send().await;
-        answer.map_err(|error| failed(DETACH, &error))?;
+        let request = request.target_group_arns(target_group);
+        clients.make(&DETACH_TARGET_GROUPS, request.send()).await?;
     }
     Ok(())
 }
@@ -72,8 +67,6 @@ async fn all_healthy(
     groups: &[Group],
     target_group: &str,
 ) -> Result<bool, ProviderError> {
-    let (bucket, operation) = target_health::HEALTH_CALL;
-    clients.calls.take(bucket, operation).await;
     let targets = retry(|| target_health::health(clients, target_group)).await?;
     let members = groups.iter().flat_map(|group| &group.members);
     let mut serving = members

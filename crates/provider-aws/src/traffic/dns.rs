@@ -17,17 +17,14 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{CHANGE_RECORD_SETS, GET_CHANGE, LIST_RECORD_SETS},
         clients::Clients,
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        errors::{invalid, missing},
     },
     server_group::SLICES,
     traffic::weights::{self, Split},
 };
 
-const LIST: &str = "route53:ListResourceRecordSets";
-const CHANGE: &str = "route53:ChangeResourceRecordSets";
-const GET_CHANGE: &str = "route53:GetChange";
 /// TTL of the answers for an alias to a load balancer ("Choosing between alias and non-alias
 /// records", 2026-11).
 const ALIAS_TTL_SECONDS: i64 = 60;
@@ -135,13 +132,9 @@ pub async fn write(
         return Ok(());
     }
     let batch = batch(&listed, records, weights)?;
-    clients.calls.take(Bucket::Dns, CHANGE).await;
     let request = clients.dns.change_resource_record_sets();
     let request = request.hosted_zone_id(&records.zone).change_batch(batch);
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(CHANGE, &error))?;
+    let answer = clients.make(&CHANGE_RECORD_SETS, request.send()).await?;
     let mut memory = changes.of(records, now);
     if memory.before.len() < CHANGES_MAX {
         memory.before.push(before);
@@ -200,12 +193,11 @@ async fn list(
     clients: &Clients,
     records: &Records,
 ) -> Result<Vec<ResourceRecordSet>, ProviderError> {
-    clients.calls.take(Bucket::Dns, LIST).await;
     let request = clients.dns.list_resource_record_sets();
     let request = request
         .hosted_zone_id(&records.zone)
         .start_record_name(&records.name);
-    let page = request.send().await.map_err(|error| failed(LIST, &error))?;
+    let page = clients.make(&LIST_RECORD_SETS, request.send()).await?;
     // Records are listed by name, up to 300 a page; a name has at most 100 weighted ones per type.
     let here = page.resource_record_sets().iter();
     Ok(here
@@ -215,9 +207,8 @@ async fn list(
 }
 
 async fn in_sync(clients: &Clients, change: &str) -> Result<bool, ProviderError> {
-    clients.calls.take(Bucket::Dns, GET_CHANGE).await;
-    let answer = clients.dns.get_change().id(change).send().await;
-    let answer = answer.map_err(|error| failed(GET_CHANGE, &error))?;
+    let request = clients.dns.get_change().id(change);
+    let answer = clients.make(&GET_CHANGE, request.send()).await?;
     let status = answer.change_info().map(|info| info.status());
     Ok(status == Some(&ChangeStatus::Insync))
 }

@@ -18,18 +18,14 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{DESCRIBE_LISTENERS, DESCRIBE_RULES, MODIFY_LISTENER, MODIFY_RULE},
         clients::Clients,
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        errors::{invalid, missing},
     },
     server_group::{self, SLICES},
     traffic::weights::{self, Split},
 };
 
-const LISTENERS: &str = "elb:DescribeListeners";
-const RULES: &str = "elb:DescribeRules";
-const MODIFY_LISTENER: &str = "elb:ModifyListener";
-const MODIFY_RULE: &str = "elb:ModifyRule";
 /// Most rules or listeners that are asked for in one call.
 const ARNS_MAX: usize = 20;
 /// Longest stickiness of a forward action, in seconds ("Target group stickiness", 2026-11).
@@ -53,20 +49,18 @@ pub async fn actions(clients: &Clients, arns: &[String]) -> Result<Actions, Prov
         arns.iter().cloned().partition(|arn| is_rule(arn));
     let mut found = Actions::new();
     for arns in listeners.chunks(ARNS_MAX) {
-        clients.calls.take(Bucket::ElbRead, LISTENERS).await;
         let request = clients.elb.describe_listeners();
-        let answer = request.set_listener_arns(Some(arns.to_vec())).send().await;
-        let answer = answer.map_err(|error| failed(LISTENERS, &error))?;
+        let request = request.set_listener_arns(Some(arns.to_vec()));
+        let answer = clients.make(&DESCRIBE_LISTENERS, request.send()).await?;
         for it in answer.listeners() {
             let arn = it.listener_arn().unwrap_or_default().to_owned();
             found.insert(arn, it.default_actions().to_vec());
         }
     }
     for arns in rules.chunks(ARNS_MAX) {
-        clients.calls.take(Bucket::ElbRead, RULES).await;
         let request = clients.elb.describe_rules();
-        let answer = request.set_rule_arns(Some(arns.to_vec())).send().await;
-        let answer = answer.map_err(|error| failed(RULES, &error))?;
+        let request = request.set_rule_arns(Some(arns.to_vec()));
+        let answer = clients.make(&DESCRIBE_RULES, request.send()).await?;
         for it in answer.rules() {
             let arn = it.rule_arn().unwrap_or_default().to_owned();
             found.insert(arn, it.actions().to_vec());
@@ -136,15 +130,13 @@ pub async fn write(
     let actions = actions.ok_or_else(|| missing(format!("there is no listener or rule {arn}")))?;
     let actions = changed(actions, target, aws, weights)?;
     if is_rule(arn) {
-        clients.calls.take(Bucket::ElbWrite, MODIFY_RULE).await;
         let request = clients.elb.modify_rule().rule_arn(arn);
-        let answer = request.set_actions(Some(actions)).send().await;
-        answer.map_err(|error| failed(MODIFY_RULE, &error))?;
+        let request = request.set_actions(Some(actions));
+        clients.make(&MODIFY_RULE, request.send()).await?;
     } else {
-        clients.calls.take(Bucket::ElbWrite, MODIFY_LISTENER).await;
         let request = clients.elb.modify_listener().listener_arn(arn);
-        let answer = request.set_default_actions(Some(actions)).send().await;
-        answer.map_err(|error| failed(MODIFY_LISTENER, &error))?;
+        let request = request.set_default_actions(Some(actions));
+        clients.make(&MODIFY_LISTENER, request.send()).await?;
     }
     Ok(())
 }
