@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplatesMonitoringRequest, RequestLaunchTemplateData, ResourceType, Tag,
 };
 use domain::{
-    catalogue::{AwsCreate, AwsGroup, AwsVolumeKind},
+    catalogue::{AwsCreate, AwsVolumeKind},
     effect::Target,
     observation::Slice,
     release::ImageId,
@@ -18,6 +18,7 @@ use domain::{
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
+    apply::change::Change,
     calls::{
         call::{CREATE_AUTO_SCALING_GROUP, CREATE_LAUNCH_TEMPLATE},
         clients::Clients,
@@ -31,14 +32,13 @@ use crate::{
 
 /// Makes the group of `slice` with its launch template, empty.
 pub async fn group(
-    clients: &Clients,
-    target: &Target,
-    aws: &AwsGroup,
+    change: &Change<'_>,
     settings: &AwsCreate,
     slice: Slice,
 ) -> Result<(), ProviderError> {
-    let name = aws.group_name(&target.place, slice);
-    template(clients, target, settings, &name).await?;
+    let clients = &change.account.clients;
+    let name = change.group_name(slice);
+    template(change, settings, &name).await?;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_name(&name)
         .version("1");
@@ -53,10 +53,10 @@ pub async fn group(
         .vpc_zone_identifier(settings.subnets.join(","))
         .health_check_grace_period(i32::try_from(settings.grace_seconds).unwrap_or(i32::MAX))
         .default_instance_warmup(0);
-    if let Some(arn) = aws.target_group(slice) {
+    if let Some(arn) = change.aws.target_group(slice) {
         request = request.target_group_arns(arn).health_check_type("ELB");
     }
-    for (key, value) in tags(target, settings) {
+    for (key, value) in tags(change.target, settings) {
         let tag = GroupTag::builder()
             .key(key)
             .value(value)
@@ -73,12 +73,12 @@ pub async fn group(
 }
 
 async fn template(
-    clients: &Clients,
-    target: &Target,
+    change: &Change<'_>,
     settings: &AwsCreate,
     name: &str,
 ) -> Result<(), ProviderError> {
-    let tags: Vec<Tag> = tags(target, settings)
+    let clients = &change.account.clients;
+    let tags: Vec<Tag> = tags(change.target, settings)
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect();
     let tagged = |kind: ResourceType| {
@@ -120,7 +120,7 @@ async fn template(
         Err(failed) if failed.is("InvalidLaunchTemplateName.AlreadyExistsException") => Ok(()),
         Err(Failed { error, .. }) if error.kind == ErrorKind::Invalid => Err(invalid(format!(
             "{}; see `aws.create` in the manifest of {}",
-            error.message, target.place
+            error.message, change.target.place
         ))),
         other => Ok(other.map(drop)?),
     }

@@ -7,15 +7,11 @@ use aws_sdk_autoscaling::types::{
     AlarmSpecification, DesiredConfiguration, LaunchTemplateSpecification, RefreshPreferences,
     RefreshStrategy, ScaleInProtectedInstances, StandbyInstances,
 };
-use domain::{
-    catalogue::AwsGroup, effect::Target, observation::Slice, plan::instance_refresh::Preferences,
-    release::Launch,
-};
+use domain::{observation::Slice, plan::instance_refresh::Preferences, release::Launch};
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
-    account::AwsAccount,
-    apply::{launch, packages::Packages},
+    apply::{change::Change, template_version},
     calls::{
         call::{CANCEL_INSTANCE_REFRESH, ROLLBACK_INSTANCE_REFRESH, START_INSTANCE_REFRESH},
         clients::Clients,
@@ -26,21 +22,20 @@ use crate::{
 
 /// AWS replaces the instances of `slice` by `launch` from now on, unless it does so already.
 pub async fn start(
-    account: &AwsAccount,
-    packages: &Packages,
-    target: &Target,
-    aws: &AwsGroup,
-    (slice, launch, preferences): (Slice, &Launch, &Preferences),
+    change: &Change<'_>,
+    slice: Slice,
+    launch: &Launch,
+    preferences: &Preferences,
 ) -> Result<(), ProviderError> {
-    let clients = &*account.clients;
-    let name = aws.group_name(&target.place, slice);
+    let clients = &change.account.clients;
+    let name = change.group_name(slice);
     let current = group(clients, &name).await?.launches.ok_or_else(|| {
         invalid(format!(
             "the Auto Scaling group {name} does not launch a numbered version of a launch template, so \
              AWS could not take a refresh back"
         ))
     })?;
-    let goal = launch::of(account, packages, target, aws, &current.template, launch).await?;
+    let goal = template_version::of(change, &current.template, launch).await?;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_id(&goal.template)
         .version(goal.number.to_string());
