@@ -3,10 +3,7 @@
 //! The shares are of DNS answers. A change counts as served once Route 53 says INSYNC and the answers
 //! that were given before have expired (their TTL; 60 s for an alias to a load balancer).
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+mod pending_changes;
 
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecordSet};
 use domain::{
@@ -25,13 +22,11 @@ use crate::{
     traffic::weights::{self, Split},
 };
 
+pub use pending_changes::PendingChanges;
+
 /// TTL of the answers for an alias to a load balancer ("Choosing between alias and non-alias
 /// records", 2026-11).
 const ALIAS_TTL_SECONDS: i64 = 60;
-/// Most changes on top of each other whose weights are remembered.
-const CHANGES_MAX: usize = 16;
-/// How long a change usually takes at most until every server of Route 53 has it, in milliseconds.
-const INSYNC_MS: u64 = 60_000;
 
 /// The records that split the users of a server group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,26 +51,6 @@ impl Records {
     }
 }
 
-/// Changes that may still be on their way to resolvers.
-#[derive(Debug, Default)]
-pub struct PendingChanges(Mutex<BTreeMap<Records, Memory>>);
-
-/// What this process remembers of the records of one server group.
-#[derive(Debug, Clone, Default)]
-struct Memory {
-    /// The weights from before the pending changes, which resolvers may still answer with.
-    before: Vec<Weights>,
-    /// When this process first read the records.
-    since: UnixMs,
-    pending: Option<Pending>,
-}
-
-#[derive(Debug, Clone)]
-struct Pending {
-    change: String,
-    in_sync_at: Option<UnixMs>,
-}
-
 /// How the records split the users. While a change is pending the weights are the mean of all that
 /// resolvers may answer with, so that nobody takes one of them for the whole truth.
 pub async fn read(
@@ -87,30 +62,17 @@ pub async fn read(
     let listed = list(clients, records).await?;
     let (weights, obstacles) = weights_of(&listed, records);
     let ttl_ms = ttl_ms(&listed);
-    let mut memory = changes.of(records, now);
-    if let Some(pending) = memory.pending.take() {
-        let in_sync_at = match pending.in_sync_at {
-            Some(at) => Some(at),
-            None => in_sync(clients, &pending.change).await?.then_some(now),
-        };
-        let served = in_sync_at.is_some_and(|at| now.since_ms(at) >= ttl_ms);
-        memory.pending = (!served).then_some(Pending {
-            in_sync_at,
-            ..pending
-        });
+    if let Some(change) = changes.not_in_sync(records, now)
+        && in_sync(clients, &change).await?
+    {
+        changes.note_in_sync(records, &change, now);
     }
-    if memory.pending.is_none() {
-        memory.before.clear();
-    }
-    // Somebody may have changed the records just before this process first read them.
-    let settled = memory.pending.is_none() && now.since_ms(memory.since) > ttl_ms + INSYNC_MS;
-    let split = Split {
-        weights: mean(&memory.before, &weights),
-        stale_ms: if settled { 0 } else { ttl_ms + INSYNC_MS },
+    let (weights, stale_ms) = changes.served(records, &weights, ttl_ms, now);
+    Ok(Split {
+        weights,
+        stale_ms,
         obstacles,
-    };
-    changes.remember(records, memory);
-    Ok(split)
+    })
 }
 
 /// Changes both weights in one batch.
@@ -135,15 +97,8 @@ pub async fn write(
     let request = clients.dns.change_resource_record_sets();
     let request = request.hosted_zone_id(&records.zone).change_batch(batch);
     let answer = clients.make(&CHANGE_RECORD_SETS, request.send()).await?;
-    let mut memory = changes.of(records, now);
-    if memory.before.len() < CHANGES_MAX {
-        memory.before.push(before);
-    }
-    memory.pending = answer.change_info().map(|info| Pending {
-        change: info.id().to_owned(),
-        in_sync_at: None,
-    });
-    changes.remember(records, memory);
+    let change = answer.change_info().map(|info| info.id().to_owned());
+    changes.note(records, change, before, now);
     Ok(())
 }
 
@@ -167,25 +122,6 @@ fn batch(
         batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);
     }
     batch.build().map_err(|error| invalid(error.to_string()))
-}
-
-impl PendingChanges {
-    fn of(&self, records: &Records, now: UnixMs) -> Memory {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Memory {
-            since: now,
-            ..Memory::default()
-        };
-        memories
-            .entry(records.clone())
-            .or_insert_with(fresh)
-            .clone()
-    }
-
-    fn remember(&self, records: &Records, memory: Memory) {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.insert(records.clone(), memory);
-    }
 }
 
 /// Every record of the name.
@@ -259,21 +195,6 @@ fn weights_of(listed: &[ResourceRecordSet], records: &Records) -> (Weights, Vec<
     (weights::percent(&weights), obstacles)
 }
 
-/// The mean of what may be answered. Whoever has users by one of them has users.
-fn mean(before: &[Weights], after: &Weights) -> Weights {
-    let all: Vec<&Weights> = before.iter().chain([after]).collect();
-    let total = |slice| {
-        all.iter()
-            .map(|it| u64::from(weights::of(it, slice)))
-            .sum::<u64>()
-    };
-    let mut weights = weights::percent(&SLICES.map(|slice| (slice, total(slice))));
-    for slice in SLICES.into_iter().filter(|slice| total(*slice) > 0) {
-        weights.entry(slice).or_insert(1);
-    }
-    weights
-}
-
 /// How long answers live in resolvers, in milliseconds.
 fn ttl_ms(listed: &[ResourceRecordSet]) -> u64 {
     let ttl = listed
@@ -317,17 +238,6 @@ mod tests {
             read(0, 0),
             Weights::from([(Slice::Blue, 50), (Slice::Green, 50)])
         );
-    }
-
-    #[test]
-    fn a_change_that_was_taken_back_is_still_under_way() {
-        let blue = Weights::from([(Slice::Blue, 100)]);
-        let green = Weights::from([(Slice::Green, 100)]);
-        assert_eq!(mean(&[], &blue), blue);
-        let half = Weights::from([(Slice::Blue, 50), (Slice::Green, 50)]);
-        assert_eq!(mean(std::slice::from_ref(&blue), &green), half);
-        let back = mean(&[blue.clone(), green], &blue);
-        assert_eq!(back, Weights::from([(Slice::Blue, 67), (Slice::Green, 33)]));
     }
 
     #[test]
