@@ -62,7 +62,7 @@ pub async fn apply(
         Effect::SetTraffic {
             mirror: Some(_), ..
         } => Err(invalid(
-            "load balancers of AWS do not copy requests (dark traffic)",
+            "AWS's load balancers cannot mirror requests (dark traffic)",
         )),
         Effect::SetTraffic { weights, .. } => set_traffic(&change, weights).await,
     }

@@ -17,7 +17,7 @@ pub struct Settings {
     pub poll_soonest: Duration,
     /// How old AWS's answers may be, in milliseconds: its APIs are eventually consistent.
     pub consistency_ms: u64,
-    /// PollTimer calls by AWS's token buckets.
+    /// Keep calls below AWS's rate limits.
     pub rate_limited: bool,
     /// Credentials to sign with in place of the SDK's usual chain, for tests.
     pub credentials: Option<Credentials>,

@@ -1,6 +1,6 @@
-//! Auto Scaling groups and launch templates that Pointsman makes, from what the manifest says.
+//! Auto Scaling groups and launch templates that Pointsman creates, as the manifest describes them.
 //!
-//! Invariant: each request can be made twice; a group begins empty and is filled by a deployment.
+//! Invariant: each request can be made twice. A new group is empty until a deployment fills it.
 
 use aws_sdk_autoscaling::types::{LaunchTemplateSpecification, Tag as GroupTag};
 use aws_sdk_ec2::types::{
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// Makes the group of `slice` with its launch template, empty.
+/// Creates the group of `slice`, empty, and its launch template.
 pub async fn group(
     change: &Change<'_>,
     settings: &AwsCreate,
@@ -86,7 +86,7 @@ async fn template(
         let specification = LaunchTemplateTagSpecificationRequest::builder();
         specification.resource_type(kind).set_tags(tags).build()
     };
-    // Instances answer questions about themselves to session tokens only (IMDSv2).
+    // Instances require session tokens for their metadata (IMDSv2).
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_tokens(LaunchTemplateHttpTokensState::Required);
     let mut data = RequestLaunchTemplateData::builder()
@@ -126,8 +126,8 @@ async fn template(
     }
 }
 
-/// The volumes of machines that start from `image` and not from the one of the manifest; `None`: the
-/// launch template has the right ones.
+/// The volumes of machines that start from `image` instead of the image of the manifest; `None`: those of
+/// the launch template.
 pub async fn other_devices(
     clients: &Clients,
     settings: &AwsCreate,
@@ -145,7 +145,7 @@ pub async fn other_devices(
     devices(clients, settings, image).await
 }
 
-/// The volumes of machines that start from `image`; `None`: as it says.
+/// The volumes of machines that start from `image`; `None`: those of the image.
 async fn devices(
     clients: &Clients,
     settings: &AwsCreate,
@@ -163,11 +163,11 @@ async fn devices(
     Ok((!devices.is_empty()).then_some(devices))
 }
 
-/// EC2 starts nothing on a volume that is smaller than what shall be on it.
+/// EC2 refuses a root volume that is smaller than the image's.
 fn check_root(settings: &AwsCreate, image: &ImageId, root: &Root) -> Result<(), ProviderError> {
     match (settings.root_gib, root.gib) {
         (Some(gib), Some(least)) if gib < least => Err(invalid(format!(
-            "root_gib is {gib}, and the root volume of the image {image} has {least} GiB already"
+            "root_gib is {gib}, but the root volume of the image {image} has {least} GiB already"
         ))),
         _ => Ok(()),
     }
@@ -178,7 +178,7 @@ fn device(
     gib: u32,
     kind: AwsVolumeKind,
 ) -> Result<LaunchTemplateBlockDeviceMappingRequest, ProviderError> {
-    let gib = i32::try_from(gib).map_err(|_| invalid(format!("{name} is too large")))?;
+    let gib = i32::try_from(gib).map_err(|_| invalid(format!("the volume {name} is too large")))?;
     let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_size(gib)
         .volume_type(kind.as_str().into())
@@ -188,7 +188,7 @@ fn device(
     Ok(mapping.ebs(volume.build()).build())
 }
 
-/// What people and bills know the machines by.
+/// The tags of the group, its machines and their volumes.
 fn tags<'a>(
     target: &'a Target,
     settings: &'a AwsCreate,

@@ -1,5 +1,5 @@
-//! Changes to one Auto Scaling group: its sizes, who is protected, rebalancing, and one instance for
-//! another.
+//! Changes to one Auto Scaling group: its sizes, the protection of its instances, rebalancing, and the
+//! replacement of an instance.
 
 use domain::{
     effect::PROTECT_IDS_MAX,
@@ -19,8 +19,7 @@ use crate::{
     resources::groups::{REBALANCE, group},
 };
 
-/// Sets all three sizes in one call, so that nobody ever sees Min or Desired above Max, or Desired below
-/// Min.
+/// Sets all three sizes in one call, so that Min and Desired are never above Max, nor Desired below Min.
 pub async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<(), ProviderError> {
     let number = |size: u32| i32::try_from(size).unwrap_or(i32::MAX);
     let request = clients
@@ -40,7 +39,7 @@ pub async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<()
     }
 }
 
-/// Sets Min alone: the group may be scaling itself at this moment, and knows its Desired better.
+/// Sets Min alone: the group may be scaling itself right now, and its Desired must not be overwritten.
 pub async fn set_min(clients: &Clients, name: &str, min: u32) -> Result<(), ProviderError> {
     let request = clients
         .scaling
@@ -53,8 +52,8 @@ pub async fn set_min(clients: &Clients, name: &str, min: u32) -> Result<(), Prov
     Ok(())
 }
 
-/// Protects instances from scale-in, or no longer. Protection counts from `InService` on, and a request
-/// that names an instance which is gone fails for all of them; so only those that are there are named.
+/// Protects instances from scale-in, or ends their protection. A request that names an instance which is
+/// not in service fails for all of them, so only those in service are named.
 pub async fn protect(
     clients: &Clients,
     name: &str,
@@ -83,7 +82,7 @@ pub async fn protect(
     Ok(())
 }
 
-/// Stops the group from moving instances between zones, or lets it.
+/// Suspends the rebalancing between zones, or resumes it.
 pub async fn set_rebalancing(
     clients: &Clients,
     name: &str,
@@ -105,7 +104,7 @@ pub async fn set_rebalancing(
     Ok(())
 }
 
-/// Terminates an instance; its group starts another one in its place.
+/// Terminates an instance. Its group starts another one in its place.
 pub async fn replace(clients: &Clients, instance: &InstanceId) -> Result<(), ProviderError> {
     let request = clients
         .scaling

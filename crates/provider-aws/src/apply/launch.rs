@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// New instances of `slice` start from `launch` from now on; `None`: they are machines without a release.
+/// Sets what new instances of `slice` start from; `None`: machines without a release.
 pub async fn set(
     change: &Change<'_>,
     slice: Slice,
@@ -35,7 +35,7 @@ pub async fn set(
     update(&change.account.clients, &name, &version).await
 }
 
-/// The group of `slice`, created if there is none yet; `None`: there is none, and nothing to launch.
+/// The group of `slice`, created if necessary; `None`: there is none, and nothing to launch.
 async fn group_for(
     change: &Change<'_>,
     slice: Slice,

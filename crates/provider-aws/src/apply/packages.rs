@@ -1,4 +1,4 @@
-//! Packages in S3, where instances fetch them: named by their digest, brought there once.
+//! Packages in S3, where instances fetch them. They are named by their digest and uploaded once.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,22 +15,22 @@ use crate::calls::{
     errors::invalid,
 };
 
-/// How long a package may take to be brought at release time: a gigabyte at 1 MB a second.
+/// How long the upload of a package may take at release time: a gigabyte at 1 MB a second.
 const UPLOAD: Duration = Duration::from_secs(20 * 60);
 
-/// How long bringing a package may take.
+/// How long the upload of a package may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// As long as any call: an engine's turn waits for it.
+    /// As long as any call, because an engine's turn waits for it.
     OfATurn,
     /// As long as a large package takes.
     OfAnUpload,
 }
 
-/// Where packages are kept before they are in S3: each a file that is named by its digest.
+/// The folder with the packages before they are in S3. Each is a file named by its digest.
 #[derive(Debug, Clone)]
 pub struct Packages {
-    /// The folder.
+    /// Its path.
     pub folder: PathBuf,
 }
 
@@ -46,8 +46,8 @@ pub struct Location {
 }
 
 impl Packages {
-    /// Makes sure that the package is in the account's bucket. S3 checks the digest as it takes it
-    /// in, and instances check it again.
+    /// Makes sure that the package is in the account's bucket. S3 checks the digest on upload, and
+    /// instances check it again.
     pub async fn bring(
         &self,
         clients: &Clients,
@@ -57,7 +57,7 @@ impl Packages {
         let account = &clients.account;
         let bucket = account.package_bucket.clone().ok_or_else(|| {
             invalid(format!(
-                "the account {} names no S3 bucket for packages",
+                "the account {} has no S3 bucket for packages; set `package_bucket` in its manifest",
                 account.name
             ))
         })?;

@@ -1,7 +1,7 @@
 //! Instance refreshes: AWS replaces the instances of a group on its own.
 //!
-//! Invariant: the group's own template version is left alone. AWS sets it when a refresh succeeds; had it
-//! been set before, a rollback would lead to the release that failed.
+//! Invariant: the group's own template version is left alone. AWS sets it when a refresh succeeds. If it
+//! were set earlier, a rollback would lead to the release that failed.
 
 use aws_sdk_autoscaling::types::{
     AlarmSpecification, DesiredConfiguration, LaunchTemplateSpecification, RefreshPreferences,
@@ -20,7 +20,7 @@ use crate::{
     resources::{groups::group, refreshes::last},
 };
 
-/// AWS replaces the instances of `slice` by `launch` from now on, unless it does so already.
+/// Lets AWS replace the instances of `slice` by `launch`, unless it does so already.
 pub async fn start(
     change: &Change<'_>,
     slice: Slice,
@@ -32,7 +32,7 @@ pub async fn start(
     let current = group(clients, &name).await?.launches.ok_or_else(|| {
         invalid(format!(
             "the Auto Scaling group {name} does not launch a numbered version of a launch template, so \
-             AWS could not take a refresh back"
+             AWS could not roll a refresh back"
         ))
     })?;
     let goal = template_version::of(change, &current.template, launch).await?;
@@ -48,13 +48,13 @@ pub async fn start(
         .desired_configuration(configuration.build())
         .preferences(request_of(preferences));
     match clients.make(&START_INSTANCE_REFRESH, request.send()).await {
-        // Our own, whose answer was lost or which was not seen yet; or somebody else's.
+        // Our own refresh, whose answer was lost or which no poll has shown yet; or somebody else's.
         Err(failed) if failed.is("InstanceRefreshInProgress") => {
             let last = last(clients, &name).await?;
             match last.filter(|it| it.state.is_active()) {
                 Some(active) if active.goal.as_ref() == Some(&goal) => Ok(()),
                 Some(_) => Err(failed.error),
-                // AWS knows one, and does not show it yet.
+                // There is one that AWS does not show yet.
                 None => Err(ProviderError::new(
                     ErrorKind::Unavailable,
                     failed.error.message,
@@ -65,7 +65,7 @@ pub async fn start(
     }
 }
 
-/// Nothing is replaced while less than 100 % would be healthy; what does not get healthy is rolled back.
+/// Replacements never take the group below 100 % healthy, and AWS rolls back if they do not get healthy.
 fn request_of(preferences: &Preferences) -> RefreshPreferences {
     let number = |it: u32| i32::try_from(it).unwrap_or(i32::MAX);
     let bake = number(preferences.bake_seconds);
@@ -80,7 +80,7 @@ fn request_of(preferences: &Preferences) -> RefreshPreferences {
         .standby_instances(StandbyInstances::Wait);
     let mut builder = builder;
     if !preferences.checkpoints.is_empty() {
-        // Without 100 at the end the rest of the group would stay as it is.
+        // Without a final 100 the rest of the group would stay as it is.
         let shares = preferences.checkpoints.iter().copied().chain([100]);
         builder = builder
             .set_checkpoint_percentages(Some(shares.map(i32::from).collect()))
@@ -94,7 +94,7 @@ fn request_of(preferences: &Preferences) -> RefreshPreferences {
     builder.build()
 }
 
-/// AWS takes back what it replaced. Where it cannot, it stops at least, and the rest is ours.
+/// Lets AWS roll its refresh back. If it cannot, the refresh is cancelled, and the engine does the rest.
 pub async fn roll_back(clients: &Clients, name: &str) -> Result<(), ProviderError> {
     let request = clients.scaling.rollback_instance_refresh();
     let request = request.auto_scaling_group_name(name);
@@ -108,7 +108,7 @@ pub async fn roll_back(clients: &Clients, name: &str) -> Result<(), ProviderErro
     }
 }
 
-/// AWS stops where it is.
+/// Lets AWS cancel its refresh. Instances that were replaced stay.
 pub async fn cancel(clients: &Clients, name: &str) -> Result<(), ProviderError> {
     let request = clients.scaling.cancel_instance_refresh();
     let request = request.auto_scaling_group_name(name);

@@ -1,6 +1,6 @@
-//! A launch becomes a numbered version of the group's launch template, complete in itself.
+//! A launch as a numbered version of the group's launch template, complete in itself.
 //!
-//! Invariant: a version is looked for before it is created, and created with a client token; a lost answer
+//! Invariant: a version is looked up before it is created, and created with a client token. A lost answer
 //! never leads to a second one.
 
 use aws_sdk_ec2::types::{LaunchTemplateVersion, RequestLaunchTemplateData, ValidationWarning};
@@ -35,12 +35,12 @@ pub async fn base(account: &AwsAccount, template: &str) -> Result<TemplateVersio
         .find(|version| version.description == Description::Base);
     base.map(|version| version.at).ok_or_else(|| {
         missing(format!(
-            "the launch template {template} has no version without a release to go back to"
+            "the launch template {template} has no version without a release to return to"
         ))
     })
 }
 
-/// The version that `launch` is, created if there is none yet.
+/// The version for `launch`, created if there is none yet.
 pub async fn of(
     change: &Change<'_>,
     template: &str,
@@ -51,8 +51,8 @@ pub async fn of(
     if let Some(version) = versions.iter().find(|it| it.description == wanted) {
         return Ok(version.at.clone());
     }
-    // The machines are as people described them last: the newest version that Pointsman did not create
-    // for a release.
+    // People describe the machines: the source is the newest version that Pointsman did not create for a
+    // release.
     let source = versions
         .iter()
         .find(|version| !matches!(version.description, Description::Launch(_)));
@@ -69,7 +69,7 @@ pub async fn of(
         ProviderError::new(
             ErrorKind::Unavailable,
             format!(
-                "AWS does not say which version of the launch template {template} it made; looking again"
+                "AWS does not say which version of the launch template {template} it created; retrying"
             ),
         )
     })?;
@@ -83,7 +83,7 @@ async fn all(account: &AwsAccount, template: &str) -> Result<Vec<Version>, Provi
     retry(|| account.templates.all(&account.clients, template)).await
 }
 
-/// What the version of `launch` changes in its source: the image, or the start-up script.
+/// What the version for `launch` changes in its source: the image or the start-up script.
 async fn template_data(
     change: &Change<'_>,
     launch: &Launch,

@@ -37,9 +37,9 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The clients of one account. Cheap to share.
 #[derive(Debug)]
 pub struct Clients {
-    /// The account as it was described.
+    /// The account, as its manifest described it.
     pub account: Account,
-    /// Counts the calls, and delays those that come too fast.
+    /// Counts calls, and delays those that come too fast.
     pub(crate) limiter: RateLimiter,
     /// Auto Scaling.
     pub scaling: aws_sdk_autoscaling::Client,
@@ -51,7 +51,7 @@ pub struct Clients {
     pub dns: aws_sdk_route53::Client,
     /// S3.
     pub s3: aws_sdk_s3::Client,
-    /// Who am I.
+    /// The caller's identity.
     pub sts: aws_sdk_sts::Client,
     /// Metrics and alarms.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
@@ -68,11 +68,14 @@ impl Clients {
     ) -> Result<Arc<Self>, ProviderError> {
         let name = &account.name;
         if !account.is_aws() {
-            return Err(invalid(format!("the account {name} is not on AWS")));
+            return Err(invalid(format!("the account {name} is not an AWS account")));
         }
         let region = account.region.clone();
-        let region =
-            region.ok_or_else(|| invalid(format!("the account {name} names no region")))?;
+        let region = region.ok_or_else(|| {
+            invalid(format!(
+                "the account {name} has no region; set `region` in its manifest"
+            ))
+        })?;
         let config = config(account, region, settings.credentials.clone()).await;
         let mut s3 = aws_sdk_s3::config::Builder::from(&config);
         // An emulator has no host name per bucket.
@@ -111,8 +114,8 @@ impl Clients {
     }
 }
 
-/// The SDK's own retries are off: each call is counted and paced here, and the engine's next turn is
-/// the retry, after it observed again.
+/// The SDK's own retries are off: each call is counted and limited here, and the engine's next turn is
+/// the retry, after another observation.
 async fn config(account: &Account, region: String, given: Option<Credentials>) -> SdkConfig {
     let tls = Provider::Rustls(CryptoMode::Ring);
     let http = Builder::new().tls_provider(tls).build_https();

@@ -1,4 +1,4 @@
-//! AWS's answers as errors for people, sorted by what calls for different behaviour.
+//! AWS's answers as errors for people, sorted by how callers react to them.
 
 use std::error::Error;
 
@@ -23,7 +23,7 @@ const THROTTLED: &[&str] = &[
     "SlowDown",
     "BandwidthLimitExceeded",
 ];
-/// Codes that mean: not now. A later try may succeed, although nobody changes anything.
+/// Codes that mean: not now. A later try may succeed without any change.
 const BUSY: &[&str] = &[
     "ScalingActivityInProgress",
     "ResourceContention",
@@ -54,17 +54,15 @@ const DENIED: &[&str] = &[
 /// Auto Scaling's code for every request that it finds wrong, also where it names something that does
 /// not exist.
 pub const VALIDATION_ERROR: &str = "ValidationError";
-/// What an answer without a code means by its HTTP status: an answer to `HEAD` has no body, and so no
-/// code.
+/// The HTTP status of a call that was denied. An answer to `HEAD` has no body, and so no code.
 const FORBIDDEN: u16 = 403;
 
 /// A call that failed.
 #[derive(Debug)]
 pub struct Failed {
     code: Option<String>,
-    /// There was nothing to sign the call with.
     lacks_credentials: bool,
-    /// The failure for people, and its kind.
+    /// The error for people, with its kind.
     pub error: ProviderError,
 }
 
@@ -90,7 +88,9 @@ impl Failed {
         };
         let answer: String = answer.chars().take(QUOTE_MAX).collect();
         let next = match kind {
-            ErrorKind::Denied => "; `pointsman doctor` shows the permissions that are needed",
+            ErrorKind::Denied => {
+                "; `pointsman doctor ACCOUNT --policy` prints the permissions that are needed"
+            }
             _ => "",
         };
         let name = call.name();
@@ -162,7 +162,7 @@ pub fn missing(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Missing, message)
 }
 
-/// The same error for somebody else who waits for it.
+/// The same error, for another caller that waits for it.
 pub fn copy(error: &ProviderError) -> ProviderError {
     ProviderError::new(error.kind, error.message.clone())
 }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_call_for_the_right_behaviour() {
+    fn every_code_has_its_kind() {
         let rows = [
             (Some("Throttling"), 400, ErrorKind::Throttled),
             (Some("RequestLimitExceeded"), 503, ErrorKind::Throttled),

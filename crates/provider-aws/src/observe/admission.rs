@@ -158,7 +158,7 @@ pub async fn examine(clients: &Clients, group: &Group) -> Result<Finding, Provid
     match room(clients, group).await {
         Ok(room) => finding.room = room,
         Err(error) => finding.warnings.push(format!(
-            "whether the subnets of {} have free addresses is not known: {}",
+            "the number of free addresses in the subnets of {} is not known: {}",
             group.name, error.message
         )),
     }

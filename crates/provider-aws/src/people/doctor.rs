@@ -1,7 +1,7 @@
-//! A check-up of an account: who we are there, what we may do, what is reached, what stands in the way.
+//! A check-up of an account: credentials, permissions, the network, and obstacles to deployments.
 //!
-//! Invariant: nothing is changed, and every check ends in time; what cannot be found out without a change
-//! is said to be unchecked, never to be well.
+//! Invariant: nothing is changed, and every check ends in time. What only a change could show is reported
+//! as unchecked, never as passed.
 
 mod groups;
 mod identity;
@@ -17,7 +17,7 @@ use engine::ports::{ErrorKind, ProviderError};
 
 use crate::observe::observer::Observer;
 
-/// Longest time that one call of a check takes.
+/// The time limit of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks everything that deployments to these server groups of the account depend on.
@@ -35,9 +35,9 @@ pub async fn checkup(observer: &Observer, targets: &[Target]) -> Vec<Check> {
     let changes = Check::new(
         "changes",
         Verdict::Unchecked,
-        "AWS offers no trial of changes to Auto Scaling groups, listeners and records",
+        "AWS has no dry run for changes to Auto Scaling groups, listeners and records",
     );
-    let changes = changes.with("compare with `pointsman doctor ACCOUNT --policy`");
+    let changes = changes.with("compare the permissions with `pointsman doctor ACCOUNT --policy`");
     [identity.credentials, identity.clock]
         .into_iter()
         .chain(services.into_iter().map(put))
@@ -46,7 +46,7 @@ pub async fn checkup(observer: &Observer, targets: &[Target]) -> Vec<Check> {
         .collect()
 }
 
-/// A check that was made. Why one has no answer is put into words once it is known whether there were
+/// A check that was made. One without an answer is put into words once it is known whether there were
 /// credentials to ask with.
 type Checked = Result<Check, Unanswered>;
 
@@ -64,14 +64,14 @@ impl Unanswered {
             Self::Failed(name, error) => (name, error),
             Self::TimedOut(name, time) => {
                 let text = format!("no answer within {} s", time.as_secs());
-                return Check::new(name, Verdict::Failed, text).with(WAY);
+                return Check::new(name, Verdict::Failed, text).with(NETWORK);
             }
         };
         match error.kind {
             ErrorKind::Unavailable if !has_credentials => Check::new(
                 name,
                 Verdict::Unchecked,
-                "the server has no credentials to ask with",
+                "not asked: the server has no credentials",
             ),
             kind => {
                 let verdict = match kind {
@@ -84,14 +84,16 @@ impl Unanswered {
     }
 }
 
-const WAY: &str =
-    "check the way to AWS: routes, proxies, VPC endpoints, the account's endpoint_url";
+const NETWORK: &str =
+    "check the network path to AWS: routes, proxies, VPC endpoints, the account's endpoint_url";
 
 fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Denied => "give it the policy that `pointsman doctor ACCOUNT --policy` prints",
-        ErrorKind::Throttled => "others use up what AWS allows this account; find out who",
-        ErrorKind::Unavailable => WAY,
+        ErrorKind::Denied => "attach the policy that `pointsman doctor ACCOUNT --policy` prints",
+        ErrorKind::Throttled => {
+            "something else in this account uses up AWS's rate limits; find out what"
+        }
+        ErrorKind::Unavailable => NETWORK,
         ErrorKind::Missing | ErrorKind::Invalid | ErrorKind::Superseded => {
             "check the account's manifest"
         }

@@ -1,5 +1,5 @@
-//! Reads Auto Scaling groups that exist into the manifest of a server group that adopts them as they
-//! are. Changes nothing.
+//! Reads existing Auto Scaling groups into the manifest of a server group that adopts them as they are.
+//! Changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -54,8 +54,8 @@ pub async fn read(
         (Some(traffic), _) => traffic,
         (None, 2) => {
             notes.push(
-                "no listener forwards to both groups: complete aws.traffic by hand, with the records \
-                 at Route 53 (by: dns) or one target group for both (by: attach)"
+                "no listener forwards to both groups: complete `aws.traffic` by hand, with records at \
+                 Route 53 (by: dns) or one target group for both (by: attach)"
                     .to_owned(),
             );
             AwsTraffic::Group
@@ -86,7 +86,7 @@ pub async fn read(
     Ok(Adopted { group, notes })
 }
 
-/// What stands against deployments there, and each group's one target group where both have one.
+/// What would obstruct deployments there, and the target groups if each group has one of its own.
 async fn notes(
     clients: &Clients,
     there: &[Group],

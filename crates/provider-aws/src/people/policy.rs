@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::calls::call::{ALL, Call, On};
 
-/// What AWS demands of whoever gives a launch template to an Auto Scaling group ("Control Amazon EC2
+/// What AWS requires of callers that give a launch template to an Auto Scaling group ("Control Amazon EC2
 /// launch template usage", read 2026-11). Pointsman does not make these calls itself.
 const TO_LAUNCH: &[&str] = &["ec2:RunInstances", "ec2:CreateTags"];
 
@@ -14,7 +14,7 @@ const TO_LAUNCH: &[&str] = &["ec2:RunInstances", "ec2:CreateTags"];
 pub fn document(account: &Account) -> Value {
     let region = account.region.as_deref().unwrap_or("*");
     let mut statements = vec![
-        statement("Look", On::Everything, &["*".to_owned()]),
+        statement("Read", On::Everything, &["*".to_owned()]),
         statement(
             "Groups",
             On::Groups,

@@ -1,4 +1,4 @@
-//! Auto Scaling groups as they are: read fifty at a time, pages followed.
+//! Auto Scaling groups as AWS describes them.
 
 use std::collections::BTreeMap;
 
@@ -24,16 +24,16 @@ pub struct TemplateVersion {
     pub number: i64,
 }
 
-/// What is looked at of a group.
+/// What this crate reads of a group.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Group {
     /// Its name.
     pub name: String,
     /// Its sizes.
     pub sizes: Sizes,
-    /// What it launches, when that is one numbered version.
+    /// What it launches, if that is a numbered version.
     pub launches: Option<TemplateVersion>,
-    /// What it launches, as AWS says it.
+    /// What it launches: a template, and a version in AWS's word, such as `$Latest`.
     pub specification: Option<(String, String)>,
     /// Names of the processes that are suspended.
     pub suspended: Vec<String>,
@@ -41,13 +41,13 @@ pub struct Group {
     pub target_groups: Vec<String>,
     /// Its subnets.
     pub subnets: Vec<String>,
-    /// An instance that its load balancer finds unhealthy is unhealthy for the group too.
+    /// Whether the group uses the health checks of its load balancer.
     pub checks_load_balancer: bool,
     /// How long a new instance may be unhealthy, in seconds.
     pub grace_seconds: u32,
-    /// Kinds of groups that are not supported, in words.
+    /// Why the group is not supported, one sentence each.
     pub unsupported: Vec<String>,
-    /// Its members, dying ones included.
+    /// Its members, including those that are terminating.
     pub members: Vec<Member>,
 }
 
@@ -58,11 +58,11 @@ pub struct Member {
     pub id: String,
     /// Its zone.
     pub zone: String,
-    /// Where it is in its life, in AWS's word.
+    /// Its lifecycle state, in AWS's word.
     pub lifecycle: String,
-    /// The group's health check does not say that it is unhealthy.
+    /// Whether the group counts it as healthy, which it also does before the first check.
     pub healthy: bool,
-    /// Protected from scale-in.
+    /// Whether it is protected from scale-in.
     pub protected: bool,
     /// What it was launched from.
     pub launched: Option<TemplateVersion>,
@@ -77,7 +77,7 @@ impl Group {
 }
 
 impl Member {
-    /// Whether it serves, as far as the group is concerned.
+    /// Whether the group has it in service.
     pub fn is_in_service(&self) -> bool {
         self.lifecycle == "InService"
     }
@@ -162,7 +162,7 @@ fn target_groups(group: &AutoScalingGroup) -> Vec<String> {
     arns
 }
 
-/// Kinds of groups whose rules this provider does not know. Each would make a step wrong in silence.
+/// Why a group is not supported. Steps would silently do the wrong thing to each of these.
 fn unsupported(group: &AutoScalingGroup) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(name) = group.launch_configuration_name() {
@@ -207,7 +207,7 @@ fn member(instance: &Instance) -> Member {
     }
 }
 
-/// `$Latest` and `$Default` are no numbers: what they mean changes without a trace.
+/// `None` for `$Latest` and `$Default`: what they refer to changes without a trace.
 pub(crate) fn numbered(specification: &LaunchTemplateSpecification) -> Option<TemplateVersion> {
     Some(TemplateVersion {
         template: specification.launch_template_id()?.to_owned(),

@@ -16,17 +16,17 @@ use crate::{
     resources::groups::text,
 };
 
-/// Most images of one page: the most that EC2 gives (`DescribeImages`, API reference, 2026-11).
+/// Images per page: the most that EC2 returns (`DescribeImages`, API reference, 2026-11).
 const PAGE: i32 = 1000;
 /// Most images of an account that are listed.
 const IMAGES_MAX: usize = 10_000;
-/// How long a list is shown before it is asked for again, in milliseconds.
+/// How long answers are kept, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
 /// The images that were read last.
 #[derive(Debug, Default)]
 pub struct ImageCache {
-    /// The list. Whoever holds it asks for everybody.
+    /// The list. The task that holds the lock asks for all.
     list: Mutex<Option<Listed>>,
     /// When images were seen to be available.
     available: Mutex<BTreeMap<ImageId, UnixMs>>,
@@ -44,7 +44,7 @@ impl ImageCache {
         Ok(listed)
     }
 
-    /// Whether machines can be started from `image`; that they can is believed for [`KEPT_MS`].
+    /// Whether machines can be started from `image`. If they can, the answer is kept for [`KEPT_MS`].
     pub async fn standing(
         &self,
         clients: &Clients,
@@ -64,7 +64,7 @@ impl ImageCache {
     }
 }
 
-/// Private machine images: the account's own, and those shared with it by name.
+/// Private machine images: the account's own, and those that others share with it.
 async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
     let mut found: BTreeMap<ImageId, Image> = BTreeMap::new();
     let mut truncated = false;
@@ -109,9 +109,9 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
 /// The root volume of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
-    /// What instances know it by: `/dev/xvda`, `/dev/sda1`.
+    /// Its device name: `/dev/xvda`, `/dev/sda1`.
     pub device: String,
-    /// Its size in GiB, where the image says.
+    /// Its size in GiB, if the image says.
     pub gib: Option<u32>,
 }
 
@@ -123,7 +123,7 @@ pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderEr
     let device = described.and_then(|it| it.root_device_name());
     let device = device.ok_or_else(|| {
         invalid(format!(
-            "AWS does not say what the root volume of the image {image} is called"
+            "AWS does not name the root volume of the image {image}"
         ))
     })?;
     let mappings = described.map_or(&[][..], Described::block_device_mappings);
@@ -156,7 +156,7 @@ fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
-/// `None` for what has no id that is one.
+/// `None` for an image without a valid id.
 fn read(image: &Described, shared: bool) -> Option<Image> {
     let tags = image.tags().iter();
     let stable = tags

@@ -20,7 +20,7 @@ const IDS_MAX: usize = 100;
 /// Most instances that are remembered.
 const REMEMBERED_MAX: usize = 50_000;
 
-/// What EC2 knows of an instance and what never changes.
+/// What EC2 knows of an instance, and never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ec2Instance {
     /// When it was launched.
@@ -29,7 +29,7 @@ pub struct Ec2Instance {
     pub image: String,
     /// Its instance type.
     pub instance_type: String,
-    /// It runs on spare capacity that AWS may take back.
+    /// Whether it runs on spare capacity that AWS may take back.
     pub is_spot: bool,
 }
 
@@ -40,8 +40,8 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// These instances by id; only those that are not known yet are asked for. Those that EC2 does not
-    /// know yet are left out.
+    /// These instances by id, without those that EC2 does not know yet. EC2 is asked only for those that
+    /// were not read before.
     pub async fn describe(
         &self,
         clients: &Clients,

@@ -31,7 +31,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// What is said of `id`; `None`: it is not registered.
+    /// The health of `id`; `None`: it is not registered.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Health> {
         self.states.get(id).copied()
@@ -49,7 +49,7 @@ impl Targets {
         self.states.len()
     }
 
-    /// One instance may be registered with several ports: the worst counts.
+    /// Adds a target. An instance may be registered with several ports: the worst counts.
     pub fn note(&mut self, id: &str, health: Health, reason: Option<&str>) {
         let states = self.states.entry(id.to_owned());
         states
@@ -89,8 +89,8 @@ fn of_state(state: &TargetHealthStateEnum) -> Health {
             Health::Draining
         }
         TargetHealthStateEnum::Unhealthy => Health::Unhealthy,
-        // `unused` (in no listener's rule), `unavailable` (no health checks) and words of tomorrow:
-        // nothing that proves health.
+        // `unused` (in no listener's rule), `unavailable` (no health checks) and unknown words prove no
+        // health.
         _ => Health::Initial,
     }
 }

@@ -1,5 +1,5 @@
-//! Users by attachment: a group that is attached to the target group has users, one that is not has
-//! none. Whole groups only, no weights.
+//! Users by attachment: a group that is attached to the target group has users, another one has none.
+//! There are no weights.
 
 use domain::{catalogue::AwsGroup, effect::Target, observation::Weights};
 use engine::ports::ProviderError;
@@ -19,8 +19,8 @@ use crate::{
     traffic::weights,
 };
 
-/// Attaches whoever shall have users; detaches the others once those are healthy there. Until then a
-/// poll shows both, and the next turn asks again.
+/// Attaches the groups that are to have users, and detaches the others once those are healthy. Until then
+/// a poll shows both, and the next turn asks again.
 pub async fn write(
     clients: &Clients,
     target: &Target,
@@ -30,7 +30,7 @@ pub async fn write(
 ) -> Result<(), ProviderError> {
     if weights.values().filter(|weight| **weight > 0).count() > 1 {
         return Err(invalid(
-            "a group is attached whole or not at all; there are no weights",
+            "groups that are attached to a target group have no weights: all users go to one slice",
         ));
     }
     let (mut serving, mut others) = (Vec::new(), Vec::new());
@@ -61,7 +61,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Every instance that shall have users can answer them.
+/// Whether all instances of these groups are healthy targets, and there are any.
 async fn all_healthy(
     clients: &Clients,
     groups: &[Group],

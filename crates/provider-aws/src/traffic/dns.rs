@@ -1,7 +1,7 @@
 //! Weights at Route 53: one weighted record per slice, both changed in one batch.
 //!
-//! The shares are of DNS answers. A change counts as served once Route 53 says INSYNC and the answers
-//! that were given before have expired (their TTL; 60 s for an alias to a load balancer).
+//! The weights are shares of DNS answers. A change counts as served once Route 53 says INSYNC and all older
+//! answers have expired (their TTL; 60 s for an alias to a load balancer).
 
 mod pending_changes;
 
@@ -52,7 +52,7 @@ impl Records {
 }
 
 /// How the records split the users. While a change is pending the weights are the mean of all that
-/// resolvers may answer with, so that nobody takes one of them for the whole truth.
+/// resolvers may answer with, so that none of them is taken for the whole truth.
 pub async fn read(
     clients: &Clients,
     changes: &PendingChanges,
@@ -85,7 +85,7 @@ pub async fn write(
 ) -> Result<(), ProviderError> {
     if weights.values().all(|weight| *weight == 0) {
         return Err(invalid(
-            "Route 53 answers with every record when all weights are 0; nobody can be left without one",
+            "with all weights at 0 Route 53 answers with every record; one slice must have users",
         ));
     }
     let listed = list(clients, records).await?;
@@ -195,7 +195,7 @@ fn weights_of(listed: &[ResourceRecordSet], records: &Records) -> (Weights, Vec<
     (weights::percent(&weights), obstacles)
 }
 
-/// How long answers live in resolvers, in milliseconds.
+/// How long resolvers keep answers, in milliseconds.
 fn ttl_ms(listed: &[ResourceRecordSet]) -> u64 {
     let ttl = listed
         .iter()

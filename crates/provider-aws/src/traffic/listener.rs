@@ -1,7 +1,7 @@
 //! Weights at an Application Load Balancer: the forward action of a listener or of a rule.
 //!
-//! Changing a listener or a rule replaces its whole list of actions; so the list is read, the weights
-//! of our two target groups are changed in it, and everything else is written back as it was.
+//! A change replaces the whole list of actions. So the list is read, the weights of the server group's
+//! target groups are changed in it, and everything else is written back as it was.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ const ARNS_MAX: usize = 20;
 /// Longest stickiness of a forward action, in seconds ("Target group stickiness", 2026-11).
 const STICKY_SECONDS_MAX: u32 = 604_800;
 
-/// The action lists by the ARN of their listener or rule.
+/// Lists of actions, by the ARN of their listener or rule.
 pub type Actions = BTreeMap<String, Vec<Action>>;
 
 /// The ARN whose actions split the users: the rule's, or the listener's.
@@ -141,7 +141,7 @@ pub async fn write(
     Ok(())
 }
 
-/// The whole list, with the weights of our target groups changed.
+/// The whole list, with the new weights.
 fn changed(
     actions: &[Action],
     target: &Target,
@@ -160,7 +160,8 @@ fn changed(
     });
     for slice in server_group::slices(target) {
         let arn = aws.target_group(slice);
-        let arn = arn.ok_or_else(|| invalid(format!("no target group is named for {slice}")))?;
+        let arn =
+            arn.ok_or_else(|| invalid(format!("the manifest names no target group for {slice}")))?;
         let weight = i32::from(weights::of(weights, slice));
         let tuple = TargetGroupTuple::builder()
             .target_group_arn(arn)
@@ -181,7 +182,7 @@ fn changed(
     Ok(changed)
 }
 
-/// The stickiness that the manifest asks for. Users keep to a side by the cookie `AWSALBTG`.
+/// The stickiness that the manifest asks for: the cookie `AWSALBTG` keeps users with a target group.
 fn stickiness(group: &ServerGroup) -> Option<TargetGroupStickinessConfig> {
     let Some(Stickiness::Cookie { seconds }) = &group.stickiness else {
         return None;

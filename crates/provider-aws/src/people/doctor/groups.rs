@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use super::{Checked, TIMEOUT, Unanswered};
 use crate::{observe::observer::Observer, server_group};
 
-/// Most server groups that are checked; those beyond are counted.
+/// Most server groups that are checked. Those beyond are only counted.
 const GROUPS_MAX: usize = 200;
 /// How many server groups are checked at once: they share one poll.
 const AT_ONCE: usize = 50;
@@ -22,7 +22,7 @@ pub async fn check(observer: &Observer, targets: &[Target]) -> Vec<Checked> {
     let mut checks: Vec<Checked> = checks.buffered(AT_ONCE).collect().await;
     if targets.len() > GROUPS_MAX {
         let more = targets.len() - GROUPS_MAX;
-        let text = format!("{more} more server groups were not looked at");
+        let text = format!("{more} more server groups were not checked");
         checks.push(Ok(Check::new("groups", Verdict::Unchecked, text)));
     }
     checks
@@ -42,15 +42,15 @@ fn examine(name: String, target: &Target, observation: &Observation) -> Check {
     let obstacles: Vec<String> = here().flat_map(|it| it.obstacles.clone()).collect();
     if !obstacles.is_empty() {
         return Check::new(name, Verdict::Failed, obstacles.join("; "))
-            .with("deployments are refused until this is gone");
+            .with("deployments are refused until this is resolved");
     }
     let hazard = here().find_map(|slice| slice.hazard.clone());
-    let hazard = hazard.map(|it| format!("no --engine instance-refresh here: {it}"));
+    let hazard = hazard.map(|it| format!("do not use --engine instance-refresh here: {it}"));
     let warnings: Vec<String> = here().flat_map(|it| it.warnings.clone()).collect();
     if !warnings.is_empty() {
         let found: Vec<String> = warnings.into_iter().chain(hazard).collect();
         return Check::new(name, Verdict::Warning, found.join("; "))
-            .with("plans show it too; ask AWS for more in Service Quotas where it is a quota");
+            .with("plans show this too; if it is a quota, raise it in Service Quotas");
     }
     let check = Check::new(name, Verdict::Ok, healthy(target, observation).join("; "));
     match hazard {
@@ -68,9 +68,9 @@ fn healthy(target: &Target, observation: &Observation) -> Vec<String> {
         .map(|(slice, name)| match observation.slices.get(&slice) {
             Some(seen) => {
                 let (healthy, desired) = (seen.healthy(), seen.sizes.desired);
-                format!("{name} has {healthy} of {desired} healthy")
+                format!("{name}: {healthy} of {desired} instances are healthy")
             }
-            None => format!("{name} will be created at the first deployment"),
+            None => format!("{name}: will be created by the first deployment"),
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Who we are in the account, and what time it is there.
+//! The caller's identity in the account, and the time there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,19 +31,19 @@ use crate::{
 const CLOCK_FAILED_MS: u64 = 300_000;
 const CLOCK_WARNING_MS: u64 = 60_000;
 const CREDENTIALS: &str = "give the server credentials: an instance profile, AWS_PROFILE, or \
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; where the account names a role, let them assume it";
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; if the account names a role, allow them to assume it";
 
-/// What is known of the identity.
+/// What AWS says about the caller.
 pub struct Identity {
-    /// Whether there are any.
+    /// Whether there are credentials.
     pub has_credentials: bool,
-    /// Whose they are.
+    /// The check of the credentials.
     pub credentials: Check,
-    /// How far this machine's clock and AWS's are apart.
+    /// The check of this machine's clock.
     pub clock: Check,
 }
 
-/// Asks AWS who we are, and reads the time off its answer.
+/// Asks AWS for the caller's identity, and reads the time in its answer.
 pub async fn check(account: &AwsAccount) -> Identity {
     let clients = &account.clients;
     let date = Date::default();
@@ -54,11 +54,7 @@ pub async fn check(account: &AwsAccount) -> Identity {
     let now = account.now();
     let clock = match date.seen() {
         Some(theirs) => clock(now, theirs),
-        None => Check::new(
-            "clock",
-            Verdict::Unchecked,
-            "AWS did not say what time it is",
-        ),
+        None => Check::new("clock", Verdict::Unchecked, "AWS did not send its time"),
     };
     let lacks = |failed: &Failed| failed.lacks_credentials();
     Identity {
@@ -75,8 +71,8 @@ fn credentials(clients: &Clients, answer: Result<GetCallerIdentityOutput, Failed
     let name = "credentials";
     match answer {
         Ok(answer) => {
-            let arn = answer.arn().unwrap_or("somebody");
-            let number = answer.account().unwrap_or("an account");
+            let arn = answer.arn().unwrap_or("an unnamed caller");
+            let number = answer.account().unwrap_or("unknown");
             let region = clients.account.region.as_deref().unwrap_or_default();
             let text = format!("{arn} in account {number}, region {region}");
             Check::new(name, Verdict::Ok, text)
@@ -90,18 +86,21 @@ fn credentials(clients: &Clients, answer: Result<GetCallerIdentityOutput, Failed
 
 fn clock(ours: UnixMs, theirs: UnixMs) -> Check {
     let apart_ms = ours.since_ms(theirs).max(theirs.since_ms(ours));
-    let text = format!("this machine and AWS are {} apart", human_ms(apart_ms));
-    let remedy = "set the machine's clock, and keep it right with NTP";
+    let text = format!(
+        "the clocks of this machine and AWS are {} apart",
+        human_ms(apart_ms)
+    );
+    let remedy = "set this machine's clock, and keep it in sync with NTP";
     if apart_ms >= CLOCK_FAILED_MS {
         Check::new("clock", Verdict::Failed, text).with(remedy)
     } else if apart_ms >= CLOCK_WARNING_MS {
         Check::new("clock", Verdict::Warning, text).with(remedy)
     } else {
-        // The header has whole seconds.
+        // The header is in whole seconds.
         Check::new(
             "clock",
             Verdict::Ok,
-            "this machine and AWS agree on the time",
+            "the clocks of this machine and AWS agree",
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Whether each service of AWS answers us, by a read that changes nothing.
+//! Whether each service of AWS answers, by a read that changes nothing.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::{
     resources::quotas::{self, Class, Usage},
 };
 
-/// What was found, and whether that is well.
+/// What was found, and the verdict on it.
 type Found = Result<(Verdict, String), ProviderError>;
 
 /// Checks every service.
@@ -75,10 +75,10 @@ async fn scaling(clients: &Clients) -> Found {
         .await?;
     let allowed = limits.max_number_of_auto_scaling_groups().unwrap_or(0);
     let used = limits.number_of_auto_scaling_groups().unwrap_or(0);
-    let text = format!("{used} of at most {allowed} Auto Scaling groups are there");
+    let text = format!("{used} of {allowed} Auto Scaling groups are in use");
     let full = allowed > 0 && used * 5 >= allowed * 4;
     Ok(if full {
-        let more = format!("{text}; ask AWS for more before groups are created");
+        let more = format!("{text}; raise the quota before groups are created");
         (Verdict::Warning, more)
     } else {
         (Verdict::Ok, text)
@@ -92,28 +92,27 @@ async fn ec2(clients: &Clients) -> Found {
         .await?;
     let types = clients.ec2.describe_instance_types().max_results(5);
     clients.make(&DESCRIBE_INSTANCE_TYPES, types.send()).await?;
-    Ok((Verdict::Ok, "instances may be looked at".to_owned()))
+    Ok((Verdict::Ok, "instances can be read".to_owned()))
 }
 
-/// Releases start a second copy of a group.
+/// A deployment may start a second copy of a group.
 async fn vcpus(account: &AwsAccount) -> Found {
     let class = Class::STANDARD;
     let usage = quotas::usage(&account.clients, class, account.now()).await?;
     let Some(Usage { used, quota }) = usage else {
-        let text =
-            format!("CloudWatch does not know how many vCPUs of {class} run, and how many may");
+        let text = format!("CloudWatch has no numbers for the vCPU quota {class}");
         return Ok((Verdict::Unchecked, text));
     };
-    let text = format!("{used} of at most {quota} vCPUs of {class} are in use");
+    let text = format!("{used} of {quota} vCPUs of {class} are in use");
     Ok(if used * 5 >= quota * 4 {
-        let more = format!("{text}; ask AWS for more before groups are doubled");
+        let more = format!("{text}; raise the quota before groups are doubled");
         (Verdict::Warning, more)
     } else {
         (Verdict::Ok, text)
     })
 }
 
-/// EC2 alone offers a trial.
+/// Only EC2 has dry runs.
 async fn dry_run(clients: &Clients) -> Found {
     let data = RequestLaunchTemplateData::builder().build();
     let request = clients.ec2.create_launch_template().dry_run(true);
@@ -121,11 +120,11 @@ async fn dry_run(clients: &Clients) -> Found {
     let request = request.launch_template_data(data);
     match clients.make(&CREATE_LAUNCH_TEMPLATE, request.send()).await {
         Err(failed) if failed.is("DryRunOperation") => {
-            Ok((Verdict::Ok, "may be created".to_owned()))
+            Ok((Verdict::Ok, "can be created".to_owned()))
         }
         Err(failed) => Err(failed.error),
         Ok(_) => Err(invalid(
-            "EC2 did not take the trial of a launch template for one",
+            "EC2 did not treat the dry run of a launch template as one",
         )),
     }
 }
@@ -135,13 +134,13 @@ async fn balancers(clients: &Clients) -> Found {
     clients
         .make(&DESCRIBE_TARGET_GROUPS, request.send())
         .await?;
-    Ok((Verdict::Ok, "target groups may be looked at".to_owned()))
+    Ok((Verdict::Ok, "target groups can be read".to_owned()))
 }
 
 async fn alarms(clients: &Clients) -> Found {
     let request = clients.cloudwatch.describe_alarms().max_records(1);
     clients.make(&DESCRIBE_ALARMS, request.send()).await?;
-    Ok((Verdict::Ok, "alarms may be looked at".to_owned()))
+    Ok((Verdict::Ok, "alarms can be read".to_owned()))
 }
 
 async fn records(clients: &Clients, targets: &[Target]) -> Found {
@@ -153,32 +152,29 @@ async fn records(clients: &Clients, targets: &[Target]) -> Found {
         _ => None,
     });
     let Some(zone) = zones.next() else {
-        let text = "no server group here moves its users by DNS";
+        let text = "no server group here moves users by DNS";
         return Ok((Verdict::Unchecked, text.to_owned()));
     };
     let request = clients.dns.list_resource_record_sets();
     let request = request.hosted_zone_id(zone).max_items(1);
     clients.make(&LIST_RECORD_SETS, request.send()).await?;
-    Ok((
-        Verdict::Ok,
-        format!("the records of {zone} may be looked at"),
-    ))
+    Ok((Verdict::Ok, format!("the records of {zone} can be read")))
 }
 
 async fn bucket(clients: &Clients) -> Found {
     let Some(bucket) = &clients.account.package_bucket else {
-        let text = "the account names none: releases are machine images only";
+        let text = "the account has none, so releases must be machine images";
         return Ok((Verdict::Unchecked, text.to_owned()));
     };
     let request = clients.s3.head_bucket().bucket(bucket);
     match clients.make(&HEAD_BUCKET, request.send()).await {
-        Ok(_) => Ok((Verdict::Ok, format!("{bucket} is there"))),
+        Ok(_) => Ok((Verdict::Ok, format!("{bucket} exists"))),
         Err(failed) if failed.is("NotFound") => {
             Err(invalid(format!("there is no S3 bucket {bucket}")))
         }
         Err(failed) if failed.error.kind == ErrorKind::Denied => {
             let name = HEAD_BUCKET.name();
-            let text = format!("AWS {name}: the bucket {bucket} may not be used");
+            let text = format!("AWS {name}: access to the bucket {bucket} is denied");
             Err(ProviderError::new(ErrorKind::Denied, text))
         }
         Err(failed) => Err(failed.error),

@@ -1,5 +1,5 @@
-//! Changes of DNS weights on their way to resolvers, so that nobody takes a split for the truth while some
-//! users still follow an older one. All of it can be lost: then the records count as changed just now.
+//! Changes of DNS weights that may not have reached all resolvers, so that a split is not believed while
+//! some users still follow an older one. All of it can be lost: then the records count as just changed.
 
 use std::{
     collections::BTreeMap,
@@ -113,7 +113,8 @@ impl Memory {
     }
 }
 
-/// The mean of what may be answered. Whoever has users by one of them has users.
+/// The mean of the weights that resolvers may answer with. A slice that has users by any of them has
+/// users.
 fn mean(before: &[Weights], after: &Weights) -> Weights {
     let all: Vec<&Weights> = before.iter().chain([after]).collect();
     let total = |slice| {
