@@ -410,7 +410,7 @@ async fn group(lookout: &Lookout, target: &Target) -> Check {
     let words: Vec<String> = words.collect();
     let here = || slices().filter_map(|slice| seen.slices.get(&slice));
     let hazard = here().find_map(|slice| slice.hazard.clone());
-    let hazard = hazard.map(|it| format!("no --engine instance-refresh here: {it}"));
+    let hazard = hazard.map(|it| format!("no --strategy instance-refresh here: {it}"));
     let warnings: Vec<String> = here().flat_map(|it| it.warnings.clone()).collect();
     if !warnings.is_empty() {
         let text = warnings.into_iter().chain(hazard);

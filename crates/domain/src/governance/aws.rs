@@ -7,7 +7,7 @@ use crate::{
     gate::Gate,
     image::Standing,
     observation::count,
-    plan::{Capacity, Roles, Strategy, scale_up},
+    plan::{self, Capacity, Roles, Strategy},
     release::Content,
 };
 
@@ -17,7 +17,8 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         return Vec::new();
     };
     let mut objections = content(wish, facts, group);
-    if wish.strategy.is_refresh() && group.aws.is_none() {
+    let refreshes = matches!(wish.strategy, Strategy::InstanceRefresh(_));
+    if refreshes && group.aws.is_none() {
         let place = wish.place.clone();
         objections.push(Objection::RefreshNeedsAws { place });
     }
@@ -28,7 +29,7 @@ pub(super) fn whereabouts(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     }
     let roles = Roles::of(&wish.strategy, super::stable_version(facts), &facts.seen);
     for (slice, seen) in &facts.seen.slices {
-        let refreshed = wish.strategy.is_refresh() && *slice == roles.live;
+        let refreshed = refreshes && *slice == roles.live;
         let hazard = seen.hazard.iter().filter(|_| refreshed);
         let cramped = cramped(wish, group, facts, roles).filter(|_| *slice == roles.next);
         objections.extend(
@@ -53,8 +54,8 @@ fn cramped(wish: &Wish, group: &ServerGroup, facts: &Facts, roles: Roles) -> Opt
     let capacity = Capacity::of(group, facts.seen.slice(roles.live).sizes.desired);
     let needed = match &wish.strategy {
         Strategy::Switch => return None,
-        Strategy::ScaleUp(options) => {
-            scale_up::ceiling(options, capacity).saturating_sub(capacity.current)
+        Strategy::ScaleUp(_) | Strategy::InstanceRefresh(_) => {
+            plan::ceiling(&wish.strategy, capacity).saturating_sub(capacity.current)
         }
         Strategy::BlueGreen(_) | Strategy::Canary(_) => {
             capacity.asked.saturating_sub(count(next.present()))

@@ -368,7 +368,7 @@ impl Objection {
                 "use a traffic or Prometheus gate, or leave the gate out with --no-gates".into()
             }
             Self::RefreshNeedsAws { .. } => {
-                "leave --engine out: Pointsman replaces the instances itself then".into()
+                "deploy with --strategy scale-up: Pointsman replaces the instances itself".into()
             }
             Self::NothingToCompare { .. } => {
                 "add a stage below 100 %, such as --weights 10,100, or leave the gate out with --no-gates".into()

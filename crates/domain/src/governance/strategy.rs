@@ -77,6 +77,7 @@ pub(super) fn numbers(strategy: &Strategy) -> Vec<Objection> {
     let mut bounds = Bounds::default();
     match strategy {
         Strategy::ScaleUp(options) => scale_up(options, &mut bounds),
+        Strategy::InstanceRefresh(options) => instance_refresh(options, &mut bounds),
         Strategy::BlueGreen(options) | Strategy::Canary(options) => {
             two_slices(options, &mut bounds);
         }
@@ -112,29 +113,27 @@ fn scale_up(options: &ScaleUp, bounds: &mut Bounds) {
     bounds.within("bake_seconds", options.bake_seconds, 0, DAY);
     let deadline = options.health_deadline_seconds;
     bounds.within("health_deadline_seconds", deadline, 1, DAY);
-    if let Some(refresh) = &options.instance_refresh {
-        instance_refresh(refresh, bounds);
-    }
 }
 
-fn instance_refresh(refresh: &InstanceRefresh, bounds: &mut Bounds) {
-    let checkpoints = &refresh.checkpoints;
+fn instance_refresh(options: &InstanceRefresh, bounds: &mut Bounds) {
+    bounds.within("surge_percent", options.surge_percent, 1, 100);
+    bounds.within("bake_seconds", options.bake_seconds, 0, DAY);
+    let deadline = options.health_deadline_seconds;
+    bounds.within("health_deadline_seconds", deadline, 1, DAY);
+    let checkpoints = &options.checkpoints;
     let growing = checkpoints.is_sorted_by(|one, next| one < next);
     if !growing || !checkpoints.iter().all(|share| (1..100).contains(share)) {
-        bounds.wrong(
-            "instance_refresh.checkpoints",
-            "growing shares of the group from 1 to 99",
-        );
+        bounds.wrong("checkpoints", "growing shares of the group from 1 to 99");
     }
     bounds.within(
-        "instance_refresh.checkpoint_delay_seconds",
-        refresh.checkpoint_delay_seconds,
+        "checkpoint_delay_seconds",
+        options.checkpoint_delay_seconds,
         0,
         CHECKPOINT_DELAY_SECONDS_MAX,
     );
-    bounds.length("instance_refresh.alarms", refresh.alarms.len(), ALARMS_MAX);
-    if !refresh.alarms.iter().all(|name| is_alarm_name(name)) {
-        bounds.wrong("instance_refresh.alarms", ALARM_NAMES);
+    bounds.length("alarms", options.alarms.len(), ALARMS_MAX);
+    if !options.alarms.iter().all(|name| is_alarm_name(name)) {
+        bounds.wrong("alarms", ALARM_NAMES);
     }
 }
 

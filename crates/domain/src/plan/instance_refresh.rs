@@ -1,11 +1,17 @@
-//! Scale-up patching driven by AWS: an instance refresh that starts new instances before it stops old
-//! ones ("Use an instance refresh to update instances in an Auto Scaling group", AWS, read 2026-11).
+//! Instance refresh: AWS replaces the instances, and starts new ones before it stops old ones ("Use an
+//! instance refresh to update instances in an Auto Scaling group", AWS, read 2026-11).
 //!
 //! ```text
-//! 4 instances, surge 100 %, a checkpoint at 50 %
+//! 4 instances, surge 50 %
 //! refresh    AWS starts 2 new beside 4, stops 2 old once they are ready, waits, and does it again
 //! (fill)     only where more instances are asked for than there are
 //! (retire)   only where fewer are
+//! ```
+//!
+//! The way back is AWS's own first. What it leaves undone is done as after a scale-up:
+//!
+//! ```text
+//! end refresh -> fill with stable -> shift -> retire the failed release
 //! ```
 //!
 //! Invariant: never less than 100 % healthy, as AWS counts it; the group launches stable until the
@@ -15,7 +21,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capacity, Fill, Refresh, Retire, Situation, Step, scale_up::ScaleUp};
+use super::{Capacity, Fill, Refresh, Retire, Situation, Step};
 use crate::{release::Launch, time::human_ms};
 
 /// Most instance-refresh alarms that AWS takes (API reference, `AlarmSpecification`, read 2026-11).
@@ -23,10 +29,16 @@ pub const ALARMS_MAX: u32 = 10;
 /// Longest time at a checkpoint, in seconds (API reference, `RefreshPreferences`, read 2026-11).
 pub const CHECKPOINT_DELAY_SECONDS_MAX: u32 = 172_800;
 
-/// AWS replaces the instances, not Pointsman.
+/// The numbers of an instance refresh.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceRefresh {
+    /// How many instances more than there are may run at once, in percent of them (1 to 100).
+    pub surge_percent: u32,
+    /// How long AWS waits after new instances are in service before old ones go, in seconds.
+    pub bake_seconds: u32,
+    /// How long new instances may take to become healthy, in seconds.
+    pub health_deadline_seconds: u32,
     /// Shares of the group after which it waits, in percent (1 to 99), growing.
     pub checkpoints: Vec<u8>,
     /// How long it waits at each, in seconds.
@@ -38,6 +50,9 @@ pub struct InstanceRefresh {
 impl Default for InstanceRefresh {
     fn default() -> Self {
         Self {
+            surge_percent: 100,
+            bake_seconds: 10,
+            health_deadline_seconds: 300,
             checkpoints: Vec::new(),
             checkpoint_delay_seconds: 3600,
             alarms: Vec::new(),
@@ -119,17 +134,22 @@ fn surge(count: u32, percent: u32) -> u32 {
 }
 
 /// The largest percentage that the surge and the limit allow; `None` without room for one instance more.
-#[must_use]
-pub fn max_healthy_percent(options: &ScaleUp, capacity: Capacity) -> Option<u32> {
+fn max_healthy_percent(options: &InstanceRefresh, capacity: Capacity) -> Option<u32> {
     let room = capacity.limit.saturating_sub(capacity.current);
     let fits = |percent: &u32| surge(capacity.current, *percent) <= room;
     let percent = (1..=options.surge_percent.min(100)).rev().find(fits)?;
     Some(100 + percent)
 }
 
+/// Whether there is room to start one new instance beside the old ones.
+#[must_use]
+pub fn has_room(options: &InstanceRefresh, capacity: Capacity) -> bool {
+    max_healthy_percent(options, capacity).is_some()
+}
+
 /// Most instances that the plan ever has at once.
 #[must_use]
-pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
+pub fn ceiling(options: &InstanceRefresh, capacity: Capacity) -> u32 {
     let percent = max_healthy_percent(options, capacity).unwrap_or(100) - 100;
     let most = capacity
         .current
@@ -140,10 +160,10 @@ pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
 /// The steps. Empty when the limit leaves no room for a single instance more.
 #[must_use]
 pub fn steps(
-    options: &ScaleUp,
-    refresh: &InstanceRefresh,
+    options: &InstanceRefresh,
     situation: &Situation,
-    (new, old): (&Launch, &Launch),
+    new: &Launch,
+    old: &Launch,
 ) -> Vec<Step> {
     let (slice, capacity) = (situation.roles.next, situation.capacity);
     let Some(max_healthy_percent) = max_healthy_percent(options, capacity) else {
@@ -156,9 +176,9 @@ pub fn steps(
         preferences: Preferences {
             max_healthy_percent,
             bake_seconds: options.bake_seconds,
-            checkpoints: refresh.checkpoints.clone(),
-            checkpoint_delay_seconds: refresh.checkpoint_delay_seconds,
-            alarms: refresh.alarms.clone(),
+            checkpoints: options.checkpoints.clone(),
+            checkpoint_delay_seconds: options.checkpoint_delay_seconds,
+            alarms: options.alarms.clone(),
         },
     })];
     if capacity.asked > capacity.current {
@@ -175,6 +195,7 @@ pub fn steps(
             launch: old.id.clone(),
             keep: 0,
             leaving: capacity.asked,
+            only_if_any: false,
         }));
     }
     steps
@@ -192,15 +213,13 @@ mod tests {
         release::{Content, Digest, LaunchId},
     };
 
-    fn options(surge_percent: u32, checkpoints: &[u8]) -> ScaleUp {
-        ScaleUp {
+    fn options(surge_percent: u32, checkpoints: &[u8]) -> InstanceRefresh {
+        InstanceRefresh {
             surge_percent,
-            instance_refresh: Some(InstanceRefresh {
-                checkpoints: checkpoints.to_vec(),
-                checkpoint_delay_seconds: 600,
-                alarms: vec!["too many errors".to_owned()],
-            }),
-            ..ScaleUp::default()
+            checkpoints: checkpoints.to_vec(),
+            checkpoint_delay_seconds: 600,
+            alarms: vec!["too many errors".to_owned()],
+            ..InstanceRefresh::default()
         }
     }
 
@@ -212,7 +231,7 @@ mod tests {
         }
     }
 
-    fn planned(options: &ScaleUp, (asked, current, limit): (u32, u32, u32)) -> Plan {
+    fn planned(options: &InstanceRefresh, (asked, current, limit): (u32, u32, u32)) -> Plan {
         let situation = Situation {
             capacity: Capacity {
                 asked,
@@ -226,12 +245,11 @@ mod tests {
             leftovers: Vec::new(),
             users_on_next: false,
         };
-        let steps =
-            super::super::scale_up::steps(options, &situation, &launch("v2"), &launch("v1"));
+        let steps = steps(options, &situation, &launch("v2"), &launch("v1"));
         Plan { steps }
     }
 
-    fn check(options: &ScaleUp, numbers: (u32, u32, u32), expected: Expect) {
+    fn check(options: &InstanceRefresh, numbers: (u32, u32, u32), expected: Expect) {
         expected.assert_eq(&planned(options, numbers).to_string());
     }
 

@@ -77,6 +77,7 @@ impl fmt::Display for Retire {
             launch,
             keep,
             leaving,
+            ..
         } = self;
         match keep {
             0 => write!(f, "retire {slice}: none of {launch} left, {leaving} stay"),

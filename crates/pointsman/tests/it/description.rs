@@ -114,7 +114,8 @@ fn strategies_and_gates_are_described_with_all_their_fields() {
         let strategy: domain::plan::Strategy = serde_json::from_value(strategy).unwrap();
         serde_json::to_value(strategy).unwrap()
     };
-    let scale_up = written(json!({"kind": "scale-up", "instance_refresh": {}}));
+    let scale_up = written(json!({"kind": "scale-up"}));
+    let refresh = written(json!({"kind": "instance-refresh"}));
     let canary = written(canary);
     let look = Comparison::default().look(&Tolerance::default());
     let look = serde_json::to_value(look).unwrap();
@@ -122,7 +123,7 @@ fn strategies_and_gates_are_described_with_all_their_fields() {
         (&look, "", "", "TrafficLook"),
         (&look, "/errors", "", "Judged"),
         (&scale_up, "", "kind", "ScaleUp"),
-        (&scale_up, "/instance_refresh", "", "InstanceRefresh"),
+        (&refresh, "", "kind", "InstanceRefresh"),
         (&canary, "", "kind", "TwoSlices"),
         (&canary, "/stages/0", "", "Stage"),
         (&canary, "/shadow", "", "Shadow"),

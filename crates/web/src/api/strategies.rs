@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 pub enum StrategyBody {
     /// Double the group, keep the new half.
     ScaleUp(ScaleUp),
+    /// Let AWS replace the instances of the group.
+    InstanceRefresh(InstanceRefresh),
     /// Fill the other slice, move the users over, all at once or by weights.
     BlueGreen(TwoSlices),
     /// Fill the other slice, move the users over bit by bit, each time watching what they get.
@@ -34,14 +36,21 @@ pub struct ScaleUp {
     /// How long new instances may take to become healthy, in seconds.
     #[schema(required = false, default = 300, minimum = 1, maximum = 86_400)]
     pub health_deadline_seconds: u32,
-    /// AWS replaces the instances by an instance refresh, instead of Pointsman.
-    #[schema(required = false)]
-    pub instance_refresh: Option<InstanceRefresh>,
 }
 
-/// An instance refresh: AWS starts new instances, waits until they are in service, and stops old ones.
+/// The numbers of an instance refresh: AWS starts new instances, waits until they are in service, and
+/// stops old ones.
 #[derive(ToSchema)]
 pub struct InstanceRefresh {
+    /// How many instances more than there are may run at once, in percent of them (1 to 100).
+    #[schema(required = false, default = 100, minimum = 1, maximum = 100)]
+    pub surge_percent: u32,
+    /// How long AWS waits after new instances are in service before old ones go, in seconds.
+    #[schema(required = false, default = 10, maximum = 86_400)]
+    pub bake_seconds: u32,
+    /// How long new instances may take to become healthy, in seconds.
+    #[schema(required = false, default = 300, minimum = 1, maximum = 86_400)]
+    pub health_deadline_seconds: u32,
     /// Shares of the group after which it waits, in percent (1 to 99), growing.
     #[schema(required = false)]
     pub checkpoints: Vec<u8>,

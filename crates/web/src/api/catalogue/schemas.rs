@@ -51,7 +51,8 @@ pub struct Service {
     /// The environment types it may be deployed to. Empty means nowhere.
     #[schema(required = false)]
     pub environment_types: Vec<String>,
-    /// The strategies it may be deployed with: `scale-up`, `blue-green`, `canary`, `switch`.
+    /// The strategies it may be deployed with: `scale-up`, `instance-refresh`, `blue-green`, `canary`,
+    /// `switch`.
     /// Left out: all of them.
     #[schema(required = false)]
     pub strategies: Vec<String>,
