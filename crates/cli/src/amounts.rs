@@ -58,12 +58,14 @@ mod tests {
             assert_eq!(text.parse(), Ok(Seconds(seconds)), "{text}");
         }
         for text in ["", "s", "2d", "-1s", "1.5m", "99999999999", "2000000h"] {
-            assert!(text.parse::<Seconds>().is_err(), "{text}");
+            let error = text.parse::<Seconds>().unwrap_err();
+            assert_eq!(error, "write a time like 30s, 2m or 1h", "{text}");
         }
         assert_eq!("50%".parse(), Ok(Percent(50)));
         assert_eq!("100".parse(), Ok(Percent(100)));
         for text in ["0%", "101%", "half", ""] {
-            assert!(text.parse::<Percent>().is_err(), "{text}");
+            let error = text.parse::<Percent>().unwrap_err();
+            assert_eq!(error, "write a percentage from 1% to 100%", "{text}");
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct WishArgs {
     /// Where
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     pub environment: String,
+    /// How the release becomes live.
     #[command(flatten)]
     pub strategy: StrategyArgs,
     /// Also when this release is live already: replaces its instances by fresh ones

@@ -228,9 +228,15 @@ mod tests {
     fn links_and_folders_without_procfile_are_refused() {
         let folder = folder();
         symlink("/etc/passwd", folder.path().join("link")).expect("linked");
-        assert!(artifact(folder.path()).is_err());
         let empty = tempfile::tempdir().expect("a temporary folder");
-        assert!(artifact(empty.path()).is_err());
-        assert!(artifact(&folder.path().join("a")).is_err(), "no gzip");
+        let plain = folder.path().join("a");
+        for (path, why) in [
+            (folder.path(), "link is neither a file nor a folder"),
+            (empty.path(), "has no Procfile"),
+            (&plain, "is not a gzipped tarball"),
+        ] {
+            let refused = format!("{:?}", artifact(path));
+            assert!(refused.contains(why), "{why}: {refused}");
+        }
     }
 }

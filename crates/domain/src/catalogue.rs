@@ -1,13 +1,19 @@
 //! The central service catalogue: what exists, who owns it, and where it may go.
 
+mod abilities;
 mod aws;
+mod custom;
 mod home;
+mod provider;
 
+pub use abilities::{Abilities, Able, Lack};
 pub use aws::{
-    Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, ProviderKind,
-    SCRIPT_WORDS, index, unknown_script_word,
+    Account, Adopted, AwsCreate, AwsGroup, AwsTraffic, AwsVolume, AwsVolumeKind, SCRIPT_WORDS,
+    index, unknown_script_word,
 };
+pub use custom::CustomGroup;
 pub use home::Home;
+pub use provider::ProviderKind;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -170,9 +176,12 @@ pub struct ServerGroup {
     /// Environment variables of the instances. `PORT` is set by the provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// On AWS: where. `None`: on this machine.
+    /// On AWS: where. `None`: elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsGroup>,
+    /// With a provider of your own: where. `None`: elsewhere; without both, on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomGroup>,
 }
 
 /// What a user is recognised by. Each user has a fixed place between 0 and 100; a slice whose share
@@ -264,6 +273,7 @@ impl ServerGroup {
             drain_seconds: default_drain_seconds(),
             variables: BTreeMap::new(),
             aws: None,
+            custom: None,
         }
     }
 

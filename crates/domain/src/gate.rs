@@ -264,6 +264,12 @@ impl Gate {
         matches!(self, Self::Traffic(_))
     }
 
+    /// It asks the provider of the server group.
+    #[must_use]
+    pub fn asks_provider(&self) -> bool {
+        matches!(self, Self::CloudWatch(_))
+    }
+
     /// When the world outside is asked, in milliseconds between two questions.
     #[must_use]
     pub fn asked_every_ms(&self) -> Option<u64> {

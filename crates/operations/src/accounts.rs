@@ -3,10 +3,11 @@
 use domain::{
     access::{Resource, Right},
     catalogue::{Account, Adopted, ServerGroup},
-    checkup::Check,
+    checkup::{Check, Verdict},
     effect::Target,
     names::Place,
 };
+use engine::ports::ErrorKind;
 use serde_json::Value;
 use store::catalogue::{Filter, Kind};
 
@@ -31,7 +32,16 @@ impl Desk {
             groups.filter_map(|entry| serde_json::from_value::<ServerGroup>(entry.body).ok());
         let targets = groups.map(|group| Target::new(group.place(), group, Some(account.clone())));
         let targets: Vec<Target> = targets.collect();
-        Ok(permit.providers().checkup(&account, &targets).await)
+        let checkup = permit
+            .clouds()
+            .call(account.provider, |it| it.checkup(&account, &targets));
+        Ok(checkup.await.unwrap_or_else(|error| {
+            let verdict = match error.kind {
+                ErrorKind::NotOffered => Verdict::Unchecked,
+                _ => Verdict::Failed,
+            };
+            vec![Check::new("account", verdict, error.message)]
+        }))
     }
 
     /// The least that Pointsman needs in an account, in the account's own words (an IAM policy).
@@ -41,7 +51,10 @@ impl Desk {
     pub async fn policy(&self, account: &str) -> Result<Value, Error> {
         let permit = self.may(Right::Operate, Resource::Everything).await?;
         let account = permit.described(account).await?;
-        Ok(permit.providers().policy(&account)?)
+        let policy = permit
+            .clouds()
+            .call(account.provider, |it| it.policy(&account));
+        Ok(policy.await?)
     }
 
     /// The manifest of a server group at `place` that adopts groups which are in an account already.
@@ -64,7 +77,10 @@ impl Desk {
                 faults: vec![Fault::of("groups", rule)],
             });
         }
-        Ok(permit.providers().import(&account, place, groups).await?)
+        let import = permit
+            .clouds()
+            .call(account.provider, |it| it.import(&account, place, groups));
+        Ok(import.await?)
     }
 }
 

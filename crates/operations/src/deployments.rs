@@ -27,7 +27,7 @@ use store::{StoreError, deployments::Filter};
 use uuid::Uuid;
 
 use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
-use crate::providers::Calls;
+use crate::cloud::Calls;
 
 mod roll_back;
 mod switch;
@@ -136,7 +136,7 @@ impl Desk {
     pub async fn calls(&self, id: &DeploymentId) -> Result<Option<Calls>, Error> {
         let permit = self.may(Right::View, Resource::Deployment(id)).await?;
         let deployment = permit.deployment(id).await?;
-        Ok(permit.providers().calls(&deployment.target, id))
+        Ok(permit.clouds().calls(&deployment.target, id))
     }
 
     /// Deployments, newest first, older than `before`.
@@ -276,7 +276,10 @@ impl Permit {
     async fn image_standing(&self, wish: &Wish, facts: &Facts) -> Result<Option<Standing>, Error> {
         match (&facts.account, facts.image_of(wish)) {
             (Some(account), Some(image)) => {
-                Ok(self.providers().image_standing(account, image).await?)
+                let standing = self
+                    .clouds()
+                    .call(account.provider, |it| it.image_standing(account, image));
+                Ok(Some(standing.await?))
             }
             _ => Ok(None),
         }

@@ -116,7 +116,7 @@ pub enum Error {
         why: String,
     },
     /// The provider does not help.
-    #[error("the provider {}: {}", answers(.0.kind), .0.message)]
+    #[error("{}", by_provider(.0))]
     Provider(#[from] ProviderError),
     /// The store does not help.
     #[error(transparent)]
@@ -193,11 +193,17 @@ fn first(faults: &[Fault]) -> String {
     format!("{field}{}{more}", fault.sentence())
 }
 
-/// What a provider does that fails.
-fn answers(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Denied | ErrorKind::Missing | ErrorKind::Invalid => "refuses",
-        ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Superseded => "cannot answer",
+/// What a provider that fails does, and its own sentence.
+fn by_provider(error: &ProviderError) -> String {
+    let message = &error.message;
+    match error.kind {
+        ErrorKind::NotOffered => message.clone(),
+        ErrorKind::Denied | ErrorKind::Missing | ErrorKind::Invalid => {
+            format!("the provider refuses: {message}")
+        }
+        ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Superseded => {
+            format!("the provider cannot answer: {message}")
+        }
     }
 }
 

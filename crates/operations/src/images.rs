@@ -37,7 +37,7 @@ pub struct AccountImages {
     pub at: UnixMs,
     /// There are more images than are ever listed.
     pub truncated: bool,
-    /// Why nothing is known, when AWS does not answer.
+    /// Why nothing is known, when the provider does not answer.
     pub trouble: Option<String>,
 }
 
@@ -49,15 +49,15 @@ pub(super) struct Standing {
 }
 
 impl Desk {
-    /// The images of all accounts on AWS, or of one. An account in trouble is told, not an error,
+    /// The images of all accounts that have some, or of one. An account in trouble is told, not an error,
     /// unless it is the one that was asked for.
     ///
     /// # Errors
     /// [`Error::Unknown`] account; [`Error::Provider`] when the one that was asked for does not answer.
     pub async fn images(&self, only: Option<&AccountName>) -> Result<Vec<AccountImages>, Error> {
         let permit = self.may(Right::View, Resource::Everything).await?;
-        let accounts = permit.aws_accounts(only).await?;
-        let targets = permit.aws_targets(None, None).await?;
+        let accounts = permit.image_accounts(only).await?;
+        let targets = permit.image_targets(None, None).await?;
         let mut all = Vec::new();
         for account in accounts {
             let of_account = |target: &&Target| target.account.as_ref() == Some(&account);
@@ -85,7 +85,7 @@ impl Operations {
         account: &Account,
         targets: Vec<Target>,
     ) -> Result<AccountImages, Error> {
-        let listed = self.providers().aws().images(account).await?;
+        let listed = self.listed_images(account).await?;
         let mut groups: BTreeMap<ImageId, u32> = BTreeMap::new();
         for standing in self.standings(account, targets).await? {
             let images = standing.running.map(|running| running.images);
@@ -101,6 +101,14 @@ impl Operations {
             truncated: listed.truncated,
             trouble: None,
         })
+    }
+
+    /// The images of `account`, as its provider lists them.
+    pub(super) async fn listed_images(&self, account: &Account) -> Result<image::Listed, Error> {
+        let images = self
+            .clouds()
+            .call(account.provider, |it| it.images(account));
+        Ok(images.await?)
     }
 
     /// What the live slices of these groups, all in `account`, run on.
@@ -129,9 +137,8 @@ impl Operations {
             }
         }
         let running = self
-            .providers()
-            .aws()
-            .running_images(account, &asked)
+            .clouds()
+            .call(account.provider, |it| it.running_images(account, &asked))
             .await?;
         standings.extend(
             asked
@@ -145,8 +152,8 @@ impl Operations {
         Ok(standings)
     }
 
-    /// The accounts on AWS, or the one that was asked for.
-    pub(super) async fn aws_accounts(
+    /// The accounts that have images, or the one that was asked for.
+    pub(super) async fn image_accounts(
         &self,
         only: Option<&AccountName>,
     ) -> Result<Vec<Account>, Error> {
@@ -162,18 +169,18 @@ impl Operations {
             })
         });
         let mut accounts: Vec<Account> = accounts.collect::<Result<_, _>>()?;
-        accounts.retain(Account::is_aws);
+        accounts.retain(|account| account.provider.has_images());
         bounded("the question", accounts, ACCOUNTS_MAX, "accounts; name one")
     }
 
-    /// The server groups of the catalogue that are on AWS, of a service or in an environment.
-    async fn aws_targets(
+    /// The server groups of the catalogue that run on images, of a service or in an environment.
+    async fn image_targets(
         &self,
         service: Option<&str>,
         environment: Option<&str>,
     ) -> Result<Vec<Target>, Error> {
         let mut targets = self.targets(service, environment).await?;
-        targets.retain(|target| target.group.aws.is_some());
+        targets.retain(|target| target.group.home().abilities().has_images);
         Ok(targets)
     }
 

@@ -3,11 +3,14 @@
 //! ```text
 //! web --> desk (who may) --> operations --> domain   (rules: admit, plan, command)
 //!                                       --> store    (what is known, what is meant)
-//!                                       --> engine   (a look at a server group; a wake-up, which carries no data)
+//!                                       --> clouds   (a look at a server group; what people ask of a provider)
+//!                                       --> engine   (a wake-up, which carries no data)
 //! ```
 //!
 //! Invariant: operations write intent and read; only the engine changes anything at a provider, but for
 //! packages, which are brought ahead to where they will be fetched.
+//! Invariant: operations name no provider. Provider crates implement [`cloud::Cloud`], and the program
+//! hands them in.
 //! Invariant: every mutation is written together with its audit event.
 
 pub mod accounts;
@@ -15,6 +18,8 @@ pub mod artifacts;
 pub mod audit;
 pub mod catalogue;
 pub mod clock;
+pub mod cloud;
+pub mod clouds;
 pub mod deployments;
 pub mod desk;
 pub mod environments;
@@ -26,10 +31,8 @@ pub mod journal;
 pub mod logs;
 pub mod manifests;
 pub mod metrics;
-pub mod outside;
 pub mod passes;
 pub mod patches;
-pub mod providers;
 pub mod releases;
 pub mod slices;
 pub mod status;
@@ -41,25 +44,16 @@ use std::{fmt, sync::Arc};
 
 use domain::{access::Principal, effect::Target, observation::Observation, time::UnixMs};
 use engine::{
-    ports::Clock,
-    runner::{Runner, Waker},
+    ports::{Clock, Provider},
+    runner::Waker,
 };
 use store::Store;
 
 pub use desk::Desk;
 pub use error::Error;
 
-use crate::{
-    clock::SystemClock,
-    journal::{Changes, TellingJournal},
-    metrics::Counted,
-    outside::Outside,
-    providers::Providers,
-};
+use crate::{clock::SystemClock, clouds::Clouds, journal::Changes};
 use artifacts::Artifacts;
-
-/// The engine of this process.
-pub type Engine = Runner<Counted<Providers>, Outside, Counted<TellingJournal>, SystemClock>;
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;
@@ -74,10 +68,10 @@ pub struct Parts {
     pub store: Store,
     /// Where artifacts are.
     pub artifacts: Artifacts,
-    /// The engine of this process.
-    pub engine: Engine,
-    /// Where instances run, for their logs and addresses.
-    pub providers: Providers,
+    /// Where server groups live.
+    pub clouds: Clouds,
+    /// Wakes the engine of this process.
+    pub waker: Waker,
     /// Tells watchers that a deployment changed.
     pub changes: Changes,
 }
@@ -101,12 +95,6 @@ impl Operations {
         Desk::new(self.clone(), principal)
     }
 
-    /// The engine, to be run by the server.
-    #[must_use]
-    pub fn engine(&self) -> &Engine {
-        &self.0.engine
-    }
-
     /// Answers when the store does.
     ///
     /// # Errors
@@ -127,12 +115,12 @@ impl Operations {
         &self.0.changes
     }
 
-    fn providers(&self) -> &Providers {
-        &self.0.providers
+    fn clouds(&self) -> &Clouds {
+        &self.0.clouds
     }
 
-    fn waker(&self) -> Waker {
-        self.0.engine.waker()
+    fn waker(&self) -> &Waker {
+        &self.0.waker
     }
 
     fn now(&self) -> UnixMs {
@@ -140,7 +128,7 @@ impl Operations {
     }
 
     async fn observe(&self, target: &Target) -> Result<Observation, Error> {
-        Ok(self.0.engine.observe(target).await?)
+        Ok(self.clouds().observe(target).await?)
     }
 }
 

@@ -117,10 +117,8 @@ impl Manifest {
                         group.environment.to_string(),
                     ),
                 ];
-                let account = group.aws.as_ref().map(|aws| {
-                    let name = aws.account.to_string();
-                    ("aws.account", Kind::Account, name)
-                });
+                let account = group.home().named_account();
+                let account = account.map(|(field, name)| (field, Kind::Account, name.to_string()));
                 place.into_iter().chain(asked).chain(account).collect()
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! journal --Counted--> deployments, gates, what is waited for
-//! provider --Counted--> errors        engine --TurnMeter--> turns        api --layer--> requests
+//! provider --Clouds--> errors         engine --TurnMeter--> turns        api --layer--> requests
 //! ```
 //!
 //! Invariant: the number of series is bounded, whatever people ask for: a label is one of our own
@@ -26,7 +26,11 @@ use domain::{
     event::{Event, What},
     names::EnvironmentName,
 };
-use engine::{ports::JournalError, runner::TurnMeter, turn::Turned};
+use engine::{
+    ports::{ErrorKind, JournalError},
+    runner::TurnMeter,
+    turn::Turned,
+};
 use http::{Method, StatusCode};
 use prometheus_client::{
     encoding::text::encode,
@@ -120,6 +124,12 @@ impl Metrics {
     #[must_use]
     pub fn counting<T>(&self, inner: T) -> Counted<T> {
         Counted::new(inner, self.clone())
+    }
+
+    /// A provider failed to answer, or refused.
+    pub(crate) fn provider_failed(&self, kind: ErrorKind) {
+        let labels = ErrorLabels::from(kind);
+        self.0.provider_errors.get_or_create(&labels).inc();
     }
 
     /// A request was answered; `route` is the one of ours that it was for.

@@ -7,26 +7,14 @@ use domain::{
     access::{Resource, Right},
     names::Place,
     observation::Slice,
-    time::UnixMs,
 };
 use engine::ports::ErrorKind;
 use serde_json::json;
 
-use super::{Desk, Error, error::Fault};
+use super::{Desk, Error, cloud::Pass, error::Fault};
 
 /// Longest life of a pass, in seconds: a week.
 pub const SECONDS_MAX: u32 = 604_800;
-
-/// A pass for testers.
-#[derive(Clone)]
-pub struct Pass {
-    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
-    pub token: String,
-    /// Which slice it leads to.
-    pub slice: Slice,
-    /// When it ends.
-    pub expires: UnixMs,
-}
 
 impl Desk {
     /// A pass to `slice` of a place, or to the slice without users when none is named.
@@ -55,19 +43,18 @@ impl Desk {
             Some(slice) => slice,
             None => permit.slices(place.clone()).await?.next(),
         };
-        let given = permit.providers().pass(&target, slice, seconds).await;
-        let (token, expires) = given.map_err(|error| match error.kind {
-            ErrorKind::Missing => Error::NoPasses { why: error.message },
+        let provider = target.group.home().provider();
+        let pass = permit
+            .clouds()
+            .call(provider, |it| it.pass(&target, slice, seconds));
+        let pass = pass.await.map_err(|error| match error.kind {
+            ErrorKind::Missing | ErrorKind::NotOffered => Error::NoPasses { why: error.message },
             _ => Error::Provider(error),
         })?;
         let detail = json!({ "slice": slice, "seconds": seconds });
         let subject = format!("place/{place}");
         let audit = permit.audit("pass.create", &subject, detail);
         permit.store().note(audit).await?;
-        Ok(Pass {
-            token,
-            slice,
-            expires,
-        })
+        Ok(pass)
     }
 }

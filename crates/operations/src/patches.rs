@@ -140,7 +140,7 @@ impl Permit {
         let account = account.ok_or(Error::Internal {
             doing: "reading an account of the catalogue",
         })?;
-        let listed = self.providers().aws().images(&account).await?;
+        let listed = self.listed_images(&account).await?;
         let standings = self.standings(&account, targets).await?;
         let standings = standings
             .into_iter()
@@ -238,14 +238,15 @@ fn step_of(
     target: &Target,
     known: &BTreeMap<AccountName, Result<Known, String>>,
 ) -> Result<Step, String> {
-    let Some(aws) = &target.group.aws else {
+    let home = target.group.home();
+    let Some(account) = home.account().filter(|_| home.abilities().has_images) else {
         return Err("it is not on AWS".to_owned());
     };
     let version = group.version.clone();
     let version = version.ok_or_else(|| "nothing was deployed there yet".to_owned())?;
     let known = known
-        .get(&aws.account)
-        .ok_or_else(|| format!("its account {} is not in the catalogue", aws.account))?
+        .get(account)
+        .ok_or_else(|| format!("its account {account} is not in the catalogue"))?
         .as_ref()
         .map_err(Clone::clone)?;
     let running = known
@@ -260,7 +261,7 @@ fn step_of(
         group.from_name = Some(ranked.image.name.clone());
         group.days_behind = Some(ranked.days_behind);
     }
-    let step = patch_step(&aws.account, &known.images, from, to);
+    let step = patch_step(account, &known.images, from, to);
     let step = step.map_err(|why: NotPatched| why.to_string())?;
     let name = &step.to.image.name;
     Ok(Step {

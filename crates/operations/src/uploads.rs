@@ -69,10 +69,15 @@ impl Desk {
 
 impl Operations {
     async fn bring_to(&self, account: Account, bucket: String, digest: &Digest) -> Upload {
-        let (providers, digest) = (self.providers().clone(), digest.clone());
+        let (clouds, digest) = (self.clouds().clone(), digest.clone());
         let name = account.name.clone();
         // A task of its own: it goes on when nobody waits any more.
-        let upload = tokio::spawn(async move { providers.bring(&account, &digest).await });
+        let upload = tokio::spawn(async move {
+            let provider = account.provider;
+            clouds
+                .call(provider, |it| it.bring(&account, &digest))
+                .await
+        });
         let arrival = match tokio::time::timeout(WAIT_MAX, upload).await {
             Err(_) => Arrival::UnderWay,
             Ok(Ok(Ok(()))) => Arrival::There,
@@ -89,7 +94,7 @@ impl Operations {
         }
     }
 
-    /// The accounts on AWS in which server groups of a service are.
+    /// The accounts in which server groups of a service are.
     async fn accounts_of(&self, service: &ServiceName) -> Result<Vec<Account>, Error> {
         let filter = Filter {
             refers_to: Some((Kind::Service, service.to_string())),
@@ -103,7 +108,7 @@ impl Operations {
                 serde_json::from_value(entry.body).map_err(|_| Error::Internal {
                     doing: "reading a server group of the catalogue",
                 })?;
-            names.extend(group.aws.map(|aws| aws.account));
+            names.extend(group.home().account().cloned());
         }
         let mut accounts = Vec::new();
         for name in names {

@@ -27,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
-    Client(cli::Command),
+    Client(Box<cli::Command>),
     /// Run the control plane
     Server(serve::ServerArgs),
     /// Run the one-machine cloud, which a server starts by itself; or end it
@@ -58,7 +58,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Client(command) => cli::run(context, command).await,
+        Command::Client(command) => cli::run(context, *command).await,
         Command::Server(args) => serve::server(args).await,
         Command::Local(args) => serve::local(context, args).await,
         Command::Demo(args) => demo::run(context, &args).await,

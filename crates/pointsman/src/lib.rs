@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! main --> commands --> cli --(public HTTP API)--> web --> operations --> domain, store, engine
-//!                   `-> server: wires store, engine, provider and web together
+//!                   `-> server: wires store, engine, clouds and web together
 //! ```
 
+mod clouds;
 pub mod commands;
 pub mod config;
 mod data;
 pub mod local;
+pub mod outside;
 mod serve;
 pub mod server;
 pub mod telemetry;

@@ -18,27 +18,23 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("engine", &["domain"]),
     ("store", &["domain", "engine"]),
     ("router", &["domain"]),
-    ("provider-local", &["domain", "engine", "router"]),
-    ("provider-aws", &["domain", "engine"]),
+    ("operations", &["domain", "engine", "store"]),
     (
-        "operations",
-        &[
-            "domain",
-            "engine",
-            "store",
-            "provider-local",
-            "provider-aws",
-        ],
+        "provider-local",
+        &["domain", "engine", "operations", "router"],
     ),
+    ("provider-aws", &["domain", "engine", "operations"]),
     ("web", &["domain", "operations"]),
     ("cli", &["domain"]),
     ("demo", &["domain", "cli"]),
     (
         "pointsman",
         &[
+            "domain",
             "engine",
             "store",
             "provider-local",
+            "provider-aws",
             "operations",
             "web",
             "cli",
@@ -167,12 +163,12 @@ fn sql_is_in_the_store_and_aws_in_its_provider() {
 }
 
 #[test]
-fn http_is_for_the_faces() {
+fn http_is_for_the_faces_and_the_providers() {
     let dependencies = dependencies();
     for room in ["domain", "engine", "store", "operations"] {
         for used in &dependencies[room] {
-            let server = ["axum", "hyper", "utoipa"];
-            let named = server.iter().find(|it| used.name.starts_with(**it));
+            let http = ["axum", "hyper", "reqwest", "utoipa"];
+            let named = http.iter().find(|it| used.name.starts_with(**it));
             assert_eq!(named, None, "{room} must not use {}", used.name);
         }
     }
@@ -181,11 +177,16 @@ fn http_is_for_the_faces() {
 /// A part of a crate, as its name and its path in `crates/`; which names it must not use; and why.
 type Part = (&'static str, &'static [&'static str], &'static str);
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 3] = [
     (
         "web/src/api",
         &["portal", "ofrep", "em"],
         "faces never name each other",
+    ),
+    (
+        "web/src/problem",
+        &["api", "portal", "ofrep", "em"],
+        "what all faces share names none of them",
     ),
     (
         "pointsman/src/commands",
@@ -231,7 +232,7 @@ fn only_the_door_makes_a_principal() {
 /// answers.
 const UNCHECKED: [&str; 4] = ["principal", "can", "kept_answer", "keep_answer"];
 /// What can be done without a desk: before anybody is known, and for the server itself.
-const WITHOUT_DESK: [&str; 5] = ["new", "desk", "engine", "health", "whose"];
+const WITHOUT_DESK: [&str; 4] = ["new", "desk", "health", "whose"];
 
 #[test]
 fn every_use_case_begins_with_its_permission_check() {
@@ -278,6 +279,21 @@ fn public_methods(text: &str) -> Vec<(String, String, String)> {
         methods.push((owner.clone(), name, first));
     }
     methods
+}
+
+#[test]
+fn only_the_wiring_names_a_provider() {
+    let wiring = ["clouds.rs", "local.rs"];
+    let is_wiring = |file: &PathBuf| wiring.iter().any(|name| file.ends_with(name));
+    let files = files_of("pointsman/src");
+    assert_eq!(files.iter().filter(|file| is_wiring(file)).count(), 2);
+    for file in files.iter().filter(|file| !is_wiring(file)) {
+        let text = fs::read_to_string(file).unwrap();
+        for provider in ["provider_local", "provider_aws"] {
+            let named = text.lines().any(|line| names(line, provider));
+            assert!(!named, "{} names {provider}", file.display());
+        }
+    }
 }
 
 /// Whether a line of code uses `name` as the head or a part of a path.

@@ -1,6 +1,6 @@
 //! One idempotent request to AWS per effect.
 //!
-//! Invariant: nothing is retried blindly. A request whose answer was lost is followed by a look, and
+//! Invariant: nothing is retried blindly. A request whose answer was lost is followed by a poll, and
 //! the next turn asks again only for what is missing then.
 
 use domain::{
@@ -12,19 +12,23 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    attach,
-    calls::Bucket,
-    clients::Clients,
-    dns,
-    errors::{failed, invalid},
-    groups::{group, is_no_group},
-    launch::{self, Packages},
-    listener,
-    lookout::Lookout,
-    seen::REBALANCE,
+    account::AwsAccount,
+    apply::packages::Packages,
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+    },
+    resources::groups::{REBALANCE, group, is_no_group},
+    server_group,
+    traffic::{attachment, dns, listener},
 };
 
+mod create;
+pub mod launch;
+pub mod packages;
 mod refresh;
+mod script;
 
 const UPDATE: &str = "autoscaling:UpdateAutoScalingGroup";
 const PROTECT: &str = "autoscaling:SetInstanceProtection";
@@ -34,18 +38,17 @@ const TERMINATE: &str = "autoscaling:TerminateInstanceInAutoScalingGroup";
 
 /// Makes the request that `effect` is.
 pub async fn apply(
-    lookout: &Lookout,
+    account: &AwsAccount,
     packages: &Packages,
     target: &Target,
     effect: &Effect,
 ) -> Result<(), ProviderError> {
-    let aws = target.group.aws.as_ref();
-    let aws = aws.ok_or_else(|| invalid("the server group has no settings for AWS"))?;
-    let clients = &**lookout.clients();
+    let aws = server_group::settings(target)?;
+    let clients = &*account.clients;
     let name = |slice: &Slice| aws.group_name(&target.place, *slice);
     match effect {
         Effect::SetLaunch { slice, launch } => {
-            launch::set(lookout, packages, target, aws, *slice, launch.as_ref()).await
+            launch::set(account, packages, target, aws, *slice, launch.as_ref()).await
         }
         Effect::SetSizes { slice, sizes } => set_sizes(clients, &name(slice), *sizes).await,
         Effect::SetMin { slice, min } => set_min(clients, &name(slice), *min).await,
@@ -64,7 +67,7 @@ pub async fn apply(
             preferences,
         } => {
             let wish = (*slice, launch, preferences);
-            refresh::start(lookout, packages, target, aws, wish).await
+            refresh::start(account, packages, target, aws, wish).await
         }
         Effect::RollBackRefresh { slice } => refresh::roll_back(clients, &name(slice)).await,
         Effect::CancelRefresh { slice } => refresh::cancel(clients, &name(slice)).await,
@@ -73,7 +76,7 @@ pub async fn apply(
         } => Err(invalid(
             "load balancers of AWS do not copy requests (dark traffic)",
         )),
-        Effect::SetTraffic { weights, .. } => set_traffic(lookout, target, aws, weights).await,
+        Effect::SetTraffic { weights, .. } => set_traffic(account, target, aws, weights).await,
     }
 }
 
@@ -116,10 +119,7 @@ async fn protect(
     protected: bool,
 ) -> Result<(), ProviderError> {
     let group = group(clients, name).await?;
-    let members = group
-        .members
-        .iter()
-        .filter(|it| it.lifecycle == "InService");
+    let members = group.members.iter().filter(|it| it.is_in_service());
     let wanted = members.filter(|it| it.protected != protected);
     let ids: Vec<String> = wanted
         .filter(|it| instances.iter().any(|id| id.0 == it.id))
@@ -189,29 +189,36 @@ async fn replace(clients: &Clients, instance: &InstanceId) -> Result<(), Provide
 }
 
 async fn set_traffic(
-    lookout: &Lookout,
+    account: &AwsAccount,
     target: &Target,
     aws: &AwsGroup,
     weights: &Weights,
 ) -> Result<(), ProviderError> {
-    let clients = &**lookout.clients();
+    let clients = &*account.clients;
     match &aws.traffic {
         // The one slice has the users of its target groups for as long as it runs something.
         AwsTraffic::Group => Ok(()),
         AwsTraffic::Listener { listener, rule } => {
-            let at = (listener.as_str(), rule.as_deref());
-            listener::write(clients, &target.group, aws, at, weights).await
+            let arn = listener::arn(listener, rule.as_deref());
+            listener::write(clients, target, aws, arn, weights).await
         }
         AwsTraffic::Dns {
             zone,
             name,
             identifiers,
         } => {
-            let name = dns::Name::new(zone, name, identifiers);
-            dns::write(clients, &lookout.changes, &name, weights, lookout.now()).await
+            let records = dns::Records::new(zone, name, identifiers);
+            dns::write(
+                clients,
+                &account.dns_changes,
+                &records,
+                weights,
+                account.now(),
+            )
+            .await
         }
         AwsTraffic::Attach { target_group } => {
-            attach::set(clients, target, aws, target_group, weights).await
+            attachment::write(clients, target, aws, target_group, weights).await
         }
     }
 }

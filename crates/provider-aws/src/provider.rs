@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use domain::{
@@ -19,16 +19,19 @@ use domain::{
 use engine::ports::{Clock, Provider, ProviderError};
 
 use crate::{
-    apply,
-    clients::Clients,
-    cloudwatch, doctor,
-    errors::invalid,
-    import,
-    lookout::Lookout,
-    packages::{Packages, Patience},
-    policy, running,
+    account::AwsAccount,
+    apply::{
+        self,
+        packages::{Packages, Patience},
+    },
+    calls::{
+        clients::Clients,
+        errors::invalid,
+        spending::{Spent, count_calls},
+    },
+    observe::observer::Observer,
+    people::{cloudwatch, doctor, import, policy, running_images},
     settings::Settings,
-    spent::{Spent, counted},
 };
 
 /// Amazon Web Services. Cheap to clone.
@@ -39,7 +42,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: Settings,
     packages: Packages,
-    lookouts: Mutex<BTreeMap<AccountName, Arc<Lookout>>>,
+    observers: Mutex<BTreeMap<AccountName, Arc<Observer>>>,
 }
 
 impl std::fmt::Debug for Aws {
@@ -49,41 +52,38 @@ impl std::fmt::Debug for Aws {
 }
 
 impl Aws {
-    /// A provider that has not called anybody yet. `packages` holds each package as a file named by
-    /// its digest.
+    /// A provider that has not called AWS yet. `packages` is the folder with each package as a file named
+    /// by its digest.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, settings: Settings, packages: PathBuf) -> Self {
         Self(Arc::new(Inner {
             clock,
             settings,
             packages: Packages { folder: packages },
-            lookouts: Mutex::default(),
+            observers: Mutex::default(),
         }))
     }
 
-    /// The clients of `account`; made anew when its description changed.
+    /// The clients of `account`. New ones are made when its manifest changed.
     ///
     /// # Errors
     /// When it is not an account on AWS.
     pub async fn clients(&self, account: &Account) -> Result<Arc<Clients>, ProviderError> {
-        Ok(Arc::clone(self.lookout(account).await?.clients()))
+        let observer = self.observer(account).await?;
+        Ok(Arc::clone(&observer.account().clients))
     }
 
-    /// Calls made to `account` so far, by operation.
+    /// The calls made to `account` so far, by operation.
     #[must_use]
     pub fn calls(&self, account: &AccountName) -> BTreeMap<&'static str, u64> {
-        let lookouts = self
-            .0
-            .lookouts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let lookout = lookouts.get(account);
-        lookout
-            .map(|it| it.clients().calls.counted())
+        let observers = self.lock_observers();
+        let observer = observers.get(account);
+        observer
+            .map(|it| it.account().clients.calls.counted())
             .unwrap_or_default()
     }
 
-    /// Calls that were made for `deployment` at `place`, if it is the last one there that this process
+    /// The calls that were made for `deployment` at `place`, if it is the last one there that this process
     /// has driven.
     #[must_use]
     pub fn spent(
@@ -92,52 +92,30 @@ impl Aws {
         place: &Place,
         deployment: &DeploymentId,
     ) -> Option<Spent> {
-        let lookouts = self
-            .0
-            .lookouts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        lookouts.get(account)?.spent(place, deployment)
+        let observers = self.lock_observers();
+        observers.get(account)?.spent(place, deployment)
     }
 
-    async fn lookout(&self, account: &Account) -> Result<Arc<Lookout>, ProviderError> {
-        if let Some(known) = self.known(account) {
+    async fn observer(&self, account: &Account) -> Result<Arc<Observer>, ProviderError> {
+        let known = self.lock_observers().get(&account.name).cloned();
+        if let Some(known) = known.filter(|it| it.account().is(account)) {
             return Ok(known);
         }
         let clients = Clients::connect(account, &self.0.settings).await?;
-        let lookout = Lookout::new(clients, Arc::clone(&self.0.clock), self.0.settings.clone());
-        let mut lookouts = self
-            .0
-            .lookouts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let entry = lookouts.entry(account.name.clone());
-        // Somebody may have been faster; there is one lookout per account.
-        let kept = entry
-            .and_modify(|it| {
-                if it.clients().account != *account {
-                    *it = Arc::new(Lookout::new(
-                        Arc::clone(lookout.clients()),
-                        Arc::clone(&self.0.clock),
-                        self.0.settings.clone(),
-                    ));
-                }
-            })
-            .or_insert_with(|| Arc::new(lookout));
+        let connected = AwsAccount::new(clients, Arc::clone(&self.0.clock));
+        let new = Arc::new(Observer::new(connected, self.0.settings.clone()));
+        let mut observers = self.lock_observers();
+        let kept = observers
+            .entry(account.name.clone())
+            .or_insert_with(|| Arc::clone(&new));
+        // Somebody may have been faster: there is one observer per account.
+        if !kept.account().is(account) {
+            *kept = new;
+        }
         Ok(Arc::clone(kept))
     }
 
-    fn known(&self, account: &Account) -> Option<Arc<Lookout>> {
-        let lookouts = self
-            .0
-            .lookouts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = lookouts.get(&account.name)?;
-        (known.clients().account == *account).then(|| Arc::clone(known))
-    }
-
-    async fn of(&self, target: &Target) -> Result<Arc<Lookout>, ProviderError> {
+    async fn observer_of(&self, target: &Target) -> Result<Arc<Observer>, ProviderError> {
         let account = target.account.as_ref();
         let account = account.ok_or_else(|| {
             invalid(format!(
@@ -145,7 +123,14 @@ impl Aws {
                 target.place
             ))
         })?;
-        self.lookout(account).await
+        self.observer(account).await
+    }
+
+    fn lock_observers(&self) -> MutexGuard<'_, BTreeMap<AccountName, Arc<Observer>>> {
+        self.0
+            .observers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The images of `account`: its own, and those that others share with it; at most a minute old.
@@ -153,8 +138,9 @@ impl Aws {
     /// # Errors
     /// When AWS does not answer.
     pub async fn images(&self, account: &Account) -> Result<Listed, ProviderError> {
-        let lookout = self.lookout(account).await?;
-        lookout.images.get(lookout.clients(), lookout.now()).await
+        let observer = self.observer(account).await?;
+        let account = observer.account();
+        account.images.list(&account.clients, account.now()).await
     }
 
     /// Makes sure that a package is in the bucket of `account`.
@@ -162,9 +148,9 @@ impl Aws {
     /// # Errors
     /// When AWS does not answer, or does not take it.
     pub async fn bring(&self, account: &Account, digest: &Digest) -> Result<(), ProviderError> {
-        let lookout = self.lookout(account).await?;
-        let packages = &self.0.packages;
-        let brought = packages.bring(lookout.clients(), digest, Patience::OfAnUpload);
+        let observer = self.observer(account).await?;
+        let clients = &observer.account().clients;
+        let brought = self.0.packages.bring(clients, digest, Patience::OfAnUpload);
         brought.await.map(drop)
     }
 
@@ -177,9 +163,10 @@ impl Aws {
         account: &Account,
         image: &ImageId,
     ) -> Result<Standing, ProviderError> {
-        let lookout = self.lookout(account).await?;
-        let (clients, now) = (lookout.clients(), lookout.now());
-        lookout.images.standing(clients, image, now).await
+        let observer = self.observer(account).await?;
+        let account = observer.account();
+        let now = account.now();
+        account.images.standing(&account.clients, image, now).await
     }
 
     /// The images that these slices run on, in the order of the question. All are in `account`.
@@ -191,26 +178,27 @@ impl Aws {
         account: &Account,
         slices: &[(Target, Slice)],
     ) -> Result<Vec<Running>, ProviderError> {
-        running::running(&*self.lookout(account).await?, slices).await
+        let observer = self.observer(account).await?;
+        running_images::of(observer.account(), slices).await
     }
 
     /// What CloudWatch says to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
-        let lookout = match self.of(target).await {
-            Ok(lookout) => lookout,
-            Err(error) => {
-                return Said::Nothing {
-                    text: error.message,
-                };
+        match self.observer_of(target).await {
+            Ok(observer) => {
+                let account = observer.account();
+                cloudwatch::ask(&account.clients, target, slice, gate, account.now()).await
             }
-        };
-        cloudwatch::ask(lookout.clients(), target, slice, gate, lookout.now()).await
+            Err(error) => Said::Nothing {
+                text: error.message,
+            },
+        }
     }
 
-    /// Looks at everything that deployments to these groups of `account` depend on. Changes nothing.
+    /// Checks everything that deployments to these server groups of `account` depend on. Changes nothing.
     pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
-        match self.lookout(account).await {
-            Ok(lookout) => doctor::checkup(&lookout, targets).await,
+        match self.observer(account).await {
+            Ok(observer) => doctor::checkup(&observer, targets).await,
             Err(error) => vec![Check::new("account", Verdict::Failed, error.message)],
         }
     }
@@ -225,10 +213,11 @@ impl Aws {
         place: &Place,
         groups: &[String],
     ) -> Result<Adopted, ProviderError> {
-        import::read(&*self.lookout(account).await?, place, groups).await
+        let observer = self.observer(account).await?;
+        import::read(&observer.account().clients, place, groups).await
     }
 
-    /// The least that Pointsman needs in `account`, as an IAM policy.
+    /// The permissions that Pointsman needs in `account`, and no others, as an IAM policy.
     #[must_use]
     pub fn policy(account: &Account) -> serde_json::Value {
         policy::document(account)
@@ -237,7 +226,7 @@ impl Aws {
 
 impl Provider for Aws {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        self.of(target).await?.observe(target).await
+        self.observer_of(target).await?.observe(target).await
     }
 
     /// AWS keeps no tokens: an engine that is frozen between its last check and the request itself
@@ -248,11 +237,10 @@ impl Provider for Aws {
         effect: &Effect,
         token: &Token,
     ) -> Result<(), ProviderError> {
-        let lookout = self.of(target).await?;
-        let applied = apply::apply(&lookout, &self.0.packages, target, effect);
-        let (applied, calls) = counted(applied).await;
-        lookout.spend(&target.place, &token.deployment, calls);
-        lookout.changed();
+        let observer = self.observer_of(target).await?;
+        let applied = apply::apply(observer.account(), &self.0.packages, target, effect);
+        let (applied, calls) = count_calls(applied).await;
+        observer.changed(&target.place, &token.deployment, calls);
         applied
     }
 }

@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn what_is_no_tarball_or_another_one_leaves_nothing() {
-        assert!(unpacks(b"no tarball").is_err());
+        let garbage = unpacks(b"no tarball");
+        assert!(matches!(garbage, Err(ArtifactError::Io(_))), "{garbage:?}");
         let folder = tempfile::tempdir().unwrap();
         let artifacts = Artifacts::new(folder.path().to_owned());
         let wrong = artifacts.store(&digest(b"one"), &mut &b"other"[..]);

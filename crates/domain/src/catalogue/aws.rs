@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ServerGroup;
+use super::{Abilities, Lack, ProviderKind, ServerGroup, abilities::NO_MIRRORS};
 use crate::{
     names::{AccountName, Place},
     observation::Slice,
@@ -50,16 +50,6 @@ pub struct Adopted {
     pub group: ServerGroup,
     /// What stands against deployments there, or must be completed by hand; one sentence each.
     pub notes: Vec<String>,
-}
-
-/// The kinds of places that instances run at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderKind {
-    /// The one-machine cloud.
-    Local,
-    /// Amazon Web Services.
-    Aws,
 }
 
 /// The AWS side of a server group.
@@ -263,6 +253,50 @@ impl AwsGroup {
         named.unwrap_or_else(|| format!("{}-{}-{slice}", place.service, place.environment))
     }
 
+    /// What AWS can do, which depends on what splits the users there.
+    pub(super) fn abilities(&self) -> Abilities {
+        let by_dns = Lack {
+            what: "keep users on a side where DNS splits them",
+            remedy: "take stickiness out of the manifest of the server group, or set `traffic: {by: listener}`",
+        };
+        let able = Abilities {
+            splits_users: Ok(()),
+            keeps_users_by_cookie: Ok(()),
+            keeps_users_by_header: Ok(()),
+            mirrors: Err(NO_MIRRORS),
+            counts_requests: Err(Lack {
+                what: "count each request, which a traffic gate needs",
+                remedy: "use a CloudWatch or Prometheus gate, or leave the gate out with --no-gates",
+            }),
+            refreshes: true,
+            has_images: ProviderKind::Aws.has_images(),
+            answers_gates: true,
+            adopts: true,
+        };
+        match &self.traffic {
+            AwsTraffic::Group => able,
+            AwsTraffic::Listener { .. } => Abilities {
+                keeps_users_by_header: Err(Lack {
+                    what: "keep users on a side by a header",
+                    remedy: "set `stickiness: {by: cookie}` in the manifest of the server group",
+                }),
+                ..able
+            },
+            AwsTraffic::Dns { .. } => Abilities {
+                keeps_users_by_cookie: Err(by_dns),
+                keeps_users_by_header: Err(by_dns),
+                ..able
+            },
+            AwsTraffic::Attach { .. } => Abilities {
+                splits_users: Err(Lack {
+                    what: "split users by weights where groups are attached and detached whole",
+                    remedy: "deploy with --strategy blue-green and no --weights, or set `traffic: {by: listener}`",
+                }),
+                ..able
+            },
+        }
+    }
+
     /// The target group of `slice`, where one was named.
     #[must_use]
     pub fn target_group(&self, slice: Slice) -> Option<&str> {
@@ -276,5 +310,38 @@ pub fn index(slice: Slice) -> usize {
     match slice {
         Slice::Blue => 0,
         Slice::Green => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_splits_the_users_decides_what_aws_can_do() {
+        let on = |traffic: &str| {
+            let text = format!(r#"{{"account": "eu", "traffic": {traffic}}}"#);
+            let aws: AwsGroup = serde_json::from_str(&text).unwrap();
+            let able = aws.abilities();
+            [
+                able.splits_users,
+                able.keeps_users_by_cookie,
+                able.keeps_users_by_header,
+            ]
+            .map(|able| able.is_ok())
+        };
+        assert_eq!(on(r#"{"by": "group"}"#), [true, true, true]);
+        assert_eq!(
+            on(r#"{"by": "listener", "listener": "arn"}"#),
+            [true, true, false]
+        );
+        assert_eq!(
+            on(r#"{"by": "dns", "zone": "Z", "name": "x", "identifiers": []}"#),
+            [true, false, false]
+        );
+        assert_eq!(
+            on(r#"{"by": "attach", "target_group": "arn"}"#),
+            [false, true, true]
+        );
     }
 }

@@ -64,6 +64,7 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
         drain_seconds: 1,
         variables: [].into(),
         aws: None,
+        custom: None,
     };
     Request {
         id: DeploymentId("d1".into()),

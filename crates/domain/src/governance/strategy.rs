@@ -330,11 +330,18 @@ pub(super) fn gates(strategy: &Strategy, facts: &Facts) -> Vec<Objection> {
                 objections.push(Objection::PrometheusUnknown { prometheus });
             }
         }
-        let on_aws = facts.group.as_ref().is_none_or(|group| group.aws.is_some());
-        if matches!(gate, Gate::CloudWatch(_)) && !on_aws {
-            let gate = gate.to_string();
-            objections.push(Objection::GateNeedsAws { gate });
-        }
+        let group = facts.group.as_ref();
+        let lacking = group
+            .map(|group| group.home().abilities())
+            .filter(|able| gate.asks_provider() && !able.answers_gates);
+        objections.extend(lacking.map(|able| {
+            let instead = "use a traffic or Prometheus gate, or leave the gate out with --no-gates";
+            let remedy = able.counts_requests.err().map_or(instead, |it| it.remedy);
+            Objection::GateNotOffered {
+                gate: gate.to_string(),
+                remedy: remedy.to_owned(),
+            }
+        }));
         let alone = gate.at().iter().any(|at| [0, 100].contains(at));
         if gate.compares() && (alone || !split) {
             let gate = gate.to_string();

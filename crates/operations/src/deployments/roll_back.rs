@@ -158,7 +158,8 @@ impl Operations {
                 return Ok((previous.version, None));
             }
             let target = self.target(place).await?;
-            let image = image(&previous).or_else(|| Some(target?.group.aws?.create?.image));
+            let made_on = || target?.group.home().base_image().cloned();
+            let image = image(&previous).or_else(made_on);
             if image.is_some() && image.as_ref() != self::image(&launch).as_ref() {
                 return Ok((previous.version, image));
             }

@@ -131,6 +131,11 @@ fn by_provider(kind: ErrorKind) -> (Class, &'static str, &'static str) {
             "provider_refused",
             "correct what is named, in the manifest or at the provider, and try again",
         ),
+        ErrorKind::NotOffered => (
+            Class::Conflict,
+            "not_offered",
+            "use what the provider of that account offers, or another account",
+        ),
         ErrorKind::Unavailable | ErrorKind::Superseded => (
             Class::Unavailable,
             "provider_unavailable",

@@ -1,7 +1,7 @@
 //! Manifests that move what is live: what runs does not follow them, and people are told so.
 
 use domain::{
-    catalogue::{Account, Home, ServerGroup},
+    catalogue::{Account, ServerGroup},
     deployment::Deployment,
     names::Place,
 };
@@ -28,16 +28,15 @@ impl Operations {
         let Some(live) = self.made_live(&group.place()).await? else {
             return Ok(None);
         };
-        let homes = live.target.group.left_behind(group);
-        let homes: Vec<String> = homes.iter().map(Home::to_string).collect();
-        Ok((!homes.is_empty()).then(|| {
+        let places = live.target.group.left_behind(group);
+        Ok((!places.is_empty()).then(|| {
             format!(
                 "{} {} is live. What runs in {} stays there with the users it has, but Pointsman will no \
                  longer look after it: name it again, or take it down yourself once the next \
                  deployment runs elsewhere",
                 group.service,
                 live.launch.version,
-                homes.join(" and in "),
+                places.join(" and in "),
             )
         }))
     }

@@ -94,9 +94,16 @@ fn server_group(group: &ServerGroup) -> Vec<Fault> {
         .chain(health(&group.health))
         .chain(between("drain_seconds", group.drain_seconds, 0, 3600))
         .chain(variables(group))
+        .chain(one_place(group))
         .chain(aws::stickiness(group))
         .chain(group.aws.iter().flat_map(|it| aws::group(it, group.slices)))
         .collect()
+}
+
+fn one_place(group: &ServerGroup) -> Option<Fault> {
+    let both = group.aws.is_some() && group.custom.is_some();
+    let rule = "leave it out, or leave `aws` out: a server group lives in one place";
+    both.then(|| Fault::of("custom", rule))
 }
 
 fn stickiness(stickiness: Option<&Stickiness>) -> Option<Fault> {

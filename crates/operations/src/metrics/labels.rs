@@ -77,12 +77,13 @@ pub(super) const OUTCOMES: [Outcome; 4] = [
 ];
 
 /// Every way in which a request to a provider fails.
-pub(super) const ERROR_KINDS: [ErrorKind; 6] = [
+pub(super) const ERROR_KINDS: [ErrorKind; 7] = [
     ErrorKind::Throttled,
     ErrorKind::Unavailable,
     ErrorKind::Denied,
     ErrorKind::Missing,
     ErrorKind::Invalid,
+    ErrorKind::NotOffered,
     ErrorKind::Superseded,
 ];
 
@@ -94,6 +95,7 @@ impl From<ErrorKind> for ErrorLabels {
             ErrorKind::Denied => "denied",
             ErrorKind::Missing => "missing",
             ErrorKind::Invalid => "invalid",
+            ErrorKind::NotOffered => "not_offered",
             ErrorKind::Superseded => "superseded",
         };
         Self { kind }

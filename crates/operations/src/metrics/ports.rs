@@ -1,16 +1,9 @@
-//! Ports of the engine that count what passes through them, and change nothing of it.
+//! A port of the engine that counts what passes through it, and changes nothing of it.
 
-use domain::{
-    deployment::Deployment,
-    effect::{Effect, Target, Token},
-    event::Event,
-    names::DeploymentId,
-    observation::Observation,
-    time::UnixMs,
-};
-use engine::ports::{Journal, JournalError, Provider, ProviderError, Saved};
+use domain::{deployment::Deployment, event::Event, names::DeploymentId, time::UnixMs};
+use engine::ports::{Journal, JournalError, Saved};
 
-use super::{Metrics, labels::ErrorLabels};
+use super::Metrics;
 
 /// A port with what it says counted.
 #[derive(Debug, Clone)]
@@ -22,29 +15,6 @@ pub struct Counted<T> {
 impl<T> Counted<T> {
     pub(super) fn new(inner: T, metrics: Metrics) -> Self {
         Self { inner, metrics }
-    }
-
-    fn noted<V>(&self, said: Result<V, ProviderError>) -> Result<V, ProviderError> {
-        if let Err(error) = &said {
-            let labels = ErrorLabels::from(error.kind);
-            self.metrics.0.provider_errors.get_or_create(&labels).inc();
-        }
-        said
-    }
-}
-
-impl<P: Provider> Provider for Counted<P> {
-    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        self.noted(self.inner.observe(target).await)
-    }
-
-    async fn apply(
-        &self,
-        target: &Target,
-        effect: &Effect,
-        token: &Token,
-    ) -> Result<(), ProviderError> {
-        self.noted(self.inner.apply(target, effect, token).await)
     }
 }
 

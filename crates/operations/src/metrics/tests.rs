@@ -12,7 +12,12 @@ use engine::{
     testing::{journal::MemoryJournal, sim::story::Story},
 };
 
+use std::sync::Arc;
+
+use domain::catalogue::ProviderKind;
+
 use super::*;
+use crate::{cloud::Cloud, clouds::Clouds};
 
 /// Panics unless each line is in the text.
 fn assert_lines(metrics: &Metrics, lines: &[&str]) {
@@ -242,20 +247,28 @@ impl Provider for Down {
     }
 }
 
+impl Cloud for Down {}
+
 #[tokio::test]
 async fn errors_of_the_provider_are_counted_and_passed_on() {
     let metrics = Metrics::default();
-    let provider = metrics.counting(Down);
+    let mut provider = Clouds::default().counted(metrics.clone());
+    provider.insert(ProviderKind::Local, Arc::new(Down));
     let deployment = deployment("d1");
     for _ in 0..2 {
         let seen = provider.observe(&deployment.target).await;
         assert_eq!(seen.unwrap_err().kind, ErrorKind::Unavailable);
     }
+    let passed = provider.call(ProviderKind::Local, |cloud| {
+        cloud.pass(&deployment.target, Slice::Blue, 60)
+    });
+    assert_eq!(passed.await.err().unwrap().kind, ErrorKind::NotOffered);
     assert_lines(
         &metrics,
         &[
             "pointsman_provider_errors_total{kind=\"unavailable\"} 2",
             "pointsman_provider_errors_total{kind=\"denied\"} 0",
+            "pointsman_provider_errors_total{kind=\"not_offered\"} 1",
         ],
     );
 }

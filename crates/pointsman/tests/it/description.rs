@@ -36,6 +36,7 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
          "environment_types": ["testing"], "strategies": ["scale-up"]},
         {"kind": "Environment", "name": "staging", "environment_type": "testing",
          "description": "d", "capacity_limit": 9},
+        {"kind": "Environment", "name": "production", "environment_type": "testing"},
         {"kind": "ServerGroup", "service": "shop", "environment": "staging", "size": 2,
          "autoscaling": {"min": 1, "max": 3}, "size_limit": 6, "zones": ["a"], "slices": 2,
          "stickiness": {"by": "cookie"}, "gates": every_gate(),
@@ -44,6 +45,11 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
     ]);
     let answer = app.post("/api/v1/manifests", every_field).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
+    // A server group lives in one place.
+    let elsewhere = json!({"size": 1, "custom": {"account": "cloud"}});
+    let elsewhere = app.put(ELSEWHERE, elsewhere).await;
+    assert_eq!(elsewhere.status, 201, "{}", elsewhere.text);
+    let elsewhere = elsewhere.json();
     for (path, schema) in [
         ("teams/web", "Team"),
         ("environment-types/testing", "EnvironmentType"),
@@ -55,9 +61,20 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
     ] {
         let entry = app.get(&format!("/api/v1/{path}")).await.json();
         let mut names: Vec<String> = entry.as_object().unwrap().keys().cloned().collect();
+        if schema == "ServerGroup" {
+            names.extend(elsewhere.as_object().unwrap().keys().cloned());
+        }
         names.sort();
+        names.dedup();
         assert_eq!(names, described(schema), "{schema}");
     }
+    let names: Vec<String> = elsewhere["custom"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    assert_eq!(names, described("CustomGroup"));
     let group = app.get("/api/v1/server-groups/shop.staging").await.json();
     for (path, schema) in [
         ("/health", "HealthCheck"),
@@ -70,6 +87,9 @@ async fn catalogue_entries_are_described_with_all_their_fields() {
         assert_eq!(names, described(schema), "{schema}");
     }
 }
+
+/// A server group that lives elsewhere than [`every_field_of_aws`].
+const ELSEWHERE: &str = "/api/v1/server-groups/shop.production";
 
 /// The AWS side of a server group, with all its fields.
 fn every_field_of_aws() -> Value {

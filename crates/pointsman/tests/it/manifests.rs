@@ -111,7 +111,7 @@ environment_type: 7
         .collect();
     expect![[r#"
         name: document 2 (Team Web): "Web" is not a valid team name: use only lower-case letters, digits and hyphens
-        sise: document 3 (ServerGroup shop.staging): unknown field `sise`, expected one of `service`, `environment`, `size`, `autoscaling`, `size_limit`, `zones`, `slices`, `stickiness`, `gates`, `health`, `drain_seconds`, `variables`, `aws`
+        sise: document 3 (ServerGroup shop.staging): unknown field `sise`, expected one of `service`, `environment`, `size`, `autoscaling`, `size_limit`, `zones`, `slices`, `stickiness`, `gates`, `health`, `drain_seconds`, `variables`, `aws`, `custom`
         autoscaling: document 4 (ServerGroup shop.staging): needs 1 <= min <= max <= 10000
         size_limit: document 4 (ServerGroup shop.staging): must be at least 4: as many instances as there can be without a deployment
         zones: document 4 (ServerGroup shop.staging): name each zone once

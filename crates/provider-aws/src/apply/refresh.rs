@@ -14,13 +14,14 @@ use domain::{
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
-    calls::Bucket,
-    clients::Clients,
-    errors::{failed, invalid},
-    groups::group,
-    launch::{self, Packages},
-    lookout::Lookout,
-    refresh::last,
+    account::AwsAccount,
+    apply::{launch, packages::Packages},
+    calls::{
+        clients::Clients,
+        errors::{failed, invalid},
+        rate_limiter::Bucket,
+    },
+    resources::{groups::group, refreshes::last},
 };
 
 const START: &str = "autoscaling:StartInstanceRefresh";
@@ -29,13 +30,13 @@ const CANCEL: &str = "autoscaling:CancelInstanceRefresh";
 
 /// AWS replaces the instances of `slice` by `launch` from now on, unless it does so already.
 pub async fn start(
-    lookout: &Lookout,
+    account: &AwsAccount,
     packages: &Packages,
     target: &Target,
     aws: &AwsGroup,
     (slice, launch, preferences): (Slice, &Launch, &Preferences),
 ) -> Result<(), ProviderError> {
-    let clients = &**lookout.clients();
+    let clients = &*account.clients;
     let name = aws.group_name(&target.place, slice);
     let current = group(clients, &name).await?.launches.ok_or_else(|| {
         invalid(format!(
@@ -43,7 +44,7 @@ pub async fn start(
              AWS could not take a refresh back"
         ))
     })?;
-    let goal = launch::of(lookout, packages, target, aws, &current.template, launch).await?;
+    let goal = launch::of(account, packages, target, aws, &current.template, launch).await?;
     clients.calls.take(Bucket::ScalingWrite, START).await;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_id(&goal.template)

@@ -42,8 +42,8 @@ impl Clock for EmulatedClock {
 pub fn settings() -> Settings {
     let nobody = Credentials::new("emulated", "emulated", None, None, "tests");
     Settings {
-        look_every: Duration::ZERO,
-        look_soonest: Duration::ZERO,
+        poll_every: Duration::ZERO,
+        poll_soonest: Duration::ZERO,
         consistency_ms: 0,
         paced: false,
         credentials: Some(nobody),

@@ -198,6 +198,8 @@ mod tests {
             let read = chunks(text, 400);
             assert!(!matches!(read, Ok(Some(_))), "{text:?} gave {read:?}");
         }
-        assert!(chunks(&"1".repeat(300), 400).is_err(), "a line has a limit");
+        let fault = chunks(&"1".repeat(300), 400).expect_err("a line has a limit");
+        let text = "the size of a chunk is not a hexadecimal number";
+        assert_eq!(fault, WireFault(text));
     }
 }

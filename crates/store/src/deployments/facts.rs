@@ -61,9 +61,9 @@ pub(super) async fn facts_in(
     let service: Option<Service> = body(connection, Kind::Service, place.service.as_str()).await?;
     let group: Option<ServerGroup> =
         body(connection, Kind::ServerGroup, &place.to_string()).await?;
-    let account: Option<Account> = match group.as_ref().and_then(|group| group.aws.as_ref()) {
+    let account: Option<Account> = match group.as_ref().and_then(|it| it.home().account()) {
         None => None,
-        Some(aws) => body(connection, Kind::Account, aws.account.as_str()).await?,
+        Some(name) => body(connection, Kind::Account, name.as_str()).await?,
     };
     let live = live_in(connection, place).await?;
     let prometheuses = prometheuses(connection, wish, group.as_ref()).await?;

@@ -119,7 +119,11 @@ async fn one_deployment_runs_at_a_place(world: World) {
     let insert = "insert into deployments (id, service, environment, version, record, finished,
         surge, events, lease_until, attended_at)
         values ('other', 'cart', 'live', 1, '{}', 0, 0, 0, 0, 0)";
-    assert!(world.tamper(insert).await.is_err(), "two run at a place");
+    let error = world.tamper(insert).await.unwrap_err();
+    let twice = error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation());
+    assert!(twice, "two run at a place: {error}");
 
     world
         .begin(&wish("cart", "test", "1.0.0"), 0)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use engine::ports::{Journal, Saved};
-use store::{Store, catalogue::Kind};
+use store::{Store, StoreError, catalogue::Kind};
 use tokio::sync::Barrier;
 
 use crate::{
@@ -89,7 +89,15 @@ async fn many_replicas_open_a_fresh_database_at_once(world: World) {
         let store = task.await.unwrap();
         store.ping().await.unwrap();
         store.close().await;
-        assert!(store.ping().await.is_err(), "it is closed");
+        let error = store.ping().await.unwrap_err();
+        let closed = matches!(
+            &error,
+            StoreError::Database {
+                source: sqlx::Error::PoolClosed,
+                ..
+            }
+        );
+        assert!(closed, "it is closed: {error:?}");
     }
 }
 

@@ -326,6 +326,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         drain_seconds: 1,
         variables: [].into(),
         aws: None,
+        custom: None,
     };
     Change::Put {
         kind: Kind::ServerGroup,

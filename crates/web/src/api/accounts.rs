@@ -5,11 +5,21 @@ use domain::{checkup::Check, names::Place};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
+use crate::{
+    App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(checkup))
+        .routes(routes!(policy))
+        .routes(routes!(import))
+}
 
 /// Which account.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -89,7 +99,7 @@ pub(super) async fn checkup(
     responses(
         (status = 200, body = Object, description = "An IAM policy document."),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such account."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The account is on this machine, or this build knows no AWS."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The provider of this account offers no policy, or this build does not have that provider."),
     )
 )]
 pub(super) async fn policy(

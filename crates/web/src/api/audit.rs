@@ -4,13 +4,25 @@ use axum::{Json, extract::OriginalUri, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
+use super::wire::{Listing, cursor, limit, listing, time};
+use crate::{
+    App,
     extract::{InDesk, InQuery},
     problem::Problem,
-    wire::{Listing, cursor, limit, listing, time},
 };
 use operations::audit::{AuditEvent, Filter, Verification};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Routes without a limit of time or size of their own layer: they have their own.
+pub(super) fn slow_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(verify))
+}
 
 /// Which audit events.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -3,12 +3,19 @@
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    deployments::DeploymentPath,
+use super::deployments::DeploymentPath;
+use crate::{
+    App,
     extract::{InDesk, InPath},
     problem::{Problem, ProblemDocument},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read))
+}
 
 /// Calls that were made for a deployment.
 #[derive(Debug, Serialize, ToSchema)]

@@ -25,11 +25,13 @@ use utoipa::{
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
-    App,
     describe::problem,
+    wire::{Paging, limit, tagged, time},
+};
+use crate::{
+    App,
     extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
-    wire::{Paging, limit, tagged, time},
 };
 use operations::{
     Desk, Page,

@@ -17,16 +17,35 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
-    problem::{ObjectionView, Problem, ProblemDocument},
     strategies::StrategyBody,
     wire::{Listing, limit, listing, tagged},
 };
+use crate::{
+    App,
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
+    problem::{ObjectionView, Problem, ProblemDocument},
+};
 use operations::deployments::{Begun, Listed, Rehearsal};
 
+pub(super) use views::status;
 pub use views::{DeploymentView, PreviewView};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(request, list))
+        .routes(routes!(read))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(abort))
+        .routes(routes!(roll_back))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
+        .routes(routes!(promote))
+}
 
 /// What to deploy, where, and how.
 #[derive(Debug, Deserialize, ToSchema)]

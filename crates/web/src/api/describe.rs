@@ -57,7 +57,7 @@ pub(super) fn problem(description: &str) -> Response {
     let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
     ResponseBuilder::new()
         .description(description)
-        .content(super::problem::MEDIA_TYPE, Content::new(Some(schema)))
+        .content(crate::problem::MEDIA_TYPE, Content::new(Some(schema)))
         .build()
 }
 

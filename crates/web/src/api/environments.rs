@@ -9,20 +9,33 @@ use axum::{
 };
 use domain::{
     governance::Lock,
+    live::Live,
     names::{EnvironmentName, Place, ServiceName},
     observation::{Instance, InstanceId, Observation, Sizes, Slice},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App,
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
-    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
-    problem::{Problem, ProblemDocument},
     wire::time,
 };
-use operations::{logs::Wanted, status::Status};
+use crate::{
+    App,
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
+    problem::{Problem, ProblemDocument},
+};
+use operations::{cloud::LogQuery, status::Status};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(lock, unlock))
+        .routes(routes!(status))
+        .routes(routes!(roll_back))
+        .routes(routes!(logs))
+}
 
 /// One environment.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,7 +43,7 @@ use operations::{logs::Wanted, status::Status};
 pub struct EnvironmentPath {
     /// Its name.
     #[param(value_type = String)]
-    name: EnvironmentName,
+    pub(super) name: EnvironmentName,
 }
 
 /// One service in one environment.
@@ -296,7 +309,7 @@ pub(super) async fn logs(
     InPath(path): InPath<PlacePath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted {
+    let wanted = LogQuery {
         instance: query.instance.map(InstanceId),
         lines: query.lines,
         follow: query.follow,
@@ -307,17 +320,23 @@ pub(super) async fn logs(
     Ok((headers, Body::from_stream(text)).into_response())
 }
 
+impl From<Live> for LiveView {
+    fn from(live: Live) -> Self {
+        Self {
+            version: live.launch.version.to_string(),
+            since: time(live.since),
+            deployment: live.deployment.to_string(),
+            previous_version: live.previous.map(|previous| previous.version.to_string()),
+        }
+    }
+}
+
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
         Self {
             service: status.place.service,
             environment: status.place.environment,
-            live: status.live.map(|live| LiveView {
-                version: live.launch.version.to_string(),
-                since: time(live.since),
-                deployment: live.deployment.to_string(),
-                previous_version: live.previous.map(|previous| previous.version.to_string()),
-            }),
+            live: status.live.map(LiveView::from),
             deployment: status.deployment.map(DeploymentView::from),
             lock: status.lock.map(LockView::from),
             observation: status.observation.map(ObservationView::from),

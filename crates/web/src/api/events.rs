@@ -15,18 +15,28 @@ use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    strategies::TrafficLook,
+    wire::{Listing, Paging, cursor, limit, listing, time, word},
+};
+use crate::{
     App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
-    strategies::TrafficLook,
-    wire::{Listing, Paging, cursor, limit, listing, time, word},
 };
 use operations::{
     Error,
     events::{Looked, Numbered},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(looks))
+}
 
 /// A comment is sent when nothing else was for so long, so that dead connections are found.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);

@@ -3,11 +3,17 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
+use crate::{
     App,
     problem::{Problem, ProblemDocument},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health))
+}
 
 /// The server is there.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,18 +8,25 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    deployments::PreviewView,
+use super::{deployments::PreviewView, strategies::StrategyBody, wire::time};
+use crate::{
+    App,
     extract::{InDesk, InJson, InQuery},
     problem::{Problem, ProblemDocument},
-    strategies::StrategyBody,
-    wire::time,
 };
 use operations::{
     images::AccountImages,
     patches::{PatchGroup, PatchVerdict, PatchWish},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(plan))
+}
 
 /// Whose images.
 #[derive(Debug, Default, Deserialize, IntoParams)]

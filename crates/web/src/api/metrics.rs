@@ -2,8 +2,14 @@
 
 use axum::{extract::State, http::header, response::IntoResponse};
 
-use super::App;
+use crate::App;
 use operations::metrics::MEDIA_TYPE;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
 
 /// What this server counted since it started, for a Prometheus.
 #[utoipa::path(

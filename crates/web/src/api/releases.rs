@@ -14,18 +14,33 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App,
     deployments::Reason,
+    wire::{Listing, Paging, cursor, limit, listing, time},
+};
+use crate::{
+    App,
     extract::{InDesk, InJson, InPath, InQuery, media_type},
     problem::{Problem, ProblemDocument},
-    wire::{Listing, Paging, cursor, limit, listing, time},
 };
 use operations::{
     releases::Created,
     uploads::{Arrival, Upload},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(withdraw))
+}
+
+/// Routes without a limit of time or size of their own layer: they have their own.
+pub(super) fn slow_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read, create))
+}
 
 /// Largest body that names an image, in bytes, and the time that it may take.
 const IMAGE_BODY_LEN_MAX: usize = 4096;

@@ -10,17 +10,29 @@ use axum::{
 use domain::traffic::{self, Mirrored, Traffic};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     deployments::{DeploymentBegun, MaybeReason},
     environments::{PlacePath, SizesView},
-    extract::{InDesk, InJson, InMaybeJson, InPath},
-    idempotency::NotKept,
-    problem::{Problem, ProblemDocument},
     strategies::Mirror,
     wire::{time, word},
 };
+use crate::{
+    App,
+    extract::{InDesk, InJson, InMaybeJson, InPath},
+    idempotency::NotKept,
+    problem::{Problem, ProblemDocument},
+};
 use operations::slices::{Role, Slices, Standing};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(read))
+        .routes(routes!(switch))
+        .routes(routes!(pass))
+}
 
 /// The slices of a place at one moment.
 #[derive(Debug, Serialize, ToSchema)]

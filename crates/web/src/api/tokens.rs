@@ -10,13 +10,22 @@ use domain::access::PersonName;
 use operations::tokens::{Holder, NewToken};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
+use super::wire::{Listing, limit, listing, time};
+use crate::{
+    App,
     extract::{InDesk, InJson, InPath, InQuery},
     idempotency::NotKept,
     problem::{Problem, ProblemDocument},
-    wire::{Listing, limit, listing, time},
 };
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(revoke))
+}
 
 /// Who gets a token.
 #[derive(Debug, Deserialize, ToSchema)]

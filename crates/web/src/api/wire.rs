@@ -9,7 +9,7 @@ use domain::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::Problem;
+use crate::problem::Problem;
 use operations::{PAGE_MAX, Page};
 
 /// Rows of a page when nobody says how many.

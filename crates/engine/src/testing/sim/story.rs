@@ -338,6 +338,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         drain_seconds: 5,
         variables: [].into(),
         aws: None,
+        custom: None,
     }
 }
 

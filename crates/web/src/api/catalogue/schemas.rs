@@ -153,9 +153,13 @@ pub struct ServerGroup {
     /// Environment variables of the instances. `PORT` is set by the provider.
     #[schema(required = false)]
     pub variables: BTreeMap<String, String>,
-    /// On AWS: where. Left out: on the machine of the server.
+    /// On AWS: where. Left out: elsewhere.
     #[schema(required = false)]
     pub aws: Option<aws::AwsGroup>,
+    /// With a provider of your own: where. Left out: elsewhere; without both, on the machine of the
+    /// server.
+    #[schema(required = false)]
+    pub custom: Option<CustomGroup>,
     /// Changes with every put.
     #[schema(read_only)]
     pub version: i64,
@@ -236,6 +240,13 @@ pub struct Prometheus {
 }
 
 type Named = (String, RefOr<Schema>);
+
+/// Where a server group with a provider of your own lives.
+#[derive(ToSchema)]
+pub struct CustomGroup {
+    /// The account it is in.
+    pub account: String,
+}
 
 /// The schemas that a kind needs.
 pub(super) fn of(kind: Kind) -> Vec<Named> {

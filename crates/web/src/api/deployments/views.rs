@@ -258,7 +258,8 @@ impl From<Deployment> for DeploymentView {
     }
 }
 
-fn status(deployment: &Deployment) -> String {
+/// The status of a deployment, in one word.
+pub(in crate::api) fn status(deployment: &Deployment) -> String {
     match (
         &deployment.ending,
         &deployment.paused,

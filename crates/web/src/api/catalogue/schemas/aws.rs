@@ -13,7 +13,7 @@ pub struct Account {
     /// What runs there.
     #[schema(required = false)]
     pub description: String,
-    /// `local` or `aws`.
+    /// `local`, `aws`, or `custom` for a provider of your own.
     pub provider: String,
     /// AWS, and needed there: the region, such as `eu-west-1`.
     #[schema(required = false)]
