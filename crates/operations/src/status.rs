@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{Account, ServerGroup},
+    catalogue::{Account, Kind, ServerGroup},
     deployment::Deployment,
     effect::Target,
     governance::Lock,
@@ -14,10 +14,7 @@ use domain::{
     time::UnixMs,
 };
 use futures_util::{StreamExt, stream};
-use store::{
-    catalogue::{Entry, Kind},
-    status::AtPlace,
-};
+use store::{catalogue::Entry, status::AtPlace};
 
 use super::{Desk, Error, Operations, Page};
 

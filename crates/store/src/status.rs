@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    catalogue::Kind,
     deployment::Deployment,
     live::Live,
     names::{EnvironmentName, ServiceName},
@@ -11,7 +12,7 @@ use sqlx::AnyConnection;
 
 use crate::{
     Store, StoreError,
-    catalogue::{Entry, Kind, entry_of_row},
+    catalogue::{Entry, entry_of_row},
     deployments::{deployment_of_row, live_of_row},
     pool::page,
     query::Select,

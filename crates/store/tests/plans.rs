@@ -23,6 +23,7 @@ use std::{
 
 use domain::{
     access::{Principal, Resource},
+    catalogue::Kind,
     deployment::Outcome,
     governance::Lock,
     names::DeploymentId,
@@ -168,19 +169,19 @@ async fn tour_of_access(world: &World) {
 
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
-    let named = store.entries_named(catalogue::Kind::Service, &["cart", "till"]);
+    let named = store.entries_named(Kind::Service, &["cart", "till"]);
     named.await.unwrap();
-    for refers_to in [None, Some((catalogue::Kind::Team, "shop".to_owned()))] {
+    for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
         for after in [None, Some("a")] {
-            let kind = catalogue::Kind::Service;
+            let kind = Kind::Service;
             store.entries(kind, &filter, after, 10).await.unwrap();
         }
     }
     for (kind, name) in [
-        (catalogue::Kind::Team, "shop"),
-        (catalogue::Kind::Service, "cart"),
-        (catalogue::Kind::Environment, "test"),
+        (Kind::Team, "shop"),
+        (Kind::Service, "cart"),
+        (Kind::Environment, "test"),
     ] {
         let apply = [world::audit("catalogue.delete")];
         let refused = store.put_and_delete(&[delete(kind, name)], &apply).await;
@@ -190,7 +191,7 @@ async fn tour_of_the_catalogue(world: &World) {
         );
     }
     let apply = [world::audit("catalogue.delete")];
-    let group = delete(catalogue::Kind::ServerGroup, "till.test");
+    let group = delete(Kind::ServerGroup, "till.test");
     store.put_and_delete(&[group], &apply).await.unwrap();
 }
 

@@ -17,8 +17,6 @@ mod metrics;
 mod releases;
 mod slices;
 mod status;
-#[expect(dead_code, reason = "only their descriptions are used")]
-mod strategies;
 mod tokens;
 mod wire;
 

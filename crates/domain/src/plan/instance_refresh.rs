@@ -22,26 +22,33 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Capacity, Fill, Refresh, Retire, Situation, Step};
-use crate::{release::Launch, time::human_ms};
+use crate::{
+    bounds::{DAY, Faults, HEALTH_DEADLINE, Limit, Limited, PERCENT},
+    gate,
+    release::Launch,
+    time::human_ms,
+};
 
 /// Most instance-refresh alarms that AWS takes (API reference, `AlarmSpecification`, read 2026-11).
 pub const ALARMS_MAX: u32 = 10;
 /// Longest time at a checkpoint, in seconds (API reference, `RefreshPreferences`, read 2026-11).
 pub const CHECKPOINT_DELAY_SECONDS_MAX: u32 = 172_800;
 
-/// The numbers of an instance refresh.
+/// The numbers of an instance refresh: AWS starts new instances, waits until they are in service, and
+/// stops old ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceRefresh {
-    /// How many instances more than there are may run at once, in percent of them (1 to 100).
+    /// Maximum number of extra instances at once, in percent of the instances that there are.
     pub surge_percent: u32,
-    /// How long AWS waits after new instances are in service before old ones go, in seconds.
+    /// Time that AWS waits before old instances are stopped, once new ones are in service, in seconds.
     pub bake_seconds: u32,
-    /// How long new instances may take to become healthy, in seconds.
+    /// Time for new instances to become healthy, in seconds.
     pub health_deadline_seconds: u32,
-    /// Shares of the group after which it waits, in percent (1 to 99), growing.
+    /// Shares of the group after which it waits, in percent, growing.
     pub checkpoints: Vec<u8>,
-    /// How long it waits at each, in seconds.
+    /// Time that it waits at each checkpoint, in seconds.
     pub checkpoint_delay_seconds: u32,
     /// CloudWatch alarms that make AWS roll back at once.
     pub alarms: Vec<String>,
@@ -60,8 +67,37 @@ impl Default for InstanceRefresh {
     }
 }
 
+impl Limited for InstanceRefresh {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("surge_percent", PERCENT, |it| Some(it.surge_percent)),
+        Limit::number("bake_seconds", 0..=DAY, |it| Some(it.bake_seconds)),
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
+        Limit::each("checkpoints", 1..=99, |it| &it.checkpoints),
+        Limit::number(
+            "checkpoint_delay_seconds",
+            0..=CHECKPOINT_DELAY_SECONDS_MAX,
+            |it| Some(it.checkpoint_delay_seconds),
+        ),
+        Limit::items("alarms", 0..=ALARMS_MAX, |it| it.alarms.len()),
+    ];
+}
+
+impl InstanceRefresh {
+    /// Notes the rules that its numbers break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
+        let growing = self.checkpoints.is_sorted_by(|one, next| one < next);
+        let rule = "must be growing shares of the group from 1 to 99";
+        faults.unless(growing, "checkpoints", rule);
+        faults.limits("", self);
+        gate::alarms("alarms", &self.alarms, faults);
+    }
+}
+
 /// How AWS is asked to replace instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Preferences {
     /// Instances that may run at once, in percent of the desired ones (101 to 200). At least 100 % are
     /// always healthy.

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::access::{Resource, Right};
+use domain::{
+    access::{Resource, Right},
+    catalogue::{Kind, Manifest},
+};
 use serde_json::{Value, json};
 use store::{
     Audit, StoreError,
-    catalogue::{self as stored, Entry, Kind},
+    catalogue::{self as stored, Entry},
 };
 
-use super::{Difference, Document, Manifest, compare, read, twice};
+use super::{Difference, Document, body, compare, read, twice};
 use crate::{Desk, Error, desk::Permit, error::Fault};
 
 /// How often the comparison is made anew when others change the catalogue meanwhile.
@@ -115,7 +118,7 @@ impl Desk {
     /// Checks that the principal may describe entries of each of these kinds; with none, that they may
     /// look.
     async fn may_describe(&self, kinds: impl IntoIterator<Item = Kind>) -> Result<Permit, Error> {
-        let rights: BTreeSet<Right> = kinds.into_iter().map(right_to_describe).collect();
+        let rights: BTreeSet<Right> = kinds.into_iter().map(|kind| kind.words().right).collect();
         let mut permit = self.may(Right::View, Resource::Everything).await?;
         for right in rights {
             permit = self.may(right, Resource::Everything).await?;
@@ -161,7 +164,7 @@ impl Permit {
             let (kind, name) = (manifest.kind(), manifest.name());
             let entry = entries.remove(&(kind, name.clone()));
             let before = entry.as_ref().map_or(&Value::Null, |entry| &entry.body);
-            let differences = compare::differences(before, &manifest.body());
+            let differences = compare::differences(before, &body(manifest));
             let changed = match (&entry, differences.is_empty()) {
                 (None, _) => Changed::Created,
                 (Some(_), false) => Changed::Updated,
@@ -216,7 +219,7 @@ impl Permit {
             manifests.iter().map(|m| (m.kind(), m.name())).collect();
         let references = manifests.iter().enumerate().flat_map(|(index, manifest)| {
             let references = manifest.references().into_iter();
-            references.map(move |(field, kind, name)| (index, field, (kind, name)))
+            references.map(move |it| (index, it.field, (it.kind, it.name)))
         });
         let asked: Vec<_> = references
             .filter(|(_, _, to)| !known.contains(to))
@@ -287,11 +290,11 @@ fn put(manifest: &Manifest, version: i64) -> stored::Change {
     stored::Change::Put {
         kind: manifest.kind(),
         name: manifest.name(),
-        body: manifest.body(),
+        body: body(manifest),
         references: manifest
             .references()
             .into_iter()
-            .map(|(_, kind, name)| (kind, name))
+            .map(|it| (it.kind, it.name))
             .collect(),
         instances: manifest.instances(),
         expected_version: Some(version),
@@ -301,33 +304,15 @@ fn put(manifest: &Manifest, version: i64) -> stored::Change {
 fn locate(manifest: &Manifest, number: usize, fault: Fault) -> Fault {
     Fault {
         document: Some(number),
-        kind: Some(super::word(manifest.kind()).to_owned()),
+        kind: Some(manifest.kind().words().manifest.to_owned()),
         name: Some(manifest.name()),
         ..fault
     }
 }
 
-/// The right that it takes to describe entries of a kind.
-pub(crate) fn right_to_describe(kind: Kind) -> Right {
-    match kind {
-        Kind::Service | Kind::ServerGroup => Right::Describe,
-        Kind::Environment | Kind::Account | Kind::Prometheus => Right::Operate,
-        Kind::EnvironmentType => Right::Govern,
-        Kind::Team => Right::Administer,
-    }
-}
-
 /// The noun of a kind in actions of the audit log.
-pub(crate) fn noun(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Team => "team",
-        Kind::Service => "service",
-        Kind::EnvironmentType => "environment_type",
-        Kind::Environment => "environment",
-        Kind::ServerGroup => "server_group",
-        Kind::Prometheus => "prometheus",
-        Kind::Account => "account",
-    }
+pub(crate) fn noun(kind: Kind) -> String {
+    kind.as_str().replace('-', "_")
 }
 
 /// How the audit log names an entry.

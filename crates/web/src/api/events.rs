@@ -17,10 +17,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    strategies::TrafficLook,
-    wire::{Listing, Paging, cursor, limit, listing, time, word},
-};
+use super::wire::{Listing, Paging, cursor, limit, listing, time, word};
 use crate::{
     App,
     extract::{InDesk, InPath, InQuery},
@@ -152,7 +149,6 @@ pub struct LookView {
     /// The same with its numbers, as a sentence.
     pub text: String,
     /// The numbers, where users' traffic was compared.
-    #[schema(value_type = Option<TrafficLook>)]
     pub traffic: Option<Look>,
     /// The value, where something outside was asked.
     pub value: Option<f64>,

@@ -389,7 +389,7 @@ fn an_instance_refresh_has_bounds() {
               -> correct it
             checkpoint_delay_seconds must be between 0 and 172800
               -> correct it
-            the length of alarms must be between 0 and 10
+            alarms must have 0 to 10 items
               -> correct it
             alarms must be a name of 1 to 255 characters
               -> correct it

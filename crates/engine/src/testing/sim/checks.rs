@@ -437,9 +437,9 @@ fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
         return None;
     }
     Some(gates.iter().any(|gate| match gate {
-        Gate::Traffic(_) | Gate::Shadow(_) => errs,
-        Gate::Http(_) | Gate::Prometheus(_) | Gate::CloudWatch(_) => !story.outside_is_good,
         Gate::Approval(_) => !story.approves,
+        asks if asks.patience().is_some() => !story.outside_is_good,
+        _ => errs,
     }))
 }
 

@@ -15,10 +15,7 @@ use utoipa::ToSchema;
 
 use operations::deployments::plan_hash;
 
-use crate::api::{
-    strategies::{StepBody, StrategyBody},
-    wire::{time, word},
-};
+use crate::api::wire::{time, word};
 
 /// One attempt to make a release the live one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,7 +34,6 @@ pub struct DeploymentView {
     /// The release that was live when it began; null for a first deployment.
     pub stable_version: Option<String>,
     /// How.
-    #[schema(value_type = StrategyBody)]
     pub strategy: domain::plan::Strategy,
     /// Which slice has which role; as planned, until the baseline is recorded.
     pub roles: RolesView,
@@ -83,7 +79,6 @@ pub struct StepView {
     /// `reached`, `current` or `ahead`.
     pub state: String,
     /// The condition with its numbers; `step` says which kind it is.
-    #[schema(value_type = StepBody)]
     pub condition: Step,
 }
 
@@ -285,19 +280,10 @@ fn gates(deployment: &Deployment) -> Vec<GateView> {
 }
 
 fn gate_view(gate: &Gate, state: GateState) -> GateView {
-    let (kind, text) = match gate {
-        Gate::Traffic(_) => ("traffic", state.text),
-        Gate::Shadow(_) => ("shadow", state.text),
-        Gate::Prometheus(_) => ("prometheus", state.text),
-        Gate::CloudWatch(_) => ("cloudwatch", state.text),
-        Gate::Http(_) => ("http", state.text),
-        Gate::Approval(_) => {
-            let text = match &state.approved_by {
-                Some(by) => format!("approved by {by}"),
-                None => "nobody has approved yet".to_owned(),
-            };
-            ("approval", text)
-        }
+    let text = match (gate, &state.approved_by) {
+        (Gate::Approval(_), Some(by)) => format!("approved by {by}"),
+        (Gate::Approval(_), None) => "nobody has approved yet".to_owned(),
+        _ => state.text,
     };
     let verdict = match state.approved_by {
         Some(_) => Verdict::Met,
@@ -305,7 +291,7 @@ fn gate_view(gate: &Gate, state: GateState) -> GateView {
     };
     GateView {
         name: gate.to_string(),
-        gate: kind.to_owned(),
+        gate: gate.kind().to_owned(),
         verdict: word(&verdict),
         text,
         approved_by: state.approved_by,
