@@ -14,7 +14,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 
-use self::refresh::EngineArgs;
+use self::refresh::RefreshArgs;
 use super::{
     amounts::{Percent, Seconds},
     failure::Failure,
@@ -30,14 +30,22 @@ const CANARY_SHARES: &str = "1,10,50";
 pub enum Way {
     /// Double the group, keep the new half
     ScaleUp,
+    /// Let AWS replace the instances, by an instance refresh of the Auto Scaling group
+    InstanceRefresh,
     /// Fill the other slice, move the users over, all at once or by weights
     BlueGreen,
     /// Fill the other slice, move the users over bit by bit, watching what they get
     Canary,
 }
 
-const ALL: &[Way] = &[Way::ScaleUp, Way::BlueGreen, Way::Canary];
-const SCALE_UP: &[Way] = &[Way::ScaleUp];
+const ALL: &[Way] = &[
+    Way::ScaleUp,
+    Way::InstanceRefresh,
+    Way::BlueGreen,
+    Way::Canary,
+];
+const ONE_SLICE: &[Way] = &[Way::ScaleUp, Way::InstanceRefresh];
+const REFRESH: &[Way] = &[Way::InstanceRefresh];
 const TWO_SLICES: &[Way] = &[Way::BlueGreen, Way::Canary];
 
 /// How the release becomes live.
@@ -46,11 +54,12 @@ pub struct StrategyArgs {
     /// How the release becomes live [default: scale-up]
     #[arg(long, value_enum, value_name = "STRATEGY")]
     strategy: Option<Way>,
-    /// scale-up: how many instances more than asked may run at once, such as 50% [default: 100%]
+    /// scale-up, instance-refresh: how many extra instances may run at once, such as 50%
+    /// [default: 100%]
     #[arg(long, value_name = "PERCENT")]
     surge: Option<Percent>,
     #[command(flatten)]
-    engine: EngineArgs,
+    refresh: RefreshArgs,
     /// blue-green: shares of users that are moved one after the other, such as 5,25,50,100
     #[arg(long, value_name = "SHARES")]
     weights: Option<Stages>,
@@ -61,8 +70,8 @@ pub struct StrategyArgs {
     /// [default: 1%:2m,10%:5m,50%:10m]
     #[arg(long, value_name = "STAGES")]
     steps: Option<Stages>,
-    /// scale-up: how long new instances must stay healthy before old ones go [default: 10s];
-    /// otherwise the time of stages that have none
+    /// scale-up, instance-refresh: how long new instances must stay healthy before old ones go
+    /// [default: 10s]; otherwise the time of stages that have none
     #[arg(long, value_name = "TIME")]
     bake: Option<Seconds>,
     /// How long new instances may take to become healthy, such as 2m [default: 5m]
@@ -138,6 +147,7 @@ impl Way {
     fn word(self) -> &'static str {
         match self {
             Self::ScaleUp => "scale-up",
+            Self::InstanceRefresh => "instance-refresh",
             Self::BlueGreen => "blue-green",
             Self::Canary => "canary",
         }
@@ -165,18 +175,16 @@ impl StrategyArgs {
     /// A sentence about the first one that does not.
     pub fn check(&self) -> Result<(), Failure> {
         let way = self.way();
-        let of_engine = self
-            .engine
-            .options()
-            .map(|(option, given)| (option, given, SCALE_UP));
-        let given = self.options().into_iter().chain(of_engine);
+        let of_refresh = self.refresh.options();
+        let of_refresh = of_refresh.map(|(option, given)| (option, given, REFRESH));
+        let given = self.options().into_iter().chain(of_refresh);
         let given = given.filter(|(_, given, _)| *given);
         for (option, _, ways) in given {
             if !ways.contains(&way) {
                 return Err(self.stray(option, ways));
             }
         }
-        self.engine.check()?;
+        self.refresh.check()?;
         let clash = |one: &str, other: &str, why: &str| {
             Failure::usage(format!("{one} and {other} do not go together")).because(why)
         };
@@ -233,7 +241,7 @@ impl StrategyArgs {
     /// Every option: whether it is given, and what it belongs to.
     fn options(&self) -> [(&'static str, bool, &'static [Way]); 14] {
         [
-            ("--surge", self.surge.is_some(), SCALE_UP),
+            ("--surge", self.surge.is_some(), ONE_SLICE),
             ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
             ("--all-at-once", self.all_at_once, &[Way::BlueGreen]),
             ("--steps", self.steps.is_some(), &[Way::Canary]),
@@ -303,10 +311,12 @@ impl StrategyArgs {
         };
         let seconds = |time: Option<Seconds>| time.map(|Seconds(seconds)| seconds.into());
         set("health_deadline_seconds", seconds(self.health_deadline));
-        if self.way() == Way::ScaleUp {
+        if ONE_SLICE.contains(&self.way()) {
             set("surge_percent", self.surge.map(|percent| percent.0.into()));
             set("bake_seconds", seconds(self.bake));
-            set("instance_refresh", self.engine.body());
+            for (name, value) in self.refresh.body() {
+                set(name, value);
+            }
         } else {
             let stages = self.stages();
             set("stages", (!stages.is_empty()).then(|| json!(stages)));

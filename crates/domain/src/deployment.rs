@@ -234,10 +234,9 @@ impl Deployment {
             watch: Watch::default(),
         };
         let target = Target {
-            purpose: if request.strategy.is_refresh() {
-                Purpose::InstanceRefresh
-            } else {
-                Purpose::Deployment
+            purpose: match request.strategy {
+                Strategy::InstanceRefresh(_) => Purpose::InstanceRefresh,
+                _ => Purpose::Deployment,
             },
             ..request.target
         };

@@ -35,15 +35,15 @@ fn what_is_typed_is_what_is_sent() {
             json!({"kind": "scale-up", "surge_percent": 50, "bake_seconds": 5}),
         ),
         (
-            "--engine instance-refresh",
-            json!({"kind": "scale-up", "instance_refresh": {}}),
+            "--strategy instance-refresh",
+            json!({"kind": "instance-refresh"}),
         ),
         (
-            "--engine instance-refresh --checkpoints 20,50,100 --checkpoint-delay 10m \
-             --alarm errors --alarm latency",
-            json!({"kind": "scale-up", "instance_refresh": {
+            "--strategy instance-refresh --surge 50% --checkpoints 20,50,100 \
+             --checkpoint-delay 10m --alarm errors --alarm latency",
+            json!({"kind": "instance-refresh", "surge_percent": 50,
                 "checkpoints": [20, 50], "checkpoint_delay_seconds": 600,
-                "alarms": ["errors", "latency"]}}),
+                "alarms": ["errors", "latency"]}),
         ),
         (
             "--strategy blue-green --all-at-once",
@@ -133,16 +133,16 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
         ("--warm 1m", "without --strategy, this is a scale-up"),
         ("--strategy canary --surge 50%", "belongs to scale-up"),
         (
-            "--strategy canary --engine instance-refresh",
-            "belongs to scale-up",
+            "--strategy instance-refresh --warm 1m",
+            "belongs to blue-green or canary",
         ),
-        ("--checkpoints 50", "add --engine instance-refresh"),
+        ("--checkpoints 50", "add --strategy instance-refresh"),
         (
-            "--engine pointsman --alarm errors",
-            "Pointsman is the engine",
+            "--strategy scale-up --alarm errors",
+            "it belongs to instance-refresh",
         ),
         (
-            "--engine instance-refresh --checkpoint-delay 1m",
+            "--strategy instance-refresh --checkpoint-delay 1m",
             "add --checkpoints 50",
         ),
         ("--strategy canary --weights 5", "belongs to blue-green"),
@@ -177,7 +177,7 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
         ),
         (
             "--strategy sideways",
-            "possible values: scale-up, blue-green, canary",
+            "possible values: scale-up, instance-refresh, blue-green, canary",
         ),
     ] {
         let text = sent(line).expect_err(line);
