@@ -2,8 +2,11 @@
 //! and a chore installs what it needs.
 
 mod bench;
+mod checks;
+mod deps;
 mod packages;
 mod tests;
+mod tools;
 
 use std::process::{Command, ExitCode};
 
@@ -22,10 +25,24 @@ const CHORES: &[Chore] = &[
     ),
     (
         "check",
-        "format, lints and the arrows between rooms; for every commit",
-        check,
+        "format, lints, the arrows between rooms, file sizes; for every commit",
+        checks::check,
     ),
-    ("test", "every test, with all its set-up", tests::all),
+    (
+        "test",
+        "[CARGO-TEST-ARGUMENTS] check, deps, docs, default features and every test; or only the tests named",
+        tests::all,
+    ),
+    (
+        "deps",
+        "unused dependencies, licences, sources, published vulnerabilities",
+        deps::check,
+    ),
+    (
+        "docs",
+        "build the reference of all crates, warnings denied",
+        checks::docs,
+    ),
     (
         "sim",
         "[SEED | FROM..TO] replay one simulated story, or play 10,000",
@@ -33,13 +50,8 @@ const CHORES: &[Chore] = &[
     ),
     (
         "openapi",
-        "write api/openapi.json anew from the handlers",
+        "write api/openapi.json from the handlers",
         openapi,
-    ),
-    (
-        "docs",
-        "build the reference of all crates, warnings denied",
-        docs,
     ),
     (
         "bench",
@@ -51,7 +63,6 @@ const CHORES: &[Chore] = &[
         "run the commands of the AWS guide as written, against an emulated AWS",
         bench::aws::guide,
     ),
-    ("ci", "what .ci/run calls: the same as test", tests::all),
 ];
 
 fn main() -> ExitCode {
@@ -78,27 +89,6 @@ fn dev(_: &[String]) -> Result<(), String> {
     cargo(&["run", "--release", "--", "demo", "--keep"])
 }
 
-fn check(_: &[String]) -> Result<(), String> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
-    cargo(&[
-        "test",
-        "--quiet",
-        "--package",
-        "pointsman",
-        "--test",
-        "rooms",
-    ])
-}
-
 fn sim(arguments: &[String]) -> Result<(), String> {
     let build = [
         "run",
@@ -119,18 +109,6 @@ fn openapi(_: &[String]) -> Result<(), String> {
     run(Command::new(env!("CARGO"))
         .args(test)
         .env("UPDATE_EXPECT", "1"))
-}
-
-fn docs(_: &[String]) -> Result<(), String> {
-    let doc = [
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ];
-    run(Command::new(env!("CARGO"))
-        .args(doc)
-        .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Runs cargo with these arguments.

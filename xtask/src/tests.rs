@@ -1,11 +1,13 @@
-//! `cargo xtask test`: every test, with all its set-up, and one line at the end that counts them.
+//! `cargo xtask test`: every check and every test, with all their set-up, and one line at the end that
+//! counts the tests. CI runs this and nothing else.
 
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    time::Instant,
 };
 
-use crate::{check, packages};
+use crate::{checks, deps, packages};
 
 /// Debian packages that the tests start themselves.
 const NEEDED: &[&str] = &["postgresql", "prometheus"];
@@ -17,17 +19,31 @@ struct Count {
     failed: u64,
 }
 
-/// Runs all tests. In CI, format and lints come first.
+/// Runs all checks and all tests; with arguments for `cargo test`, such as a test's name, only those
+/// tests.
 pub fn all(arguments: &[String]) -> Result<(), String> {
     packages::ensure(NEEDED)?;
     packages::ensure_python()?;
-    if std::env::var("CI").is_ok_and(|ci| ci == "true") {
-        check(&[])?;
+    if arguments.is_empty() {
+        timed("check", || checks::check(&[]))?;
+        timed("dependencies", || deps::check(&[]))?;
+        timed("default features", checks::defaults)?;
+        timed("reference", || checks::docs(&[]))?;
     }
     let mut count = Count::default();
     let all = ["test", "--workspace", "--all-features", "--no-fail-fast"];
-    let result = test(&[&all[..], &strs(arguments)].concat(), &mut count);
+    let result = timed("tests", || {
+        test(&[&all[..], &strs(arguments)].concat(), &mut count)
+    });
     println!("\n{} passed, {} failed", count.passed, count.failed);
+    result
+}
+
+/// Says how long a part took, so that a slow one is seen.
+fn timed(name: &str, part: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let begun = Instant::now();
+    let result = part();
+    println!("-- {name}: {} s", begun.elapsed().as_secs());
     result
 }
 

@@ -24,6 +24,7 @@ mod restore;
 mod retire;
 mod shift;
 mod survivors;
+mod users;
 
 pub use gates::questions;
 pub use reason::{Failure, Waiting};
@@ -32,13 +33,25 @@ use crate::{
     deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},
     effect::Effect,
     gate::{Answer, GateLook},
-    observation::{Observation, Slice, SliceSeen},
+    observation::{Instance, InstanceState, Observation, Slice, SliceSeen, count},
     plan::Step,
+    release::LaunchId,
     time::UnixMs,
 };
 
 /// The same request is made again after this, if its effect is not seen, in milliseconds.
 pub const ASK_AGAIN_MS: u64 = 2000;
+
+/// What one turn comes to: what gates were seen to say, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What to remember of the gates; `None`: none was looked at.
+    pub watch: Option<Watch>,
+    /// The looks at gates, for people.
+    pub looks: Vec<GateLook>,
+    /// What to do.
+    pub then: Decision,
+}
 
 /// What one turn does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,15 +71,6 @@ pub enum Decision {
     Wait(Waiting),
     /// Nothing can be learned now; what was known stays.
     Keep(Waiting),
-    /// Gates were looked at: keep what was seen, and then do this.
-    Look {
-        /// What to keep.
-        watch: Box<Watch>,
-        /// The looks, for people.
-        looks: Vec<GateLook>,
-        /// What follows.
-        then: Box<Decision>,
-    },
     /// The condition is reached.
     Next,
     /// The condition will not be reached.
@@ -75,13 +79,12 @@ pub enum Decision {
     Finish(Certificate),
 }
 
-impl Decision {
-    /// What it comes to, whether gates were looked at or not.
-    #[must_use]
-    pub fn settled(&self) -> &Self {
-        match self {
-            Self::Look { then, .. } => then.settled(),
-            other => other,
+impl From<Decision> for Decided {
+    fn from(then: Decision) -> Self {
+        Self {
+            watch: None,
+            looks: Vec::new(),
+            then,
         }
     }
 }
@@ -93,28 +96,36 @@ struct Look<'a> {
     seen: &'a Observation,
     /// What the world outside answered to gates.
     answers: &'a [Answer],
+    now: UnixMs,
     /// The slice that the current step is about, or that is being restored.
     at: Slice,
-    slice: SliceSeen,
-    now: UnixMs,
+    slice: &'a SliceSeen,
+    /// Its present instances of the launch that the step is about.
+    mine: Vec<&'a Instance>,
+    /// Its present instances of every other launch.
+    others: Vec<&'a Instance>,
+    /// How many of `mine` are healthy.
+    healthy: u32,
 }
 
 impl<'a> Look<'a> {
-    /// The same moment, at another slice.
-    fn on(&self, slice: Slice) -> Look<'a> {
+    /// The same moment, at `slice` and about `launch`.
+    fn on(&self, slice: Slice, launch: &LaunchId) -> Look<'a> {
+        let seen = self.seen.slice(slice);
+        let (mine, others): (Vec<_>, Vec<_>) = seen.present().partition(|it| it.launch == *launch);
+        let healthy = mine.iter().filter(|it| it.state == InstanceState::Healthy);
         Look {
             at: slice,
-            slice: self.seen.slice(slice),
+            slice: seen,
+            healthy: count(healthy),
+            mine,
+            others,
             ..*self
         }
     }
     /// The slice that is looked at, before the first change.
     fn before(&self) -> SliceBaseline {
         self.baseline.slice(self.at).cloned().unwrap_or_default()
-    }
-    /// Percent of the users that `slice` was seen to serve.
-    fn users_on(&self, slice: Slice) -> u8 {
-        self.seen.weights.get(&slice).copied().unwrap_or(0)
     }
     /// Milliseconds in the current step.
     fn waited_ms(&self) -> u64 {
@@ -157,82 +168,47 @@ pub fn decide(
     seen: &Observation,
     answers: &[Answer],
     now: UnixMs,
-) -> Decision {
+) -> Decided {
     let Some(baseline) = &deployment.baseline else {
-        return before_the_first_change(deployment, seen);
+        return before_the_first_change(deployment, seen).into();
     };
     if let Some(pause) = &deployment.paused {
-        return Decision::Keep(Waiting::Paused {
-            by: pause.by.clone(),
-        });
+        let by = pause.by.clone();
+        return Decision::Keep(Waiting::Paused { by }).into();
     }
-    let look = |at| Look {
+    let next = deployment.roles.next;
+    let look = Look {
         deployment,
         baseline,
         seen,
         answers,
-        at,
-        slice: seen.slice(at),
         now,
-    };
-    let under_way = refresh::still_under_way(&look(deployment.roles.next));
-    let decision = under_way.unwrap_or_else(|| at_step(deployment, look));
-    within_budget(deployment, not_again(deployment, seen, now, decision))
+        at: next,
+        slice: seen.slice(next),
+        mine: Vec::new(),
+        others: Vec::new(),
+        healthy: 0,
+    }
+    .on(next, &deployment.launch.id);
+    let under_way = refresh::still_under_way(&look);
+    let decided = under_way.map_or_else(|| at_step(&look), Decided::from);
+    let then = not_again(deployment, seen, now, decided.then);
+    Decided {
+        then: within_budget(deployment, then),
+        ..decided
+    }
 }
 
-/// Says what the current step needs.
-fn at_step<'a>(deployment: &Deployment, look: impl Fn(Slice) -> Look<'a>) -> Decision {
-    match deployment.step() {
-        Some(Step::Fill {
-            slice,
-            launch,
-            count,
-            beside,
-        }) => fill::decide(
-            &look(*slice),
-            &fill::Fill {
-                launch,
-                count: *count,
-                beside: *beside,
-            },
-        ),
-        Some(Step::Shift { weights, mirror }) => {
-            shift::decide(&look(deployment.roles.next), weights, mirror.as_ref())
-        }
-        Some(Step::Bake {
-            slice,
-            launch,
-            count,
-            until,
-        }) => bake::decide(&look(*slice), launch, *count, until),
-        Some(Step::Retire {
-            slice,
-            launch,
-            keep,
-            leaving,
-        }) => retire::decide(
-            &look(*slice),
-            &retire::Retire {
-                launch,
-                keep: *keep,
-                leaving: *leaving,
-            },
-        ),
-        Some(Step::Refresh {
-            slice,
-            launch,
-            count,
-            preferences,
-        }) => refresh::decide(
-            &look(*slice),
-            &refresh::Refresh {
-                launch,
-                count: *count,
-                preferences,
-            },
-        ),
-        Some(Step::EndRefresh { slice }) => look(*slice).reached(Decision::Next),
-        None => restore::decide(&look(deployment.roles.next)),
+/// Says what the current step needs; `look` is at the next slice, about the new launch.
+fn at_step(look: &Look<'_>) -> Decided {
+    match look.deployment.step() {
+        Some(Step::Fill(fill)) => fill::decide(&look.on(fill.slice, &fill.launch), fill).into(),
+        Some(Step::Shift(split)) => shift::decide(look, split).into(),
+        Some(Step::Bake(bake)) => bake::decide(&look.on(bake.slice, &bake.launch), bake),
+        Some(Step::Retire(it)) => retire::decide(&look.on(it.slice, &it.launch), it).into(),
+        Some(Step::Refresh(it)) => refresh::decide(&look.on(it.slice, &it.launch), it).into(),
+        Some(Step::EndRefresh(_)) => look.reached(Decision::Next).into(),
+        None => restore::decide(look).into(),
     }
 }
 

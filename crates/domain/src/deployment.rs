@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decision, Failure, Waiting},
+    decide::{Decided, Decision, Failure, Waiting},
     effect::{Effect, Purpose, Target, Token},
     evidence::{Comparison, Evidence},
     gate::GateState,
     names::DeploymentId,
-    observation::{Observation, Slice, Weights},
+    observation::{Observation, Slice},
     plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
     release::Launch,
     time::UnixMs,
-    traffic::{Mirror, Mirrored, Traffic},
+    traffic::{Mirrored, Traffic},
+    users::Split,
 };
 
 mod baseline;
@@ -88,16 +89,6 @@ pub struct Progress {
     /// What its gates were seen to say.
     #[serde(default)]
     pub watch: Watch,
-}
-
-/// A split of users, with its dark traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// Percent per slice.
-    pub weights: Weights,
-    /// The dark traffic, if there is any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mirror: Option<Mirror>,
 }
 
 /// What is remembered between two looks at gates.
@@ -321,10 +312,13 @@ impl Deployment {
 
     /// The record after one turn of the engine.
     #[must_use]
-    pub fn after(mut self, decision: &Decision, now: UnixMs) -> Self {
+    pub fn after(mut self, decided: &Decided, now: UnixMs) -> Self {
         let before = self.clone();
         self.waiting = None;
-        self.take(decision, now);
+        if let Some(watch) = &decided.watch {
+            self.progress.watch = watch.clone();
+        }
+        self.take(&decided.then, now);
         if self != before {
             self.version += 1;
         }
@@ -333,10 +327,6 @@ impl Deployment {
 
     fn take(&mut self, decision: &Decision, now: UnixMs) {
         match decision {
-            Decision::Look { watch, then, .. } => {
-                self.progress.watch = (**watch).clone();
-                self.take(then, now);
-            }
             Decision::Record(baseline) => self.record(baseline.clone(), now),
             Decision::Apply(effect) => {
                 self.effects_spent += 1;

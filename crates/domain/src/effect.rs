@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalogue::{Account, ServerGroup},
     names::{DeploymentId, Place},
-    observation::{InstanceId, Sizes, Slice, Weights, WeightsText},
+    observation::{InstanceId, Sizes, Slice},
     plan::instance_refresh::Preferences,
     release::Launch,
     traffic::Mirror,
+    users::{Split, Weights},
 };
 
 /// The server group that an observation or an effect is about, with its settings as they were when
@@ -147,10 +148,16 @@ pub enum Effect {
     SetTraffic {
         /// Percent, summing to 100 (or empty: nobody is served).
         weights: Weights,
-        /// The dark traffic, if there shall be any.
+        /// The dark traffic, if there is to be any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mirror: Option<Mirror>,
     },
+}
+
+impl From<Split> for Effect {
+    fn from(Split { weights, mirror }: Split) -> Self {
+        Self::SetTraffic { weights, mirror }
+    }
 }
 
 /// Most instance ids in one [`Effect::SetProtection`] (AWS SetInstanceProtection takes 50).
@@ -235,7 +242,7 @@ impl std::fmt::Display for Effect {
             Self::RollBackRefresh { slice } => write!(f, "{slice}: roll the instance refresh back"),
             Self::CancelRefresh { slice } => write!(f, "{slice}: cancel the instance refresh"),
             Self::SetTraffic { weights, mirror } => {
-                write!(f, "users: {}", WeightsText(weights))?;
+                write!(f, "users: {weights}")?;
                 match mirror {
                     Some(mirror) => write!(f, "; {mirror}"),
                     None => Ok(()),

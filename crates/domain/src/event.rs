@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decision, Waiting},
+    decide::{Decided, Decision, Waiting},
     deployment::{Command, Deployment, Outcome},
     effect::Effect,
     gate::GateLook,
@@ -76,60 +76,50 @@ pub enum What {
 #[must_use]
 pub fn of_turn(
     before: &Deployment,
-    decision: &Decision,
+    decided: &Decided,
     after: &Deployment,
     at: UnixMs,
 ) -> Vec<Event> {
-    let mut events = Vec::new();
-    let mut push = |what, message: String| events.push(Event { at, what, message });
-    if let Decision::Look { looks, .. } = decision {
-        for look in looks {
-            let what = What::Looked {
-                step: before.progress.at,
-                look: look.clone(),
-            };
-            push(what, format!("{}: {}", look.name, look.text));
+    let looks = decided.looks.iter().map(|look| {
+        let what = What::Looked {
+            step: before.progress.at,
+            look: look.clone(),
+        };
+        (what, format!("{}: {}", look.name, look.text))
+    });
+    let mut events: Vec<Event> = looks
+        .chain(of_decision(before, &decided.then))
+        .map(|(what, message)| Event { at, what, message })
+        .collect();
+    events.extend(of_progress(before, &decided.then, after, at));
+    events
+}
+
+/// What is told of the decision itself; the others show in what became of the deployment.
+fn of_decision(before: &Deployment, decision: &Decision) -> Option<(What, String)> {
+    match decision {
+        Decision::Record(baseline) => {
+            let instances = baseline.live_sizes().desired;
+            let slices = baseline.slices.values();
+            let protected: usize = slices.map(|slice| slice.protected.len()).sum();
+            let message =
+                format!("recorded the baseline: {instances} instances, {protected} protected");
+            Some((What::Recorded, message))
         }
-    }
-    match decision.settled() {
-        Decision::Record(baseline) => push(
-            What::Recorded,
-            format!(
-                "recorded the baseline: {} instances, {} protected",
-                baseline.live_sizes().desired,
-                baseline
-                    .slices
-                    .values()
-                    .map(|slice| slice.protected.len())
-                    .sum::<usize>()
-            ),
-        ),
         Decision::Apply(effect) => {
-            push(
-                What::Applied {
-                    effect: effect.clone(),
-                },
-                effect.to_string(),
-            );
+            let effect = effect.clone();
+            let message = effect.to_string();
+            Some((What::Applied { effect }, message))
         }
         Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
-            if !before
-                .waiting
-                .as_ref()
-                .is_some_and(|it| it.is_like(waiting))
-            {
-                push(
-                    What::Waiting {
-                        waiting: waiting.clone(),
-                    },
-                    waiting.to_string(),
-                );
-            }
+            let last = before.waiting.as_ref();
+            let is_new = !last.is_some_and(|last| last.is_like(waiting));
+            let waiting = waiting.clone();
+            let message = waiting.to_string();
+            is_new.then_some((What::Waiting { waiting }, message))
         }
-        Decision::Look { .. } | Decision::Next | Decision::Fail(_) | Decision::Finish(_) => {}
+        Decision::Next | Decision::Fail(_) | Decision::Finish(_) => None,
     }
-    events.extend(of_progress(before, decision, after, at));
-    events
 }
 
 /// What became of the course, the step and the deployment itself.

@@ -9,7 +9,7 @@ use crate::{
     catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
     image::Standing,
     names::{DeploymentId, Place, Version},
-    observation::{Observation, Slice},
+    observation::Observation,
     plan::{self, Capacity, Roles, Strategy},
     release::{Content, ImageId, Launch, Release},
     time::UnixMs,
@@ -18,9 +18,9 @@ use crate::{
 mod aws;
 mod objection;
 mod strategy;
+mod whereabouts;
 
 pub use objection::Objection;
-pub use strategy::{gate_faults, is_http};
 
 /// A person's hold on an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,13 +86,16 @@ impl Facts {
     /// The machine image that `wish` would start, where Pointsman and not the group says which.
     #[must_use]
     pub fn image_of<'a>(&'a self, wish: &'a Wish) -> Option<&'a ImageId> {
-        let aws = self.group.as_ref()?.aws.as_ref()?;
+        let home = self.group.as_ref()?.home();
+        if !home.abilities().has_images {
+            return None;
+        }
         let content = &self.release.as_ref()?.content;
         let next = Roles::of(&wish.strategy, stable_version(self), &self.seen).next;
         let made_on = || {
-            // A group that exists starts what its launch template says.
-            let made = aws.create.as_ref()?;
-            (!self.seen.slices.contains_key(&next)).then_some(&made.image)
+            // A group that exists starts what its own settings say.
+            let made = !self.seen.slices.contains_key(&next);
+            home.base_image().filter(|_| made)
         };
         let chosen = wish.image.as_ref().or_else(|| patched(stable(self)?));
         (wish.strategy != Strategy::Switch)
@@ -217,7 +220,7 @@ pub fn admit(wish: Wish, facts: Facts) -> Result<Admitted, Vec<Objection>> {
     let mut objections = Vec::new();
     objections.extend(catalogue(&wish, &facts));
     objections.extend(release(&wish, &facts));
-    objections.extend(aws::whereabouts(&wish, &facts));
+    objections.extend(whereabouts::faults(&wish, &facts));
     objections.extend(moment(&wish, &facts));
     objections.extend(strategy::numbers(&wish.strategy));
     objections.extend(strategy::gates(&wish.strategy, &facts));
@@ -240,11 +243,11 @@ pub fn admit(wish: Wish, facts: Facts) -> Result<Admitted, Vec<Objection>> {
 /// What is live by a deployment, or else what an adopted group runs in the slice with most users.
 fn stable(facts: &Facts) -> Option<&Launch> {
     let adopted = || {
-        facts.group.as_ref()?.aws.as_ref()?;
-        let share = |slice: &&Slice| facts.seen.weights.get(slice).copied().unwrap_or(0);
+        let home = facts.group.as_ref()?.home();
+        home.abilities().adopts.then_some(())?;
         let slices = facts.seen.slices.iter();
         let running = slices.filter(|(_, seen)| seen.launches.is_some() && seen.sizes.desired > 0);
-        let (_, seen) = running.max_by_key(|(slice, _)| share(slice))?;
+        let (_, seen) = running.max_by_key(|(slice, _)| facts.seen.weights.share(**slice))?;
         seen.launches.as_ref()
     };
     facts.live.as_ref().or_else(adopted)

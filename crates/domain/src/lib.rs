@@ -9,8 +9,8 @@
 //! Where to start: [`plan::plan`] turns a strategy into steps, [`decide::decide`] looks at one step and
 //! one observation and says what to do next, [`governance::admit`] says who may start at all.
 
-#![warn(missing_docs)]
-
+pub mod access;
+pub mod bounds;
 pub mod catalogue;
 pub mod checkup;
 pub mod decide;
@@ -21,9 +21,13 @@ pub mod evidence;
 pub mod gate;
 pub mod governance;
 pub mod image;
+pub mod live;
 pub mod names;
 pub mod observation;
 pub mod plan;
 pub mod release;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod time;
 pub mod traffic;
+pub mod users;

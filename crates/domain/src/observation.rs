@@ -9,6 +9,7 @@ use crate::{
     release::{Launch, LaunchId},
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
+    users::Weights,
 };
 
 /// One of the two instance groups of a server group. A group with one slice uses [`Slice::Blue`].
@@ -16,6 +17,10 @@ use crate::{
 /// Invariant: rules never ask for a colour; they ask for a role (live, next, stable, failed), and
 /// the plan says which slice has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(
+    as = SliceName,
+    description = "The name of a slice. A server group with one slice uses `blue`."
+))]
 #[serde(rename_all = "snake_case")]
 pub enum Slice {
     /// The first, and with `slices: 1` the only one.
@@ -52,28 +57,6 @@ pub struct InstanceId(pub String);
 impl std::fmt::Display for InstanceId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// How users are split between slices, in percent. Slices that are not named have weight 0.
-pub type Weights = BTreeMap<Slice, u8>;
-
-/// Weights for people: the slices with users, or `none`.
-#[derive(Debug)]
-pub struct WeightsText<'a>(pub &'a Weights);
-
-impl std::fmt::Display for WeightsText<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut before = "";
-        for (slice, weight) in self.0.iter().filter(|(_, weight)| **weight > 0) {
-            write!(f, "{before}{weight} % {slice}")?;
-            before = ", ";
-        }
-        if before.is_empty() {
-            f.write_str("none")
-        } else {
-            Ok(())
-        }
     }
 }
 
@@ -233,11 +216,29 @@ impl InstanceState {
     }
 }
 
+/// A slice that the provider does not know.
+static NOTHING: SliceSeen = SliceSeen {
+    sizes: Sizes {
+        min: 0,
+        desired: 0,
+        max: 0,
+    },
+    launches: None,
+    rebalancing_suspended: false,
+    obstacles: Vec::new(),
+    room: None,
+    warnings: Vec::new(),
+    trouble: None,
+    hazard: None,
+    refresh: None,
+    instances: Vec::new(),
+};
+
 impl Observation {
     /// What is seen of `slice`; an empty slice when the provider knows of none.
     #[must_use]
-    pub fn slice(&self, slice: Slice) -> SliceSeen {
-        self.slices.get(&slice).cloned().unwrap_or_default()
+    pub fn slice(&self, slice: Slice) -> &SliceSeen {
+        self.slices.get(&slice).unwrap_or(&NOTHING)
     }
 }
 
@@ -276,7 +277,7 @@ impl SliceSeen {
     }
 }
 
-/// The length of an iterator in the unit of sizes. Groups are far smaller than 2^32.
-pub fn count<T>(items: impl Iterator<Item = T>) -> u32 {
-    u32::try_from(items.count()).unwrap_or(u32::MAX)
+/// How many items there are, in the unit of sizes. Groups are far smaller than 2^32.
+pub fn count(items: impl IntoIterator) -> u32 {
+    u32::try_from(items.into_iter().count()).unwrap_or(u32::MAX)
 }

@@ -6,25 +6,27 @@
 pub mod instance_refresh;
 pub mod preview;
 pub mod scale_up;
+mod step;
 pub mod two_slices;
 mod words;
+
+pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{ServerGroup, StrategyKind},
     deployment::Baseline,
-    gate::Gate,
     names::Version,
-    observation::{Observation, Slice, Weights},
+    observation::{Observation, Slice},
     release::{Launch, LaunchId},
-    traffic::Mirror,
+    users::Weights,
 };
-use instance_refresh::Preferences;
-use two_slices::{TwoSlices, split};
+use two_slices::TwoSlices;
 
 /// How a deployment makes its release the live one, with all its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Strategy {
     /// Double the group, keep the new half.
@@ -100,7 +102,7 @@ impl Roles {
     #[must_use]
     pub fn of(strategy: &Strategy, stable: Option<&Version>, seen: &Observation) -> Self {
         let rank = |slice: &Slice| {
-            let share = seen.weights.get(slice).copied().unwrap_or(0);
+            let share = seen.weights.share(*slice);
             let launches = seen.slices.get(slice).and_then(|it| it.launches.as_ref());
             let of_stable = share > 0 && launches.map(|launch| &launch.version) == stable;
             (of_stable, share)
@@ -120,94 +122,6 @@ impl Roles {
     #[must_use]
     pub fn are_apart(self) -> bool {
         self.next != self.live
-    }
-}
-
-/// One condition to reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case")]
-pub enum Step {
-    /// `count` healthy instances of `launch` are in `slice`, while `beside` others may stay.
-    Fill {
-        /// Where.
-        slice: Slice,
-        /// Of what.
-        launch: LaunchId,
-        /// How many of them are healthy at least.
-        count: u32,
-        /// How many instances of other launches stay meanwhile.
-        beside: u32,
-    },
-    /// Users are split as `weights` says, and routers were seen to do so.
-    Shift {
-        /// Percent per slice, summing to 100.
-        weights: Weights,
-        /// Dark traffic beside the users'.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        mirror: Option<Mirror>,
-    },
-    /// `count` instances of `launch` stayed healthy in `slice` until `until`.
-    Bake {
-        /// Where.
-        slice: Slice,
-        /// Of what.
-        launch: LaunchId,
-        /// How many.
-        count: u32,
-        /// What ends the wait.
-        until: Until,
-    },
-    /// AWS replaced everything in `slice`: `count` healthy instances of `launch` are there, and no
-    /// others.
-    Refresh {
-        /// Where.
-        slice: Slice,
-        /// By what.
-        launch: LaunchId,
-        /// How many there were when it began.
-        count: u32,
-        /// How AWS is asked to do it.
-        preferences: Preferences,
-    },
-    /// No instance refresh of this deployment is under way in `slice`.
-    EndRefresh {
-        /// Where.
-        slice: Slice,
-    },
-    /// At most `keep` instances of `launch` are left in `slice`, which keeps `leaving` instances.
-    Retire {
-        /// Where.
-        slice: Slice,
-        /// Of what. A release is retired by name, never by age or by chance.
-        launch: LaunchId,
-        /// How many of them may stay (more than none only between waves).
-        keep: u32,
-        /// How many instances of whatever launch stay in all.
-        leaving: u32,
-    },
-}
-
-/// What ends a bake: so many seconds of uninterrupted health, and every gate is met.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Until {
-    /// Seconds.
-    pub seconds: u32,
-    /// What must hold besides.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gates: Vec<Gate>,
-    /// The slice that stays ready for the way back meanwhile, its users already moved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warm: Option<Slice>,
-}
-
-impl Until {
-    /// So many seconds of health, and nothing else.
-    #[must_use]
-    pub fn elapsed(seconds: u32) -> Self {
-        Self {
-            seconds,
-            ..Self::default()
-        }
     }
 }
 
@@ -267,7 +181,7 @@ impl Situation {
     #[must_use]
     pub fn of(group: &ServerGroup, baseline: &Baseline) -> Self {
         let roles = baseline.roles;
-        let share = baseline.weights.get(&roles.next).copied().unwrap_or(0);
+        let share = baseline.weights.share(roles.next);
         let leftovers = baseline.slice(roles.next).map(|next| &next.present);
         Self {
             capacity: Capacity::of(group, baseline.live_sizes().desired),
@@ -299,10 +213,9 @@ pub fn plan(
         (Some(stable), Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
             two_slices::steps(options, situation, launch, stable)
         }
-        (Some(_), Strategy::Switch) => vec![Step::Shift {
-            weights: split(situation.roles.next, situation.roles.live, 100),
-            mirror: None,
-        }],
+        (Some(_), Strategy::Switch) => {
+            vec![Step::Shift(Weights::all_on(situation.roles.next).into())]
+        }
     };
     Plan { steps }
 }
@@ -341,16 +254,13 @@ pub fn peak(strategy: &Strategy, capacity: Capacity) -> u32 {
 fn first(situation: &Situation, launch: &Launch) -> Vec<Step> {
     let slice = situation.roles.next;
     vec![
-        Step::Fill {
+        Step::Fill(Fill {
             slice,
             launch: launch.id.clone(),
             count: situation.capacity.asked,
             beside: situation.capacity.current,
-        },
-        Step::Shift {
-            weights: Weights::from([(slice, 100)]),
-            mirror: None,
-        },
+        }),
+        Step::Shift(Weights::all_on(slice).into()),
     ]
 }
 
@@ -368,21 +278,22 @@ pub fn roll_back(
     failed: &Launch,
 ) -> Plan {
     let roles = baseline.roles;
-    let shift = |weights| Step::Shift {
-        weights,
-        mirror: None,
+    let shift = |weights: Weights| Step::Shift(weights.into());
+    let retire = |leaving| {
+        Step::Retire(Retire {
+            slice: roles.next,
+            launch: failed.id.clone(),
+            keep: 0,
+            leaving,
+        })
     };
-    let retire = |leaving| Step::Retire {
-        slice: roles.next,
-        launch: failed.id.clone(),
-        keep: 0,
-        leaving,
-    };
-    let fill = |stable: &Launch, count| Step::Fill {
-        slice: roles.live,
-        launch: stable.id.clone(),
-        count,
-        beside: 0,
+    let fill = |stable: &Launch, count| {
+        Step::Fill(Fill {
+            slice: roles.live,
+            launch: stable.id.clone(),
+            count,
+            beside: 0,
+        })
     };
     let count = baseline.live_sizes().desired;
     let steps = match stable {
@@ -390,7 +301,7 @@ pub fn roll_back(
         Some(stable) if roles.are_apart() => {
             let mut steps = vec![
                 fill(stable, count.div_ceil(2)),
-                shift(split(roles.live, roles.next, 100)),
+                shift(Weights::all_on(roles.live)),
                 fill(stable, count),
             ];
             if *strategy != Strategy::Switch {
@@ -401,7 +312,7 @@ pub fn roll_back(
         Some(stable) => {
             let end = strategy
                 .is_refresh()
-                .then_some(Step::EndRefresh { slice: roles.next });
+                .then_some(Step::EndRefresh(EndRefresh { slice: roles.next }));
             let steps = [
                 fill(stable, count),
                 shift(baseline.weights.clone()),

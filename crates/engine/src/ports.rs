@@ -73,6 +73,8 @@ pub enum ErrorKind {
     Missing,
     /// The request makes no sense to the provider.
     Invalid,
+    /// The provider does not do such a thing.
+    NotOffered,
     /// A newer token was accepted already: somebody else drives this deployment.
     Superseded,
 }

@@ -8,7 +8,7 @@
 //! loses this turn and nothing else.
 
 use domain::{
-    decide::{Decision, decide, on_provider_error, questions},
+    decide::{Decided, Decision, Waiting, decide, on_provider_error, questions},
     deployment::Deployment,
     event,
     gate::Answer,
@@ -103,36 +103,36 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
     look: &Looked,
 ) -> Result<Acted, JournalError> {
     let superseded = Ok(Acted::Done(Turned::Superseded));
-    let decision = match &look.seen {
+    let decided = match &look.seen {
         Ok(seen) => {
             let answers = ask(world, &before).await;
             decide(&before, seen, &answers, world.clock.now())
         }
         Err(error) => on_error(&before, error),
     };
-    let decision = match decision {
+    let decided = match &decided.then {
         Decision::Apply(_) if world.clock.now().since_ms(look.at) > DECISION_AGE_MS_MAX => {
             return superseded;
         }
         Decision::Apply(effect) => {
             let token = before.token();
-            match world.provider.apply(&before.target, &effect, &token).await {
-                Ok(()) => Decision::Apply(effect),
+            match world.provider.apply(&before.target, effect, &token).await {
+                Ok(()) => decided,
                 Err(error) if error.kind == ErrorKind::Superseded => return superseded,
                 Err(error) => on_error(&before, &error),
             }
         }
-        decision => decision,
+        _ => decided,
     };
     let now = world.clock.now();
-    let after = before.clone().after(&decision, now);
+    let after = before.clone().after(&decided, now);
     if after != before {
-        let events = event::of_turn(&before, &decision, &after, now);
+        let events = event::of_turn(&before, &decided, &after, now);
         if world.journal.save(&after, &events).await? == Saved::Superseded {
             return superseded;
         }
     }
-    Ok(acted(&decision, after))
+    Ok(acted(&decided.then, after))
 }
 
 /// The answers to what gates must ask the world outside now: usually nothing.
@@ -151,21 +151,18 @@ async fn ask<P, Q: Probe, J, C: Clock>(
     join_all(answers).await
 }
 
-fn on_error(deployment: &Deployment, error: &ProviderError) -> Decision {
-    on_provider_error(deployment, error.kind.is_transient(), &error.message)
+fn on_error(deployment: &Deployment, error: &ProviderError) -> Decided {
+    on_provider_error(deployment, error.kind.is_transient(), &error.message).into()
 }
 
 fn acted(decision: &Decision, after: Deployment) -> Acted {
-    use domain::decide::Waiting;
-    Acted::Done(match decision.settled() {
+    Acted::Done(match decision {
         _ if after.ending.is_some() => Turned::Ended(after),
         Decision::Next => return Acted::GoOn(after),
         Decision::Keep(Waiting::Provider { .. }) => Turned::Troubled(after),
         Decision::Hold { .. } | Decision::Wait(_) | Decision::Keep(_) => Turned::Waits(after),
-        Decision::Look { .. }
-        | Decision::Record(_)
-        | Decision::Apply(_)
-        | Decision::Fail(_)
-        | Decision::Finish(_) => Turned::Moved(after),
+        Decision::Record(_) | Decision::Apply(_) | Decision::Fail(_) | Decision::Finish(_) => {
+            Turned::Moved(after)
+        }
     })
 }

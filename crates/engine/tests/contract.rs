@@ -56,6 +56,7 @@ impl ProviderStage for Bare {
             drain_seconds: 1,
             variables: [].into(),
             aws: None,
+            custom: None,
         };
         let place = Place {
             service: group.service.clone(),

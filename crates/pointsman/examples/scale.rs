@@ -7,9 +7,18 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use engine::testing::fleet::{Fleet, QUICK};
+use domain::{
+    catalogue::ProviderKind,
+    effect::{Effect, Target, Token},
+    observation::Observation,
+};
+use engine::{
+    ports::{Provider, ProviderError},
+    testing::fleet::{Fleet, QUICK},
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use pointsman::{clock::SystemClock, config::Config, providers::Providers, server::Server};
+use operations::{clock::SystemClock, cloud::Cloud, clouds::Clouds};
+use pointsman::{config::Config, server::Server};
 use serde_json::{Value, json};
 
 const SERVICES: usize = 5000;
@@ -18,6 +27,26 @@ const ENVIRONMENTS: usize = 20;
 const DEPLOYMENTS: usize = 200;
 /// Manifests in one request.
 const BATCH: usize = 500;
+
+/// The simulated fleet as a cloud that only the engine uses.
+struct Simulated(Fleet<SystemClock>);
+
+impl Provider for Simulated {
+    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        self.0.observe(target).await
+    }
+
+    async fn apply(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        token: &Token,
+    ) -> Result<(), ProviderError> {
+        self.0.apply(target, effect, token).await
+    }
+}
+
+impl Cloud for Simulated {}
 
 /// A client of the server under measurement.
 struct Client {
@@ -50,8 +79,10 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut config = Config::new(folder.path().join("data"));
     config.listen = "127.0.0.1:0".parse()?;
-    let fleet = Arc::new(Fleet::new(SystemClock, QUICK));
-    let server = Server::start(&config, Providers::other(Arc::clone(&fleet))).await?;
+    let fleet = Arc::new(Simulated(Fleet::new(SystemClock, QUICK)));
+    let mut clouds = Clouds::default();
+    clouds.insert(ProviderKind::Local, fleet.clone());
+    let server = Server::start(&config, clouds).await?;
     let token = std::fs::read_to_string(config.data.join("token"))?
         .trim()
         .to_owned();
@@ -85,7 +116,7 @@ async fn main() -> anyhow::Result<()> {
     pages(&client).await?;
     println!(
         "{} calls to the provider, {} MiB in the end",
-        fleet.calls(),
+        fleet.0.calls(),
         memory_mib()
     );
     server.stop().await;

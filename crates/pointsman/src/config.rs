@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::operations::artifacts::Limits;
+use operations::artifacts::Limits;
 
 /// Where a server listens unless it was told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =

@@ -1,27 +1,16 @@
-//! The control plane as one binary: operations, API, wiring.
+//! The program: its command line, and the wiring of the control plane.
 //!
 //! ```text
-//! main --> cli --(public HTTP API)--> api --> operations --> domain, store, engine
-//!              `--> server: wires store, engine, provider and api together
+//! main --> commands --> cli --(public HTTP API)--> web --> operations --> domain, store, engine
+//!                   `-> server: wires store, engine, clouds and web together
 //! ```
-//!
-//! Invariant: `api` and `cli` never name `store` or `providers`; `tests/rooms.rs` holds us to it.
 
-pub mod access;
-#[expect(
-    unused_qualifications,
-    reason = "the macros of utoipa write paths out in full"
-)]
-pub mod api;
-pub mod cli;
-pub mod clock;
+mod clouds;
+pub mod commands;
 pub mod config;
-pub mod demo;
-pub mod journal;
+mod data;
 pub mod local;
-pub mod metrics;
-pub mod operations;
 pub mod outside;
-pub mod providers;
+mod serve;
 pub mod server;
 pub mod telemetry;

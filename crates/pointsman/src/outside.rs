@@ -1,4 +1,4 @@
-//! The world outside, as gates ask it: a Prometheus, CloudWatch, an HTTP check.
+//! The world outside, as gates ask it: a Prometheus, an HTTP check, the provider itself.
 //!
 //! Invariant: an answer always comes, within `TIMEOUT` and of bounded size; what goes wrong on the
 //! way is [`Said::Nothing`], never success.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{
     deployment::Deployment,
-    gate::{CloudWatchGate, Gate, HttpGate, Number, PrometheusGate, Said},
+    gate::{Gate, HttpGate, Number, PrometheusGate, Said},
 };
 use engine::ports::Probe;
 use futures_util::StreamExt;
@@ -15,7 +15,7 @@ use reqwest::{Client, Response, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::providers::Aws;
+use operations::clouds::Clouds;
 
 /// Longest time that a question takes. Far below the age at which a decision is dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const SHOWN_MAX: usize = 200;
 #[derive(Debug, Clone)]
 pub struct Outside {
     client: Client,
-    aws: Aws,
+    clouds: Clouds,
 }
 
 impl Outside {
@@ -35,7 +35,7 @@ impl Outside {
     ///
     /// # Errors
     /// When the system gives no trust roots or no sockets.
-    pub fn new(aws: Aws) -> Result<Self, reqwest::Error> {
+    pub fn new(clouds: Clouds) -> Result<Self, reqwest::Error> {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -43,7 +43,7 @@ impl Outside {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, aws })
+        Ok(Self { client, clouds })
     }
 
     async fn prometheus(&self, gate: &PrometheusGate) -> Said {
@@ -68,14 +68,17 @@ impl Outside {
         }
     }
 
-    /// The answer comes within [`TIMEOUT`] here too: AWS may let others wait longer.
-    async fn cloudwatch(&self, deployment: &Deployment, gate: &CloudWatchGate) -> Said {
-        let slice = deployment.roles.next;
-        let asked = self.aws.cloudwatch(&deployment.target, slice, gate);
-        let answered = tokio::time::timeout(TIMEOUT, asked).await;
-        answered.unwrap_or_else(|_| Said::Nothing {
-            text: "CloudWatch did not answer in time".to_owned(),
-        })
+    /// The answer comes within [`TIMEOUT`] here too: a provider may let others wait longer.
+    async fn provider(&self, deployment: &Deployment, gate: &Gate) -> Said {
+        let (target, slice) = (&deployment.target, deployment.roles.next);
+        let provider = target.group.home().provider();
+        let asked = self.clouds.call(provider, |it| it.ask(target, slice, gate));
+        let text = match tokio::time::timeout(TIMEOUT, asked).await {
+            Ok(Ok(said)) => return said,
+            Ok(Err(error)) => error.message,
+            Err(_) => format!("{gate} did not answer in time"),
+        };
+        Said::Nothing { text }
     }
 
     async fn http(&self, deployment: &Deployment, gate: &HttpGate) -> Said {
@@ -107,7 +110,7 @@ impl Probe for Outside {
     async fn ask(&self, deployment: &Deployment, gate: &Gate) -> Said {
         match gate {
             Gate::Prometheus(gate) => self.prometheus(gate).await,
-            Gate::CloudWatch(gate) => self.cloudwatch(deployment, gate).await,
+            Gate::CloudWatch(_) => self.provider(deployment, gate).await,
             Gate::Http(gate) => self.http(deployment, gate).await,
             Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => Said::Nothing {
                 text: "nobody outside is asked".to_owned(),

@@ -1,4 +1,4 @@
-//! Wires store, engine, provider and API together, and takes them down in order.
+//! Wires store, engine, clouds and API together, and takes them down in order.
 //!
 //! ```text
 //! data folder -- lock, token, artifacts, store --> engine --> API --> listener --> server.json
@@ -6,9 +6,6 @@
 //!
 //! Invariant: `server.json` is written when requests are answered, and taken away before they are
 //! not.
-
-mod data;
-mod listener;
 
 use std::{
     fs,
@@ -18,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use engine::runner::RunnerConfig;
+use engine::runner::{Runner, RunnerConfig};
 use serde_json::json;
 use store::Store;
 use tokio::{
@@ -29,19 +26,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    access::{Access, Token},
-    api::{self, App},
+use operations::{
+    Operations, Parts,
+    artifacts::Artifacts,
     clock::SystemClock,
-    config::Config,
+    clouds::Clouds,
     journal::{Changes, TellingJournal},
-    metrics::Metrics,
-    operations::{Engine, Operations, Parts, artifacts::Artifacts},
-    outside::Outside,
-    providers::Providers,
-    telemetry,
+    metrics::{Counted, Metrics},
 };
-use data::DataFolder;
+use web::{App, door::Token, listener};
+
+use crate::{clouds, config::Config, data::DataFolder, outside::Outside, telemetry};
+
+/// The engine of this process.
+type Engine = Runner<Clouds, Outside, Counted<TellingJournal>, SystemClock>;
 
 /// How long stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(15);
@@ -69,10 +67,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    // Before the provider, which may start a process that stays.
+    // Before the clouds, of which one may start a process that stays.
     let data = prepare(&config)?;
-    let providers = Providers::configured(&config).await?;
-    let server = Server::start_in(data, &config, providers).await?;
+    let clouds = clouds::configured(&config).await?;
+    let server = Server::start_in(data, &config, clouds).await?;
     eprintln!(
         "pointsman server listens on {}, and keeps its data in {}",
         server.url(),
@@ -88,20 +86,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 impl Server {
-    /// Starts a server over `providers`.
+    /// Starts a server over `clouds`.
     ///
     /// # Errors
     /// When the data folder, the database or the address cannot be used.
-    pub async fn start(config: &Config, providers: Providers) -> anyhow::Result<Self> {
-        Self::start_in(prepare(config)?, config, providers).await
+    pub async fn start(config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
+        Self::start_in(prepare(config)?, config, clouds).await
     }
 
-    async fn start_in(
-        data: DataFolder,
-        config: &Config,
-        providers: Providers,
-    ) -> anyhow::Result<Self> {
-        let access = Access::new(Token::load_or_create(&data.token())?, data.people());
+    async fn start_in(data: DataFolder, config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
+        let first = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let store = open_store(config, &data).await?;
@@ -116,10 +110,10 @@ impl Server {
             .context("the listener has no address")?;
         let stopping = CancellationToken::new();
         let metrics = Metrics::default();
-        let operations = assemble(&store, artifacts, providers, &metrics)?;
-        let engine = drive(&operations, &stopping);
-        let app = App::new(operations, access, metrics, stopping.clone());
-        let listener = listener::serve(listener, api::router(app), stopping.clone());
+        let (engine, operations) = assemble(&store, artifacts, clouds, &metrics)?;
+        let engine = tokio::spawn(drive_until(engine, stopping.clone()));
+        let app = App::new(operations, first, metrics, stopping.clone());
+        let listener = listener::serve(listener, web::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
             address,
@@ -214,38 +208,37 @@ async fn open_store(config: &Config, data: &DataFolder) -> anyhow::Result<Store>
     Ok(store)
 }
 
+/// The engine over these parts, and the operations that wake it.
 fn assemble(
     store: &Store,
     artifacts: Artifacts,
-    providers: Providers,
+    clouds: Clouds,
     metrics: &Metrics,
-) -> anyhow::Result<Operations> {
+) -> anyhow::Result<(Engine, Operations)> {
     let changes = Changes::default();
     let journal = TellingJournal {
         store: store.clone(),
         changes: changes.clone(),
     };
+    let clouds = clouds.counted(metrics.clone());
     let id = Uuid::now_v7().simple();
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
-        metrics.counting(providers.clone()),
-        Outside::new(providers.aws().clone())?,
+        clouds.clone(),
+        Outside::new(clouds.clone())?,
         metrics.counting(journal),
         SystemClock,
         settings,
     )
     .metered(metrics.clone());
-    Ok(Operations::new(Parts {
+    let operations = Operations::new(Parts {
         store: store.clone(),
         artifacts,
-        engine,
-        providers,
+        clouds,
+        waker: engine.waker(),
         changes,
-    }))
-}
-
-fn drive(operations: &Operations, stopping: &CancellationToken) -> JoinHandle<()> {
-    tokio::spawn(drive_until(operations.engine().clone(), stopping.clone()))
+    });
+    Ok((engine, operations))
 }
 
 /// Runs the engine. A panic in it is a bug; deployments must not stand still because of it.

@@ -15,7 +15,7 @@ mod template_version;
 use domain::{
     catalogue::AwsTraffic,
     effect::{Effect, Target},
-    observation::Weights,
+    users::Weights,
 };
 use engine::ports::ProviderError;
 

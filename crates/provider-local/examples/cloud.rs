@@ -1,7 +1,8 @@
 //! The daemon, and a service for it to run, for the tests of this crate.
 //!
-//! `cloud local --state-dir DIR [--router-port N] [--metrics-port N]` is the daemon; `cloud serve` is the service: it
-//! answers with its version and id, `/slow` after a second, and `/health` with 500 when BROKEN is set.
+//! `cloud local --state-dir DIR [--router-port N] [--metrics-port N]` is the daemon; `cloud serve`
+//! is the service: it answers with its version and process id, `/slow` after a second, and
+//! `/health` with 500 if BROKEN is set.
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,7 +1,7 @@
 //! Artifacts: gzipped tarballs, stored under their SHA-256 and unpacked once.
 //!
-//! Invariant: nothing that a tarball says can write outside of its own folder, and nothing
-//! half-written ever has its final name.
+//! Invariant: a tarball cannot write outside its own folder, and nothing half-written ever has its
+//! final name.
 
 use std::{
     fs::{self, File},
@@ -17,24 +17,24 @@ use sha2::{Digest as _, Sha256};
 pub const PACKED_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Largest release, unpacked, in bytes.
 const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-/// Most files and folders in a release.
+/// Maximum number of files and folders in a release.
 const ENTRIES_MAX: usize = 100_000;
 
 /// Why an artifact was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// The content is not what its digest says.
+    /// The content does not match its digest.
     #[error("the content has the digest {found}, not {wanted}; upload it again")]
     Digest {
-        /// What was promised.
+        /// The digest that was given.
         wanted: Digest,
-        /// What came.
+        /// The digest of the content.
         found: Digest,
     },
-    /// Something in it is not allowed.
+    /// It contains something that is not allowed.
     #[error("the artifact was refused: {0}")]
     Refused(String),
-    /// The disk, or the stream.
+    /// The disk or the stream failed.
     #[error("the artifact cannot be stored or read: {0}")]
     Io(#[from] io::Error),
 }
@@ -58,7 +58,7 @@ impl Artifacts {
         self.packed(digest).is_file()
     }
 
-    /// Stores what `content` gives, if it has the right digest. Storing the same again is fine.
+    /// Stores `content` if it has the right digest. Storing the same artifact again is fine.
     ///
     /// # Errors
     /// When the digest differs, it is too large, or the disk fails; nothing is kept then.
@@ -70,7 +70,7 @@ impl Artifacts {
         let result = write_hashed(&part, digest, content)
             .and_then(|()| Ok(fs::rename(&part, self.packed(digest))?));
         if result.is_err() {
-            // What is left of it is of no use; that it cannot be removed changes nothing.
+            // The rest is useless; if it cannot be removed, nothing changes.
             let _ = fs::remove_file(&part);
         }
         result
@@ -79,7 +79,7 @@ impl Artifacts {
     /// The folder with the unpacked release; unpacks it the first time.
     ///
     /// # Errors
-    /// When the artifact is not here, or holds what it may not hold.
+    /// When the artifact is not here, or contains something that is not allowed.
     pub fn unpacked(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
         let folder = self.folder.join("releases").join(digest.as_str());
         if folder.is_dir() {
@@ -97,7 +97,7 @@ impl Artifacts {
             let _ = fs::remove_dir_all(&part);
         }
         match result {
-            // Somebody else unpacked it meanwhile: theirs is the same.
+            // Another call has unpacked it: the result is the same.
             Err(ArtifactError::Io(_)) if folder.is_dir() => Ok(folder),
             result => result.map(|()| folder),
         }
@@ -196,7 +196,7 @@ fn write_entry(entry: &mut tar::Entry<'_, impl Read>, target: &Path) -> io::Resu
     }
     let executable = entry.header().mode()? & 0o100 != 0;
     let mode = if executable { 0o755 } else { 0o644 };
-    // New files only: an entry that names an earlier one again is refused by the system.
+    // New files only: the system refuses an entry with the name of an earlier one.
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -212,7 +212,8 @@ mod tests {
 
     use super::*;
 
-    /// A gzipped tarball of one entry, with a path that the `tar` crate itself would refuse to write.
+    /// A gzipped tarball of one entry, with a path that the `tar` crate itself would refuse to
+    /// write.
     fn tarball(path: &str, kind: tar::EntryType) -> Vec<u8> {
         let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         let mut header = tar::Header::new_ustar();
@@ -279,7 +280,8 @@ mod tests {
 
     #[test]
     fn what_is_no_tarball_or_another_one_leaves_nothing() {
-        assert!(unpacks(b"no tarball").is_err());
+        let garbage = unpacks(b"no tarball");
+        assert!(matches!(garbage, Err(ArtifactError::Io(_))), "{garbage:?}");
         let folder = tempfile::tempdir().unwrap();
         let artifacts = Artifacts::new(folder.path().to_owned());
         let wrong = artifacts.store(&digest(b"one"), &mut &b"other"[..]);

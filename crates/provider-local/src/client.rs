@@ -1,4 +1,5 @@
-//! The control plane's side of the control socket: the engine's two verbs, and a few more for people.
+//! The control plane's side of the control socket: the engine's two verbs, and a few more for
+//! people.
 
 use std::{
     io,
@@ -27,12 +28,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 use tokio_util::io::ReaderStream;
 
-use crate::{
-    daemon::SOCKET,
-    wire::{
-        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
-        Status,
-    },
+use crate::wire::{
+    ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, SOCKET, ShutdownRequest,
+    Status,
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.
@@ -57,8 +55,8 @@ pub struct LocalCloud {
 }
 
 impl LocalCloud {
-    /// The cloud of a state folder. Artifacts that it lacks are sent from `artifacts`, where each is
-    /// a file named by its digest.
+    /// The cloud of a state folder. Artifacts that it lacks are sent from `artifacts`, where each
+    /// is a file named by its digest.
     #[must_use]
     pub fn new(state: &Path, artifacts: PathBuf) -> Self {
         Self {
@@ -67,10 +65,10 @@ impl LocalCloud {
         }
     }
 
-    /// What the daemon says of itself.
+    /// The daemon's status.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When the daemon does not answer.
     pub async fn status(&self) -> Result<Status, ProviderError> {
         let answer = self.ask(Method::GET, "/v1/status", empty()).await?;
         read(answer).await
@@ -79,17 +77,17 @@ impl LocalCloud {
     /// Asks the daemon to end; with `stop_instances`, once all instances have stopped.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When the daemon does not answer.
     pub async fn shut_down(&self, stop_instances: bool) -> Result<(), ProviderError> {
         let body = json(&ShutdownRequest { stop_instances })?;
         self.ask(Method::POST, "/v1/shutdown", body).await.map(drop)
     }
 
     /// A pass that lets a tester's requests into one slice of a place, whatever its weight, for at
-    /// most [`crate::pass::SECONDS_MAX`] seconds.
+    /// most [`router::pass::SECONDS_MAX`] seconds.
     ///
     /// # Errors
-    /// When nobody answers, nothing was ever deployed there, or the time is too long.
+    /// When the daemon does not answer, nothing was ever deployed there, or the time is too long.
     pub async fn pass(
         &self,
         place: &Place,
@@ -105,10 +103,10 @@ impl LocalCloud {
         read(self.ask(Method::POST, "/v1/passes", body).await?).await
     }
 
-    /// The logs of a place, as they come.
+    /// The logs of a place, as they are written.
     ///
     /// # Errors
-    /// When nobody answers, or nothing was ever deployed there.
+    /// When the daemon does not answer, or nothing was ever deployed there.
     pub async fn logs(
         &self,
         query: &LogsQuery,
@@ -169,7 +167,7 @@ impl LocalCloud {
             .map_err(|_| late())?
     }
 
-    /// One request on a connection of its own. An answer that says no becomes an error.
+    /// One request on a connection of its own. A refusal becomes an error.
     async fn send(
         &self,
         method: Method,
@@ -293,14 +291,14 @@ pub struct Launcher {
     pub program: PathBuf,
     /// The state folder.
     pub state: PathBuf,
-    /// The port of the router, if it matters.
+    /// The port of the router; `None` leaves the choice to the daemon.
     pub router_port: Option<u16>,
-    /// The port of the metrics, if it matters.
+    /// The port of the metrics; `None` leaves the choice to the daemon.
     pub metrics_port: Option<u16>,
 }
 
-/// Makes sure that the daemon of a state folder runs: starts it, detached from this process, when
-/// nobody answers. Returns what it says of itself.
+/// Makes sure that the daemon of a state folder runs: if it does not answer, starts it, detached
+/// from this process. Returns its status.
 ///
 /// # Errors
 /// When it does not answer in time; its log in the state folder says why.
@@ -361,7 +359,7 @@ fn start(launcher: &Launcher, log: &Path) -> io::Result<()> {
         .stderr(log)
         .process_group(0);
     let mut child = command.spawn()?;
-    // Waited for so that it leaves no zombie, should it end before this process does.
+    // Waits for it, so that it leaves no zombie if it ends before this process does.
     std::thread::Builder::new()
         .name("wait-local".to_owned())
         .spawn(move || child.wait())?;

@@ -1,7 +1,7 @@
 //! The output of instances: one file each, bounded, readable while it is written.
 //!
-//! Instances write straight into their file, so that nothing is lost while the daemon is away; a file
-//! that grew too large is copied aside and emptied under the instance's feet.
+//! Instances write straight into their file, so nothing is lost while the daemon does not run. A
+//! file that grew too large is copied and then emptied while the instance keeps writing.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,15 +12,16 @@ use std::{
 
 use domain::observation::InstanceId;
 
-/// A file is put aside when it is larger, in bytes.
+/// A file that is larger than this is rotated, in bytes.
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Files put aside and kept, for each instance.
+/// Number of rotated files that are kept per instance.
 const KEPT: u32 = 2;
-/// Files kept in the folder of one server group, instances that are gone included.
+/// Maximum number of files in the folder of one server group, including those of instances that are
+/// gone.
 const FILES_MAX: usize = 60;
-/// Between two looks at the sizes.
+/// Pause between two checks of the sizes.
 const LOOK: Duration = Duration::from_secs(2);
-/// Most that is read of the end of a file to find its last lines, in bytes.
+/// Maximum number of bytes that are read from the end of a file to find its last lines.
 const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The file of one instance.
@@ -29,7 +30,7 @@ pub fn file(logs: &Path, place: &str, id: &InstanceId) -> PathBuf {
     logs.join(place).join(format!("{id}.log"))
 }
 
-/// Adds a line of our own to the log of an instance.
+/// Adds a line from Pointsman to the log of an instance.
 pub fn note(path: &Path, text: &str) {
     let write = || -> io::Result<()> {
         if let Some(folder) = path.parent() {
@@ -88,7 +89,7 @@ fn rotate(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.set_len(0)
 }
 
-/// Reads on in a log from where it stopped last time.
+/// Reads a log piece by piece, each time from where it stopped.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
@@ -103,7 +104,7 @@ impl Reader {
         Self { path, offset }
     }
 
-    /// Whole lines that are new, at most a megabyte at a time. A file that was emptied meanwhile is
+    /// The new whole lines, at most a megabyte at a time. A file that has been emptied since is
     /// read from its beginning.
     ///
     /// # Errors

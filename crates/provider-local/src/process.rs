@@ -1,7 +1,7 @@
-//! Real processes: started in a group of their own, recognised after a restart, ended for sure.
+//! Real processes: started in a group of their own, recognised after a restart, reliably ended.
 //!
-//! Invariant: a signal goes only to a process whose number *and* start time are the recorded ones;
-//! and, the moment after it ended, to what is left of its group.
+//! Invariant: a signal is sent only to a process whose id *and* start time are the recorded ones,
+//! and, right after it ended, to the rest of its group.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +20,10 @@ use tokio::{
 
 use crate::group::ProcessId;
 
-/// Tells our instances from other processes, in their environment.
+/// The environment variable that marks the processes of instances.
 pub const MARK: &str = "POINTSMAN_INSTANCE";
 
-/// What of our own environment instances inherit; everything else they get is said by name.
+/// The variables that instances inherit from the daemon; every other variable is set explicitly.
 const INHERITED: &[&str] = &[
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME",
 ];
@@ -37,14 +37,14 @@ pub struct Start<'a> {
     pub folder: &'a Path,
     /// Where its output goes.
     pub log: &'a Path,
-    /// Its environment, beside what is inherited.
+    /// Its environment, in addition to what is inherited.
     pub variables: BTreeMap<String, String>,
 }
 
 /// A running process, ours or adopted.
 #[derive(Debug)]
 pub struct Process {
-    /// Which.
+    /// The process.
     pub id: ProcessId,
     handle: Handle,
 }
@@ -79,7 +79,7 @@ impl Process {
             .spawn()?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
-        // A child that ended already is a zombie until it is waited for: its number is still its own.
+        // A child that already ended is a zombie until it is waited for: its id is still its own.
         let started_ticks = started_ticks(pid)?;
         let handle = Handle::Child(Box::new(child));
         Ok(Self {
@@ -88,14 +88,14 @@ impl Process {
         })
     }
 
-    /// Takes a process up again that was started by an earlier run of this program.
+    /// Takes over a process that an earlier run of this program started.
     ///
     /// # Errors
-    /// When it is gone, or its number belongs to another process now.
+    /// When it is gone, or its id now belongs to another process.
     pub fn adopt(id: ProcessId) -> io::Result<Self> {
         let pid = number(id)?;
         let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        // Looked at after the descriptor is open: it cannot become another process any more.
+        // Read after the descriptor is open: it can no longer become another process.
         if started_ticks(id.pid)? != id.started_ticks {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -113,7 +113,7 @@ impl Process {
         })
     }
 
-    /// Waits until it has ended, and says how, where that is known: of an adopted one it is not.
+    /// Waits until it has ended. Returns its exit status, which is unknown for an adopted process.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         match &mut self.handle {
             Handle::Child(child) => child.wait().await.ok(),
@@ -135,11 +135,11 @@ impl Process {
 }
 
 impl Process {
-    /// Ends the children that it left behind. To be called right after it ended: a group keeps its
-    /// number for as long as it has members, so nobody else can have it yet.
+    /// Kills the children that it left behind. Call this right after it ended: a group keeps its id
+    /// for as long as it has members, so no other group can have that id yet.
     pub fn sweep(&self) {
         if let Ok(group) = number(self.id) {
-            // Usually there is nobody left.
+            // Usually the group is empty, and this fails.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -157,7 +157,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 }
 
 /// When a process was started, in clock ticks after boot: `/proc/PID/stat`, field 22. The second
-/// field may hold spaces and brackets, so counting begins after the last bracket.
+/// field may contain spaces and brackets, so fields are counted from the last bracket.
 fn started_ticks(pid: i32) -> io::Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
@@ -167,8 +167,8 @@ fn started_ticks(pid: i32) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat has another form than expected")))
 }
 
-/// Finds processes by the mark in their environment: those that were started by an earlier run which
-/// died before it could write their numbers down. Keys are the marks.
+/// Finds processes by the mark in their environment: those of an earlier run that died before it
+/// could save their ids. The keys are the marks.
 #[must_use]
 pub fn marked() -> BTreeMap<String, ProcessId> {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -192,7 +192,7 @@ pub fn marked() -> BTreeMap<String, ProcessId> {
         .fold(
             BTreeMap::new(),
             |mut oldest: BTreeMap<String, ProcessId>, (mark, id)| {
-                // An instance may have children of its own: the oldest is the one that we started.
+                // An instance may have children: the oldest process is the one that was started.
                 let kept = oldest.entry(mark).or_insert(id);
                 if (id.started_ticks, id.pid) < (kept.started_ticks, kept.pid) {
                     *kept = id;
@@ -205,7 +205,7 @@ pub fn marked() -> BTreeMap<String, ProcessId> {
 /// The command of the `web` line of a release's `Procfile`.
 ///
 /// # Errors
-/// When there is no `Procfile`, or no such line in it: says so for people.
+/// When there is no `Procfile`, or it has no such line, as a sentence for people.
 pub fn web_command(folder: &Path) -> io::Result<String> {
     let path: PathBuf = folder.join("Procfile");
     let text = fs::read_to_string(&path).map_err(|error| {
@@ -244,7 +244,8 @@ mod tests {
             started_ticks: process.id.started_ticks + 1,
             ..process.id
         };
-        assert!(Process::adopt(wrong).is_err());
+        let error = Process::adopt(wrong).unwrap_err();
+        assert_eq!(error.to_string(), "another process has its number");
         // A process that is just being replaced by its command shows no environment for a moment.
         let found = (0..500).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -254,6 +255,8 @@ mod tests {
         let adopted = Process::adopt(process.id).unwrap();
         adopted.signal(Signal::KILL);
         process.ended().await;
-        assert!(Process::adopt(process.id).is_err());
+        let error = Process::adopt(process.id).unwrap_err();
+        let gone = rustix::io::Errno::SRCH.raw_os_error();
+        assert_eq!(error.raw_os_error(), Some(gone), "{error}");
     }
 }

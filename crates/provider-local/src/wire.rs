@@ -1,4 +1,4 @@
-//! What goes over the control socket. Both ends are this crate, of the same version.
+//! The messages on the control socket. Both ends are this crate, in the same version.
 
 use domain::{
     effect::{Effect, Target, Token},
@@ -8,42 +8,45 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Asks what is seen of a place.
+/// Name of the socket in the state folder, where the daemon listens for the control plane.
+pub const SOCKET: &str = "local.sock";
+
+/// Asks for an observation of a place.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ObserveRequest {
-    /// Which.
+    /// The place.
     pub place: Place,
 }
 
-/// Asks for one effect.
+/// Asks for one effect on a server group.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ApplyRequest {
-    /// At which server group.
+    /// The server group, with its settings.
     pub target: Target,
-    /// For what.
+    /// The effect.
     pub effect: Effect,
-    /// Who asks.
+    /// The deployment that asks, and the version of its record.
     pub token: Token,
 }
 
 /// Asks for logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogsQuery {
-    /// Of which service, where.
+    /// The place.
     #[serde(flatten)]
     pub place: Place,
-    /// Of one instance only.
+    /// Only this instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
-    /// So many lines of the past, of each instance.
+    /// Number of past lines, per instance.
     #[serde(deserialize_with = "from_text")]
     pub lines: usize,
-    /// Go on with what is new.
+    /// Whether to follow new lines.
     #[serde(deserialize_with = "from_text")]
     pub follow: bool,
 }
 
-/// Reads a value that a query holds as text; a flattened struct does not do it by itself.
+/// Reads a value that a query holds as text; a flattened struct does not do this by itself.
 fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -56,20 +59,20 @@ where
 /// Asks for a tester's pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PassRequest {
-    /// To which place.
+    /// The place.
     pub place: Place,
-    /// To which of its slices, whatever its weight.
+    /// The slice that the pass opens, whatever its weight.
     pub slice: Slice,
-    /// For how long, from 1 to [`crate::pass::SECONDS_MAX`].
+    /// How long it is valid, in seconds: from 1 to [`router::pass::SECONDS_MAX`].
     pub seconds: u32,
 }
 
-/// A tester's pass. Whoever has it gets in, so it is never printed.
+/// A tester's pass. Anyone who has the token gets in, so it is never printed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Pass {
-    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
+    /// Sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
     pub token: String,
-    /// When it ends.
+    /// When it expires.
     pub expires: UnixMs,
 }
 
@@ -82,27 +85,28 @@ impl std::fmt::Debug for Pass {
 /// Asks the daemon to end.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ShutdownRequest {
-    /// Stop all instances first; otherwise they go on, and the next start adopts them.
+    /// Whether to stop all instances first; otherwise they keep running, and the next start adopts
+    /// them.
     pub stop_instances: bool,
 }
 
-/// What the daemon says of itself.
+/// The status of the daemon.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
-    /// Its process.
+    /// The daemon's process id.
     pub pid: u32,
     /// Port of the router on 127.0.0.1.
     pub router_port: u16,
     /// Port of the metrics on 127.0.0.1, at `/metrics`.
     #[serde(default)]
     pub metrics_port: u16,
-    /// Instances that are not gone.
+    /// Number of instances that are not gone.
     pub instances: usize,
 }
 
-/// Why the daemon said no.
+/// Why the daemon refused a request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Problem {
-    /// For people.
+    /// One sentence for people.
     pub message: String,
 }

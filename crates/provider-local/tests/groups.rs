@@ -6,9 +6,10 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Token},
     names::DeploymentId,
-    observation::{InstanceId, InstanceState, Sizes, Slice, Weights},
+    observation::{InstanceId, InstanceState, Sizes, Slice},
     release::{Content, Digest, Launch, LaunchId},
     time::UnixMs,
+    users::Weights,
 };
 use provider_local::group::{Group, Member, Next, Refusal};
 

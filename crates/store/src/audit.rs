@@ -9,7 +9,7 @@
 //! write to the database, rewrites the end of the log, computes all its hashes anew *and* sets
 //! `audit_tail`. Against that only a copy of [`Verification::head`] elsewhere helps.
 
-use domain::{release::Digest, time::UnixMs};
+use domain::{access::Allowed, release::Digest, time::UnixMs};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -25,9 +25,79 @@ pub const DETAIL_BYTES_MAX: usize = 256 * 1024;
 /// Longest actor, action or subject, in bytes.
 pub const TEXT_BYTES_MAX: usize = 512;
 
-/// Who does what to what: given with every mutation.
+/// Who does what to what: given with every mutation. It is made from a permission, so that nothing is
+/// changed unchecked:
+///
+/// ```
+/// # use domain::{access::Allowed, time::UnixMs};
+/// fn checked(allowed: &Allowed) -> store::Audit {
+///     store::Audit::of(allowed, "service.delete", "service/shop", ().into(), UnixMs(0))
+/// }
+/// ```
+///
+/// Without one, no mutation compiles:
+///
+/// ```compile_fail,E0308
+/// # use domain::{access::Principal, time::UnixMs};
+/// fn unchecked(principal: &Principal) -> store::Audit {
+///     store::Audit::of(principal, "service.delete", "service/shop", ().into(), UnixMs(0))
+/// }
+/// ```
+///
+/// ```compile_fail,E0061
+/// # async fn unaudited(store: &store::Store, environment: &domain::names::EnvironmentName) {
+/// let _ = store.unlock(environment).await;
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audit {
+    actor: String,
+    action: String,
+    subject: String,
+    detail: Value,
+    at: UnixMs,
+}
+
+impl Audit {
+    /// `action` (as `noun.verb`, such as `release.withdraw`) on `subject` (such as `service/shop`) by
+    /// the principal who is allowed to do it, at the time `at`. `detail` is the rest, for people and
+    /// programs.
+    #[must_use]
+    pub fn of(allowed: &Allowed, action: &str, subject: &str, detail: Value, at: UnixMs) -> Self {
+        Self {
+            actor: allowed.principal().name().to_owned(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            detail,
+            at,
+        }
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    pub(crate) fn at(&self) -> UnixMs {
+        self.at
+    }
+
+    /// What Pointsman itself does, in nobody's name.
+    pub(crate) fn of_pointsman(action: &str, subject: String, detail: Value, at: UnixMs) -> Self {
+        Self {
+            actor: "pointsman".to_owned(),
+            action: action.to_owned(),
+            subject,
+            detail,
+            at,
+        }
+    }
+}
+
+/// One stored audit event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEvent {
+    /// Its place in the log, counted from 1 without gaps.
+    pub seq: i64,
     /// Who.
     pub actor: String,
     /// What, as `noun.verb`, such as `release.withdraw`.
@@ -38,15 +108,6 @@ pub struct Audit {
     pub detail: Value,
     /// When.
     pub at: UnixMs,
-}
-
-/// One stored audit event.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuditEvent {
-    /// Its place in the log, counted from 1 without gaps.
-    pub seq: i64,
-    /// Who did what.
-    pub audit: Audit,
     /// The hash of the event before it.
     pub previous_hash: String,
     /// SHA-256 over its content and `previous_hash`, in hexadecimal.
@@ -248,13 +309,11 @@ impl Stored {
         let detail = parse(|| format!("audit event {}", self.seq), &self.detail)?;
         Ok(AuditEvent {
             seq: self.seq,
-            audit: Audit {
-                actor: self.actor,
-                action: self.action,
-                subject: self.subject,
-                detail,
-                at: UnixMs(self.at),
-            },
+            actor: self.actor,
+            action: self.action,
+            subject: self.subject,
+            detail,
+            at: UnixMs(self.at),
             previous_hash: self.previous_hash,
             hash: self.hash,
         })

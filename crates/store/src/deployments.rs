@@ -10,8 +10,8 @@ pub(crate) mod record;
 use domain::{
     deployment::Deployment,
     event::{Event, What},
+    live::Live,
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
-    release::Launch,
     time::UnixMs,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -27,21 +27,6 @@ pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Largest event, in bytes of JSON.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 
-/// What is live at a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
-    /// Which service, where.
-    pub place: Place,
-    /// What its instances were started from.
-    pub launch: Launch,
-    /// Since when.
-    pub since: UnixMs,
-    /// The deployment that made it live.
-    pub deployment: DeploymentId,
-    /// What was live before.
-    pub previous: Option<Launch>,
-}
-
 /// Which deployments are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -51,15 +36,6 @@ pub struct Filter {
     pub environment: Option<EnvironmentName>,
     /// Only those that have not ended.
     pub unfinished: bool,
-}
-
-/// Which live releases are listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LiveFilter {
-    /// Only of this service.
-    pub service: Option<ServiceName>,
-    /// Only in this environment.
-    pub environment: Option<EnvironmentName>,
 }
 
 const READING: &str = "reading deployments";
@@ -78,42 +54,6 @@ impl Store {
     pub async fn live(&self, place: &Place) -> Result<Option<Live>, StoreError> {
         let mut connection = self.readers.acquire().await.doing(READING)?;
         live_in(&mut connection, place).await
-    }
-
-    /// What is live at many places, in the order of (environment, service), after `after`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn lives(
-        &self,
-        filter: &LiveFilter,
-        after: Option<&Place>,
-        limit: u32,
-    ) -> Result<Vec<Live>, StoreError> {
-        let mut select = Select::new("select * from live where environment >=");
-        select
-            .bind(after.map_or("", |place| place.environment.as_str()))
-            .when(
-                "and service =",
-                filter.service.as_ref().map(ServiceName::as_str),
-            )
-            .when(
-                "and environment =",
-                filter.environment.as_ref().map(EnvironmentName::as_str),
-            );
-        if let Some(after) = after {
-            select
-                .push("and (environment, service) > (")
-                .bind(after.environment.as_str())
-                .when(",", Some(after.service.as_str()))
-                .push(")");
-        }
-        select
-            .push("order by environment, service limit")
-            .bind(page(limit));
-        let mut connection = self.readers.acquire().await.doing(READING)?;
-        let rows = select.all(&mut connection, READING).await?;
-        rows.iter().map(live_of_row).collect()
     }
 
     /// One deployment.
@@ -224,7 +164,7 @@ pub(crate) async fn live_in(
     row.map(|row| live_of_row(&row)).transpose()
 }
 
-fn live_of_row(row: &AnyRow) -> Result<Live, StoreError> {
+pub(crate) fn live_of_row(row: &AnyRow) -> Result<Live, StoreError> {
     let service: String = row.try_get("service").doing(READING)?;
     let environment: String = row.try_get("environment").doing(READING)?;
     let launch: &str = row.try_get("launch").doing(READING)?;

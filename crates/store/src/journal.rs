@@ -176,19 +176,15 @@ fn readable(row: &AnyRow) -> Option<Deployment> {
 
 /// The engine acts in nobody's name when a deployment ends.
 fn audit_of(deployment: &Deployment, ending: &Ending) -> Audit {
-    Audit {
-        actor: "pointsman".to_owned(),
-        action: "deployment.finish".to_owned(),
-        subject: format!("deployment/{}", deployment.id),
-        detail: json!({
-            "place": deployment.target.place.to_string(),
-            "version": deployment.launch.version,
-            "outcome": outcome(ending.outcome),
-            "failure": deployment.failure.as_ref().map(in_short),
-            "baseline_restored": ending.certificate.is_clean(),
-        }),
-        at: ending.at,
-    }
+    let detail = json!({
+        "place": deployment.target.place.to_string(),
+        "version": deployment.launch.version,
+        "outcome": outcome(ending.outcome),
+        "failure": deployment.failure.as_ref().map(in_short),
+        "baseline_restored": ending.certificate.is_clean(),
+    });
+    let subject = format!("deployment/{}", deployment.id);
+    Audit::of_pointsman("deployment.finish", subject, detail, ending.at)
 }
 
 /// An ending must be storable, however much a provider had to say.

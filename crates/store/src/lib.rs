@@ -1,7 +1,7 @@
 //! The durable memory: catalogue, releases, deployments, locks, audit log, on SQLite or PostgreSQL.
 //!
 //! ```text
-//! operations --> Store --> catalogue  locks  releases  deployments  audit  idempotency
+//! operations --> Store --> catalogue  locks  releases  deployments  access  audit  idempotency
 //! engine ------> Journal --> journal ----------------------^
 //!                              `--> pool (Writer, snapshot) --> dialect --> SQLite | PostgreSQL
 //! ```
@@ -10,8 +10,7 @@
 //! Invariant: a mutation and its audit event are one transaction.
 //! Invariant: nothing is kept that is larger than the limits named here and in the modules.
 
-#![warn(missing_docs)]
-
+pub mod access;
 pub mod audit;
 pub mod catalogue;
 pub mod deployments;
@@ -24,6 +23,7 @@ mod migrate;
 mod pool;
 mod query;
 pub mod releases;
+pub mod status;
 
 use std::path::Path;
 

@@ -21,11 +21,18 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-use domain::{deployment::Outcome, governance::Lock, release::Withdrawal};
+use domain::{
+    access::{Principal, Resource},
+    catalogue::Kind,
+    deployment::Outcome,
+    governance::Lock,
+    names::DeploymentId,
+    release::Withdrawal,
+};
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
-    audit, catalogue, deployments,
+    StoreError, access, audit, catalogue, deployments,
     idempotency::{KEPT_MS, Kept},
 };
 use tracing::{
@@ -34,7 +41,7 @@ use tracing::{
     span,
 };
 
-use world::{NOW, World, delete, ended, event, next_id, place, turned, wish};
+use world::{NOW, World, audit as event_of, delete, ended, event, next_id, place, turned, wish};
 
 /// Statements that were sent.
 static SENT: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
@@ -100,6 +107,7 @@ async fn grand_tour(world: &World) {
     tour_of_releases(world).await;
     tour_of_deployments(world).await;
     tour_of_lists(world).await;
+    tour_of_access(world).await;
     let store = &world.store;
     for key in ["one", "two"] {
         let kept = Kept {
@@ -132,26 +140,58 @@ async fn grand_tour(world: &World) {
     }
 }
 
+async fn tour_of_access(world: &World) {
+    let store = &world.store;
+    let holder = access::TokenHolder {
+        person: "ann".parse().unwrap(),
+        created_at: NOW,
+        created_by: "admin".to_owned(),
+    };
+    let token = world::digest("ann's token");
+    let created = store.create_token(&holder, &token, event_of("token.create"));
+    created.await.unwrap();
+    store.token_holder(&token).await.unwrap();
+    for after in [None, Some(&holder.person)] {
+        store.token_holders(after, 10).await.unwrap();
+    }
+    let place = place("cart", "staging");
+    for resource in [
+        Resource::Everything,
+        Resource::Place(&place),
+        Resource::Deployment(&DeploymentId("none".to_owned())),
+    ] {
+        let principal = Principal::authenticated("ann");
+        store.access(&principal, resource).await.unwrap();
+    }
+    let revoked = store.revoke_token(&holder.person, event_of("token.revoke"));
+    revoked.await.unwrap();
+}
+
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
-    for refers_to in [None, Some((catalogue::Kind::Team, "shop".to_owned()))] {
+    let named = store.entries_named(Kind::Service, &["cart", "till"]);
+    named.await.unwrap();
+    for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
         for after in [None, Some("a")] {
-            let kind = catalogue::Kind::Service;
+            let kind = Kind::Service;
             store.entries(kind, &filter, after, 10).await.unwrap();
         }
     }
     for (kind, name) in [
-        (catalogue::Kind::Team, "shop"),
-        (catalogue::Kind::Service, "cart"),
-        (catalogue::Kind::Environment, "test"),
+        (Kind::Team, "shop"),
+        (Kind::Service, "cart"),
+        (Kind::Environment, "test"),
     ] {
         let apply = [world::audit("catalogue.delete")];
         let refused = store.put_and_delete(&[delete(kind, name)], &apply).await;
-        assert!(refused.is_err());
+        assert!(
+            matches!(&refused, Err(StoreError::Referenced { .. })),
+            "{kind:?} {name}: {refused:?}"
+        );
     }
     let apply = [world::audit("catalogue.delete")];
-    let group = delete(catalogue::Kind::ServerGroup, "till.test");
+    let group = delete(Kind::ServerGroup, "till.test");
     store.put_and_delete(&[group], &apply).await.unwrap();
 }
 
@@ -206,15 +246,15 @@ async fn tour_of_deployments(world: &World) {
 
 async fn tour_of_lists(world: &World) {
     let at = place("cart", "live");
+    for after in [None, Some(&at.service)] {
+        world
+            .store
+            .places(&at.environment, after, 10)
+            .await
+            .unwrap();
+    }
     for service in [None, Some(at.service.clone())] {
         for environment in [None, Some(at.environment.clone())] {
-            for after in [None, Some(&at)] {
-                let filter = deployments::LiveFilter {
-                    service: service.clone(),
-                    environment: environment.clone(),
-                };
-                world.store.lives(&filter, after, 10).await.unwrap();
-            }
             for (before, unfinished) in [(None, true), (None, false), (Some(next_id()), false)] {
                 let filter = deployments::Filter {
                     service: service.clone(),

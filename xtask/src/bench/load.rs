@@ -125,7 +125,7 @@ pub(super) fn build_router() -> Result<PathBuf, String> {
         "--release",
         "--quiet",
         "-p",
-        "provider-local",
+        "router",
         "--example",
         "router",
     ]);

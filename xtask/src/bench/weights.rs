@@ -14,7 +14,7 @@ pub fn run() -> Result<(), String> {
         "--release",
         "--quiet",
         "--package",
-        "provider-local",
+        "router",
         "--example",
         "weights",
     ])

@@ -1,55 +1,96 @@
-//! Where the instances of a server group are, and what a changed manifest leaves behind there.
+//! Where the instances of a server group live, and what a changed manifest leaves behind there.
+//!
+//! Everything that rules and plans want to know of a place is asked here or of its
+//! [`Abilities`](super::Abilities). A new kind of place is a variant of [`Home`] and of
+//! [`ProviderKind`]; the compiler then asks for each answer.
 
-use std::fmt;
+use super::{AwsGroup, CustomGroup, ProviderKind, ServerGroup, index};
+use crate::{names::AccountName, observation::Slice, release::ImageId};
 
-use super::{ServerGroup, index};
-use crate::{names::AccountName, observation::Slice};
-
-/// Where instances of a server group are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Home {
-    /// On this machine, which knows every slice that was ever used.
+/// Where the instances of a server group live, with the settings of that place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home<'a> {
+    /// On the server's own machine, which knows every slice that was ever used.
     Here,
-    /// In an Auto Scaling group.
-    Aws {
-        /// The account that the group is in.
-        account: AccountName,
-        /// Its name.
-        group: String,
-    },
+    /// In Auto Scaling groups on AWS.
+    Aws(&'a AwsGroup),
+    /// With a provider of your own.
+    Custom(&'a CustomGroup),
 }
 
-impl fmt::Display for Home {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<'a> Home<'a> {
+    /// The provider that looks after it.
+    #[must_use]
+    pub fn provider(self) -> ProviderKind {
         match self {
-            Self::Here => f.write_str("the one-machine cloud"),
-            Self::Aws { account, group } => {
-                write!(f, "the Auto Scaling group {group} of the account {account}")
-            }
+            Self::Here => ProviderKind::Local,
+            Self::Aws(_) => ProviderKind::Aws,
+            Self::Custom(_) => ProviderKind::Custom,
+        }
+    }
+
+    /// The account that it is in, with the field of the manifest that names it.
+    #[must_use]
+    pub fn named_account(self) -> Option<(&'static str, &'a AccountName)> {
+        match self {
+            Self::Here => None,
+            Self::Aws(aws) => Some(("aws.account", &aws.account)),
+            Self::Custom(custom) => Some(("custom.account", &custom.account)),
+        }
+    }
+
+    /// The account that it is in.
+    #[must_use]
+    pub fn account(self) -> Option<&'a AccountName> {
+        self.named_account().map(|(_, account)| account)
+    }
+
+    /// The machine image that packages are started on where Pointsman makes the group.
+    #[must_use]
+    pub fn base_image(self) -> Option<&'a ImageId> {
+        match self {
+            Self::Here | Self::Custom(_) => None,
+            Self::Aws(aws) => aws.create.as_ref().map(|create| &create.image),
         }
     }
 }
 
 impl ServerGroup {
-    /// The homes that the manifest `after` does not name any more.
+    /// Where its instances live.
     #[must_use]
-    pub fn left_behind(&self, after: &Self) -> Vec<Home> {
-        let kept = after.homes();
-        let homes = self.homes().into_iter();
-        homes.filter(|home| !kept.contains(home)).collect()
+    pub fn home(&self) -> Home<'_> {
+        match (&self.aws, &self.custom) {
+            (Some(aws), _) => Home::Aws(aws),
+            (None, Some(custom)) => Home::Custom(custom),
+            (None, None) => Home::Here,
+        }
     }
 
-    fn homes(&self) -> Vec<Home> {
-        let Some(aws) = &self.aws else {
-            return vec![Home::Here];
-        };
-        let slices = [Slice::Blue, Slice::Green].into_iter();
-        let slices = slices.filter(|slice| index(*slice) < usize::from(self.slices));
-        let home = |slice| Home::Aws {
-            account: aws.account.clone(),
-            group: aws.group_name(&self.place(), slice),
-        };
-        slices.map(home).collect()
+    /// Names of the places where instances of this group are and that the manifest `after` does not
+    /// name any more.
+    #[must_use]
+    pub fn left_behind(&self, after: &Self) -> Vec<String> {
+        let kept = after.places();
+        let places = self.places().into_iter();
+        places.filter(|place| !kept.contains(place)).collect()
+    }
+
+    fn places(&self) -> Vec<String> {
+        match self.home() {
+            Home::Here => vec!["the one-machine cloud".to_owned()],
+            Home::Custom(custom) => vec![format!("the account {}", custom.account)],
+            Home::Aws(aws) => [Slice::Blue, Slice::Green]
+                .into_iter()
+                .filter(|slice| index(*slice) < usize::from(self.slices))
+                .map(|slice| {
+                    let group = aws.group_name(&self.place(), slice);
+                    format!(
+                        "the Auto Scaling group {group} of the account {}",
+                        aws.account
+                    )
+                })
+                .collect(),
+        }
     }
 }
 
@@ -82,10 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_named_no_more_is_left_behind() {
-        let left = |before: &ServerGroup, after: &ServerGroup| {
-            let homes = before.left_behind(after).into_iter();
-            homes.map(|home| home.to_string()).collect::<Vec<_>>()
-        };
+        let left = ServerGroup::left_behind;
         let here = group(2, None);
         let there = group(1, Some(("main", &[])));
         let named = group(2, Some(("main", &["cart-live-blue", "new"])));

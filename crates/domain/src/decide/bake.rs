@@ -1,26 +1,32 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decision, Failure, Look, Waiting, gates, shift};
+use super::{Decided, Decision, Failure, Look, Waiting, gates, users};
 use crate::{
     observation::{Instance, InstanceState, count},
-    plan::Until,
+    plan::{Bake, Until},
     release::LaunchId,
 };
 
-pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Until) -> Decision {
-    if let Some(decision) = shift::again(look) {
-        return decision;
+pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decided {
+    let Bake {
+        launch,
+        count: wanted,
+        until,
+        ..
+    } = bake;
+    if let Some(decision) = users::bring_back(look) {
+        return decision.into();
     }
     let bake_ms = u64::from(until.seconds) * 1000;
     let progress = &look.deployment.progress;
     // One that was replaced between two looks did not stay healthy, although all are healthy now.
     let watched_since = progress.holds_since.filter(|_| until.warm.is_none());
-    let stayed = |i: &&Instance| {
+    let stayed = |i: &&&Instance| {
         i.state == InstanceState::Healthy && watched_since.is_none_or(|since| i.started_at <= since)
     };
-    let healthy = count(look.slice.present_of(launch).filter(stayed));
-    if healthy < wanted {
-        return lost(look, launch, healthy, wanted, bake_ms);
+    let healthy = count(look.mine.iter().filter(stayed));
+    if healthy < *wanted {
+        return lost(look, launch, healthy, *wanted, bake_ms).into();
     }
     // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
     let since = match until.warm {
@@ -29,7 +35,8 @@ pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Un
     };
     let elapsed = look.now.since_ms(since) >= bake_ms.max(look.seen.stale_ms_max);
     let ends_at = since.plus_ms(bake_ms);
-    gates::decide(look, until, |standing| match standing {
+    let gates = gates::look(look, until);
+    let then = match gates.standing {
         gates::Standing::Failed(failure) => Decision::Fail(failure),
         gates::Standing::Met if elapsed => Decision::Next,
         gates::Standing::Open(waiting) if elapsed => Decision::Hold { since, waiting },
@@ -37,7 +44,12 @@ pub(super) fn decide(look: &Look<'_>, launch: &LaunchId, wanted: u32, until: &Un
             since,
             waiting: under_watch(launch, until, ends_at),
         },
-    })
+    };
+    Decided {
+        watch: gates.watch,
+        looks: gates.looks,
+        then,
+    }
 }
 
 fn under_watch(launch: &LaunchId, until: &Until, ends_at: crate::time::UnixMs) -> Waiting {
@@ -67,8 +79,8 @@ pub(super) fn lost(
 ) -> Decision {
     let launch = launch.clone();
     let deadline_ms = bake_ms + look.deployment.strategy.health_deadline_ms();
-    let ill = |instance: &Instance| instance.state == InstanceState::Unhealthy;
-    let by_chance = wanted - healthy == 1 && !look.slice.present_of(&launch).any(ill);
+    let ill = |instance: &&Instance| instance.state == InstanceState::Unhealthy;
+    let by_chance = wanted - healthy == 1 && !look.mine.iter().any(ill);
     let more_than_half = healthy < wanted.div_ceil(2);
     if (more_than_half && !by_chance) || look.waited_ms() > deadline_ms {
         Decision::Fail(Failure::NotStable {

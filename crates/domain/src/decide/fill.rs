@@ -3,30 +3,25 @@
 use super::{Decision, Failure, Look, Waiting};
 use crate::{
     effect::Effect,
-    observation::{InstanceState, Sizes, count},
+    observation::{InstanceId, InstanceState, Sizes, count},
+    plan::Fill,
     release::{Launch, LaunchId},
 };
 
-pub(super) struct Fill<'a> {
-    pub(super) launch: &'a LaunchId,
-    pub(super) count: u32,
-    pub(super) beside: u32,
-}
-
-pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
+pub(super) fn decide(look: &Look<'_>, fill: &Fill) -> Decision {
     let untouched = look.deployment.roles.are_apart() || taken_back(look, fill);
-    if untouched && !look.going_forward() && look.slice.healthy_of(fill.launch) >= fill.count {
+    if untouched && !look.going_forward() && look.healthy >= fill.count {
         // Stable runs as it always did: users go back to it without another request before.
         return look.reached(Decision::Next);
     }
-    let ready = prepare(look, fill.launch)
+    let ready = prepare(look, &fill.launch)
         .or_else(|| stop_scale_in(look, fill))
         .or_else(|| hold_live(look));
     if let Some(effect) = ready {
         return Decision::Apply(effect);
     }
     let wanted = wanted(look, fill);
-    let healthy = look.slice.healthy_of(fill.launch);
+    let healthy = look.healthy;
     if healthy >= wanted {
         return look.reached(Decision::Next);
     }
@@ -46,7 +41,7 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
         launch: fill.launch.clone(),
         healthy,
         wanted,
-        pending: count(look.slice.present_of(fill.launch)) - healthy,
+        pending: count(&look.mine) - healthy,
         deadline: look
             .deployment
             .progress
@@ -57,11 +52,11 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill<'_>) -> Decision {
 }
 
 /// AWS replaced instances, and took all of it back.
-fn taken_back(look: &Look<'_>, fill: &Fill<'_>) -> bool {
+fn taken_back(look: &Look<'_>, fill: &Fill) -> bool {
     let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
     look.deployment.strategy.is_refresh()
-        && launches == Some(fill.launch)
-        && look.slice.present_others(fill.launch).next().is_none()
+        && launches == Some(&fill.launch)
+        && look.others.is_empty()
 }
 
 /// New instances are of `launch`, and nothing moves instances between zones meanwhile.
@@ -81,7 +76,7 @@ fn prepare(look: &Look<'_>, launch: &LaunchId) -> Option<Effect> {
 }
 
 /// A group that scales itself must not scale in while it is doubled; scaling out it may.
-fn stop_scale_in(look: &Look<'_>, fill: &Fill<'_>) -> Option<Effect> {
+fn stop_scale_in(look: &Look<'_>, fill: &Fill) -> Option<Effect> {
     let min = fill.count + fill.beside;
     let now = look.slice.sizes;
     let open = look.autoscaled() && look.going_forward() && now.min < min;
@@ -121,7 +116,7 @@ fn known<'a>(look: &'a Look<'_>, id: &LaunchId) -> Option<&'a Launch> {
 
 /// How many must be healthy: the plan's count, and where the group scales itself, whatever the
 /// demand has become meanwhile. Instances that a scale-out adds are of this launch and count.
-fn wanted(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
+fn wanted(look: &Look<'_>, fill: &Fill) -> u32 {
     let planned = fill.count + fill.beside + surplus(look, fill);
     if look.autoscaled() && look.going_forward() {
         fill.count + look.slice.sizes.desired.saturating_sub(planned)
@@ -132,15 +127,14 @@ fn wanted(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
 
 /// Instances of other launches beyond the plan's: the group's own rebalancing, or its scaling just
 /// before it launched the release, started them. They take places that the release needs.
-fn surplus(look: &Look<'_>, fill: &Fill<'_>) -> u32 {
-    count(look.slice.present_others(fill.launch)).saturating_sub(fill.beside)
+fn surplus(look: &Look<'_>, fill: &Fill) -> u32 {
+    count(&look.others).saturating_sub(fill.beside)
 }
 
 /// The request that lets the missing instances start, if one is needed.
-fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
+fn make_room(look: &Look<'_>, fill: &Fill, wanted: u32) -> Option<Effect> {
     let slice = look.at;
     let now = look.slice.sizes;
-    let others = count(look.slice.present_others(fill.launch));
     let surplus = if look.going_forward() {
         surplus(look, fill)
     } else {
@@ -149,7 +143,7 @@ fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
     let needed = if look.going_forward() {
         fill.count + fill.beside + surplus
     } else {
-        wanted + others
+        wanted + count(&look.others)
     };
     let ceiling = look.deployment.ceiling() + surplus;
     let desired = needed.min(ceiling).max(now.desired);
@@ -163,19 +157,18 @@ fn make_room(look: &Look<'_>, fill: &Fill<'_>, wanted: u32) -> Option<Effect> {
     }
     let full = needed > desired && count(look.slice.present()) >= desired;
     (full && !look.going_forward())
-        .then(|| replaceable(look, fill.launch))
+        .then(|| replaceable(look))
         .flatten()
         .map(|instance| Effect::Replace { slice, instance })
 }
 
 /// An instance of another launch that can give its place to a stable one: one that serves nobody,
 /// or a healthy one as long as more than enough are healthy.
-fn replaceable(look: &Look<'_>, launch: &LaunchId) -> Option<crate::observation::InstanceId> {
+fn replaceable(look: &Look<'_>) -> Option<InstanceId> {
     let spare = look.slice.healthy() > look.before().sizes.desired;
-    let ill = |state| state != InstanceState::Healthy;
-    look.slice
-        .present_others(launch)
-        .find(|instance| ill(instance.state))
-        .or_else(|| look.slice.present_others(launch).find(|_| spare))
+    let others = || look.others.iter();
+    others()
+        .find(|instance| instance.state != InstanceState::Healthy)
+        .or_else(|| others().find(|_| spare))
         .map(|instance| instance.id.clone())
 }

@@ -4,12 +4,12 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Decision, Failure, Look, Waiting, shift};
+use super::{Failure, Look, Waiting, users};
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
     gate::{Answer, Gate, GateLook, GateState, Said, ShadowGate, TrafficGate, Verdict},
-    plan::{Step, Until},
+    plan::{Bake, Step, Until},
     time::{UnixMs, human_ms},
     traffic::{Mirrored, Traffic},
 };
@@ -33,7 +33,7 @@ pub(super) enum Standing {
 #[must_use]
 pub fn questions(deployment: &Deployment, now: UnixMs) -> Vec<(usize, &Gate)> {
     let forward = deployment.progress.course == Course::Forward;
-    let Some(Step::Bake { until, .. }) = deployment.step().filter(|_| forward) else {
+    let Some(Step::Bake(Bake { until, .. })) = deployment.step().filter(|_| forward) else {
         return Vec::new();
     };
     if deployment.paused.is_some() {
@@ -48,26 +48,28 @@ pub fn questions(deployment: &Deployment, now: UnixMs) -> Vec<(usize, &Gate)> {
     until.gates.iter().enumerate().filter(due).collect()
 }
 
-/// Looks at what can be looked at now, and says what follows.
-pub(super) fn decide(
-    look: &Look<'_>,
-    until: &Until,
-    follows: impl FnOnce(Standing) -> Decision,
-) -> Decision {
+/// The gates of a bake at one moment.
+pub(super) struct Gates {
+    /// What to remember of them; `None`: none was looked at.
+    pub(super) watch: Option<Watch>,
+    /// The looks, for people.
+    pub(super) looks: Vec<GateLook>,
+    /// What all of them come to.
+    pub(super) standing: Standing,
+}
+
+/// Looks at the gates that can be looked at now.
+pub(super) fn look(look: &Look<'_>, until: &Until) -> Gates {
     let before = &look.deployment.progress.watch;
     let mut watch = before.clone();
     watch
         .gates
         .resize_with(until.gates.len(), GateState::default);
     let looks = take(look, until, &mut watch);
-    let then = follows(standing(look, until, &watch));
-    if looks.is_empty() {
-        return then;
-    }
-    Decision::Look {
-        watch: Box::new(watch),
+    Gates {
+        standing: standing(look, until, &watch),
+        watch: (!looks.is_empty()).then_some(watch),
         looks,
-        then: Box::new(then),
     }
 }
 
@@ -124,7 +126,7 @@ fn take(look: &Look<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
         .looked_at
         .is_none_or(|at| look.now.since_ms(at) >= LOOK_MS);
     let mut looks = Vec::new();
-    let alone = shift::stable_serves_nobody(look);
+    let alone = users::stable_serves_nobody(look);
     if due && until.gates.iter().any(measures) {
         for (index, gate) in until.gates.iter().enumerate() {
             looks.extend(
@@ -304,12 +306,7 @@ fn counters(seen: &Mirrored) -> Mirrored {
 
 /// An answer from outside: good ones hold as long as no other comes, bad ones must repeat.
 fn answered(gate: &Gate, answer: &Answer, state: &mut GateState) -> GateLook {
-    let patience = match gate {
-        Gate::Prometheus(gate) => gate.patience.bad_answers,
-        Gate::CloudWatch(gate) => gate.patience.bad_answers,
-        Gate::Http(gate) => gate.patience.bad_answers,
-        Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => 1,
-    };
+    let patience = gate.patience().map_or(1, |patience| patience.bad_answers);
     state.asked_at = Some(answer.at);
     let (verdict, text, value) = match &answer.said {
         Said::Good { text, value } => {

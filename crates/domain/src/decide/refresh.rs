@@ -10,17 +10,10 @@ use super::{Decision, Failure, Look, Waiting, bake, retire::RETIRE_DEADLINE_MS, 
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, RefreshSeen, RefreshState},
-    plan::{Step, instance_refresh::Preferences},
-    release::LaunchId,
+    plan::{Refresh, Step, instance_refresh::Preferences},
 };
 
-pub(super) struct Refresh<'a> {
-    pub(super) launch: &'a LaunchId,
-    pub(super) count: u32,
-    pub(super) preferences: &'a Preferences,
-}
-
-pub(super) fn decide(look: &Look<'_>, refresh: &Refresh<'_>) -> Decision {
+pub(super) fn decide(look: &Look<'_>, refresh: &Refresh) -> Decision {
     let Some(seen) = own(look) else {
         return begin(look, refresh);
     };
@@ -39,7 +32,7 @@ pub(super) fn decide(look: &Look<'_>, refresh: &Refresh<'_>) -> Decision {
 }
 
 /// No refresh of this deployment is seen: it is over and another came after it, or it is to be started.
-fn begin(look: &Look<'_>, refresh: &Refresh<'_>) -> Decision {
+fn begin(look: &Look<'_>, refresh: &Refresh) -> Decision {
     if is_replaced(look, refresh) {
         return look.reached(Decision::Next);
     }
@@ -95,9 +88,9 @@ fn cancel(look: &Look<'_>) -> Decision {
         let mut present = look.slice.present();
         present.any(|it| it.id == *id && it.state == InstanceState::Healthy)
     };
-    let stay = survivors::healthiest(&look.slice, wanted, look.slice.sizes.desired);
+    let stay = survivors::healthiest(look.slice, wanted, look.slice.sizes.desired);
     let stay: BTreeSet<InstanceId> = stay.into_iter().filter(healthy).collect();
-    let protect = survivors::protect_exactly(slice, &look.slice, &stay);
+    let protect = survivors::protect_exactly(slice, look.slice, &stay);
     Decision::Apply(protect.unwrap_or(Effect::CancelRefresh { slice }))
 }
 
@@ -124,12 +117,12 @@ fn foreign<'a>(look: &'a Look<'_>) -> Option<&'a RefreshSeen> {
     seen.filter(|seen| seen.launch != look.deployment.launch.id && seen.state.is_active())
 }
 
-fn under_way(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decision {
+fn under_way(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Decision {
     let began = began(look, seen);
     Decision::Wait(Waiting::Refreshing {
         text: seen.text.clone(),
         percent: seen.percent,
-        deadline: began.plus_ms(time_for(look, refresh.count, refresh.preferences)),
+        deadline: began.plus_ms(time_for(look, refresh.count, &refresh.preferences)),
     })
 }
 
@@ -139,10 +132,10 @@ fn began(look: &Look<'_>, seen: &RefreshSeen) -> crate::time::UnixMs {
 }
 
 /// AWS waits an hour for an instance that does not get healthy; the group's own deadline is shorter.
-fn late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Option<Decision> {
+fn late(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<Decision> {
     let patience_ms = look.deployment.strategy.health_deadline_ms();
-    let healthy = look.slice.healthy_of(refresh.launch);
-    let stuck = look.slice.present_of(refresh.launch).any(|instance| {
+    let healthy = look.healthy;
+    let stuck = look.mine.iter().any(|instance| {
         instance.state == InstanceState::Pending
             && look.now.since_ms(instance.started_at) > patience_ms
     });
@@ -161,8 +154,8 @@ fn late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Option<De
     too_late(look, refresh, seen)
 }
 
-fn too_late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Option<Decision> {
-    let within_ms = time_for(look, refresh.count, refresh.preferences);
+fn too_late(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<Decision> {
+    let within_ms = time_for(look, refresh.count, &refresh.preferences);
     let waited_ms = look.now.since_ms(began(look, seen));
     (waited_ms > within_ms).then(|| {
         Decision::Fail(Failure::RefreshLate {
@@ -173,17 +166,17 @@ fn too_late(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Optio
 }
 
 /// Everything is replaced, and AWS looks at its alarms; whether instances stay healthy, we look at.
-fn watched(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decision {
-    let (healthy, wanted) = (look.slice.healthy_of(refresh.launch), wanted(look, refresh));
+fn watched(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Decision {
+    let (healthy, wanted) = (look.healthy, wanted(look, refresh));
     if healthy < wanted {
-        let bake_ms = time_for(look, refresh.count, refresh.preferences);
-        return bake::lost(look, refresh.launch, healthy, wanted, bake_ms);
+        let bake_ms = time_for(look, refresh.count, &refresh.preferences);
+        return bake::lost(look, &refresh.launch, healthy, wanted, bake_ms);
     }
     too_late(look, refresh, seen).unwrap_or_else(|| under_way(look, refresh, seen))
 }
 
 /// AWS says that it is done. What it says is believed once it is seen.
-fn complete(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decision {
+fn complete(look: &Look<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Decision {
     if is_replaced(look, refresh) {
         return look.reached(Decision::Next);
     }
@@ -191,15 +184,15 @@ fn complete(look: &Look<'_>, refresh: &Refresh<'_>, seen: &RefreshSeen) -> Decis
 }
 
 /// New instances are of the launch, enough are healthy, and nobody else is there.
-fn is_replaced(look: &Look<'_>, refresh: &Refresh<'_>) -> bool {
-    let healthy = look.slice.healthy_of(refresh.launch);
-    let others = look.slice.present_others(refresh.launch).next().is_some();
+fn is_replaced(look: &Look<'_>, refresh: &Refresh) -> bool {
     let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
-    healthy >= wanted(look, refresh) && !others && launches == Some(refresh.launch)
+    look.healthy >= wanted(look, refresh)
+        && look.others.is_empty()
+        && launches == Some(&refresh.launch)
 }
 
 /// How many must be healthy: all that there were, or fewer where the group scaled itself in.
-fn wanted(look: &Look<'_>, refresh: &Refresh<'_>) -> u32 {
+fn wanted(look: &Look<'_>, refresh: &Refresh) -> u32 {
     if look.autoscaled() {
         refresh.count.min(look.slice.sizes.desired)
     } else {
@@ -220,14 +213,12 @@ fn time_for(look: &Look<'_>, count: u32, preferences: &Preferences) -> u64 {
 fn way_back_ms(look: &Look<'_>) -> Option<u64> {
     let steps = &look.deployment.plan.steps;
     steps.iter().find_map(|step| match step {
-        Step::Refresh {
-            count, preferences, ..
-        } => {
+        Step::Refresh(refresh) => {
             let straight = Preferences {
                 checkpoints: Vec::new(),
-                ..preferences.clone()
+                ..refresh.preferences.clone()
             };
-            Some(time_for(look, *count, &straight))
+            Some(time_for(look, refresh.count, &straight))
         }
         _ => None,
     })

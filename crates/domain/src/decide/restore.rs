@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, retire, shift, survivors};
+use super::{Decision, Failure, Look, Waiting, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
     deployment::{Certificate, CertificateLine, Course, SliceBaseline},
     effect::Effect,
-    observation::{InstanceId, Sizes, Slice, Weights, WeightsText, count},
-    plan::{Step, Strategy, two_slices::split},
+    observation::{InstanceId, Sizes, Slice, count},
+    plan::{Retire, Step, Strategy},
     release::Launch,
+    users::Weights,
 };
 
 /// What is meant to be there in one slice in the end.
@@ -22,7 +23,7 @@ struct Intended {
 
 pub(super) fn decide(look: &Look<'_>) -> Decision {
     let weights = weights(look);
-    let moves = !shift::same(&look.seen.weights, &weights);
+    let moves = !look.seen.weights.same(&weights);
     if !moves && look.seen.mirror.is_some() && asked_for_users_lately(look) {
         // A look from before would have them moved to where they were.
         return Decision::Wait(Waiting::Weights);
@@ -37,7 +38,7 @@ pub(super) fn decide(look: &Look<'_>) -> Decision {
         return straggler;
     }
     let slices: Vec<(Look<'_>, Intended)> = touched(look)
-        .map(|slice| look.on(slice))
+        .map(|slice| look.on(slice, &look.deployment.launch.id))
         .map(|look| {
             let intended = intended(&look);
             (look, intended)
@@ -74,8 +75,11 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
     let roles = deployment.roles;
     let apart = roles.are_apart();
     let retires = |slice: Slice, steps: &[Step]| {
-        let of = |step: &Step| matches!(step, Step::Retire { slice: of, .. } | Step::Refresh { slice: of, .. } if *of == slice);
-        steps.iter().any(of)
+        steps.iter().any(|step| match step {
+            Step::Retire(retire) => retire.slice == slice,
+            Step::Refresh(refresh) => refresh.slice == slice,
+            _ => false,
+        })
     };
     let (slice, retired) = match deployment.progress.course {
         Course::Forward if retires(roles.live, &deployment.plan.steps) => {
@@ -87,11 +91,10 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
         Course::Forward | Course::RollingBack => return None,
     };
     let lost = matches!(deployment.failure, Some(Failure::StableLost { .. }));
-    let look = look.on(slice);
-    look.slice
-        .present_of(&retired.id)
-        .next()
-        .filter(|_| !lost)?;
+    let look = look.on(slice, &retired.id);
+    if lost || look.mine.is_empty() {
+        return None;
+    }
     let leaving = if apart {
         0
     } else {
@@ -99,8 +102,9 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
     };
     Some(retire::decide(
         &look,
-        &retire::Retire {
-            launch: &retired.id,
+        &Retire {
+            slice,
+            launch: retired.id.clone(),
             keep: 0,
             leaving,
         },
@@ -139,7 +143,8 @@ fn gets_new(look: &Look<'_>) -> bool {
 fn stranded(look: &Look<'_>) -> bool {
     let roles = look.deployment.roles;
     let lost = matches!(look.deployment.failure, Some(Failure::StableLost { .. }));
-    let next_serves = || look.users_on(roles.next) > 0 || look.seen.slice(roles.next).healthy() > 0;
+    let next_serves =
+        || look.seen.weights.share(roles.next) > 0 || look.seen.slice(roles.next).healthy() > 0;
     lost && roles.are_apart() && look.seen.slice(roles.live).healthy() == 0 && next_serves()
 }
 
@@ -195,17 +200,17 @@ fn resized(before: Sizes, asked: u32) -> Sizes {
 /// How users shall be split in the end: as the last shift of this course says.
 fn weights(look: &Look<'_>) -> Weights {
     let roles = look.deployment.roles;
-    let all_on_next = split(roles.next, roles.live, 100);
-    if stranded(look) && shift::served_by_somebody(look, &all_on_next) {
+    let all_on_next = Weights::all_on(roles.next);
+    if stranded(look) && users::are_served_by(look, &all_on_next) {
         return all_on_next;
     }
     let steps = &look.deployment.progress.steps;
     let shifted = steps.iter().rev().find_map(|step| match step {
-        Step::Shift { weights, .. } => Some(weights.clone()),
+        Step::Shift(split) => Some(split.weights.clone()),
         _ => None,
     });
     let intended = shifted.unwrap_or_else(|| look.baseline.weights.clone());
-    if shift::served_by_somebody(look, &intended) {
+    if users::are_served_by(look, &intended) {
         intended
     } else {
         look.seen.weights.clone()
@@ -232,8 +237,8 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     let shrinks = look.slice.sizes != intended.sizes || !alike || held;
     if present > wanted && shrinks {
         let launch = look.deployment.wanted().map(|launch| &launch.id);
-        let stay = survivors::healthiest(&look.slice, launch, wanted);
-        if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
+        let stay = survivors::healthiest(look.slice, launch, wanted);
+        if let Some(effect) = survivors::protect_exactly(slice, look.slice, &stay) {
             return apply(effect);
         }
     }
@@ -246,7 +251,7 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     if present > wanted {
         return Some(Decision::Wait(Waiting::Settling { present, wanted }));
     }
-    if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &intended.protected) {
+    if let Some(effect) = survivors::protect_exactly(slice, look.slice, &intended.protected) {
         return apply(effect);
     }
     (look.slice.rebalancing_suspended != intended.rebalancing_suspended).then_some(Decision::Apply(
@@ -277,15 +282,15 @@ fn certificate(look: &Look<'_>, weights: &Weights, slices: &[(Look<'_>, Intended
     }
     lines.push(CertificateLine {
         field: "weights".to_owned(),
-        before: WeightsText(&look.baseline.weights).to_string(),
-        intended: WeightsText(weights).to_string(),
-        seen: WeightsText(&look.seen.weights).to_string(),
+        before: look.baseline.weights.to_string(),
+        intended: weights.to_string(),
+        seen: look.seen.weights.to_string(),
     });
     Certificate { lines }
 }
 
 fn slice_lines(look: &Look<'_>, intended: &Intended) -> [CertificateLine; 4] {
-    let (before, seen) = (look.before(), &look.slice);
+    let (before, seen) = (look.before(), look.slice);
     let line = |field: &str, before: String, intended: String, seen: String| CertificateLine {
         field: field.to_owned(),
         before,

@@ -5,32 +5,26 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, shift, survivors};
+use super::{Decision, Failure, Look, Waiting, survivors, users};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
-    plan::two_slices::split,
-    release::LaunchId,
+    plan::Retire,
+    users::Weights,
 };
 
 /// Time that stopping may take beyond the drain, in milliseconds: a lifecycle hook or a slow
 /// shutdown.
 pub(super) const RETIRE_DEADLINE_MS: u64 = 600_000;
 
-pub(super) struct Retire<'a> {
-    pub(super) launch: &'a LaunchId,
-    pub(super) keep: u32,
-    pub(super) leaving: u32,
-}
-
-pub(super) fn decide(look: &Look<'_>, retire: &Retire<'_>) -> Decision {
+pub(super) fn decide(look: &Look<'_>, retire: &Retire) -> Decision {
     let listed = count(
         look.slice
             .instances
             .iter()
-            .filter(|i| i.launch == *retire.launch),
+            .filter(|i| i.launch == retire.launch),
     );
-    let there = count(look.slice.present_of(retire.launch));
+    let there = count(&look.mine);
     let taken_back = look.deployment.strategy.is_refresh() && !look.going_forward();
     if taken_back && listed == 0 {
         // AWS took it back; what remains to be done to the sizes is the restoration's.
@@ -64,25 +58,18 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire<'_>) -> Decision {
 
 /// Where stable has a slice of its own, a slice goes only while it has no users and, going forward,
 /// while the other one is whole. `None` when nothing stands against it.
-fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
+fn stands_in_for(look: &Look<'_>, retire: &Retire) -> Option<Decision> {
     let deployment = look.deployment;
     let roles = deployment.roles;
     if !roles.are_apart() || look.slice.sizes.desired == retire.leaving {
         return None;
     }
-    if let Some(decision) = shift::again(look) {
+    if let Some(decision) = users::bring_back(look) {
         return Some(decision);
     }
-    if look.users_on(look.at) > 0 {
-        let weights = split(look.at.other(), look.at, 100);
-        return Some(if shift::served_by_somebody(look, &weights) {
-            Decision::Apply(Effect::SetTraffic {
-                weights,
-                mirror: None,
-            })
-        } else {
-            shift::unserved(look)
-        });
+    if look.seen.weights.share(look.at) > 0 {
+        let weights = Weights::all_on(look.at.other());
+        return Some(users::move_to(look, weights.into()));
     }
     let launch = &deployment.launch.id;
     let wanted = deployment.capacity().asked;
@@ -99,14 +86,14 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
             healthy,
             wanted,
             within_ms,
-            trouble: next.trouble,
+            trouble: next.trouble.clone(),
         })
     } else {
         Decision::Wait(Waiting::Recovering {
             launch,
             healthy,
             wanted,
-            trouble: next.trouble,
+            trouble: next.trouble.clone(),
         })
     })
 }
@@ -115,7 +102,7 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire<'_>) -> Option<Decision> {
 /// (Min was held that much higher), and never to a remembered number; once it was lowered (Min tells),
 /// it belongs to the group again. Instances that were lost meanwhile go by the same number: others were
 /// started in their place.
-fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
+fn leaving_now(look: &Look<'_>, retire: &Retire, there: u32) -> u32 {
     let Some(bounds) = look
         .deployment
         .target
@@ -138,7 +125,7 @@ fn leaving_now(look: &Look<'_>, retire: &Retire<'_>, there: u32) -> u32 {
 }
 
 /// The next request on the way to the smaller group; `None` when all requests were made.
-fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Option<Decision> {
+fn shrink(look: &Look<'_>, retire: &Retire, there: u32, desired: u32) -> Option<Decision> {
     let slice = look.at;
     let stay = staying(look, retire, desired);
     let healthy_stay = count(
@@ -151,7 +138,7 @@ fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Opt
     if healthy_stay < desired && somebody_goes {
         return Some(refill(look, retire, there, healthy_stay));
     }
-    if let Some(effect) = survivors::protect_exactly(slice, &look.slice, &stay) {
+    if let Some(effect) = survivors::protect_exactly(slice, look.slice, &stay) {
         return Some(Decision::Apply(effect));
     }
     let sizes = Sizes {
@@ -170,9 +157,9 @@ fn shrink(look: &Look<'_>, retire: &Retire<'_>, there: u32, desired: u32) -> Opt
 
 /// Those that stay: the healthy before all others, of the wanted launch before any other, and at most
 /// `keep` of the retired one.
-fn staying(look: &Look<'_>, retire: &Retire<'_>, desired: u32) -> BTreeSet<InstanceId> {
+fn staying(look: &Look<'_>, retire: &Retire, desired: u32) -> BTreeSet<InstanceId> {
     let wanted = look.deployment.wanted().map(|launch| &launch.id);
-    let old = survivors::pick(look.slice.present_of(retire.launch), retire.keep);
+    let old = survivors::pick(look.mine.iter().copied(), retire.keep);
     let mut stay = BTreeSet::new();
     for healthy in [true, false] {
         for is_wanted in [true, false] {
@@ -180,7 +167,7 @@ fn staying(look: &Look<'_>, retire: &Retire<'_>, desired: u32) -> BTreeSet<Insta
             let more = look.slice.present().filter(|i| {
                 (i.state == InstanceState::Healthy) == healthy
                     && (Some(&i.launch) == wanted) == is_wanted
-                    && (i.launch != *retire.launch || old.contains(&i.id))
+                    && (i.launch != retire.launch || old.contains(&i.id))
             });
             stay.extend(survivors::pick(more, room));
         }
@@ -189,7 +176,7 @@ fn staying(look: &Look<'_>, retire: &Retire<'_>, desired: u32) -> BTreeSet<Insta
 }
 
 /// Too few of those that stay are healthy: nobody goes, and what is missing is started.
-fn refill(look: &Look<'_>, retire: &Retire<'_>, there: u32, healthy: u32) -> Decision {
+fn refill(look: &Look<'_>, retire: &Retire, there: u32, healthy: u32) -> Decision {
     let now = look.slice.sizes;
     let desired = (retire.leaving - retire.keep + there)
         .min(look.deployment.ceiling())
@@ -208,7 +195,7 @@ fn refill(look: &Look<'_>, retire: &Retire<'_>, there: u32, healthy: u32) -> Dec
     let launch = look
         .deployment
         .wanted()
-        .map_or(retire.launch, |wanted| &wanted.id)
+        .map_or(&retire.launch, |wanted| &wanted.id)
         .clone();
     let within_ms = look.deployment.strategy.health_deadline_ms();
     let wanted = retire.leaving;

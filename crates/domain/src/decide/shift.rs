@@ -1,25 +1,18 @@
 //! `Shift`: users are split as the plan says, and routers were seen to do so.
 
-use super::{Decision, Failure, Look, Waiting};
-use crate::{
-    effect::Effect,
-    observation::{Slice, Weights},
-    plan::{Step, two_slices::split},
-    traffic::Mirror,
+use super::{
+    Decision, Failure, Look, Waiting,
+    users::{self, SHIFT_DEADLINE_MS},
 };
+use crate::users::{Split, Weights};
 
-/// How long routers may take to serve new weights, in milliseconds. DNS is the slowest: Route 53
-/// usually answers from everywhere within 60 s, plus a TTL of 60 s.
-const SHIFT_DEADLINE_MS: u64 = 300_000;
-
-pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> Decision {
-    let weights = &possible(look, weights);
-    let seen = same(&look.seen.weights, weights) && look.seen.mirror.as_ref() == mirror;
-    if seen && !another_is_under_way(look, weights, mirror) {
+pub(super) fn decide(look: &Look<'_>, shift: &Split) -> Decision {
+    let split = users::possible(look, shift);
+    if users::are_split(look, &split) && !another_is_under_way(look, &split) {
         return look.reached_by_users(Decision::Next);
     }
     let late = look.waited_ms() > SHIFT_DEADLINE_MS && look.going_forward();
-    if let Some((healthy, wanted)) = not_whole(look, weights) {
+    if let Some((healthy, wanted)) = not_whole(look, &split.weights) {
         let launch = look.deployment.launch.id.clone();
         return if late {
             Decision::Fail(Failure::NotStable {
@@ -41,94 +34,19 @@ pub(super) fn decide(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>
             within_ms: SHIFT_DEADLINE_MS,
         });
     }
-    let moves_users = !same(&look.seen.weights, weights);
-    if moves_users && !served_by_somebody(look, weights) {
-        return unserved(look);
+    if look.seen.weights.same(&split.weights) {
+        return Decision::Apply(split.into());
     }
-    Decision::Apply(Effect::SetTraffic {
-        weights: weights.clone(),
-        mirror: mirror.cloned(),
-    })
-}
-
-/// The split that can be: where nothing of stable is healthy, all users that would be shared with it
-/// go to the new release at once, and stay there. Deploying the fix must be possible while stable is
-/// broken.
-fn possible(look: &Look<'_>, weights: &Weights) -> Weights {
-    let roles = look.deployment.roles;
-    let shared = share(weights, roles.next) > 0 && share(weights, roles.live) > 0;
-    if shared && roles.are_apart() && look.going_forward() && stable_serves_nobody(look) {
-        split(roles.next, roles.live, 100)
-    } else {
-        weights.clone()
-    }
-}
-
-/// Stable has no healthy instance, or had none when users were moved away from it.
-pub(super) fn stable_serves_nobody(look: &Look<'_>) -> bool {
-    let deployment = look.deployment;
-    let roles = deployment.roles;
-    let asked = deployment.progress.asked_traffic.as_ref();
-    let moved = asked.is_some_and(|asked| share(&asked.weights, roles.next) == 100);
-    moved || look.seen.slice(roles.live).healthy() == 0
-}
-
-/// Users are still split as the last shift said, or the request that makes it so again: a request
-/// that was held up somewhere may come after a newer one.
-pub(super) fn again(look: &Look<'_>) -> Option<Decision> {
-    let progress = &look.deployment.progress;
-    let before = progress.steps[..progress.at].iter().rev();
-    let (weights, mirror) = before.into_iter().find_map(|step| match step {
-        Step::Shift { weights, mirror } => Some((weights, mirror)),
-        _ => None,
-    })?;
-    let weights = possible(look, weights);
-    let apart = look.deployment.roles.are_apart();
-    let seen = same(&look.seen.weights, &weights) && look.seen.mirror == *mirror;
-    if !apart || seen {
-        return None;
-    }
-    Some(if served_by_somebody(look, &weights) {
-        Decision::Apply(Effect::SetTraffic {
-            weights,
-            mirror: mirror.clone(),
-        })
-    } else {
-        unserved(look)
-    })
-}
-
-/// Users cannot go where they shall: for a while that may change.
-pub(super) fn unserved(look: &Look<'_>) -> Decision {
-    if look.waited_ms() > SHIFT_DEADLINE_MS {
-        Decision::Fail(Failure::NotShifted {
-            within_ms: SHIFT_DEADLINE_MS,
-        })
-    } else {
-        Decision::Wait(Waiting::Weights)
-    }
+    users::move_to(look, split)
 }
 
 /// What is seen may be about to change: an earlier request of this deployment, maybe one whose reply
 /// was lost, has not had its effect yet. Asking for this split again puts it last.
-fn another_is_under_way(look: &Look<'_>, weights: &Weights, mirror: Option<&Mirror>) -> bool {
+fn another_is_under_way(look: &Look<'_>, split: &Split) -> bool {
     let deployment = look.deployment;
     let moves_users = deployment.roles.are_apart() || deployment.stable.is_none();
     let asked = deployment.progress.asked_traffic.as_ref();
-    moves_users
-        && !asked
-            .is_some_and(|asked| same(&asked.weights, weights) && asked.mirror.as_ref() == mirror)
-}
-
-/// Two splits are the same when every slice has the same share; weight 0 is the same as none.
-pub(super) fn same(one: &Weights, other: &Weights) -> bool {
-    one.keys()
-        .chain(other.keys())
-        .all(|slice| share(one, *slice) == share(other, *slice))
-}
-
-fn share(weights: &Weights, slice: Slice) -> u8 {
-    weights.get(&slice).copied().unwrap_or(0)
+    moves_users && !asked.is_some_and(|asked| asked.same(split))
 }
 
 /// More users are moved to the new release only while all of its instances are healthy: how many
@@ -136,17 +54,9 @@ fn share(weights: &Weights, slice: Slice) -> u8 {
 fn not_whole(look: &Look<'_>, weights: &Weights) -> Option<(u32, u32)> {
     let deployment = look.deployment;
     let roles = deployment.roles;
-    let grows = share(weights, roles.next) > look.users_on(roles.next);
-    let healthy = look.slice.healthy_of(&deployment.launch.id);
+    let grows = weights.share(roles.next) > look.seen.weights.share(roles.next);
+    let healthy = look.healthy;
     let wanted = deployment.capacity().asked;
     (roles.are_apart() && look.going_forward() && grows && healthy < wanted)
         .then_some((healthy, wanted))
-}
-
-/// No slice gets users that has no healthy instance.
-pub(super) fn served_by_somebody(look: &Look<'_>, weights: &Weights) -> bool {
-    weights
-        .iter()
-        .filter(|(_, weight)| **weight > 0)
-        .all(|(slice, _)| look.seen.slice(*slice).healthy() > 0)
 }

@@ -14,9 +14,10 @@ use crate::{
     deployment::{Command, Request},
     effect::Target,
     names::{DeploymentId, Place},
-    observation::{Instance, InstanceId, InstanceState, Sizes, Slice, Weights},
+    observation::{Instance, InstanceId, InstanceState, Sizes, Slice},
     plan::{Strategy, scale_up::ScaleUp},
     release::{Content, Digest, Launch, LaunchId},
+    users::Weights,
 };
 
 mod refresh;
@@ -63,6 +64,7 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
         drain_seconds: 1,
         variables: [].into(),
         aws: None,
+        custom: None,
     };
     Request {
         id: DeploymentId("d1".into()),
@@ -79,7 +81,7 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
 fn seen(text: &str) -> Observation {
     Observation {
         slices: [(Slice::Blue, slice(text, "i"))].into(),
-        weights: Weights::from([(Slice::Blue, 100)]),
+        weights: Weights::all_on(Slice::Blue),
         ..Observation::default()
     }
 }
@@ -135,9 +137,8 @@ fn instance(id: &str, text: &str) -> Instance {
     }
 }
 
-fn say(decision: &Decision) -> String {
-    match decision.settled() {
-        Decision::Look { .. } => unreachable!("a settled decision is no look"),
+fn say(decided: &Decided) -> String {
+    match &decided.then {
         Decision::Record(_) => "record the baseline".to_owned(),
         Decision::Apply(effect) => format!("apply: {effect}"),
         Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
@@ -151,14 +152,12 @@ fn say(decision: &Decision) -> String {
 
 /// `deployment`, recorded from `start`, at step `at`.
 fn at_step(deployment: Deployment, start: &str, at: usize) -> Deployment {
-    let mut recorded = deployment.clone().after(
-        &Decision::Record(Baseline::of(
-            &seen(start),
-            &deployment.strategy,
-            deployment.stable.as_ref(),
-        )),
-        UnixMs(0),
+    let baseline = Baseline::of(
+        &seen(start),
+        &deployment.strategy,
+        deployment.stable.as_ref(),
     );
+    let mut recorded = deployment.after(&Decision::Record(baseline).into(), UnixMs(0));
     recorded.progress.at = at;
     recorded
 }
@@ -429,7 +428,7 @@ fn an_effect_is_not_asked_for_again_before_it_could_be_seen() {
         slice: Slice::Blue,
         launch: Some(launch("v2")),
     };
-    let asked = fill.after(&Decision::Apply(effect), UnixMs(0));
+    let asked = fill.after(&Decision::Apply(effect).into(), UnixMs(0));
     check(
         &asked,
         &[(1, START), (3, START)],

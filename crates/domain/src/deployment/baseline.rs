@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observation::{InstanceId, Observation, Sizes, Slice, Weights},
+    observation::{InstanceId, Observation, Sizes, Slice},
     plan::{Roles, Strategy},
     release::{Launch, LaunchId},
+    users::Weights,
 };
 
 /// What is changed for a while by a deployment, as it was before the first change.
@@ -75,7 +76,7 @@ impl SliceBaseline {
                 .map(|i| i.id.clone())
                 .collect(),
             present: there.present().map(|i| i.launch.clone()).collect(),
-            launch: there.launches,
+            launch: there.launches.clone(),
             rebalancing_suspended: there.rebalancing_suspended,
         }
     }

@@ -128,22 +128,21 @@ impl Deployment {
     /// AWS is at work, or may be.
     fn is_refreshing(&self) -> bool {
         let step = self.step();
-        self.baseline.is_some()
-            && matches!(step, Some(Step::Refresh { .. } | Step::EndRefresh { .. }))
+        self.baseline.is_some() && matches!(step, Some(Step::Refresh(_) | Step::EndRefresh(_)))
     }
 
     /// The gate of the current step that asks for a person's yes and has none: its index, and whether
     /// it must be somebody else's.
     #[must_use]
     pub fn open_approval(&self) -> Option<(usize, bool)> {
-        let Some(Step::Bake { until, .. }) = self.step() else {
+        let Some(Step::Bake(bake)) = self.step() else {
             return None;
         };
         let approved = |index: usize| {
             let state = self.progress.watch.gates.get(index);
             state.is_some_and(|state| state.approved_by.is_some())
         };
-        let mut gates = until.gates.iter().enumerate();
+        let mut gates = bake.until.gates.iter().enumerate();
         gates.find_map(|(index, gate)| match gate {
             Gate::Approval(approval) if !approved(index) => Some((index, approval.by_another)),
             _ => None,
@@ -166,7 +165,7 @@ impl Deployment {
     }
 
     fn promote(&mut self, now: UnixMs) -> Result<(), CommandRefused> {
-        let baking = matches!(self.step(), Some(Step::Bake { .. }));
+        let baking = matches!(self.step(), Some(Step::Bake(_)));
         if !baking || self.progress.course != Course::Forward {
             return Err(CommandRefused::NothingToPromote);
         }

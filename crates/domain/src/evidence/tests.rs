@@ -158,7 +158,11 @@ fn a_record_is_small_and_comes_back_the_same() {
 fn a_tolerance_names_its_fields() {
     let empty: Tolerance = serde_json::from_str("{}").unwrap();
     assert_eq!(empty, Tolerance::default());
-    assert!(serde_json::from_str::<Tolerance>(r#"{"errors": 3}"#).is_err());
+    let unknown = serde_json::from_str::<Tolerance>(r#"{"errors": 3}"#).unwrap_err();
+    assert!(
+        unknown.to_string().contains("unknown field `errors`"),
+        "{unknown}"
+    );
 }
 
 #[test]

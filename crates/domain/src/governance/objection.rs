@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::StrategyKind,
+    catalogue::{ProviderKind, StrategyKind},
     image::Standing,
     names::{
         AccountName, DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName,
@@ -79,15 +79,17 @@ pub enum Objection {
         /// Which.
         account: AccountName,
     },
-    /// The group has settings for AWS, the account is elsewhere.
-    #[error("the account {account} is not on AWS")]
-    AccountNotAws {
+    /// The group has settings for one provider, and the account is of another.
+    #[error("the account {account} is not {}", .provider.whereabouts())]
+    AccountElsewhere {
         /// Which.
         account: AccountName,
+        /// The provider that the group has settings for.
+        provider: ProviderKind,
     },
-    /// Load balancers of AWS have no such thing.
+    /// What splits the users there cannot do this.
     #[error("the load balancer of {place} cannot {what}")]
-    NotOnAws {
+    NotOffered {
         /// Which service, where.
         place: Place,
         /// What it cannot do.
@@ -95,9 +97,9 @@ pub enum Objection {
         /// What to do instead.
         remedy: String,
     },
-    /// Machine images run on AWS only.
+    /// No machine images there.
     #[error("release {version} needs a machine image, and {place} is not on AWS")]
-    ImageNeedsAws {
+    ImageNotOffered {
         /// Which service, where.
         place: Place,
         /// The version.
@@ -109,7 +111,7 @@ pub enum Objection {
         /// The version.
         version: Version,
     },
-    /// AWS could not start anything from the image.
+    /// Nothing can be started from the image.
     #[error("the machine image {image} {standing} in the account {account}")]
     ImageNotAvailable {
         /// Which.
@@ -130,6 +132,8 @@ pub enum Objection {
     Obstructed {
         /// Which service, where.
         place: Place,
+        /// Who looks after it.
+        provider: ProviderKind,
         /// The slice.
         slice: Slice,
         /// Why it must not be changed now.
@@ -237,15 +241,17 @@ pub enum Objection {
         /// Which.
         prometheus: PrometheusName,
     },
-    /// A gate asks AWS about a server group that is elsewhere.
+    /// A gate asks the provider of the server group, which answers no gates.
     #[error("the gate \"{gate}\" asks AWS, and this server group is not there")]
-    GateNeedsAws {
+    GateNotOffered {
         /// Which gate.
         gate: String,
+        /// What to do instead.
+        remedy: String,
     },
-    /// AWS shall replace instances that are not there.
+    /// The provider does not replace instances by itself.
     #[error("{place} is not on AWS, and an instance refresh is AWS's own way to replace instances")]
-    RefreshNeedsAws {
+    RefreshNotOffered {
         /// Where.
         place: Place,
     },
@@ -258,11 +264,11 @@ pub enum Objection {
         gate: String,
     },
     /// A number of the strategy makes no sense.
-    #[error("{field} must be {rule}")]
+    #[error("{field} {rule}")]
     StrategyInvalid {
         /// Which number.
         field: String,
-        /// What it must be.
+        /// What it must be, as the rest of the sentence.
         rule: String,
     },
 }
@@ -306,11 +312,18 @@ impl Objection {
             Self::AccountUnknown { .. } => {
                 "describe it in a manifest (kind: Account) and run `pointsman apply -f FILE`".into()
             }
-            Self::AccountNotAws { account } => format!(
-                "set `provider: aws` and a region in the manifest of the account {account}, or name another account"
-            ),
-            Self::NotOnAws { remedy, .. } => remedy.clone(),
-            Self::ImageNeedsAws { .. } => {
+            Self::AccountElsewhere { account, provider } => {
+                let region = match provider {
+                    ProviderKind::Aws => " and a region",
+                    ProviderKind::Local | ProviderKind::Custom => "",
+                };
+                format!(
+                    "set `provider: {}`{region} in the manifest of the account {account}, or name another account",
+                    provider.as_str()
+                )
+            }
+            Self::NotOffered { remedy, .. } | Self::GateNotOffered { remedy, .. } => remedy.clone(),
+            Self::ImageNotOffered { .. } => {
                 "create a release from a package with --artifact, or describe the server group's place on AWS".into()
             }
             Self::ImageIsTheRelease { .. } => {
@@ -330,8 +343,13 @@ impl Objection {
                 "set package_bucket in the manifest of the account, or release {} as a machine image",
                 place.service
             ),
-            Self::Obstructed { .. } => {
-                "see to it in AWS, then try again; `pointsman doctor` says more".into()
+            Self::Obstructed { provider, .. } => {
+                let there = match provider {
+                    ProviderKind::Aws => "in AWS",
+                    ProviderKind::Local => "on this machine",
+                    ProviderKind::Custom => "at the provider",
+                };
+                format!("see to it {there}, then try again; `pointsman doctor` says more")
             }
             Self::AlreadyRunning { running, .. } => format!(
                 "watch it with `pointsman watch {running}`, or end it with `pointsman abort {running}`"
@@ -364,10 +382,7 @@ impl Objection {
             Self::PrometheusUnknown { .. } => {
                 "describe it in a manifest (kind: Prometheus) and run `pointsman apply -f FILE`".into()
             }
-            Self::GateNeedsAws { .. } => {
-                "use a traffic or Prometheus gate, or leave the gate out with --no-gates".into()
-            }
-            Self::RefreshNeedsAws { .. } => {
+            Self::RefreshNotOffered { .. } => {
                 "leave --engine out: Pointsman replaces the instances itself then".into()
             }
             Self::NothingToCompare { .. } => {

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod aws;
+mod custom;
 
 fn wish() -> Wish {
     Wish {
@@ -61,6 +62,7 @@ fn facts() -> Facts {
             drain_seconds: 1,
             variables: [].into(),
             aws: None,
+            custom: None,
         }),
         release: Some(Release {
             service: "cart".parse().unwrap(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aws::AwsPreview;
 
-use super::{Step, instance_refresh::Preferences};
+use super::{Refresh, Retire, Step};
 use crate::{
     catalogue::ServerGroup,
     deployment::Deployment,
@@ -99,12 +99,14 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
         .map(|step| walk.take(step))
         .collect();
     let end = walk.instances();
-    let retired: Vec<SliceSeen> = deployment
+    let retired: Vec<&SliceSeen> = deployment
         .plan
         .steps
         .iter()
         .filter_map(|step| match step {
-            Step::Retire { slice, .. } | Step::Refresh { slice, .. } => Some(*slice),
+            Step::Retire(Retire { slice, .. }) | Step::Refresh(Refresh { slice, .. }) => {
+                Some(*slice)
+            }
             _ => None,
         })
         .collect::<BTreeSet<Slice>>()
@@ -174,29 +176,18 @@ impl Walk {
 
     fn take(&mut self, step: &Step) -> PreviewStep {
         let expected_ms = match step {
-            Step::Fill {
-                slice,
-                count,
-                beside,
-                ..
-            } => {
-                self.reach(*slice, count + beside, 0);
+            Step::Fill(fill) => {
+                self.reach(fill.slice, fill.count + fill.beside, 0);
                 self.estimates.boot_ms
             }
-            Step::Shift { .. } => 0,
-            Step::Bake { until, .. } => u64::from(until.seconds) * 1000,
-            Step::Refresh {
-                slice,
-                count,
-                preferences,
-                ..
-            } => self.refresh(*slice, *count, preferences),
-            Step::EndRefresh { .. } => 0,
-            Step::Retire { slice, leaving, .. } => {
-                if self.apart.is_none_or(|live| live == *slice) {
+            Step::Bake(bake) => u64::from(bake.until.seconds) * 1000,
+            Step::Refresh(refresh) => self.refresh(refresh),
+            Step::Shift(_) | Step::EndRefresh(_) => 0,
+            Step::Retire(retire) => {
+                if self.apart.is_none_or(|live| live == retire.slice) {
                     self.first_retire = self.first_retire.or(Some(self.step));
                 }
-                self.reach(*slice, *leaving, self.estimates.stop_ms);
+                self.reach(retire.slice, retire.leaving, self.estimates.stop_ms);
                 self.estimates.stop_ms
             }
         };
@@ -210,13 +201,19 @@ impl Walk {
     }
 
     /// AWS goes wave by wave: a surge of new ones boots, is watched, and as many old ones stop.
-    fn refresh(&mut self, slice: Slice, count: u32, preferences: &Preferences) -> u64 {
+    fn refresh(&mut self, refresh: &Refresh) -> u64 {
+        let Refresh {
+            slice,
+            count,
+            preferences,
+            ..
+        } = refresh;
         self.first_retire = self.first_retire.or(Some(self.step));
-        let waves = u64::from(preferences.waves(count));
+        let waves = u64::from(preferences.waves(*count));
         let wave_ms = self.estimates.boot_ms + self.estimates.stop_ms;
-        let expected_ms = waves * wave_ms + preferences.watching_ms(count);
-        self.reach(slice, count + preferences.surge(count), 0);
-        self.reach(slice, count, expected_ms);
+        let expected_ms = waves * wave_ms + preferences.watching_ms(*count);
+        self.reach(*slice, count + preferences.surge(*count), 0);
+        self.reach(*slice, *count, expected_ms);
         expected_ms
     }
 
@@ -263,14 +260,13 @@ fn calls(steps: &[Step]) -> u32 {
     let per_step: u32 = steps
         .iter()
         .map(|step| match step {
-            Step::Fill { .. } | Step::Shift { .. } => 1,
-            Step::Refresh { .. } => 2,
-            Step::Bake { .. } | Step::EndRefresh { .. } => 0,
-            Step::Retire { .. } => 2,
+            Step::Fill(_) | Step::Shift(_) => 1,
+            Step::Refresh(_) | Step::Retire(_) => 2,
+            Step::Bake(_) | Step::EndRefresh(_) => 0,
         })
         .sum();
-    let retires = steps.iter().any(|step| matches!(step, Step::Retire { .. }));
-    let fills = steps.iter().any(|step| matches!(step, Step::Fill { .. }));
+    let retires = steps.iter().any(|step| matches!(step, Step::Retire(_)));
+    let fills = steps.iter().any(|step| matches!(step, Step::Fill(_)));
     let around = match (retires, fills) {
         (true, _) => 5,
         (false, true) => 3,

@@ -16,22 +16,26 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Capacity, Situation, Step, Until,
+    Bake, Capacity, Fill, Retire, Situation, Step, Until,
     instance_refresh::{self, InstanceRefresh},
 };
-use crate::release::Launch;
+use crate::{
+    bounds::{DAY, Faults, HEALTH_DEADLINE, Limit, Limited, PERCENT},
+    release::Launch,
+};
 
 /// The numbers of a scale-up deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct ScaleUp {
-    /// How many instances more than asked may run at once, in percent of asked (1 to 100).
+    /// Maximum number of extra instances at once, in percent of the size.
     pub surge_percent: u32,
-    /// How long new instances must stay healthy before old ones go, in seconds.
+    /// Time that new instances must stay healthy before old ones are stopped, in seconds.
     pub bake_seconds: u32,
-    /// How long new instances may take to become healthy, in seconds.
+    /// Time for new instances to become healthy, in seconds.
     pub health_deadline_seconds: u32,
-    /// AWS replaces the instances by an instance refresh, instead of Pointsman.
+    /// Lets AWS replace the instances, by an instance refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_refresh: Option<InstanceRefresh>,
 }
@@ -43,6 +47,26 @@ impl Default for ScaleUp {
             bake_seconds: 10,
             health_deadline_seconds: 300,
             instance_refresh: None,
+        }
+    }
+}
+
+impl Limited for ScaleUp {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("surge_percent", PERCENT, |it| Some(it.surge_percent)),
+        Limit::number("bake_seconds", 0..=DAY, |it| Some(it.bake_seconds)),
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
+    ];
+}
+
+impl ScaleUp {
+    /// Notes the rules that its numbers break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
+        faults.limits("", self);
+        if let Some(refresh) = &self.instance_refresh {
+            refresh.faults("instance_refresh", faults);
         }
     }
 }
@@ -94,27 +118,26 @@ pub fn steps(options: &ScaleUp, situation: &Situation, new: &Launch, old: &Launc
         }
         let count = capacity.asked.min(filled + room);
         let keep = beside.min(capacity.asked - count);
-        steps.push(Step::Fill {
+        steps.push(Step::Fill(Fill {
             slice,
             launch: new.id.clone(),
             count,
             beside,
-        });
+        }));
         if options.bake_seconds > 0 {
-            let until = Until::elapsed(options.bake_seconds);
-            steps.push(Step::Bake {
+            steps.push(Step::Bake(Bake {
                 slice,
                 launch: new.id.clone(),
                 count,
-                until,
-            });
+                until: Until::elapsed(options.bake_seconds),
+            }));
         }
-        steps.push(Step::Retire {
+        steps.push(Step::Retire(Retire {
             slice,
             launch: old.id.clone(),
             keep,
             leaving: count + keep,
-        });
+        }));
         (filled, beside) = (count, keep);
     }
     steps
@@ -279,11 +302,11 @@ mod tests {
             let mut last = None;
             for step in steps {
                 match &step {
-                    Step::Fill { count, beside, .. } => prop_assert!(
+                    Step::Fill(Fill { count, beside, .. }) => prop_assert!(
                         count + beside <= ceiling(&options, capacity) && count + beside <= limit,
                         "never more than asked plus surge instances, and never above the limit"
                     ),
-                    Step::Retire { leaving, .. } => prop_assert!(
+                    Step::Retire(Retire { leaving, .. }) => prop_assert!(
                         *leaving >= asked, "a retire never leaves less than asked"
                     ),
                     _ => {}
@@ -292,7 +315,7 @@ mod tests {
             }
             prop_assert_eq!(
                 last,
-                Some(Step::Retire { slice: Slice::Blue, launch: old.id, keep: 0, leaving: asked }),
+                Some(Step::Retire(Retire { slice: Slice::Blue, launch: old.id, keep: 0, leaving: asked })),
                 "the last step leaves exactly the asked count and nothing old"
             );
         }

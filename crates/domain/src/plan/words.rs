@@ -2,75 +2,85 @@
 
 use std::fmt;
 
-use super::{Plan, Step, Until};
-use crate::observation::WeightsText;
+use super::{Bake, EndRefresh, Fill, Plan, Refresh, Retire, Step, Until};
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fill {
-                slice,
-                launch,
-                count,
-                beside: 0,
-            } => {
-                write!(f, "fill {slice}: {count} healthy of {launch}")
-            }
-            Self::Fill {
-                slice,
-                launch,
-                count,
-                beside,
-            } => {
-                write!(
-                    f,
-                    "fill {slice}: {count} healthy of {launch}, beside {beside} others"
-                )
-            }
-            Self::Shift { weights, mirror } => {
-                write!(f, "shift users: {}", WeightsText(weights))?;
-                match mirror {
-                    Some(mirror) => write!(f, "; {mirror}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Bake {
-                slice,
-                launch,
-                count,
-                until,
-            } => write!(f, "bake {slice}: {count} of {launch} stay healthy{until}"),
-            Self::Refresh {
-                slice,
-                launch,
-                count,
-                preferences,
-            } => write!(
-                f,
-                "refresh {slice}: AWS replaces {count} instances by {launch}, {preferences}"
-            ),
-            Self::EndRefresh { slice } => {
-                write!(
-                    f,
-                    "end refresh {slice}: no instance refresh of this deployment is under way"
-                )
-            }
-            Self::Retire {
-                slice,
-                launch,
-                keep: 0,
-                leaving,
-            } => {
-                write!(f, "retire {slice}: none of {launch} left, {leaving} stay")
-            }
-            Self::Retire {
-                slice,
-                launch,
-                keep,
-                leaving,
-            } => {
-                write!(f, "retire {slice}: {keep} of {launch} left, {leaving} stay")
-            }
+            Self::Fill(fill) => write!(f, "{fill}"),
+            Self::Shift(split) => write!(f, "shift users: {split}"),
+            Self::Bake(bake) => write!(f, "{bake}"),
+            Self::Refresh(refresh) => write!(f, "{refresh}"),
+            Self::EndRefresh(end) => write!(f, "{end}"),
+            Self::Retire(retire) => write!(f, "{retire}"),
+        }
+    }
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            slice,
+            launch,
+            count,
+            beside,
+        } = self;
+        write!(f, "fill {slice}: {count} healthy of {launch}")?;
+        if *beside > 0 {
+            write!(f, ", beside {beside} others")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Bake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            slice,
+            launch,
+            count,
+            until,
+        } = self;
+        write!(f, "bake {slice}: {count} of {launch} stay healthy{until}")
+    }
+}
+
+impl fmt::Display for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            slice,
+            launch,
+            count,
+            preferences,
+        } = self;
+        write!(
+            f,
+            "refresh {slice}: AWS replaces {count} instances by {launch}, {preferences}"
+        )
+    }
+}
+
+impl fmt::Display for EndRefresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slice = self.slice;
+        write!(
+            f,
+            "end refresh {slice}: no instance refresh of this deployment is under way"
+        )
+    }
+}
+
+impl fmt::Display for Retire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            slice,
+            launch,
+            keep,
+            leaving,
+        } = self;
+        match keep {
+            0 => write!(f, "retire {slice}: none of {launch} left, {leaving} stay"),
+            _ => write!(f, "retire {slice}: {keep} of {launch} left, {leaving} stay"),
         }
     }
 }

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use domain::{
     effect::Effect,
-    observation::{Observation, Slice, Weights},
+    observation::{Observation, Slice},
     release::{Launch, LaunchId},
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
+    users::{Split, Weights},
 };
 use fastrand::Rng;
 
@@ -29,7 +30,7 @@ pub struct Cloud {
     /// Users' requests per second.
     pub rate: u64,
     weights_delay: u64,
-    ordered: Option<(UnixMs, Weights, Option<Mirror>)>,
+    ordered: Option<(UnixMs, Split)>,
     traffic: BTreeMap<Slice, Counted>,
     mirrored: Counted,
     ticked_at: UnixMs,
@@ -63,7 +64,7 @@ impl Cloud {
             .collect();
         Self {
             slices,
-            weights: Weights::new(),
+            weights: Weights::default(),
             mirror: None,
             rate: 200,
             weights_delay: lags.weights,
@@ -124,11 +125,11 @@ impl Cloud {
     pub fn apply(&mut self, effect: &Effect, now: UnixMs) -> Result<(), String> {
         let slice = match effect {
             Effect::SetTraffic { weights, mirror } => {
+                let (weights, mirror) = (weights.clone(), mirror.clone());
+                let split = Split { weights, mirror };
                 let under_way = self.ordered.as_ref();
-                let same = under_way.is_some_and(|(_, w, m)| w == weights && m == mirror);
-                if !same {
-                    let at = now.plus_ms(self.weights_delay);
-                    self.ordered = Some((at, weights.clone(), mirror.clone()));
+                if under_way.is_none_or(|(_, ordered)| *ordered != split) {
+                    self.ordered = Some((now.plus_ms(self.weights_delay), split));
                 }
                 return Ok(());
             }
@@ -153,15 +154,11 @@ impl Cloud {
         for asg in self.slices.values_mut() {
             asg.tick(now);
         }
-        if let Some((at, weights, mirror)) = self.ordered.take() {
-            if at <= now {
-                if mirror != self.mirror {
-                    self.mirrored = Counted::default();
-                }
-                (self.weights, self.mirror) = (weights, mirror);
-            } else {
-                self.ordered = Some((at, weights, mirror));
+        if let Some((_, split)) = self.ordered.take_if(|(at, _)| *at <= now) {
+            if split.mirror != self.mirror {
+                self.mirrored = Counted::default();
             }
+            (self.weights, self.mirror) = (split.weights, split.mirror);
         }
         self.serve(now);
     }
@@ -170,17 +167,17 @@ impl Cloud {
     fn serve(&mut self, now: UnixMs) {
         let elapsed_ms = now.since_ms(self.ticked_at);
         self.ticked_at = now;
-        for (slice, weight) in &self.weights {
-            let Some(asg) = self.slices.get(slice) else {
+        for (slice, weight) in self.weights.iter() {
+            let Some(asg) = self.slices.get(&slice) else {
                 continue;
             };
-            let thousandths = self.rate * elapsed_ms * u64::from(*weight) / 100;
-            let counted = self.traffic.entry(*slice).or_default();
+            let thousandths = self.rate * elapsed_ms * u64::from(weight) / 100;
+            let counted = self.traffic.entry(slice).or_default();
             counted.requests += thousandths;
             counted.errors += thousandths * error_permille(asg) / 1000;
         }
         let copied = self.mirror.as_ref().and_then(|mirror| {
-            let from = self.weights.get(&mirror.from).copied().unwrap_or(0);
+            let from = self.weights.share(mirror.from);
             let share = u64::from(from) * u64::from(mirror.percent);
             Some((share, self.slices.get(&mirror.to)?))
         });
@@ -195,7 +192,7 @@ impl Cloud {
     /// had some. Says whether they did.
     pub fn meddle(&mut self) -> bool {
         let answer = self.slices.len() == 2 && self.slices.values().all(|asg| asg.healthy() > 0);
-        let served = self.weights.values().any(|weight| *weight > 0);
+        let served = self.weights.served().next().is_some();
         if answer && served {
             self.weights = self.slices.keys().map(|slice| (*slice, 50)).collect();
         }
@@ -205,7 +202,7 @@ impl Cloud {
     /// Healthy instances in the slices that have users.
     #[must_use]
     pub fn healthy_for_users(&self) -> u32 {
-        let users = |slice: &Slice| self.weights.get(slice).is_some_and(|weight| *weight > 0);
+        let users = |slice: &Slice| self.weights.share(*slice) > 0;
         let serving = self.slices.iter().filter(|(slice, _)| users(slice));
         serving.map(|(_, asg)| asg.healthy()).sum()
     }

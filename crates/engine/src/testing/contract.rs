@@ -10,9 +10,10 @@ use domain::{
     effect::{Effect, Target, Token},
     event,
     names::DeploymentId,
-    observation::{InstanceId, Observation, Sizes, Slice, SliceSeen, Weights},
+    observation::{InstanceId, Observation, Sizes, Slice, SliceSeen},
     release::{Launch, LaunchId},
     time::UnixMs,
+    users::{Split, Weights},
 };
 
 use crate::ports::{ErrorKind, Journal, Provider, Saved};
@@ -96,8 +97,8 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
             match self.provider.observe(&self.target).await {
                 Ok(seen) => {
                     let slice = seen.slice(SLICE);
-                    if right(&seen, &slice) {
-                        return slice;
+                    if right(&seen, slice) {
+                        return slice.clone();
                     }
                     last = Some(seen);
                 }
@@ -110,7 +111,7 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
 
     async fn starts_what_is_asked(&self, one: &Launch) {
         self.until("a group that was never used is empty", |seen, slice| {
-            slice.instances.is_empty() && seen.weights.values().all(|weight| *weight == 0)
+            slice.instances.is_empty() && seen.weights.served().next().is_none()
         })
         .await;
         self.apply(
@@ -137,15 +138,8 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
     }
 
     async fn serves_the_weights_that_were_asked(&self) {
-        let weights = Weights::from([(SLICE, 100)]);
-        self.apply(
-            Effect::SetTraffic {
-                weights: weights.clone(),
-                mirror: None,
-            },
-            3,
-        )
-        .await;
+        let weights = Weights::all_on(SLICE);
+        self.apply(Split::from(weights.clone()).into(), 3).await;
         self.until("routers serve the weights", |seen, _| {
             seen.weights == weights
         })
@@ -271,14 +265,7 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
             12,
         )
         .await;
-        self.apply(
-            Effect::SetTraffic {
-                weights: Weights::new(),
-                mirror: None,
-            },
-            13,
-        )
-        .await;
+        self.apply(Split::from(Weights::default()).into(), 13).await;
         self.sizes(0, 0, 14).await;
         self.until("nothing is left", |_, slice| {
             slice.instances.is_empty()

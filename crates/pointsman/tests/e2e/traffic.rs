@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pointsman::demo::load::{Counts, Load, Target};
+use demo::load::{Counts, Load, Target};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -61,6 +61,7 @@ async fn live(world: &World) -> String {
 
 /// Everything that failed was an answer of the bad release, and there was something to fail.
 fn only_the_bad_release_failed(counts: &Counts) {
+    assert!(!counts.reasons.is_empty(), "nothing failed: {counts:?}");
     for reason in &counts.reasons {
         assert!(
             reason.contains("something went wrong"),
@@ -123,7 +124,8 @@ async fn a_canary_is_halted_by_errors_and_users_get_stable_back() {
     let id = deployments[0]["id"].as_str().expect("an id");
     let looks = world.ok(&["looks", id]).await;
     assert!(looks.contains("evidence of more errors"), "{looks}");
-    println!("{looks}");
+    let worse = world.stopped_by().await;
+    assert!(worse.contains(&"errors".to_owned()), "{worse:?}\n{looks}");
     let before = load.counts();
     only_the_bad_release_failed(&before);
     assert!(before.failed > 0, "the canary had users");
@@ -144,10 +146,10 @@ async fn a_canary_is_halted_by_latency_and_a_good_one_passes() {
     ];
     let ran = deploy(&world, "1.4.0", &canary).await;
     assert_eq!(ran.code, 1, "{ran:#?}");
-    assert!(
-        ran.stdout.contains("p50") || ran.stdout.contains("p95"),
-        "{ran:#?}"
-    );
+    let worse = world.stopped_by().await;
+    let slower = ["p50", "p95"].iter().any(|p| worse.iter().any(|w| w == p));
+    let errors = worse.contains(&"errors".to_owned());
+    assert!(slower && !errors, "{worse:?}: {ran:#?}");
     assert_eq!(live(&world).await, "1.0.0");
     let canary = [
         "--strategy",
@@ -175,12 +177,7 @@ async fn approvals_are_waited_for_given_by_somebody_else_and_refused() {
     let file = world.folder().join("bob");
     std::fs::write(&file, token).expect("written");
     let bob = ["--token-file", file.to_str().expect("text")];
-    // A running server looks for new people once a second.
-    until("the server knows bob", async || {
-        let ran = world.cli(&[&bob[..], &["team", "list"]].concat()).await;
-        (ran.code == 0).then_some(())
-    })
-    .await;
+    world.ok(&[&bob[..], &["team", "list"]].concat()).await;
     let load = world.load().await;
     let canary = [
         "--strategy",

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use pointsman::demo::load::{Counts, Load, Target};
+use demo::load::{Counts, Load, Target};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -227,6 +227,24 @@ impl World {
             (!matches!(status, "running" | "paused" | "rolling_back")).then_some(deployment)
         })
         .await
+    }
+
+    /// What the traffic gate measured to be worse when it stopped the latest deployment: `errors`, `p50`, ...
+    pub async fn stopped_by(&self) -> Vec<String> {
+        let latest = self.json(&["deployment", "list", "--limit", "1"]).await;
+        let id = latest[0]["id"].as_str().expect("an id");
+        let looks = self.json(&["looks", id]).await;
+        let last = looks.as_array().and_then(|looks| looks.last());
+        let last = last.expect("the gate was looked at");
+        assert_eq!(last["verdict"], "failed", "{last:#}");
+        let errors = ("errors".to_owned(), &last["traffic"]["errors"]);
+        let percentiles = last["traffic"]["latency"].as_array();
+        let percentiles = percentiles.expect("percentiles are compared").iter();
+        std::iter::once(errors)
+            .chain(percentiles.map(|p| (format!("p{}", p["percent"]), p)))
+            .filter(|(_, judged)| judged["verdict"] == "worse")
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// What runs of the shop.

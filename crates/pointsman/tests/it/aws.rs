@@ -1,11 +1,15 @@
 //! Accounts, machine images, and server groups on AWS, as far as no cloud is needed for it: the
 //! simulated provider plays any place.
 
+use std::sync::Arc;
+
+use domain::catalogue::ProviderKind;
 use expect_test::expect;
+use operations::clouds::Clouds;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, CATALOGUE, Persona, TestApp, release, wish};
+use crate::support::{Answer, CATALOGUE, Persona, Simulated, TestApp, release, wish};
 
 const ROOT: &str = "/api/v1/services/shop/releases";
 const IMAGE: &str = "ami-0123456789abcdef0";
@@ -23,7 +27,10 @@ package_bucket: example-packages
 
 /// A server with the shop on AWS, release 1.0.0 as a package, and 2.0.0 as a machine image.
 async fn with_aws() -> TestApp {
-    let app = TestApp::start().await;
+    with_aws_on(TestApp::start().await).await
+}
+
+async fn with_aws_on(app: TestApp) -> TestApp {
     app.apply(&format!("{CATALOGUE}{ON_AWS}")).await;
     let package = app.upload("shop", "1.0.0", release("1.0.0")).await;
     assert_eq!(package.status, 201, "{}", package.text);
@@ -150,9 +157,9 @@ async fn what_is_no_image_makes_no_release() {
 async fn images_go_to_aws_only() {
     let app = TestApp::with_shop().await;
     release_image(&app, "2.0.0", IMAGE).await;
-    assert_eq!(refused(&app, wish("2.0.0")).await, ["image_needs_aws"]);
+    assert_eq!(refused(&app, wish("2.0.0")).await, ["image_not_offered"]);
     let patched = wish_on("1.0.0", IMAGE);
-    assert_eq!(refused(&app, patched).await, ["image_needs_aws"]);
+    assert_eq!(refused(&app, patched).await, ["image_not_offered"]);
     let nonsense = app
         .post("/api/v1/deployments", wish_on("1.0.0", "ubuntu"))
         .await;
@@ -250,7 +257,7 @@ async fn a_refresh_is_deployed_on_aws_and_cannot_be_paused() {
 
     let local = TestApp::with_shop().await;
     local.upload("shop", "2.0.0", release("2.0.0")).await;
-    assert_eq!(refused(&local, refresh).await, ["refresh_needs_aws"]);
+    assert_eq!(refused(&local, refresh).await, ["refresh_not_offered"]);
 }
 
 #[tokio::test]
@@ -283,7 +290,7 @@ async fn accounts_must_fit_what_is_deployed_there() {
         .await;
     assert_eq!(refused(&app, wish("1.0.0")).await, ["no_package_bucket"]);
     app.put(account, json!({"provider": "local"})).await;
-    assert_eq!(refused(&app, wish("2.0.0")).await, ["account_not_aws"]);
+    assert_eq!(refused(&app, wish("2.0.0")).await, ["account_elsewhere"]);
     let nonsense = app.put(account, json!({"provider": "aws"})).await;
     assert_eq!(nonsense.code(), "invalid");
     assert_eq!(nonsense.json()["errors"][0]["field"], "region");
@@ -340,10 +347,11 @@ async fn start_up_scripts_stay_out_of_the_audit_log() {
     assert!(!audit.text.contains("hunter2"), "{}", audit.text);
 }
 
-#[cfg(not(feature = "aws"))]
 #[tokio::test]
 async fn a_build_without_aws_says_so_of_images_and_patches() {
-    let app = with_aws().await;
+    let mut clouds = Clouds::default();
+    clouds.insert(ProviderKind::Local, Arc::new(Simulated::default()));
+    let app = with_aws_on(TestApp::over(clouds, |_| {}).await).await;
     let images = app.get("/api/v1/images").await;
     assert_eq!(images.status, 200, "{}", images.text);
     let accounts = images.json()["accounts"].clone();

@@ -22,4 +22,5 @@ mod places;
 mod releases;
 mod server;
 mod support;
+mod third_cloud;
 mod two_slices;

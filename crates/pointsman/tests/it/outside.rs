@@ -7,6 +7,7 @@ use domain::{
     gate::{Gate, HttpGate, Number, PrometheusGate, Said},
 };
 use engine::{ports::Probe, testing::sim::story::Story};
+use operations::clouds::Clouds;
 use pointsman::outside::Outside;
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ async fn asked(gate: &Gate) -> String {
     // An error means that another test was faster.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = Instant::now();
-    let said = Outside::new(pointsman::providers::Aws::new(std::env::temp_dir()))
+    let said = Outside::new(Clouds::default())
         .unwrap()
         .ask(&deployment(), gate)
         .await;

@@ -1,23 +1,22 @@
 //! Several people: each comes in with a token of their own, and is known by their name.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::process::Output;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
 
-use crate::support::{Answer, PATIENCE, Persona, TestApp, wish};
+use crate::support::{Answer, Persona, TestApp, wish};
 
-/// Runs `pointsman token ...` in the data folder of `app`.
-fn token(app: &TestApp, arguments: &[&str]) -> Output {
+/// Runs `pointsman token ...` as the one who started `app`.
+async fn token(app: &TestApp, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pointsman"))
         .arg("token")
         .args(arguments)
         .env("POINTSMAN_DATA", &app.config.data)
         .output()
+        .await
         .unwrap()
 }
 
@@ -26,8 +25,8 @@ fn said(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-fn created(app: &TestApp, name: &str) -> String {
-    let output = token(app, &["create", name]);
+async fn created(app: &TestApp, name: &str) -> String {
+    let output = token(app, &["create", name]).await;
     let (shown, complaint) = said(&output);
     assert!(output.status.success(), "{complaint}");
     shown.trim().to_owned()
@@ -38,25 +37,13 @@ async fn teams(app: &TestApp, token: &str) -> StatusCode {
     Answer::of(request.bearer_auth(token)).await.status
 }
 
-/// Asks until the answer has this status.
-async fn until(app: &TestApp, token: &str, status: u16) {
-    let look = async {
-        while teams(app, token).await != status {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, look)
-        .await
-        .unwrap_or_else(|_| panic!("never answered {status}"));
-}
-
 #[tokio::test]
 async fn people_come_and_go_without_a_restart_and_the_audit_log_names_them() {
     let app = TestApp::with_shop().await;
-    let (alice, bob) = (created(&app, "alice"), created(&app, "bob"));
+    let (alice, bob) = (created(&app, "alice").await, created(&app, "bob").await);
     assert_ne!(alice, bob);
-    until(&app, &alice, 200).await;
-    until(&app, &bob, 200).await;
+    assert_eq!(teams(&app, &alice).await, 200);
+    assert_eq!(teams(&app, &bob).await, 200);
     let request = app
         .request(Persona::Anonymous, Method::POST, "/api/v1/deployments")
         .bearer_auth(&alice)
@@ -81,8 +68,8 @@ async fn people_come_and_go_without_a_restart_and_the_audit_log_names_them() {
     assert_eq!(who("deployment.abort"), "bob");
     assert_eq!(who("release.create"), "admin");
 
-    assert!(token(&app, &["revoke", "alice"]).status.success());
-    until(&app, &alice, 401).await;
+    assert!(token(&app, &["revoke", "alice"]).await.status.success());
+    assert_eq!(teams(&app, &alice).await, 401);
     assert_eq!(teams(&app, &bob).await, 200, "nobody else is shut out");
     assert_eq!(teams(&app, &app.token).await, 200);
 }
@@ -90,31 +77,65 @@ async fn people_come_and_go_without_a_restart_and_the_audit_log_names_them() {
 #[tokio::test]
 async fn a_token_is_printed_once_and_kept_as_a_hash() {
     let app = TestApp::start().await;
-    let alice = created(&app, "alice");
+    let alice = created(&app, "alice").await;
     assert_eq!(alice.len(), 64);
-    let path = app.config.data.join("tokens/alice");
-    let kept = std::fs::read_to_string(&path).unwrap();
-    assert!(!kept.contains(&alice));
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    // What is kept lets nobody in.
-    until(&app, &alice, 200).await;
-    assert_eq!(teams(&app, kept.trim()).await, 401);
+    assert_eq!(teams(&app, &alice).await, 200);
+    // No file of the data folder holds it, and what is kept lets nobody in.
+    let hash: [u8; 32] = Sha256::digest(alice.as_bytes()).into();
+    let kept: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (mut files, mut with_hash) = (0, 0);
+    for file in std::fs::read_dir(&app.config.data).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() {
+            let bytes = std::fs::read(&path).unwrap();
+            let holds = |text: &str| {
+                bytes
+                    .windows(text.len())
+                    .any(|part| part == text.as_bytes())
+            };
+            assert!(!holds(&alice), "{} holds the token", path.display());
+            (files, with_hash) = (files + 1, with_hash + usize::from(holds(&kept)));
+        }
+    }
+    assert!(files >= 3 && with_hash >= 1, "{files} files, {with_hash}");
+    assert_eq!(teams(&app, &kept).await, 401);
 
-    let (listed, _) = said(&token(&app, &["list", "--output", "json"]));
+    let (listed, _) = said(&token(&app, &["list", "--output", "json"]).await);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[0]["name"], "alice");
-    assert!(!listed.to_string().contains(kept.trim()));
+    assert_eq!(listed[0]["created_by"], "admin");
+    assert!(!listed.to_string().contains(&kept));
 
     for (arguments, exit, complaint) in [
         (["create", "alice"], 3, "has a token already"),
         (["create", "admin"], 2, "choose another name"),
         (["create", "../x"], 2, "is not a name"),
-        (["revoke", "bob"], 1, "bob has no token"),
+        (["revoke", "bob"], 1, "there is no token of bob"),
     ] {
-        let output = token(&app, &arguments);
+        let output = token(&app, &arguments).await;
         let (shown, said) = said(&output);
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {said}");
         assert!(said.contains(complaint) && shown.is_empty(), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_repeated_request_does_not_show_a_token_again() {
+    let app = TestApp::start().await;
+    let create = async || {
+        let request = app
+            .request(Persona::Admin, Method::POST, "/api/v1/tokens")
+            .header("idempotency-key", "one")
+            .json(&serde_json::json!({"name": "carol"}));
+        Answer::of(request).await
+    };
+    let first = create().await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = create().await;
+    assert_eq!(
+        (again.status.as_u16(), again.code()),
+        (409, "exists".to_owned())
+    );
+    let token = first.json()["token"].as_str().unwrap().to_owned();
+    assert!(!again.text.contains(&token), "{}", again.text);
 }

@@ -2,15 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use engine::testing::fleet::{Fleet, QUICK};
-use pointsman::{clock::SystemClock, config::Config, providers::Providers, server::Server};
+use operations::clouds::Clouds;
+use pointsman::{config::Config, server::Server};
 use serde_json::Value;
 
 use crate::support::TestApp;
 
 async fn failure(config: &Config) -> String {
-    let provider = Providers::other(Fleet::new(SystemClock, QUICK));
-    let error = Server::start(config, provider)
+    let error = Server::start(config, Clouds::default())
         .await
         .expect_err("it must not start");
     format!("{error:#}")
@@ -78,8 +77,7 @@ async fn a_remote_address_must_be_meant() {
     }
     config.listen = "0.0.0.0:0".parse().unwrap();
     config.allow_remote = true;
-    let provider = Providers::other(Fleet::new(SystemClock, QUICK));
-    let server = Server::start(&config, provider).await.unwrap();
+    let server = Server::start(&config, Clouds::default()).await.unwrap();
     assert!(
         server.url().starts_with("http://127.0.0.1:"),
         "{}",

@@ -3,25 +3,14 @@
 mod artifact;
 mod prometheus;
 mod redact;
+mod simulated;
 pub mod stub;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{
-    effect::{Effect, Target, Token},
-    observation::Observation,
-};
-use engine::{
-    ports::{Provider, ProviderError},
-    testing::{
-        cloud::Behaviour,
-        fleet::{Fleet, QUICK},
-    },
-};
-use pointsman::{
-    access::people, clock::SystemClock, config::Config, operations::artifacts::Limits,
-    providers::Providers, server::Server,
-};
+use domain::catalogue::ProviderKind;
+use operations::{artifacts::Limits, clouds::Clouds};
+use pointsman::{config::Config, server::Server};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,6 +18,7 @@ use tempfile::TempDir;
 pub use artifact::{release, tarball};
 pub use prometheus::Prometheus;
 pub use redact::redacted;
+pub use simulated::Simulated;
 
 /// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,7 +39,7 @@ pub struct TestApp {
     pub token: String,
     server: Option<Server>,
     http: reqwest::Client,
-    fleet: Arc<Fleet<SystemClock>>,
+    clouds: Clouds,
 }
 
 /// An answer, read to its end.
@@ -79,6 +69,15 @@ impl TestApp {
 
     /// A server with changed settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let everywhere = Arc::new(Simulated::default());
+        let mut clouds = Clouds::default();
+        clouds.insert(ProviderKind::Local, everywhere.clone());
+        clouds.insert(ProviderKind::Aws, everywhere);
+        Self::over(clouds, change).await
+    }
+
+    /// A server over these clouds, with changed settings.
+    pub async fn over(clouds: Clouds, change: impl FnOnce(&mut Config)) -> Self {
         // An error means that another test was faster.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
@@ -91,22 +90,22 @@ impl TestApp {
             token: String::new(),
             server: None,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            fleet: Arc::new(Fleet::new(SystemClock, QUICK)),
+            clouds,
         };
         app.restart_stopped().await;
         app
     }
 
-    /// Stops the server, and starts it again on the same folder and fleet.
+    /// Stops the server, and starts it again on the same folder and clouds.
     pub async fn restart(&mut self) {
         self.stop().await;
         self.restart_stopped().await;
     }
 
-    /// Starts a server that was stopped, on the same folder and fleet.
+    /// Starts a server that was stopped, on the same folder and clouds.
     pub async fn restart_stopped(&mut self) {
-        let provider = Providers::other(SharedFleet(Arc::clone(&self.fleet)));
-        self.server = Some(Server::start(&self.config, provider).await.unwrap());
+        let clouds = self.clouds.clone();
+        self.server = Some(Server::start(&self.config, clouds).await.unwrap());
         let token = std::fs::read_to_string(self.config.data.join("token")).unwrap();
         self.token = token.trim().to_owned();
     }
@@ -117,8 +116,10 @@ impl TestApp {
     }
 
     /// Makes a token for a person.
-    pub fn create_person(&self, name: &str) -> String {
-        people::create(&self.config.data, &name.parse().unwrap()).unwrap()
+    pub async fn create_person(&self, name: &str) -> String {
+        let created = self.post("/api/v1/tokens", json!({"name": name})).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        created.json()["token"].as_str().unwrap().to_owned()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -324,30 +325,3 @@ environment: staging
 size: 2
 drain_seconds: 1
 ";
-
-/// The fleet, which outlives restarts of the server. Releases whose version says `broken` never
-/// become healthy.
-struct SharedFleet(Arc<Fleet<SystemClock>>);
-
-impl Provider for SharedFleet {
-    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        self.0.observe(target).await
-    }
-
-    async fn apply(
-        &self,
-        target: &Target,
-        effect: &Effect,
-        token: &Token,
-    ) -> Result<(), ProviderError> {
-        if let Effect::SetLaunch {
-            launch: Some(launch),
-            ..
-        } = effect
-            && launch.version.as_str().contains("broken")
-        {
-            self.0.behave(launch.id.clone(), Behaviour::Broken);
-        }
-        self.0.apply(target, effect, token).await
-    }
-}

@@ -204,14 +204,16 @@ mod tests {
 
     #[test]
     fn values_that_break_the_script_are_refused() {
-        for variables in [
-            serde_json::json!({"A B": "1"}),
-            serde_json::json!({"": "1"}),
-            serde_json::json!({"A;id": "1"}),
-            serde_json::json!({"A": "1\nVARIABLES\nid"}),
-            serde_json::json!({"A": "\u{0}"}),
+        let (name, value) = ("environment variable", "cannot contain");
+        for (variables, why) in [
+            (serde_json::json!({"A B": "1"}), name),
+            (serde_json::json!({"": "1"}), name),
+            (serde_json::json!({"A;id": "1"}), name),
+            (serde_json::json!({"A": "1\nVARIABLES\nid"}), value),
+            (serde_json::json!({"A": "\u{0}"}), value),
         ] {
-            assert!(script(variables.clone(), None).is_err(), "{variables}");
+            let error = script(variables.clone(), None).unwrap_err();
+            assert!(error.message.contains(why), "{variables}: {error}");
         }
         let error = script(serde_json::json!({}), Some("echo {{serivce}}")).unwrap_err();
         assert!(error.message.contains("{{serivce}}"), "{error}");

@@ -94,7 +94,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
             "something else in this account uses up AWS's rate limits; find out what"
         }
         ErrorKind::Unavailable => NETWORK,
-        ErrorKind::Missing | ErrorKind::Invalid | ErrorKind::Superseded => {
+        ErrorKind::Missing | ErrorKind::Invalid | ErrorKind::NotOffered | ErrorKind::Superseded => {
             "check the account's manifest"
         }
     }

@@ -1,7 +1,7 @@
 //! Users by attachment: a group that is attached to the target group has users, another one has none.
 //! There are no weights.
 
-use domain::{catalogue::AwsGroup, effect::Target, observation::Weights};
+use domain::{catalogue::AwsGroup, effect::Target, users::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
         target_health::{self, Health},
     },
     server_group,
-    traffic::weights,
 };
 
 /// Attaches the groups that are to have users, and detaches the others once those are healthy. Until then
@@ -28,7 +27,7 @@ pub async fn write(
     target_group: &str,
     weights: &Weights,
 ) -> Result<(), ProviderError> {
-    if weights.values().filter(|weight| **weight > 0).count() > 1 {
+    if weights.served().count() > 1 {
         return Err(invalid(
             "groups that are attached to a target group have no weights: all users go to one slice",
         ));
@@ -36,7 +35,7 @@ pub async fn write(
     let (mut serving, mut others) = (Vec::new(), Vec::new());
     for (slice, name) in server_group::group_names(target, aws) {
         let group = group(clients, &name).await?;
-        if weights::of(weights, slice) > 0 {
+        if weights.share(slice) > 0 {
             serving.push(group);
         } else {
             others.push(group);

@@ -6,10 +6,7 @@
 mod pending_changes;
 
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecordSet};
-use domain::{
-    observation::{Slice, Weights},
-    time::UnixMs,
-};
+use domain::{observation::Slice, time::UnixMs, users::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
@@ -83,7 +80,7 @@ pub async fn write(
     weights: &Weights,
     now: UnixMs,
 ) -> Result<(), ProviderError> {
-    if weights.values().all(|weight| *weight == 0) {
+    if weights.served().next().is_none() {
         return Err(invalid(
             "with all weights at 0 Route 53 answers with every record; one slice must have users",
         ));
@@ -116,7 +113,7 @@ fn batch(
                 records.name
             ))
         })?;
-        record.weight = Some(i64::from(weights::of(weights, slice)));
+        record.weight = Some(i64::from(weights.share(slice)));
         let change = Change::builder().action(ChangeAction::Upsert);
         let change = change.resource_record_set(record).build();
         batch = batch.changes(change.map_err(|error| invalid(error.to_string()))?);

@@ -12,7 +12,8 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use domain::{
     catalogue::{AwsGroup, ServerGroup, Stickiness},
     effect::Target,
-    observation::{Slice, Weights},
+    observation::Slice,
+    users::Weights,
 };
 use engine::ports::ProviderError;
 
@@ -162,7 +163,7 @@ fn changed(
         let arn = aws.target_group(slice);
         let arn =
             arn.ok_or_else(|| invalid(format!("the manifest names no target group for {slice}")))?;
-        let weight = i32::from(weights::of(weights, slice));
+        let weight = i32::from(weights.share(slice));
         let tuple = TargetGroupTuple::builder()
             .target_group_arn(arn)
             .weight(weight);

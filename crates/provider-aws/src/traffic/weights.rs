@@ -2,7 +2,7 @@
 //!
 //! Invariant: a percentage that is written is read back as the same percentage.
 
-use domain::observation::{Slice, Weights};
+use domain::{observation::Slice, users::Weights};
 
 /// How users are split, as seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,28 +30,27 @@ impl Split {
 pub fn percent(weights: &[(Slice, u64)]) -> Weights {
     let sum: u64 = weights.iter().map(|(_, weight)| weight).sum();
     if sum == 0 {
-        return Weights::new();
+        return Weights::default();
     }
     let rounded = |weight: u64| u8::try_from((weight * 200 + sum) / (2 * sum)).unwrap_or(100);
-    let mut percents: Weights = weights
+    let mut percents: Vec<(Slice, u8)> = weights
         .iter()
         .map(|(slice, weight)| (*slice, rounded(*weight)))
         .collect();
     // Two that are both rounded up sum to 101.
-    let total: u32 = percents.values().map(|percent| u32::from(*percent)).sum();
+    let total: u32 = percents
+        .iter()
+        .map(|(_, percent)| u32::from(*percent))
+        .sum();
     if total > 100
-        && let Some(largest) = percents.values_mut().max()
+        && let Some((_, largest)) = percents.iter_mut().max_by_key(|(_, percent)| *percent)
     {
         *largest -= 1;
     }
-    percents.retain(|_, percent| *percent > 0);
     percents
-}
-
-/// The weight of `slice`.
-#[must_use]
-pub fn of(weights: &Weights, slice: Slice) -> u8 {
-    weights.get(&slice).copied().unwrap_or(0)
+        .into_iter()
+        .filter(|(_, percent)| *percent > 0)
+        .collect()
 }
 
 #[cfg(test)]
@@ -64,7 +63,7 @@ mod tests {
             let green = 100 - blue;
             let read = percent(&[(Slice::Blue, blue.into()), (Slice::Green, green.into())]);
             assert_eq!(
-                (of(&read, Slice::Blue), of(&read, Slice::Green)),
+                (read.share(Slice::Blue), read.share(Slice::Green)),
                 (blue, green)
             );
         }
@@ -83,7 +82,7 @@ mod tests {
             (199, 1),
         ] {
             let read = percent(&[(Slice::Blue, blue), (Slice::Green, green)]);
-            let sum: u32 = read.values().map(|percent| u32::from(*percent)).sum();
+            let sum = read.sum();
             assert!(
                 sum == 100 || (blue, green) == (0, 0) && sum == 0,
                 "{blue}:{green} {read:?}"

@@ -81,7 +81,8 @@ impl Stage {
             purpose,
             ..self.target.clone()
         };
-        self.aws.observe(&target).await.unwrap().slice(Slice::Blue)
+        let seen = self.aws.observe(&target).await.unwrap();
+        seen.slice(Slice::Blue).clone()
     }
 
     fn asked(&self, operation: &str) -> u64 {

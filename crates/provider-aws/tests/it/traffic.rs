@@ -5,12 +5,13 @@ use domain::{
     catalogue::ServerGroup,
     deployment::{Command, Course, Deployment, Outcome},
     gate::{CloudWatchGate, Gate},
-    observation::{Slice, Weights},
+    observation::Slice,
     plan::{
         Strategy,
         two_slices::{Stage, TwoSlices},
     },
     release::{ImageId, Launch},
+    users::Weights,
 };
 use serde_json::{Value, json};
 
@@ -132,7 +133,7 @@ impl Splits {
     }
 
     fn of_green(&self) -> Vec<u8> {
-        let green = |weights: &Weights| weights.get(&Slice::Green).copied().unwrap_or(0);
+        let green = |weights: &Weights| weights.share(Slice::Green);
         self.0.iter().map(|(_, weights)| green(weights)).collect()
     }
 }
@@ -145,7 +146,8 @@ fn ended(deployment: &Deployment, outcome: Outcome) {
 
 /// What blue runs before anything was deployed.
 async fn adopted(driver: &Driver<'_>) -> Launch {
-    driver.look().await.slice(Slice::Blue).launches.unwrap()
+    let seen = driver.look().await;
+    seen.slice(Slice::Blue).launches.clone().unwrap()
 }
 
 async fn by_listener(pair: &Pair) -> (ServerGroup, String) {
@@ -213,7 +215,7 @@ async fn an_abort_at_half_gives_all_users_back_and_empties_green() {
     let deployment = driver
         .deploy(canary(Vec::new()), &new, &stable, |deployment| {
             let asked = deployment.progress.asked_traffic.as_ref();
-            let half = asked.is_some_and(|it| it.weights.get(&Slice::Green) == Some(&50));
+            let half = asked.is_some_and(|it| it.weights.share(Slice::Green) == 50);
             let forward = deployment.progress.course == Course::Forward;
             (half && forward).then(|| Command::Abort {
                 reason: "enough".to_owned(),
@@ -267,7 +269,7 @@ async fn an_alarm_of_cloudwatch_halts_a_canary() {
             &stable,
             |deployment| {
                 let asked = deployment.progress.asked_traffic.as_ref();
-                let green = asked.and_then(|it| it.weights.get(&Slice::Green).copied());
+                let green = asked.map(|it| it.weights.share(Slice::Green));
                 largest = largest.max(green.unwrap_or(0));
                 None
             },

@@ -1,5 +1,5 @@
-//! The control socket: what the control plane may ask. JSON over HTTP on a Unix socket that only its
-//! owner can use.
+//! The control socket: the requests of the control plane, as JSON over HTTP on a Unix socket that
+//! only its owner can use.
 
 use std::{convert::Infallible, fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
@@ -17,37 +17,38 @@ use domain::{
     time::UnixMs,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use router::pass::SECONDS_MAX;
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
     task::JoinHandle,
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::{Daemon, SOCKET, Stop, now};
+use super::world::{Daemon, Stop};
 use crate::{
     artifact::ArtifactError,
+    clock::now,
     group::{Group, Refusal},
     logs,
-    pass::SECONDS_MAX,
     wire::{
-        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ShutdownRequest,
-        Status,
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, SOCKET,
+        ShutdownRequest, Status,
     },
 };
 
-/// Between two looks at a log that is followed.
+/// Pause between two reads of a log that is followed.
 const FOLLOW: Duration = Duration::from_millis(200);
-/// Most lines of the past that a request for logs gets.
+/// Maximum number of past lines in an answer to a request for logs, per instance.
 const LINES_MAX: usize = 10_000;
 /// Largest request other than an artifact, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 type Shared = State<Arc<Daemon>>;
 
-/// Listens, and answers until the returned task is ended.
+/// Listens, and answers until the returned task is aborted.
 pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
     let path = daemon.folder.join(SOCKET);
-    // Left by a run that was killed; the lock says that nobody uses it.
+    // Left by a run that was killed; the lock guarantees that it is not in use.
     if path.exists() {
         fs::remove_file(&path)?;
     }
@@ -75,7 +76,7 @@ pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
     }))
 }
 
-/// Accepts connections of the owner (and of root) only, whatever the file's mode says.
+/// Accepts only connections of the owner and of root, whatever the mode of the file.
 struct OwnerOnly {
     listener: UnixListener,
     owner: u32,
@@ -193,7 +194,7 @@ async fn sign_pass(State(daemon): Shared, Json(request): Json<PassRequest>) -> R
     if !daemon.world().saved.groups.contains_key(&name) {
         return problem(StatusCode::NOT_FOUND, &nothing_at(&name));
     }
-    // Whole seconds, as the token says it.
+    // In whole seconds, as in the token.
     let end = now().plus_ms(u64::from(seconds) * 1000);
     let expires = UnixMs(end.0 - end.0 % 1000);
     let token = daemon.pass_key.sign(&name, slice, expires);
@@ -215,7 +216,7 @@ async fn shutdown(State(daemon): Shared, Json(request): Json<ShutdownRequest>) -
     StatusCode::ACCEPTED
 }
 
-/// The logs of a place: the last lines of each instance, then what is new, for as long as somebody
+/// The logs of a place: the last lines of each instance, then new lines for as long as the client
 /// reads. Each line begins with the id of its instance.
 async fn read_logs(State(daemon): Shared, Query(query): Query<LogsQuery>) -> Response {
     let place = query.place.to_string();
@@ -244,7 +245,7 @@ async fn read_logs(State(daemon): Shared, Query(query): Query<LogsQuery>) -> Res
     .into_response()
 }
 
-/// The logs of a place that somebody reads.
+/// The logs of a place while a client reads them.
 struct Followed {
     daemon: Arc<Daemon>,
     place: String,
@@ -267,7 +268,7 @@ impl Followed {
         out.into()
     }
 
-    /// Instances that appeared since the last look.
+    /// Adds a reader for each instance that is new since the last call.
     fn find_new(&mut self) {
         let world = self.daemon.world();
         let members = world

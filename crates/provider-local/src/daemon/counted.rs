@@ -1,19 +1,17 @@
-//! What was counted of the users' requests since the daemon runs: by release for metrics, by slice
-//! for whoever decides.
+//! The counts of users' requests since the daemon started: by release for metrics, by slice for
+//! observations.
 //!
-//! Invariant: the counts of a slice only grow. A release is taken off the list once nothing can count
-//! for it any more, and its counts are kept in the slice's.
-//! Invariant: at most as many counters as there are releases with instances, and one that starts
-//! next, in each slice.
+//! Invariant: the counts of a slice only grow. A release is removed once nothing can count for it
+//! any more, and its counts are added to those of the slice.
+//! Invariant: each slice has at most one set of counters per release with instances, and one for
+//! the release that starts next.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{names::Version, observation::Slice, time::UnixMs, traffic::Traffic};
+use router::{Counters, Counts};
 
-use crate::{
-    group::Group,
-    router::{Counters, Counts},
-};
+use crate::group::Group;
 
 /// The counts of every slice.
 #[derive(Debug)]
@@ -25,13 +23,13 @@ pub(super) struct Counted {
 /// The counts of one slice.
 #[derive(Debug, Default)]
 struct SliceCounts {
-    /// Of releases that are gone.
+    /// The counts of releases that are gone.
     past: Counts,
     releases: BTreeMap<Version, Arc<Counters>>,
 }
 
 impl Counted {
-    /// Nothing was counted yet; counting begins `now`.
+    /// No counts yet; counting begins `now`.
     pub(super) fn new(now: UnixMs) -> Self {
         Self {
             epoch: now.since_ms(UnixMs(0)),
@@ -39,13 +37,14 @@ impl Counted {
         }
     }
 
-    /// The counters of a release, to be given to its instances.
+    /// The counters of a release, for its instances.
     pub(super) fn of(&mut self, place: &str, slice: Slice, version: &Version) -> Arc<Counters> {
         let counts = self.slices.entry((place.to_owned(), slice)).or_default();
         Arc::clone(counts.releases.entry(version.clone()).or_default())
     }
 
-    /// Forgets the releases that are gone: no instance, no request in flight, not to be started.
+    /// Removes the releases that are gone: those without an instance or a request in flight that
+    /// are not the next to start.
     pub(super) fn settle(&mut self, groups: &BTreeMap<String, Group>) {
         for ((place, slice), counts) in &mut self.slices {
             let slot = groups.get(place).and_then(|group| group.slices.get(slice));
@@ -54,7 +53,7 @@ impl Counted {
         }
     }
 
-    /// What was counted of the slices of one place.
+    /// The counts of each slice of one place.
     pub(super) fn traffic(&self, place: &str, group: &Group) -> BTreeMap<Slice, Traffic> {
         let of = |slice: &Slice| {
             let counts = self.slices.get(&(place.to_owned(), *slice));
@@ -64,7 +63,7 @@ impl Counted {
         group.slices.keys().map(of).collect()
     }
 
-    /// The counters of every release that is there.
+    /// The counters of every release that is not gone.
     pub(super) fn releases(&self) -> impl Iterator<Item = (&str, Slice, &Version, &Counters)> {
         self.slices.iter().flat_map(|((place, slice), counts)| {
             let releases = counts.releases.iter();
@@ -77,7 +76,7 @@ impl SliceCounts {
     fn settle(&mut self, next: Option<&Version>) {
         let Self { past, releases } = self;
         releases.retain(|version, counters| {
-            // Nobody else has it, so nobody can count any more, and nobody can get it but from here.
+            // This is the only reference, and new ones are made only here: nothing counts any more.
             let gone = next != Some(version) && Arc::get_mut(counters).is_some();
             if gone {
                 past.add(&counters.read());
@@ -97,6 +96,8 @@ impl SliceCounts {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]
@@ -108,7 +109,7 @@ mod tests {
         group.slices.entry(Slice::Blue).or_default();
         let version: Version = "1.0.0".parse().unwrap();
         let counters = counted.of("cart.live", Slice::Blue, &version);
-        counters.count_for_tests(500, 100);
+        counters.count(StatusCode::INTERNAL_SERVER_ERROR, 100);
         let groups = BTreeMap::from([("cart.live".to_owned(), group.clone())]);
         let errors = |counted: &Counted| {
             let traffic = counted.traffic("cart.live", &group);
@@ -117,7 +118,7 @@ mod tests {
         counted.settle(&groups);
         assert_eq!(counted.releases().count(), 1, "somebody still counts");
         assert_eq!(errors(&counted), (5, 1));
-        counters.count_for_tests(502, 100);
+        counters.count(StatusCode::BAD_GATEWAY, 100);
         drop(counters);
         counted.settle(&groups);
         assert_eq!(counted.releases().count(), 0);

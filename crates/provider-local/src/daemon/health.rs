@@ -1,4 +1,5 @@
-//! Health checks: one HTTP GET, judged by its status alone.
+//! Health checks: one HTTP GET, judged by its status alone, and how many in a row change an
+//! instance's health.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -9,21 +10,21 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What a check found.
+/// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// 2xx in time.
     Pass,
     /// Another status.
     Answered(u16),
-    /// No answer in time, or none that can be understood.
+    /// No answer in time, or one that is not HTTP.
     Silent,
-    /// Nobody listens (yet).
+    /// The port is not open (yet).
     Refused,
 }
 
 impl Verdict {
-    /// What an instance does wrong that is judged so by `check`.
+    /// What is wrong with an instance that `check` judged like this.
     pub(super) fn told(self, check: &HealthCheck) -> String {
         let path = &check.path;
         match self {
@@ -65,7 +66,7 @@ async fn ask(port: u16, path: &str) -> Result<http::StatusCode, Trouble> {
         .header(http::header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|_| Trouble::Other)?;
-    // Ended with the check: a connection may end a moment before its answer is handed over.
+    // Ends with the check: a connection may end a moment before its answer is delivered.
     let _driver = Driver(tokio::spawn(connection).abort_handle());
     let answer = sender.send_request(request).await;
     answer
@@ -73,11 +74,86 @@ async fn ask(port: u16, path: &str) -> Result<http::StatusCode, Trouble> {
         .map_err(|_| Trouble::Other)
 }
 
-/// Drives a connection for as long as it is kept.
+/// Drives a connection until it is dropped.
 struct Driver(tokio::task::AbortHandle);
 
 impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Counts passes and failures in a row.
+pub(super) struct Health {
+    pub(super) was_healthy: bool,
+    passes: u32,
+    failures: u32,
+}
+
+/// What a check changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    Healthy,
+    Unhealthy,
+}
+
+impl Health {
+    pub(super) fn new(was_healthy: bool) -> Self {
+        Self {
+            was_healthy,
+            passes: 0,
+            failures: 0,
+        }
+    }
+
+    pub(super) fn see(&mut self, verdict: Verdict, check: &HealthCheck) -> Change {
+        if verdict == Verdict::Pass {
+            (self.passes, self.failures) = (self.passes.saturating_add(1), 0);
+            if !self.was_healthy && self.passes >= check.healthy_threshold.max(1) {
+                self.was_healthy = true;
+                return Change::Healthy;
+            }
+        } else {
+            (self.passes, self.failures) = (0, self.failures.saturating_add(1));
+            if self.was_healthy && self.failures >= check.unhealthy_threshold.max(1) {
+                return Change::Unhealthy;
+            }
+        }
+        Change::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
+        use Verdict::{Answered, Pass, Refused, Silent};
+        let check = HealthCheck {
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+            ..HealthCheck::default()
+        };
+        let mut health = Health::new(false);
+        let verdicts = [
+            Refused,
+            Pass,
+            Silent,
+            Pass,
+            Pass,
+            Silent,
+            Answered(503),
+            Pass,
+            Answered(404),
+            Silent,
+            Silent,
+        ];
+        let changes = verdicts.map(|verdict| health.see(verdict, &check));
+        let mut expected = [Change::None; 11];
+        expected[4] = Change::Healthy;
+        expected[10] = Change::Unhealthy;
+        assert_eq!(changes, expected);
     }
 }

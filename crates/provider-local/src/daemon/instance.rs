@@ -1,6 +1,7 @@
-//! The life of one instance, from its start to its last request: one task each.
+//! The life of one instance, from its start to its last request: one task per instance.
 //!
-//! Invariant: only this task starts, checks and ends its process; others ask it by [`Live::stop`].
+//! Invariant: only this task starts, checks and ends the process; other tasks ask for its end by
+//! [`Live::stop`].
 
 use std::{
     collections::BTreeMap,
@@ -13,45 +14,37 @@ use std::{
 };
 
 use domain::{
-    catalogue::{HealthCheck, ServerGroup},
+    catalogue::ServerGroup,
     observation::{InstanceId, InstanceState, Slice},
     time::human_ms,
 };
+use router::Backend;
 use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Daemon, Live, World,
-    health::{self, Verdict},
+    health::{self, Change, Health, Verdict},
+    world::{Daemon, Ending, Live, World},
 };
 use crate::{
+    clock::now,
     group::Member,
     logs,
     process::{self, Process, Start},
-    router::Backend,
 };
 
 /// An instance that is not healthy after this is replaced.
 const BOOT_MAX: Duration = Duration::from_secs(120);
 /// A healthy instance that ends sooner than this after its start died early.
 const EARLY: Duration = Duration::from_secs(10);
-/// An instance that is not healthy after this is said to be in trouble.
+/// An instance that is not healthy after this is reported as in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks at an instance that does not listen yet.
+/// Pause between two checks of an instance that does not listen yet.
 const BOOT_POLL: Duration = Duration::from_millis(25);
-/// Between two looks at the requests in flight of a draining instance.
+/// Pause between two checks of the requests in flight of a draining instance.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
-/// From the polite signal to the other one.
+/// How long an instance has from SIGTERM to SIGKILL.
 const TERM_TO_KILL: Duration = Duration::from_secs(10);
-
-/// How the task of an instance ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// It was stopped, or died after a long life.
-    Stopped,
-    /// It died young, or could not be started.
-    Early,
-}
 
 /// One instance, as its task knows it.
 struct Instance {
@@ -64,7 +57,7 @@ struct Instance {
     backend: Arc<Backend>,
 }
 
-/// Gives a member of the world its task.
+/// Starts the task of a member.
 pub(super) fn spawn(
     daemon: &Arc<Daemon>,
     world: &mut World,
@@ -106,8 +99,8 @@ pub(super) fn spawn(
     tokio::spawn(instance.live());
 }
 
-/// Takes up what an earlier run left: processes that are still there get their task again and serve
-/// at once; members without a process are started anew by the supervisor.
+/// Takes over what an earlier run left: processes that still run get a task and serve at once; the
+/// supervisor replaces members without a process.
 pub(super) fn adopt_all(daemon: &Arc<Daemon>) {
     let marked = process::marked();
     let mut world = daemon.world();
@@ -134,13 +127,13 @@ pub(super) fn adopt_all(daemon: &Arc<Daemon>) {
     daemon.settle(&world);
 }
 
-/// What an instance carries in its environment: unique on the machine, not only in one folder.
+/// The mark of an instance in its environment: unique on the machine, not only in one state folder.
 fn mark(folder: &std::path::Path, id: &InstanceId) -> String {
     format!("{}@{}", id, folder.display())
 }
 
 impl Instance {
-    /// Start (or adopt), watch, drain, stop, forget.
+    /// Starts or adopts the process, watches, drains and stops it, and forgets the instance.
     async fn live(self) {
         let ending = match self.process().await {
             Ok(mut process) => self.watch_and_stop(&mut process).await,
@@ -197,7 +190,8 @@ impl Instance {
             .collect()
     }
 
-    /// Checks its health until it ends, falls ill or is told to stop; then stops it for sure.
+    /// Checks its health until it ends, becomes unhealthy or is told to stop; then makes sure that
+    /// it stops.
     async fn watch_and_stop(&self, process: &mut Process) -> Ending {
         let born = Instant::now();
         let told = self.member.state == InstanceState::Draining
@@ -229,7 +223,7 @@ impl Instance {
         }
     }
 
-    /// Checks health for ever, and returns only when the instance has to go.
+    /// Checks the health again and again; returns only when the instance must go.
     async fn check_health(&self) -> End {
         let check = &self.settings.health;
         let interval = Duration::from_millis(u64::from(check.interval_ms.max(10)));
@@ -279,7 +273,7 @@ impl Instance {
         });
     }
 
-    /// Says what it does wrong, if it is what new instances are started from.
+    /// Shows what is wrong with it, if new instances start from the same launch.
     fn tell(&self, trouble: &str) {
         let told = format!("{} {trouble}", self.member.id);
         self.daemon.change(|world| {
@@ -294,9 +288,9 @@ impl Instance {
         });
     }
 
-    /// That it ended unasked.
+    /// Says that it ended by itself, when and how.
     fn died(&self, status: Option<ExitStatus>) -> String {
-        let after = human_ms(super::now().since_ms(self.member.started_at));
+        let after = human_ms(now().since_ms(self.member.started_at));
         let how = match status.map(|status| (status.code(), status.signal())) {
             Some((Some(127), _)) => ", with exit status 127: its command was not found".to_owned(),
             Some((Some(code), _)) => format!(", with exit status {code}"),
@@ -310,7 +304,7 @@ impl Instance {
         )
     }
 
-    /// Waits for the requests in flight, for as long as the group allows.
+    /// Waits for the requests in flight, for at most as long as the group allows.
     async fn drain(&self) {
         self.backend.start_draining();
         self.update(|member| member.state = InstanceState::Draining);
@@ -321,7 +315,7 @@ impl Instance {
         }
     }
 
-    /// Asks it to end; ends it.
+    /// Asks it to end, and kills it if it does not.
     async fn terminate(&self, process: &mut Process) {
         self.update(|member| member.state = InstanceState::Terminating);
         process.signal(Signal::TERM);
@@ -345,85 +339,10 @@ impl Instance {
     }
 }
 
-/// Why the watch over an instance ended.
+/// Why an instance is no longer watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Died,
     Told,
     NeverHealthy,
-}
-
-/// Counts passes and failures in a row.
-struct Health {
-    was_healthy: bool,
-    passes: u32,
-    failures: u32,
-}
-
-/// What a check changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    None,
-    Healthy,
-    Unhealthy,
-}
-
-impl Health {
-    fn new(was_healthy: bool) -> Self {
-        Self {
-            was_healthy,
-            passes: 0,
-            failures: 0,
-        }
-    }
-
-    fn see(&mut self, verdict: Verdict, check: &HealthCheck) -> Change {
-        if verdict == Verdict::Pass {
-            (self.passes, self.failures) = (self.passes.saturating_add(1), 0);
-            if !self.was_healthy && self.passes >= check.healthy_threshold.max(1) {
-                self.was_healthy = true;
-                return Change::Healthy;
-            }
-        } else {
-            (self.passes, self.failures) = (0, self.failures.saturating_add(1));
-            if self.was_healthy && self.failures >= check.unhealthy_threshold.max(1) {
-                return Change::Unhealthy;
-            }
-        }
-        Change::None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
-        use Verdict::{Answered, Pass, Refused, Silent};
-        let check = HealthCheck {
-            healthy_threshold: 2,
-            unhealthy_threshold: 3,
-            ..HealthCheck::default()
-        };
-        let mut health = Health::new(false);
-        let verdicts = [
-            Refused,
-            Pass,
-            Silent,
-            Pass,
-            Pass,
-            Silent,
-            Answered(503),
-            Pass,
-            Answered(404),
-            Silent,
-            Silent,
-        ];
-        let changes = verdicts.map(|verdict| health.see(verdict, &check));
-        let mut expected = [Change::None; 11];
-        expected[4] = Change::Healthy;
-        expected[10] = Change::Unhealthy;
-        assert_eq!(changes, expected);
-    }
 }

@@ -1,8 +1,8 @@
-//! The router's metrics as text (OpenMetrics, which Prometheus reads): what is seen at one moment,
-//! and how it is written.
+//! The router's metrics as text (OpenMetrics, which Prometheus reads): the values at one moment,
+//! and how they are written.
 //!
-//! Invariant: as many series as there are releases with instances, and one that starts next, in each
-//! slice. A release that is gone is shown no more.
+//! Invariant: each slice has one series per release with instances, and one for the release that
+//! starts next. A release that is gone is no longer shown.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -16,21 +16,21 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
+use router::{Counts, Router};
 
-use super::Daemon;
-use crate::router::{Counts, Router};
+use super::world::Daemon;
 
-/// The type of the text.
+/// The content type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The first bucket of latency that is shown, and how many are put together in each: it ends at
-/// 0.4 ms, and each is twice as long as the one before, up to 13 s.
+/// The first bucket of latency that is shown, and how many fine buckets form each one. The first
+/// ends at 0.4 ms, and each is twice as wide as the one before, up to 13 s.
 const BUCKET_FIRST: u8 = 8;
 const BUCKET_STEP: usize = 4;
 const BUCKET_SHOWN_LAST: u8 = 68;
 /// Names of the classes of status.
-const CODES: [&str; crate::router::CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const CODES: [&str; router::CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// What is shown at one moment.
+/// The values at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     releases: Vec<Release>,
@@ -51,7 +51,7 @@ struct Release {
 type Labels = [(&'static str, String); 4];
 
 impl Seen {
-    /// Looks at everything.
+    /// Reads all values.
     pub(super) fn of(daemon: &Daemon) -> Self {
         let of_router = |router: &Router| (router.refused(), router.ignored_passes());
         let of_router = daemon.router().as_ref().map(of_router);
@@ -83,7 +83,7 @@ impl Seen {
             group.slices.keys().map(|slice| {
                 let [service, environment, slice_label, _] =
                     labels(&group.place, *slice, String::new());
-                let percent = group.weights.get(slice).copied().unwrap_or(0);
+                let percent = group.weights.share(*slice);
                 (
                     [service, environment, slice_label],
                     f64::from(percent) / 100.0,
@@ -98,7 +98,7 @@ impl Seen {
         }
     }
 
-    /// The text.
+    /// The values as text.
     pub(super) fn into_text(self) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
@@ -270,8 +270,8 @@ impl Seen {
     }
 }
 
-/// The few buckets that are shown: ends in seconds, and counts of each bucket alone. Each holds
-/// whole fine buckets, so none of its counts is a guess.
+/// The buckets that are shown: the end of each in seconds, and its own count. Each consists of
+/// whole fine buckets, so no count is an estimate.
 fn coarse(latency: &Histogram) -> Vec<(f64, u64)> {
     let mut from = 0;
     let ends = (BUCKET_FIRST..=BUCKET_SHOWN_LAST).step_by(BUCKET_STEP);

@@ -1,22 +1,23 @@
-//! The mirrors that the router works by, each with what became of its copies.
+//! The mirrors of the router, each with the counts of its copies.
 //!
-//! Invariant: as long as a group's mirror stays the same, so do its counts; they belong to this run
-//! of the daemon, and a later one says so by another epoch.
+//! Invariant: as long as a group's mirror stays the same, its counts go on. They belong to this run
+//! of the daemon; a later run has another epoch.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{observation::Observation, time::UnixMs};
+use router::Mirroring;
 
-use crate::{group::Group, router::Mirroring};
+use crate::group::Group;
 
-/// The mirrors by the names of their places.
+/// The mirrors, by place.
 #[derive(Debug, Default)]
 pub(super) struct Mirrors {
     at: BTreeMap<String, Arc<Mirroring>>,
 }
 
 impl Mirrors {
-    /// Ends the mirrors that the groups no longer have, and begins those that are new.
+    /// Ends the mirrors that no group has any more, and begins new ones.
     pub(super) fn follow(&mut self, groups: &BTreeMap<String, Group>, now: UnixMs) {
         let asked = |place: &String| groups.get(place)?.mirror.as_ref();
         self.at
@@ -36,7 +37,7 @@ impl Mirrors {
         self.at.get(place)
     }
 
-    /// Adds to what is seen of a place what is seen of its mirror.
+    /// Adds the mirror of a place to its observation.
     pub(super) fn show(&self, place: &str, seen: &mut Observation) {
         let mirroring = self.of(place);
         seen.mirror = mirroring.map(|mirroring| mirroring.mirror().clone());

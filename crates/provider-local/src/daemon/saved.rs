@@ -1,4 +1,4 @@
-//! What the daemon writes down: all groups, after every change, in one file.
+//! What the daemon saves: all groups, after every change, in one file.
 //!
 //! Invariant: the file is replaced as a whole, so a crash leaves the old or the new one.
 
@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write},
+    net::{Ipv4Addr, TcpListener},
     path::Path,
 };
 
@@ -15,12 +16,14 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{DaemonError, PORTS, is_free};
+use super::error::DaemonError;
 use crate::group::{Group, Member, Next, Slot};
 
+/// The ports of instances: below the range that the kernel uses for outgoing connections.
+pub(super) const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const FILE: &str = "state.json";
 
-/// All that survives a restart.
+/// Everything that survives a restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Saved {
     /// The groups, by `service.environment`.
@@ -103,12 +106,12 @@ impl Saved {
         InstanceId(format!("i-{:05}", self.next_instance))
     }
 
-    /// A port that neither an instance of ours nor anybody else has. Walks round, so that a port
-    /// rests for as long as possible before it is used again.
+    /// A port that is not in use, by an instance or anything else. Goes through the range in a
+    /// circle, so that a port rests for as long as possible before it is used again.
     pub(super) fn free_port(&mut self) -> Option<u16> {
         let used: BTreeSet<u16> = self.members().map(|(_, _, member)| member.port).collect();
         if self.next_port == 0 {
-            // Daemons that run side by side begin at different places.
+            // Daemons on the same machine begin at different ports.
             let offset = u16::try_from(std::process::id() % 8000).unwrap_or(0);
             self.next_port = PORTS.start + offset;
         }
@@ -123,4 +126,9 @@ impl Saved {
         }
         None
     }
+}
+
+/// Whether this port of 127.0.0.1 is free.
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -1,7 +1,7 @@
-//! Where Prometheus reads the metrics: `http://127.0.0.1:PORT/metrics`, a listener of its own, so
-//! that users of the router never reach it.
+//! Serves the metrics to Prometheus at `http://127.0.0.1:PORT/metrics`, with a listener of its own,
+//! so that users of the router never reach it.
 //!
-//! Invariant: few connections at once, each for a bounded time and one request.
+//! Invariant: there are few connections at once, each for a bounded time and one request.
 
 use std::{
     convert::Infallible,
@@ -24,20 +24,21 @@ use tokio::{
 };
 
 use super::{
-    Daemon, DaemonError,
+    error::DaemonError,
     metrics::{CONTENT_TYPE, Seen},
+    world::Daemon,
 };
 
-/// Where the metrics are, on the listener.
+/// The path of the metrics.
 const PATH: &str = "/metrics";
-/// Readers at once; more wait in the kernel.
+/// Maximum number of readers at once; further ones wait in the kernel.
 const READERS_MAX: usize = 8;
 /// How long a reader may take.
 const TIME_MAX: Duration = Duration::from_secs(10);
-/// Rest after `accept` failed.
+/// Pause after `accept` failed.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// Listens at the port that was asked for, or at the one of the last run, or at a free one.
+/// Listens on the port that was asked for, else on that of the last run, else on a free one.
 ///
 /// # Errors
 /// When the port that was asked for is taken.
@@ -51,9 +52,9 @@ pub(super) async fn listen(asked: Option<u16>, last: u16) -> Result<TcpListener,
     }
 }
 
-/// Answers until the returned task is ended.
+/// Answers until the returned task is aborted.
 pub(super) fn serve(daemon: &Arc<Daemon>, listener: TcpListener) -> JoinHandle<()> {
-    // A reader that lingers must not keep the daemon's router.
+    // A reader that lingers must not keep the daemon alive.
     let daemon = Arc::downgrade(daemon);
     tokio::spawn(async move {
         let readers = Arc::new(Semaphore::new(READERS_MAX));
@@ -64,7 +65,7 @@ pub(super) fn serve(daemon: &Arc<Daemon>, listener: TcpListener) -> JoinHandle<(
                     let daemon = Weak::clone(&daemon);
                     tokio::spawn(async move {
                         let _permit = permit;
-                        // A reader that went away or took too long has lost its answer.
+                        // A reader that left or took too long gets no answer.
                         let _ = timeout(TIME_MAX, answer(daemon, stream)).await;
                     });
                 }
@@ -92,7 +93,8 @@ async fn answer(daemon: Weak<Daemon>, stream: TcpStream) -> Result<(), hyper::Er
         .await
 }
 
-/// A page of a browser that was led here under another name must not read it.
+/// Accepts only local host names: a web page that reaches this port by another name (DNS rebinding)
+/// must not read the metrics.
 fn check(request: &Request<Incoming>) -> Result<(), StatusCode> {
     let host = request.headers().get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What the daemon needs before it runs: its folder, the lock on it, the key of testers' passes, and
-//! the router's port.
+//! What the daemon needs before it runs: its folder, the lock on it, the key for testers' passes,
+//! and the router's port.
 
 use std::{
     fs,
@@ -9,15 +9,21 @@ use std::{
     time::Duration,
 };
 
+use router::{
+    Limits, PassCheck, Router, RouterConfig,
+    pass::{KEY_LEN, PassKey},
+};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{DaemonError, PASS_KEY, ROUTER_PORT};
-use crate::{
-    pass::{KEY_LEN, PassKey},
-    router::{Limits, Router, RouterConfig},
-};
+use super::error::DaemonError;
+use crate::clock::now;
 
-/// The state folder, for its owner only.
+/// The port of the router, unless it is in use or another one is asked for.
+const ROUTER_PORT: u16 = 8080;
+/// The file with the key for testers' passes, in the state folder.
+const PASS_KEY: &str = "pass.key";
+
+/// Makes the state folder, for its owner only.
 pub(super) fn prepare(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     fs::DirBuilder::new()
@@ -31,7 +37,7 @@ pub(super) fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Holds the folder for as long as the file is open.
+/// Locks the folder for as long as the file is open.
 pub(super) fn lock(folder: &Path) -> Result<fs::File, DaemonError> {
     let file = fs::File::create(folder.join("lock"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -41,7 +47,7 @@ pub(super) fn lock(folder: &Path) -> Result<fs::File, DaemonError> {
     }
 }
 
-/// The key of testers' passes: the one of the last run, else a new one, in a file for its owner only.
+/// The key for testers' passes: that of the last run, else a new one, in a file for its owner only.
 pub(super) fn pass_key(folder: &Path) -> Result<PassKey, DaemonError> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let path = folder.join(PASS_KEY);
@@ -58,7 +64,7 @@ pub(super) fn pass_key(folder: &Path) -> Result<PassKey, DaemonError> {
     }
     let mut bytes = [0; KEY_LEN];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    // Renamed when it is whole, so that a crash leaves no half of a key behind.
+    // Renamed once it is complete, so that a crash leaves no half-written key behind.
     let part = folder.join("pass.key.part");
     if part.exists() {
         fs::remove_file(&part)?;
@@ -75,8 +81,8 @@ pub(super) fn pass_key(folder: &Path) -> Result<PassKey, DaemonError> {
     Ok(PassKey::from_bytes(bytes))
 }
 
-/// The router on the port that was asked for, or on the one of the last run, so that users find it
-/// again. The last run may be ending just now, so its port is waited for a little.
+/// Starts the router on the port that was asked for, else on that of the last run, so that users
+/// find it again. The last run may still be ending, so this waits a little for the port.
 pub(super) async fn router(
     asked: Option<u16>,
     last: u16,
@@ -88,7 +94,10 @@ pub(super) async fn router(
             address,
             threads: None,
             limits: Limits::default(),
-            pass_key: Some(pass_key.clone()),
+            passes: Some(PassCheck {
+                key: pass_key.clone(),
+                clock: now,
+            }),
         };
         Router::start(config).map_err(|source| DaemonError::Router { port, source })
     };

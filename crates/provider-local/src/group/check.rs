@@ -1,6 +1,6 @@
-//! Which requests make no sense.
+//! Which requests are invalid.
 //!
-//! Invariant: what is accepted here can be brought about, or waited for.
+//! Invariant: a request that is accepted here can be carried out, now or later.
 
 use domain::{
     effect::Effect,
@@ -9,12 +9,12 @@ use domain::{
 };
 use http::{HeaderName, Method};
 
-use super::{Refusal, SLICE_SIZE_MAX};
+use super::{refusal::Refusal, slot::SLICE_SIZE_MAX};
 
-/// Most methods, headers and ignored fields in one mirror.
+/// Maximum number of methods, headers and ignored fields in one mirror.
 const NAMES_MAX: usize = 100;
 
-/// Refuses what cannot be meant.
+/// Refuses an invalid request.
 pub(super) fn check(effect: &Effect) -> Result<(), Refusal> {
     let invalid = |text: String| Err(Refusal::Invalid(text));
     match effect {
@@ -35,7 +35,7 @@ pub(super) fn check(effect: &Effect) -> Result<(), Refusal> {
             Ok(())
         }
         Effect::SetTraffic { weights, mirror } => {
-            let sum: u32 = weights.values().map(|weight| u32::from(*weight)).sum();
+            let sum = weights.sum();
             if !weights.is_empty() && sum != 100 {
                 return invalid(format!("weights sum to {sum}, not to 100"));
             }
@@ -66,7 +66,7 @@ fn check_mirror(mirror: &Mirror) -> Result<(), Refusal> {
     if !(1..=100).contains(percent) {
         return invalid(format!("{percent} % cannot be copied; 1 to 100 % can"));
     }
-    // `HeaderName` takes upper case too, but answers are looked through in lower case.
+    // `HeaderName` also takes upper case, but the headers of answers are found by lower case.
     let is_header = |name: &&String| HeaderName::from_lowercase(name.as_bytes()).is_ok();
     if let Some(method) = methods
         .iter()
@@ -87,7 +87,7 @@ fn check_mirror(mirror: &Mirror) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use domain::observation::{Slice, Weights};
+    use domain::{observation::Slice, users::Weights};
 
     use super::*;
 
@@ -104,7 +104,7 @@ mod tests {
         };
         change(&mut mirror);
         let effect = Effect::SetTraffic {
-            weights: Weights::from([(Slice::Blue, 100)]),
+            weights: Weights::all_on(Slice::Blue),
             mirror: Some(mirror),
         };
         check(&effect).err().map(|refusal| refusal.to_string())

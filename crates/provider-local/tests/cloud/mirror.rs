@@ -2,8 +2,9 @@
 
 use domain::{
     effect::Effect,
-    observation::{Slice, Weights},
+    observation::Slice,
     traffic::{Compare, Mirror},
+    users::Weights,
 };
 
 use crate::stage::Stage;

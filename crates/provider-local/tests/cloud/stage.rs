@@ -12,8 +12,9 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Observation, Sizes, Slice, SliceSeen, Weights},
+    observation::{Observation, Sizes, Slice, SliceSeen},
     release::{Content, Digest, Launch, LaunchId},
+    users::Weights,
 };
 use engine::{
     ports::{Provider, ProviderError},
@@ -145,7 +146,7 @@ impl Stage {
         self.apply(Effect::SetSizes { slice, sizes }).await;
     }
 
-    /// Brings up so many instances of a version in a slice.
+    /// Starts a number of instances of a version in a slice.
     pub async fn fill(&self, slice: Slice, version: &str, many: u32) {
         let launch = Some(self.launches[version].clone());
         self.apply(Effect::SetLaunch { slice, launch }).await;
@@ -156,14 +157,14 @@ impl Stage {
         .await;
     }
 
-    /// Sends so many percent of the users to green and the rest to blue.
+    /// Sends a percentage of the users to green and the rest to blue.
     pub async fn shift(&self, green: u8) {
         let weights = Weights::from([(Slice::Blue, 100 - green), (Slice::Green, green)]);
         let mirror = None;
         self.apply(Effect::SetTraffic { weights, mirror }).await;
     }
 
-    /// Brings up so many instances of 1.0.0 and sends users to them.
+    /// Starts a number of instances of 1.0.0 and sends users to them.
     pub async fn serve_one_zero(&self, many: u32) {
         let launch = Some(self.launch_one());
         self.apply(Effect::SetLaunch {
@@ -182,7 +183,7 @@ impl Stage {
     }
 
     pub async fn look(&self) -> SliceSeen {
-        self.observe().await.slice(Slice::Blue)
+        self.observe().await.slice(Slice::Blue).clone()
     }
 
     pub async fn observe(&self) -> Observation {
@@ -190,7 +191,7 @@ impl Stage {
     }
 
     pub async fn until(&self, what: &str, right: impl Fn(&SliceSeen) -> bool) {
-        self.until_seen(what, |seen| right(&seen.slice(Slice::Blue)))
+        self.until_seen(what, |seen| right(seen.slice(Slice::Blue)))
             .await;
     }
 
@@ -305,7 +306,8 @@ pub fn pids_alive(pids: &[i32]) -> bool {
     })
 }
 
-/// The example program that is both daemon and service; `cargo test` builds it beside the tests.
+/// The example program that is both daemon and service; `cargo test` builds it along with the
+/// tests.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()

@@ -7,7 +7,7 @@ use engine::ports::ErrorKind;
 
 use crate::stage::{Stage, pids_alive};
 
-/// Who answers so many requests, by version. Everybody must be answered.
+/// How many of the requests each version answers. All of them must be answered.
 async fn versions(stage: &Stage, many: u32, fields: &str) -> BTreeMap<String, u32> {
     let mut versions = BTreeMap::new();
     for _ in 0..many {
@@ -88,7 +88,7 @@ async fn users_are_shifted_to_green_and_back_and_blue_is_retired() {
     let seen = stage.observe().await;
     assert_eq!(
         (
-            seen.slice(Slice::Blue).launches,
+            seen.slice(Slice::Blue).launches.as_ref(),
             seen.slice(Slice::Green).healthy()
         ),
         (None, 1)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    catalogue::{Account, Environment, EnvironmentType, Kind, Prometheus, ServerGroup, Service},
     gate::Gate,
     governance::{Facts, Wish},
     names::{DeploymentId, Place},
@@ -13,11 +13,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::live_in;
 use crate::{
-    Store, StoreError,
-    catalogue::{Kind, entry_in},
-    locks::lock_in,
-    pool::Doing,
-    releases::release_in,
+    Store, StoreError, catalogue::entry_in, locks::lock_in, pool::Doing, releases::release_in,
 };
 
 /// Most that the gates of one deployment may ask; governance refuses more gates than this.
@@ -61,9 +57,9 @@ pub(super) async fn facts_in(
     let service: Option<Service> = body(connection, Kind::Service, place.service.as_str()).await?;
     let group: Option<ServerGroup> =
         body(connection, Kind::ServerGroup, &place.to_string()).await?;
-    let account: Option<Account> = match group.as_ref().and_then(|group| group.aws.as_ref()) {
+    let account: Option<Account> = match group.as_ref().and_then(|it| it.home().account()) {
         None => None,
-        Some(aws) => body(connection, Kind::Account, aws.account.as_str()).await?,
+        Some(name) => body(connection, Kind::Account, name.as_str()).await?,
     };
     let live = live_in(connection, place).await?;
     let prometheuses = prometheuses(connection, wish, group.as_ref()).await?;

@@ -1,15 +1,15 @@
 //! Stories of the audit log.
 
+use domain::catalogue::Kind;
 use serde_json::json;
 use store::{
     Audit, StoreError,
     audit::{AuditEvent, DETAIL_BYTES_MAX, Filter, Verification},
-    catalogue::Kind,
 };
 
 use crate::{
     stories,
-    world::{NOW, World, audit, team},
+    world::{NOW, World, allowed, audit, team},
 };
 
 stories!(
@@ -28,13 +28,11 @@ stories!(
 
 async fn write(world: &World, number: i64) {
     for index in 0..number {
-        let event = Audit {
-            actor: if index % 2 == 0 { "ann" } else { "bob" }.to_owned(),
-            subject: format!("team/t{index}"),
-            detail: json!({"index": index, "quoted": "\"[1,2]\" \\ \u{0} é"}),
-            at: NOW.plus_ms(u64::try_from(index).unwrap()),
-            ..audit("catalogue.apply")
-        };
+        let actor = allowed(if index % 2 == 0 { "ann" } else { "bob" });
+        let subject = format!("team/t{index}");
+        let detail = json!({"index": index, "quoted": "\"[1,2]\" \\ \u{0} é"});
+        let at = NOW.plus_ms(u64::try_from(index).unwrap());
+        let event = Audit::of(&actor, "catalogue.apply", &subject, detail, at);
         let changes = [team(&format!("t{index}"))];
         world
             .store
@@ -87,9 +85,9 @@ async fn the_log_is_chained_and_listed(world: World) {
     let seqs = |events: &[AuditEvent]| events.iter().map(|e| e.seq).collect::<Vec<_>>();
     assert_eq!(seqs(&all), [5, 4, 3, 2, 1]);
     assert_eq!(all[0].previous_hash, all[1].hash);
-    assert_eq!(all[4].audit.actor, "ann");
-    assert_eq!(all[4].audit.detail["quoted"], "\"[1,2]\" \\ \u{0} é");
-    assert_eq!(all[4].audit.at, NOW);
+    assert_eq!(all[4].actor, "ann");
+    assert_eq!(all[4].detail["quoted"], "\"[1,2]\" \\ \u{0} é");
+    assert_eq!(all[4].at, NOW);
     assert_eq!(seqs(&list(Some(4), 2, &Filter::default()).await), [3, 2]);
     let bobs = Filter {
         actor: Some("bob".to_owned()),
@@ -235,14 +233,9 @@ async fn many_at_once_make_one_chain(world: World) {
 }
 
 async fn a_bad_event_undoes_its_mutation(world: World) {
-    let large = Audit {
-        detail: json!("x".repeat(DETAIL_BYTES_MAX)),
-        ..audit("catalogue.apply")
-    };
-    let nobody = Audit {
-        actor: String::new(),
-        ..audit("catalogue.apply")
-    };
+    let large = json!("x".repeat(DETAIL_BYTES_MAX));
+    let large = Audit::of(&allowed("ann"), "catalogue.apply", "story/1", large, NOW);
+    let nobody = Audit::of(&allowed(""), "catalogue.apply", "story/1", json!({}), NOW);
     for event in [large, nobody] {
         let error = world
             .store

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::Account,
+    catalogue::{Account, Kind},
     deployment::Outcome,
     event,
     governance::{Facts, Lock, Objection},
@@ -11,10 +11,7 @@ use domain::{
 };
 use engine::ports::Journal;
 use serde_json::json;
-use store::{
-    StoreError,
-    catalogue::{Change, Kind},
-};
+use store::{StoreError, catalogue::Change};
 
 use crate::{
     stories,
@@ -119,7 +116,11 @@ async fn one_deployment_runs_at_a_place(world: World) {
     let insert = "insert into deployments (id, service, environment, version, record, finished,
         surge, events, lease_until, attended_at)
         values ('other', 'cart', 'live', 1, '{}', 0, 0, 0, 0, 0)";
-    assert!(world.tamper(insert).await.is_err(), "two run at a place");
+    let error = world.tamper(insert).await.unwrap_err();
+    let twice = error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation());
+    assert!(twice, "two run at a place: {error}");
 
     world
         .begin(&wish("cart", "test", "1.0.0"), 0)

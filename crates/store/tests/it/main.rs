@@ -7,6 +7,7 @@
     reason = "a story that cannot go on has failed, and the line says where"
 )]
 
+mod access;
 mod audit;
 mod begin;
 mod catalogue;

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
+use domain::catalogue::Kind;
 use engine::ports::{Journal, Saved};
-use store::{Store, catalogue::Kind};
+use store::{Store, StoreError};
 use tokio::sync::Barrier;
 
 use crate::{
@@ -89,7 +90,15 @@ async fn many_replicas_open_a_fresh_database_at_once(world: World) {
         let store = task.await.unwrap();
         store.ping().await.unwrap();
         store.close().await;
-        assert!(store.ping().await.is_err(), "it is closed");
+        let error = store.ping().await.unwrap_err();
+        let closed = matches!(
+            &error,
+            StoreError::Database {
+                source: sqlx::Error::PoolClosed,
+                ..
+            }
+        );
+        assert!(closed, "it is closed: {error:?}");
     }
 }
 

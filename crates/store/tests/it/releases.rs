@@ -193,9 +193,11 @@ async fn an_environment_is_locked_and_unlocked(world: World) {
 
     let before = world.audits().await;
     let nowhere: EnvironmentName = "nowhere".parse().unwrap();
-    assert!(take(&nowhere, &bobs).await.is_err());
+    let error = take(&nowhere, &bobs).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no environment nowhere");
     let long = lock("ann", &"x".repeat(REASON_BYTES_MAX + 1));
-    assert!(take(&live, &long).await.is_err());
+    let error = take(&live, &long).await.unwrap_err();
+    assert_eq!(error.to_string(), "reason is longer than 4096 bytes");
     assert_eq!(world.audits().await, before);
 
     let unlock = || world.store.unlock(&live, audit("environment.unlock"));

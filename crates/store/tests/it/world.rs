@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{
+    access::{self, Allowed, Grant, Principal, Resource, Right, Role, Scope, Subject, may},
     catalogue::{
-        Environment, EnvironmentType, HealthCheck, ServerGroup, Service, StrategyKind, Team,
+        Environment, EnvironmentType, HealthCheck, Kind, ServerGroup, Service, StrategyKind, Team,
     },
     deployment::{Certificate, Deployment, Ending, Outcome, Request},
     effect::Target,
@@ -18,10 +19,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
-use store::{
-    Audit, Store, StoreError,
-    catalogue::{Change, Kind},
-};
+use store::{Audit, Store, StoreError, catalogue::Change};
 
 use crate::postgres;
 
@@ -129,13 +127,23 @@ impl World {
 }
 
 pub fn audit(action: &str) -> Audit {
-    Audit {
-        actor: "ann".to_owned(),
-        action: action.to_owned(),
-        subject: "story/1".to_owned(),
-        detail: json!({"why": "a story"}),
-        at: NOW,
-    }
+    let detail = json!({"why": "a story"});
+    Audit::of(&allowed("ann"), action, "story/1", detail, NOW)
+}
+
+/// `name` may do what a story does.
+pub fn allowed(name: &str) -> Allowed {
+    let facts = access::Facts {
+        grants: vec![Grant {
+            subject: Subject::SignedIn,
+            role: Role::Viewer,
+            scope: Scope::default(),
+            until: None,
+        }],
+        target: access::Target::default(),
+    };
+    let principal = Principal::authenticated(name);
+    may(&principal, Right::View, Resource::Everything, &facts, NOW).expect("a grant")
 }
 
 pub fn place(service: &str, environment: &str) -> Place {
@@ -315,6 +323,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         drain_seconds: 1,
         variables: [].into(),
         aws: None,
+        custom: None,
     };
     Change::Put {
         kind: Kind::ServerGroup,

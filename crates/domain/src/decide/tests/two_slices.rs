@@ -43,7 +43,7 @@ fn canary(gates: Vec<Gate>, at: usize) -> Deployment {
     let start = both(BEGIN);
     let deployment = Deployment::new(request(strategy, 2, Some("v1")), &start);
     let baseline = Baseline::of(&start, &deployment.strategy, deployment.stable.as_ref());
-    let mut recorded = deployment.after(&Decision::Record(baseline), UnixMs(0));
+    let mut recorded = deployment.after(&Decision::Record(baseline).into(), UnixMs(0));
     recorded.progress.at = at;
     recorded
 }
@@ -247,7 +247,7 @@ fn users_stay_where_somebody_answers_when_stable_is_lost() {
         within_ms: 60_000,
         trouble: None,
     };
-    let lost = back.after(&Decision::Fail(failure), at(61));
+    let lost = back.after(&Decision::Fail(failure).into(), at(61));
     check(
         &lost,
         &[
@@ -272,10 +272,8 @@ fn watch(mut deployment: Deployment, looks: &[(Observation, Vec<Answer>)]) -> (D
     for (second, (seen, answers)) in looks.iter().enumerate() {
         let now = at(second as u64);
         let decision = decide(&deployment, seen, answers, now);
-        if let Decision::Look { looks, .. } = &decision {
-            for look in looks {
-                text.push_str(&format!("{second} s look: {:?}\n", look.verdict));
-            }
+        for look in &decision.looks {
+            text.push_str(&format!("{second} s look: {:?}\n", look.verdict));
         }
         text.push_str(&format!("{second} s {}\n", say(&decision)));
         deployment = deployment.after(&decision, now);
@@ -416,7 +414,10 @@ fn only_somebody_else_can_say_yes() {
     assert_eq!(again.unwrap_err(), CommandRefused::NothingToApprove);
     let decision = decide(&approved, &both(TENTH), &[], at(11));
     let held = approved.after(&decision, at(11));
-    assert_eq!(decide(&held, &both(TENTH), &[], at(22)), Decision::Next);
+    assert_eq!(
+        decide(&held, &both(TENTH), &[], at(22)).then,
+        Decision::Next
+    );
     let reason = "not today".to_owned();
     let rejected = asking
         .command(Command::Reject { reason }, "bob", at(11))

@@ -8,7 +8,7 @@ use crate::{
     gate::{Gate, TrafficGate},
     governance::*,
     image::Standing,
-    observation::{Sizes, SliceSeen},
+    observation::{Sizes, Slice, SliceSeen},
     plan::{
         instance_refresh::InstanceRefresh,
         scale_up::ScaleUp,
@@ -395,7 +395,7 @@ fn an_instance_refresh_has_bounds() {
               -> correct it
             instance_refresh.checkpoint_delay_seconds must be between 0 and 172800
               -> correct it
-            the length of instance_refresh.alarms must be between 0 and 10
+            instance_refresh.alarms must have 0 to 10 items
               -> correct it
             instance_refresh.alarms must be a name of 1 to 255 characters
               -> correct it

@@ -79,12 +79,10 @@ fn warnings(deployment: &Deployment, seen: &Observation, peak: u32) -> Vec<Strin
 
 fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
     let shifts = deployment.plan.steps.iter().filter_map(|step| match step {
-        Step::Shift { weights, .. } => Some(weights),
+        Step::Shift(split) => Some(&split.weights),
         _ => None,
     });
-    let shares: Vec<usize> = shifts
-        .map(|weights| weights.values().filter(|share| **share > 0).count())
-        .collect();
+    let shares: Vec<usize> = shifts.map(|weights| weights.served().count()).collect();
     let (moves, splits) = (!shares.is_empty(), shares.iter().any(|sides| *sides > 1));
     let strategy = &deployment.strategy;
     if strategy.is_refresh() && deployment.stable.is_none() {
@@ -97,7 +95,7 @@ fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
         .plan
         .steps
         .iter()
-        .any(|step| matches!(step, Step::Refresh { .. }))
+        .any(|step| matches!(step, Step::Refresh(_)))
     {
         return vec![
             "AWS replaces the instances by its own rules: it cannot be paused, and goes on while \

@@ -223,22 +223,22 @@ proptest! {
         let (mut share, mut filled) = (0, false);
         for step in steps {
             match step {
-                Step::Fill { slice, count, .. } => {
+                Step::Fill(Fill { slice, count, .. }) => {
                     prop_assert_eq!((slice, count, share), (Slice::Green, asked, 0));
                     filled = true;
                 }
-                Step::Shift { weights, .. } => {
-                    let next = weights.get(&Slice::Green).copied().unwrap_or(0);
+                Step::Shift(Split { weights, .. }) => {
+                    let next = weights.share(Slice::Green);
                     prop_assert!(next >= share && (next == 0 || filled), "users only move forward, to what is filled");
-                    prop_assert_eq!(weights.values().sum::<u8>(), 100);
+                    prop_assert_eq!(weights.sum(), 100);
                     share = next;
                 }
-                Step::Bake { slice, count, .. } => {
+                Step::Bake(Bake { slice, count, .. }) => {
                     prop_assert_eq!((slice, count), (Slice::Green, asked));
                 }
-                Step::Retire { slice: Slice::Green, .. } => prop_assert!(!filled && share == 0),
-                Step::Retire { slice: Slice::Blue, .. } => prop_assert!(share == 100 && !keep_old),
-                Step::Refresh { .. } | Step::EndRefresh { .. } => {
+                Step::Retire(Retire { slice: Slice::Green, .. }) => prop_assert!(!filled && share == 0),
+                Step::Retire(Retire { slice: Slice::Blue, .. }) => prop_assert!(share == 100 && !keep_old),
+                Step::Refresh(_) | Step::EndRefresh(_) => {
                     prop_assert!(false, "AWS replaces nothing where there are two slices");
                 }
             }

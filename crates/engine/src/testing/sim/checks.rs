@@ -6,9 +6,10 @@ use domain::{
     decide::Failure,
     deployment::{Course, Deployment, Outcome},
     gate::Gate,
-    observation::{InstanceId, Sizes, Slice, Weights},
+    observation::{InstanceId, Sizes, Slice},
     plan::{Roles, Step, Strategy},
     time::UnixMs,
+    users::Weights,
 };
 
 use super::{
@@ -101,7 +102,7 @@ impl Checker {
                 &format!("{asked} instances were asked for, the ceiling is {ceiling}"),
             );
         }
-        let weights: u32 = world.cloud.weights.values().map(|w| u32::from(*w)).sum();
+        let weights = world.cloud.weights.sum();
         self.widening(now, deployment, world);
         self.held(now, deployment, world);
         if weights != 0 && weights != 100 {
@@ -115,7 +116,7 @@ impl Checker {
     /// Going forward, the share of the new release only grows, and only while all of it is healthy.
     fn widening(&mut self, now: UnixMs, deployment: &Deployment, world: &SimWorld) {
         let (next, cloud) = (self.roles.next, &world.cloud);
-        let share = cloud.weights.get(&next).copied().unwrap_or(0);
+        let share = cloud.weights.share(next);
         let forward = deployment.progress.course == Course::Forward;
         self.emergency |= cloud.slices[&self.roles.live].healthy() == 0;
         let undisturbed = self.orderly && world.meddled.is_none() && !self.emergency;
@@ -147,13 +148,13 @@ impl Checker {
             .iter()
             .rev()
             .find_map(|step| match step {
-                Step::Shift { weights, .. } => Some(weights),
+                Step::Shift(split) => Some(&split.weights),
                 _ => None,
             });
-        let baking = matches!(deployment.step(), Some(Step::Bake { .. }));
+        let baking = matches!(deployment.step(), Some(Step::Bake(_)));
         let watched = baking && self.roles.are_apart() && deployment.paused.is_none();
         let dead = world.cloud.slices.values().any(|asg| asg.healthy() == 0);
-        let share = |weights: &Weights| weights.get(&self.roles.next).copied().unwrap_or(0);
+        let share = |weights: &Weights| weights.share(self.roles.next);
         let strayed = shifted.is_some_and(|shifted| share(shifted) != share(&world.cloud.weights));
         if !watched || !strayed || dead || self.emergency || !self.quiet {
             self.strayed_since = None;
@@ -173,8 +174,7 @@ impl Checker {
     /// fault a moment ago, and may not have been seen yet, is no doing of the plan.
     /// Once stable is lost too, too few are healthy anyway, and which ones changes by the moment.
     fn capacity(&mut self, now: UnixMs, stable_lost: bool, cloud: &mut Cloud) {
-        let with_users = cloud.weights.iter().filter(|(_, weight)| **weight > 0);
-        let with_users: BTreeSet<Slice> = with_users.map(|(slice, _)| *slice).collect();
+        let with_users: BTreeSet<Slice> = cloud.weights.served().collect();
         self.users_since
             .retain(|slice, _| with_users.contains(slice));
         for slice in &with_users {
@@ -254,7 +254,7 @@ impl Checker {
         }
         let succeeded = outcome == Outcome::Succeeded;
         let served = succeeded || story.deployment.stable.is_some();
-        let sum: u8 = cloud.weights.values().sum();
+        let sum = cloud.weights.sum();
         if sum != if served { 100 } else { 0 } {
             self.broken(now, &format!("users are split {:?}", cloud.weights));
         }
@@ -263,7 +263,7 @@ impl Checker {
         } else {
             self.roles.live
         };
-        let share = cloud.weights.get(&users).copied().unwrap_or(0);
+        let share = cloud.weights.share(users);
         // With one slice the split is not the plan's business; and nobody sees what was done to it
         // between the last look and the end.
         let meddled = world
@@ -397,7 +397,7 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
             Behaviour::Fades(_) if !story.stable_is_good => return None,
             Behaviour::Fades(after) => {
                 let baked = story.deployment.plan.steps.iter().any(
-                    |step| matches!(step, Step::Bake { until, .. } if until.seconds == options.bake_seconds),
+                    |step| matches!(step, Step::Bake(bake) if bake.until.seconds == options.bake_seconds),
                 );
                 (baked && after < u64::from(options.bake_seconds) * 1000).then_some(true)?
             }
@@ -417,9 +417,7 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
 /// AWS replaces the instances.
 fn refreshes(story: &Story) -> bool {
     let steps = &story.deployment.plan.steps;
-    steps
-        .iter()
-        .any(|step| matches!(step, Step::Refresh { .. }))
+    steps.iter().any(|step| matches!(step, Step::Refresh(_)))
 }
 
 /// Whether the gates of the plan stop a release that is healthy; `None` when it depends.
@@ -431,7 +429,7 @@ fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
         .steps
         .iter()
         .filter_map(|step| match step {
-            Step::Bake { until, .. } => Some(&until.gates),
+            Step::Bake(bake) => Some(&bake.until.gates),
             _ => None,
         })
         .flatten()
@@ -440,9 +438,9 @@ fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
         return None;
     }
     Some(gates.iter().any(|gate| match gate {
-        Gate::Traffic(_) | Gate::Shadow(_) => errs,
-        Gate::Http(_) | Gate::Prometheus(_) | Gate::CloudWatch(_) => !story.outside_is_good,
         Gate::Approval(_) => !story.approves,
+        asks if asks.patience().is_some() => !story.outside_is_good,
+        _ => errs,
     }))
 }
 

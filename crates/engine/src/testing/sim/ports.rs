@@ -14,7 +14,7 @@ use domain::{
     event::Event,
     gate::{Gate, Said},
     names::DeploymentId,
-    observation::Observation,
+    observation::{Observation, Slice},
     time::UnixMs,
 };
 use fastrand::Rng;
@@ -224,12 +224,9 @@ impl SimWorld {
         let now = self.now;
         if let Effect::SetTraffic { weights, .. } = effect {
             let before = self.cloud.weights.clone();
-            let grows = |slice, weight: &u8| before.get(slice).is_none_or(|had| weight > had);
-            let sent = weights
-                .iter()
-                .filter(|(slice, weight)| **weight > 0 && grows(slice, weight));
-            for (slice, _) in sent {
-                let asg = self.cloud.slice(*slice);
+            let grows = |slice: &Slice| weights.share(*slice) > before.share(*slice);
+            for slice in weights.served().filter(grows) {
+                let asg = self.cloud.slice(slice);
                 if asg.healthy() == 0 && asg.losses.is_empty() {
                     self.unserved.push(format!(
                         "users are sent to {slice}, which has no healthy instance"

@@ -197,7 +197,7 @@ impl Story {
         for (zone, protected) in self.start_zones.iter().zip(&self.protected) {
             asg.found(stable, *zone, *protected);
         }
-        cloud.weights.insert(self.live, 100);
+        cloud.weights.set(self.live, 100);
         if self.leftovers > 0 {
             self.leave(&mut cloud);
         }
@@ -338,6 +338,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         drain_seconds: 5,
         variables: [].into(),
         aws: None,
+        custom: None,
     }
 }
 

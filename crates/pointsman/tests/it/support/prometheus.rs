@@ -41,7 +41,8 @@ impl Prometheus {
     pub async fn start(app: &TestApp, shop: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        fs::write(path.join("token"), app.create_person("prometheus")).unwrap();
+        let token = app.create_person("prometheus").await;
+        fs::write(path.join("token"), token).unwrap();
         fs::write(path.join("config.yml"), config(app, shop)).unwrap();
         let log = fs::File::create(path.join("log")).unwrap();
         let installed = Command::new("prometheus").arg("--version").output();

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use domain::{observation::Weights, time::UnixMs};
+use domain::{time::UnixMs, users::Weights};
 
 use super::Records;
 use crate::{server_group::SLICES, traffic::weights};
@@ -117,14 +117,13 @@ impl Memory {
 /// users.
 fn mean(before: &[Weights], after: &Weights) -> Weights {
     let all: Vec<&Weights> = before.iter().chain([after]).collect();
-    let total = |slice| {
-        all.iter()
-            .map(|it| u64::from(weights::of(it, slice)))
-            .sum::<u64>()
-    };
+    let total = |slice| all.iter().map(|it| u64::from(it.share(slice))).sum::<u64>();
     let mut weights = weights::percent(&SLICES.map(|slice| (slice, total(slice))));
-    for slice in SLICES.into_iter().filter(|slice| total(*slice) > 0) {
-        weights.entry(slice).or_insert(1);
+    let served = SLICES.into_iter().filter(|slice| total(*slice) > 0);
+    for slice in served {
+        if weights.share(slice) == 0 {
+            weights.set(slice, 1);
+        }
     }
     weights
 }

@@ -176,6 +176,7 @@ impl<'a> Stage<'a> {
         let seen = self.look().await;
         seen.slice(Slice::Blue)
             .launches
+            .clone()
             .expect("the group launches something")
     }
 
@@ -379,10 +380,10 @@ fn phase(deployment: &Deployment) -> Option<Phase> {
         .step()
         .filter(|_| forward && deployment.baseline.is_some())?
     {
-        Step::Fill { .. } => Some(Phase::Fill),
-        Step::Bake { .. } => Some(Phase::Bake),
-        Step::Retire { .. } => Some(Phase::Retire),
-        Step::Refresh { .. } => Some(Phase::Refresh),
-        Step::Shift { .. } | Step::EndRefresh { .. } => None,
+        Step::Fill(_) => Some(Phase::Fill),
+        Step::Bake(_) => Some(Phase::Bake),
+        Step::Retire(_) => Some(Phase::Retire),
+        Step::Refresh(_) => Some(Phase::Refresh),
+        Step::Shift(_) | Step::EndRefresh(_) => None,
     }
 }

@@ -1,0 +1,206 @@
+//! The command line: arguments in, requests to the public API out, results for people or programs.
+//!
+//! Invariant: a command talks to a server only through the public HTTP API.
+
+mod accounts;
+mod amounts;
+mod audit;
+mod catalogue;
+pub mod client;
+pub mod connection;
+pub mod deploy;
+mod deployments;
+pub mod failure;
+mod follow;
+mod images;
+pub mod live;
+mod logs;
+mod looks;
+mod manifests;
+pub mod output;
+pub mod pack;
+mod patch;
+pub mod plan_page;
+mod problem;
+pub mod releases;
+pub mod screen;
+mod slices;
+mod sse;
+mod status;
+mod strategy;
+pub mod style;
+mod tokens;
+pub mod watch;
+pub mod wire;
+
+use clap::{Args, Subcommand};
+
+use self::{
+    catalogue::CatalogueCommand,
+    client::Client,
+    connection::{Connection, ConnectionArgs},
+    deployments::{ApproveArgs, DeploymentCommand, ReasonArgs, TargetArgs, Turn},
+    failure::{Exit, Failure},
+    output::Format,
+    screen::{Screen, Target},
+};
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct GlobalArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Output format of results
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    output: Format,
+}
+
+/// The commands that talk to a server.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Deploy a release, and watch until it is live
+    Deploy(deploy::DeployArgs),
+    /// Show what a deployment would do, and every objection against it
+    Plan(deploy::WishArgs),
+    /// Show what runs, and what is being done
+    Status(status::StatusArgs),
+    /// Watch a deployment until it ends
+    Watch(TargetArgs),
+    /// Hold a deployment where it is
+    Pause(TargetArgs),
+    /// Let a held deployment go on
+    Resume(TargetArgs),
+    /// Give up a deployment: what was live before is brought back
+    Abort(ReasonArgs),
+    /// Go back to what was live before, during a deployment or after it
+    Rollback(ReasonArgs),
+    /// Say yes where a deployment waits for a person
+    Approve(ApproveArgs),
+    /// Say no where a deployment waits for a person: what was live before is brought back
+    Reject(ReasonArgs),
+    /// Cut the present watch of a deployment short; approvals cannot be skipped
+    Promote(TargetArgs),
+    /// Move the users to what the other slice runs
+    Switch(slices::SwitchArgs),
+    /// Show the slices of a service side by side: users, versions, requests
+    Slices(slices::SlicesArgs),
+    /// Draw every look at the gates of a deployment
+    Looks(looks::LooksArgs),
+    /// Give a pass that lets testers into one slice, also one without users
+    Pass(slices::PassArgs),
+    /// Show what the instances of a service wrote
+    Logs(logs::LogsArgs),
+    /// Show the machine images of the accounts on AWS, their age, and who runs on them
+    Images(images::ImagesArgs),
+    /// Bring server groups on AWS to another machine image, with the release that they run
+    Patch(patch::PatchArgs),
+    /// Make the catalogue what manifests say, all or nothing
+    Apply(manifests::FilesArgs),
+    /// Show what `apply` would change; exit code 1 when something differs
+    Diff(manifests::FilesArgs),
+    /// Show one entry of the catalogue, as a manifest
+    Get(manifests::EntryArgs),
+    /// Delete one entry of the catalogue; refused while something refers to it
+    Delete(manifests::EntryArgs),
+    /// The kinds of the catalogue
+    #[command(flatten)]
+    Catalogue(CatalogueCommand),
+    /// Check accounts: credentials, permissions, the way there, quotas, clocks, server groups
+    Doctor(accounts::DoctorArgs),
+    /// Read what is there already into a manifest, which `apply` takes
+    #[command(subcommand)]
+    Import(accounts::ImportCommand),
+    /// Releases, the immutable versions of a service
+    #[command(subcommand)]
+    Release(releases::ReleaseCommand),
+    /// Deployments, past and present
+    #[command(subcommand)]
+    Deployment(DeploymentCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Tokens of people, in addition to the token of the first start
+    #[command(subcommand)]
+    Token(tokens::TokenCommand),
+}
+
+/// What every command needs to know.
+#[derive(Debug)]
+pub struct Context {
+    connection: ConnectionArgs,
+    /// How results are written.
+    pub format: Format,
+}
+
+impl Context {
+    /// The context of a command with these options.
+    #[must_use]
+    pub fn new(options: GlobalArgs) -> Self {
+        Self {
+            connection: options.connection,
+            format: options.output,
+        }
+    }
+
+    /// A client of the server that the arguments name.
+    ///
+    /// # Errors
+    /// When the address is none, or the token cannot be read.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(Connection::find_started(&self.connection)?)
+    }
+
+    /// A place for progress: standard output belongs to programs when they asked for it.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        Screen::new(match self.format {
+            Format::Table => Target::Stdout,
+            Format::Json | Format::Yaml => Target::Stderr,
+        })
+    }
+
+    /// Tells people that it is done; programs read the exit code.
+    pub fn say(&self, text: &str) {
+        if self.format == Format::Table {
+            self.screen().log(text);
+        }
+    }
+}
+
+/// Runs `command`.
+///
+/// # Errors
+/// When the server refuses it, or cannot be reached; the failure says what to do next.
+pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Deploy(args) => deploy::deploy(context, &args).await,
+        Command::Plan(args) => deploy::plan(context, &args).await,
+        Command::Status(args) => status::run(context, &args).await,
+        Command::Watch(args) => deployments::watch(context, &args).await,
+        Command::Pause(args) => deployments::pause(context, &args).await,
+        Command::Resume(args) => deployments::resume(context, &args).await,
+        Command::Abort(args) => deployments::turn(context, &args, Turn::Abort).await,
+        Command::Rollback(args) => deployments::turn(context, &args, Turn::RollBack).await,
+        Command::Approve(args) => deployments::approve(context, &args).await,
+        Command::Reject(args) => deployments::turn(context, &args, Turn::Reject).await,
+        Command::Promote(args) => deployments::promote(context, &args).await,
+        Command::Switch(args) => slices::switch(context, &args).await,
+        Command::Slices(args) => slices::show(context, &args).await,
+        Command::Looks(args) => looks::run(context, &args).await,
+        Command::Pass(args) => slices::pass(context, &args).await,
+        Command::Logs(args) => logs::run(context, &args).await,
+        Command::Images(args) => images::run(context, &args).await,
+        Command::Patch(args) => patch::run(context, &args).await,
+        Command::Apply(args) => manifests::apply(context, &args).await,
+        Command::Diff(args) => manifests::diff(context, &args).await,
+        Command::Get(args) => manifests::get(context, &args).await,
+        Command::Delete(args) => manifests::delete(context, &args).await,
+        Command::Catalogue(command) => catalogue::run(context, command).await,
+        Command::Doctor(args) => accounts::doctor(context, &args).await,
+        Command::Import(command) => accounts::import(context, &command).await,
+        Command::Release(command) => releases::run(context, command).await,
+        Command::Deployment(command) => deployments::run(context, command).await,
+        Command::Audit(command) => audit::run(context, command).await,
+        Command::Token(command) => tokens::run(context, &command).await,
+    }
+}

@@ -1,0 +1,124 @@
+//! Problem documents (RFC 9457) as sentences for people, with the exit code that fits.
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::failure::{Exit, Failure};
+
+/// What is read of a problem document. Unknown fields are ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    code: String,
+    title: String,
+    detail: String,
+    remedy: String,
+    objections: Vec<Objection>,
+    errors: Vec<FieldError>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Objection {
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FieldError {
+    field: String,
+    message: String,
+}
+
+/// What the answer `body` with the error `status` of the server at `address` means.
+#[must_use]
+pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
+    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    let what = [&problem.detail, &problem.title]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .cloned()
+        .unwrap_or_else(|| format!("the server at {address} answered {status}"));
+    // The sentence of a refusal repeats all objections, which are told one by one below.
+    let what = match problem.objections.len() {
+        0 => what,
+        1 => "this is refused".to_owned(),
+        many => format!("this is refused, for {many} reasons"),
+    };
+    let mut failure = Failure::new(exit(status), what);
+    for objection in problem.objections {
+        failure = failure.reason(objection.message, objection.remedy);
+    }
+    // A single fault is in the sentence already.
+    let several = problem.errors.len() > 1;
+    for FieldError { field, message } in problem.errors.into_iter().filter(|_| several) {
+        let message = if field.is_empty() {
+            message
+        } else {
+            format!("{field}: {message}")
+        };
+        failure = failure.reason(message, "");
+    }
+    if !problem.remedy.is_empty() {
+        return failure.next(problem.remedy);
+    }
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failure.next(
+            "name the token's file with --token-file; the server keeps its token in its data folder",
+        ),
+        status if status.is_server_error() => failure
+            .because(format!("the server answered {status} ({})", problem.code))
+            .next("look into the server's log; nothing was half done"),
+        _ => failure,
+    }
+}
+
+fn exit(status: StatusCode) -> Exit {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Unauthorised,
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Exit::Refused,
+        StatusCode::NOT_FOUND | StatusCode::GONE => Exit::NotReached,
+        status if status.is_client_error() => Exit::Usage,
+        _ => Exit::Unreachable,
+    }
+}
+
+/// What a refused dry run means.
+pub(super) fn refused(what: String, objections: Vec<Objection>) -> Failure {
+    objections
+        .into_iter()
+        .fold(Failure::new(Exit::Refused, what), |failure, objection| {
+            failure.reason(objection.message, objection.remedy)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::style::Style;
+
+    #[test]
+    fn every_objection_is_told_with_its_remedy() {
+        let body = br#"{"code":"refused","title":"Refused","detail":"shop 1.1.0 may not go to staging",
+            "objections":[{"code":"environment_locked","message":"staging is locked","remedy":"ask alice"}],
+            "something_new": 1}"#;
+        let failure = failure(StatusCode::CONFLICT, body, "http://here");
+        assert_eq!(failure.exit, Exit::Refused);
+        assert_eq!(
+            failure.text(Style::PLAIN),
+            "error: this is refused\n  - staging is locked\n      next: ask alice"
+        );
+    }
+
+    #[test]
+    fn an_answer_of_something_else_is_not_hidden() {
+        let failure = failure(StatusCode::BAD_GATEWAY, b"<html>", "http://here");
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(
+            failure
+                .text(Style::PLAIN)
+                .contains("http://here answered 502")
+        );
+    }
+}

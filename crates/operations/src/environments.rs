@@ -1,0 +1,80 @@
+//! Locking environments: a person's hold, which governance respects.
+
+use domain::{
+    access::{Resource, Right},
+    catalogue::Kind,
+    governance::Lock,
+    names::EnvironmentName,
+};
+use serde_json::json;
+
+use super::{Desk, Error, error::Fault, manifests};
+
+/// Longest reason that somebody gives, in characters.
+const REASON_LEN_MAX: usize = 1000;
+
+impl Desk {
+    /// Locks an environment; a lock that is there already is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] environment; [`Error::Invalid`] reason.
+    pub async fn lock(&self, environment: &EnvironmentName, reason: &str) -> Result<Lock, Error> {
+        let permit = self
+            .may(Right::Lock, Resource::Environment(environment))
+            .await?;
+        let lock = Lock {
+            by: permit.principal().to_owned(),
+            since: permit.now(),
+            reason: checked_reason(reason)?,
+        };
+        let subject = manifests::subject(Kind::Environment, environment.as_str());
+        let detail = json!({ "reason": lock.reason });
+        let audit = permit.audit("environment.lock", &subject, detail);
+        permit.store().lock(environment, &lock, audit).await?;
+        Ok(lock)
+    }
+
+    /// Lifts the lock of an environment; one without a lock stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] environment.
+    pub async fn unlock(&self, environment: &EnvironmentName) -> Result<(), Error> {
+        let permit = self
+            .may(Right::Lock, Resource::Environment(environment))
+            .await?;
+        permit
+            .entry(Kind::Environment, environment.as_str())
+            .await?;
+        let subject = manifests::subject(Kind::Environment, environment.as_str());
+        let audit = permit.audit("environment.unlock", &subject, json!({}));
+        permit.store().unlock(environment, audit).await?;
+        Ok(())
+    }
+
+    /// The lock of an environment.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn lock_of(&self, environment: &EnvironmentName) -> Result<Option<Lock>, Error> {
+        let permit = self
+            .may(Right::View, Resource::Environment(environment))
+            .await?;
+        Ok(permit.store().lock_of(environment).await?)
+    }
+}
+
+/// A reason in people's words: there is one, and it is short.
+pub(super) fn checked_reason(reason: &str) -> Result<String, Error> {
+    let reason = reason.trim();
+    let message = if reason.is_empty() {
+        "say why, in a few words".to_owned()
+    } else if reason.chars().count() > REASON_LEN_MAX {
+        format!("at most {REASON_LEN_MAX} characters")
+    } else {
+        return Ok(reason.to_owned());
+    };
+    Err(Error::Invalid {
+        what: "the reason",
+        faults: vec![Fault::of("reason", message)],
+    })
+}

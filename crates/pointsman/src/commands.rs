@@ -1,0 +1,82 @@
+//! The whole command line: the commands of `cli`, and those of the processes that run here.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use cli::{
+    Context, GlobalArgs,
+    failure::{EXIT_CODES, Exit, Failure},
+    style::Style,
+};
+
+use crate::serve;
+
+/// Sets the points: which release of a service its users reach.
+///
+/// Start with `pointsman demo`: it plays everything on this machine, and ends what it started.
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    options: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Everything that can be typed.
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Client(Box<cli::Command>),
+    /// Run the control plane
+    Server(serve::ServerArgs),
+    /// Run the one-machine cloud, which a server starts by itself; or end it
+    Local(serve::LocalArgs),
+    /// See it all on this machine: a shop is deployed, patched, and saved from a broken release
+    Demo(demo::DemoArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Serve a release of the example shop (`examples/shop/README.md`)
+    #[command(hide = true)]
+    ShopServer,
+}
+
+/// Runs the command that `cli` says.
+pub async fn run(cli: Cli) -> ExitCode {
+    let context = Context::new(cli.options);
+    match dispatch(&context, cli.command).await {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(failure) => {
+            eprintln!("{}", failure.text(Style::stderr()));
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Client(command) => cli::run(context, *command).await,
+        Command::Server(args) => serve::server(args).await,
+        Command::Local(args) => serve::local(context, args).await,
+        Command::Demo(args) => demo::run(context, &args).await,
+        Command::Completions { shell } => {
+            let command = &mut Cli::command();
+            clap_complete::generate(shell, command, "pointsman", &mut std::io::stdout());
+            Ok(Exit::Ok)
+        }
+        Command::ShopServer => Ok(demo::shop::run()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Cli::command().debug_assert();
+    }
+}

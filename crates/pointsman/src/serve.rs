@@ -1,0 +1,138 @@
+//! `server` and `local`: what the command line says about the processes that stay.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use cli::{
+    Context,
+    connection::data_folder,
+    failure::{Exit, Failure},
+};
+
+use crate::{
+    config::{Config, LogFormat},
+    local, server,
+};
+
+/// What a server is told.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Folder with everything that it keeps [default: ~/.local/share/pointsman]
+    #[arg(long, value_name = "FOLDER", env = "POINTSMAN_DATA")]
+    data: Option<PathBuf>,
+    /// Where it listens; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080")]
+    listen: SocketAddr,
+    /// Also listen where others can reach it: a proxy with TLS or a private network protects it
+    #[arg(long)]
+    allow_remote: bool,
+    /// The database, such as postgres://host/name [default: a SQLite file in the data folder]
+    ///
+    /// An address with a password belongs into the environment variable, where `ps` does not show
+    /// it.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "POINTSMAN_DATABASE",
+        hide_env_values = true
+    )]
+    database: Option<String>,
+    /// Folder of the one-machine cloud [default: its usual one]
+    #[arg(long, value_name = "FOLDER", env = "POINTSMAN_LOCAL_STATE")]
+    local_state: Option<PathBuf>,
+    /// How the log is written, to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    log: Log,
+}
+
+/// The formats of the log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Log {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+impl From<Log> for LogFormat {
+    fn from(log: Log) -> Self {
+        match log {
+            Log::Text => Self::Text,
+            Log::Json => Self::Json,
+        }
+    }
+}
+
+/// What a one-machine cloud is told.
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    /// Folder with everything that it keeps [default: `local` in the data folder]
+    #[arg(long, value_name = "FOLDER", env = "POINTSMAN_LOCAL_STATE")]
+    state_dir: Option<PathBuf>,
+    /// Port of the router [default: the one of the last run, else 8080, else any free one]
+    #[arg(long, value_name = "PORT")]
+    router_port: Option<u16>,
+    /// Port of the router's metrics on 127.0.0.1 [default: the one of the last run, else any free one]
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
+    /// End the one that runs, once its instances have finished their last requests
+    #[arg(long)]
+    stop: bool,
+    /// With --stop: the instances go on, and the next start takes them up again
+    #[arg(long, requires = "stop")]
+    leave_instances: bool,
+    /// How the log is written, to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    log: Log,
+}
+
+/// Runs the one-machine cloud until it is told to end, or ends it.
+///
+/// # Errors
+/// When it cannot start, or none runs that could be ended.
+pub async fn local(context: &Context, args: LocalArgs) -> Result<Exit, Failure> {
+    let state = args
+        .state_dir
+        .unwrap_or_else(|| data_folder().join("local"));
+    if args.stop {
+        local::stop(&state, args.leave_instances)
+            .await
+            .map_err(|error| failure("the one-machine cloud cannot be ended", &error))?;
+        context.say("stopped");
+        return Ok(Exit::Ok);
+    }
+    local::run(state, args.router_port, args.metrics_port, args.log.into())
+        .await
+        .map_err(|error| failure("the one-machine cloud cannot run", &error))?;
+    Ok(Exit::Ok)
+}
+
+/// Runs the control plane until it is asked to end.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
+    let data = args.data.unwrap_or_else(data_folder);
+    let config = Config {
+        listen: args.listen,
+        allow_remote: args.allow_remote,
+        database: args.database,
+        local_state: args.local_state,
+        log: args.log.into(),
+        ..Config::new(data)
+    };
+    server::run(config)
+        .await
+        .map_err(|error| failure("the server cannot run", &error))?;
+    Ok(Exit::Ok)
+}
+
+/// An error with all its causes: the sentence of each says what to do.
+fn failure(what: &str, error: &anyhow::Error) -> Failure {
+    error
+        .chain()
+        .fold(Failure::new(Exit::NotReached, what), |failure, cause| {
+            failure.because(cause)
+        })
+}

@@ -1,0 +1,152 @@
+//! The one-machine cloud, as operations know clouds. Its process is started when it does not run, and
+//! again when it died.
+//!
+//! Invariant: the cloud outlives this process; nothing here ends it.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{
+    catalogue::Account,
+    checkup::{Check, Verdict},
+    effect::{Effect, Target, Token},
+    observation::{Observation, Slice},
+};
+use engine::ports::{ErrorKind, Provider, ProviderError};
+use futures_util::StreamExt;
+use operations::cloud::{Answered, Cloud, LogQuery, LogText, Pass};
+use tokio::task::JoinHandle;
+
+use crate::{
+    client::{self, Launcher, LocalCloud},
+    wire::LogsQuery,
+};
+
+/// Between two looks whether it still runs: users of a cloud that died wait this long, and as long
+/// as it takes to start.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The one-machine cloud of one state folder, kept running. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Local {
+    cloud: LocalCloud,
+    router_port: Arc<AtomicU16>,
+    _keeper: Arc<Keeper>,
+}
+
+/// Starts the cloud again when it died, for as long as anybody uses it.
+#[derive(Debug)]
+struct Keeper(JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Local {
+    /// Makes sure that the cloud with the state folder `state` runs, and keeps it running.
+    /// `artifacts` holds each artifact as a file named by its digest.
+    ///
+    /// # Errors
+    /// When it cannot be started; its log in the state folder says why.
+    pub async fn start(state: PathBuf, artifacts: PathBuf) -> Result<Self, ProviderError> {
+        let cloud = LocalCloud::new(&state, artifacts);
+        let launcher = Launcher {
+            program: std::env::current_exe().map_err(|error| nameless(&error))?,
+            state,
+            router_port: None,
+            metrics_port: None,
+        };
+        let status = client::ensure_running(&launcher).await?;
+        let router_port = Arc::new(AtomicU16::new(status.router_port));
+        let keeper = tokio::spawn(keep(cloud.clone(), launcher, Arc::clone(&router_port)));
+        Ok(Self {
+            cloud,
+            router_port,
+            _keeper: Arc::new(Keeper(keeper)),
+        })
+    }
+}
+
+fn nameless(error: &io::Error) -> ProviderError {
+    let text = format!("cannot find the program to start the one-machine cloud with: {error}");
+    ProviderError::new(ErrorKind::Unavailable, text)
+}
+
+impl Provider for Local {
+    async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
+        self.cloud.observe(target).await
+    }
+
+    async fn apply(
+        &self,
+        target: &Target,
+        effect: &Effect,
+        token: &Token,
+    ) -> Result<(), ProviderError> {
+        self.cloud.apply(target, effect, token).await
+    }
+}
+
+impl Cloud for Local {
+    fn url(&self, target: &Target) -> Option<String> {
+        let port = self.router_port.load(Ordering::Relaxed);
+        Some(format!("http://{}.localhost:{port}", target.place))
+    }
+
+    fn logs<'a>(&'a self, target: &'a Target, query: LogQuery) -> Answered<'a, LogText> {
+        Box::pin(async move {
+            let query = LogsQuery {
+                place: target.place.clone(),
+                instance: query.instance,
+                lines: usize::try_from(query.lines).unwrap_or(usize::MAX),
+                follow: query.follow,
+            };
+            Ok(self.cloud.logs(&query).await?.boxed())
+        })
+    }
+
+    fn pass<'a>(&'a self, target: &'a Target, slice: Slice, seconds: u32) -> Answered<'a, Pass> {
+        Box::pin(async move {
+            let pass = self.cloud.pass(&target.place, slice, seconds).await?;
+            Ok(Pass {
+                token: pass.token,
+                slice,
+                expires: pass.expires,
+            })
+        })
+    }
+
+    fn checkup<'a>(
+        &'a self,
+        _account: &'a Account,
+        _targets: &'a [Target],
+    ) -> Answered<'a, Vec<Check>> {
+        let found = "instances are processes on the server's own machine";
+        let check = Check::new("this machine", Verdict::Ok, found);
+        Box::pin(async move { Ok(vec![check]) })
+    }
+}
+
+/// Starts the cloud whenever it does not answer.
+async fn keep(cloud: LocalCloud, launcher: Launcher, router_port: Arc<AtomicU16>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if cloud.status().await.is_ok() {
+            continue;
+        }
+        tracing::warn!(state = %launcher.state.display(), "the one-machine cloud does not answer; starting it");
+        match client::ensure_running(&launcher).await {
+            Ok(status) => router_port.store(status.router_port, Ordering::Relaxed),
+            Err(error) => tracing::error!(%error, "the one-machine cloud cannot be started"),
+        }
+    }
+}

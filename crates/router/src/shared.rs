@@ -1,0 +1,28 @@
+//! What all threads of the router share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::{config::Limits, counters::Refused, passes::Passes, table::Table};
+
+/// A table and its number; later tables have higher numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) generation: u64,
+    pub(crate) table: Table,
+    /// Whether any of its routes has a mirror.
+    pub(crate) has_mirrors: bool,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) published: ArcSwap<Published>,
+    /// Counts the answers that no instance gave.
+    pub(crate) refused: Refused,
+    pub(crate) passes: Passes,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Arc<Semaphore>,
+}

@@ -1,0 +1,82 @@
+//! The REST API: translates HTTP into operations and back, and describes itself.
+//!
+//! Invariant: a handler reads the request, calls one operation, and writes the answer.
+
+mod accounts;
+mod audit;
+mod calls;
+mod catalogue;
+mod deployments;
+mod describe;
+mod environments;
+mod events;
+mod health;
+mod images;
+pub(crate) mod manifests;
+mod metrics;
+mod releases;
+mod slices;
+mod status;
+mod tokens;
+mod wire;
+
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{App, problem::ProblemDocument};
+use describe::TokenScheme;
+
+/// What the API says about itself.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Pointsman",
+        description = "Sets which release of a service the users reach. Every answer that is no success is a problem document (RFC 9457) with a stable `code`.",
+    ),
+    components(schemas(ProblemDocument)),
+    security(("token" = [])),
+    modifiers(&TokenScheme),
+)]
+struct Description;
+
+/// The description of the API, as `api/openapi.json` keeps it.
+#[must_use]
+pub fn description() -> Document {
+    let mut routes = open().merge(usual()).merge(large()).merge(slow());
+    describe::completed(routes.to_openapi())
+}
+
+/// Needs no token.
+pub(crate) fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi()).merge(health::routes())
+}
+
+/// Small bodies, quick answers: one line for each noun.
+pub(crate) fn usual() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(catalogue::routes())
+        .merge(environments::routes())
+        .merge(status::routes())
+        .merge(releases::routes())
+        .merge(deployments::routes())
+        .merge(calls::routes())
+        .merge(events::routes())
+        .merge(accounts::routes())
+        .merge(slices::routes())
+        .merge(images::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
+        .merge(metrics::routes())
+}
+
+/// Large bodies.
+pub(crate) fn large() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(manifests::routes())
+}
+
+/// Takes its time: has its own limits of size and silence, or reads a whole log.
+pub(crate) fn slow() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(releases::slow_routes())
+        .merge(audit::slow_routes())
+}

@@ -1,0 +1,52 @@
+//! What a deployment costs in calls to the provider.
+
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::deployments::DeploymentPath;
+use crate::{
+    App,
+    extract::{InDesk, InPath},
+    problem::{Problem, ProblemDocument},
+};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read))
+}
+
+/// Calls that were made for a deployment.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeploymentCalls)]
+pub struct CallsView {
+    /// For its own requests; null where the provider counts none, or this server has not driven it.
+    pub changes: Option<u64>,
+    /// Its share of the looks that it had in common with other deployments; null likewise.
+    pub looks: Option<f64>,
+}
+
+/// What a deployment costs in calls to AWS: its own, and its share of those that serve all. Known for
+/// the last deployment of a place, to the server that drives it, until that server ends.
+#[utoipa::path(
+    get,
+    operation_id = "get_deployment_calls",
+    path = "/api/v1/deployments/{id}/calls",
+    tag = "deployments",
+    params(DeploymentPath),
+    responses(
+        (status = 200, body = CallsView, description = "The calls so far."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
+    )
+)]
+pub(super) async fn read(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<DeploymentPath>,
+) -> Result<Json<CallsView>, Problem> {
+    let calls = desk.calls(&path.id).await?;
+    Ok(Json(CallsView {
+        changes: calls.map(|calls| calls.changes),
+        looks: calls.map(|calls| calls.looks),
+    }))
+}

@@ -1,0 +1,393 @@
+//! Locks of environments, and what is going on at a place.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    governance::Lock,
+    live::Live,
+    names::{EnvironmentName, Place, ServiceName},
+    observation::{Instance, InstanceId, Observation, Sizes, Slice},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
+    wire::time,
+};
+use crate::{
+    App,
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
+    problem::{Problem, ProblemDocument},
+};
+use operations::{cloud::LogQuery, status::Status};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(lock, unlock))
+        .routes(routes!(status))
+        .routes(routes!(roll_back))
+        .routes(routes!(logs))
+}
+
+/// One environment.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct EnvironmentPath {
+    /// Its name.
+    #[param(value_type = String)]
+    pub(super) name: EnvironmentName,
+}
+
+/// One service in one environment.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PlacePath {
+    /// The environment.
+    #[param(value_type = String)]
+    environment: EnvironmentName,
+    /// The service.
+    #[param(value_type = String)]
+    service: ServiceName,
+}
+
+impl From<PlacePath> for Place {
+    fn from(path: PlacePath) -> Self {
+        Self {
+            service: path.service,
+            environment: path.environment,
+        }
+    }
+}
+
+/// A person's hold on an environment.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lock)]
+pub struct LockView {
+    /// Who.
+    pub by: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+impl From<Lock> for LockView {
+    fn from(lock: Lock) -> Self {
+        Self {
+            by: lock.by,
+            since: time(lock.since),
+            reason: lock.reason,
+        }
+    }
+}
+
+/// Locks an environment: nothing can be deployed there until it is unlocked.
+#[utoipa::path(
+    put,
+    operation_id = "lock_environment",
+    path = "/api/v1/environments/{name}/lock",
+    tag = "environments",
+    params(EnvironmentPath),
+    request_body = Reason,
+    responses(
+        (status = 200, body = LockView, description = "It is locked."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such environment."),
+    )
+)]
+pub(super) async fn lock(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<EnvironmentPath>,
+    InJson(body): InJson<Reason>,
+) -> Result<Json<LockView>, Problem> {
+    let lock = desk.lock(&path.name, &body.reason).await?;
+    Ok(Json(lock.into()))
+}
+
+/// Unlocks an environment.
+#[utoipa::path(
+    delete,
+    operation_id = "unlock_environment",
+    path = "/api/v1/environments/{name}/lock",
+    tag = "environments",
+    params(EnvironmentPath),
+    responses(
+        (status = 204, description = "It is not locked (any more)."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such environment."),
+    )
+)]
+pub(super) async fn unlock(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<EnvironmentPath>,
+) -> Result<StatusCode, Problem> {
+    desk.unlock(&path.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is going on at a place.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status)]
+pub struct StatusView {
+    /// The service.
+    #[schema(value_type = String)]
+    pub service: ServiceName,
+    /// The environment.
+    #[schema(value_type = String)]
+    pub environment: EnvironmentName,
+    /// The live release.
+    pub live: Option<LiveView>,
+    /// The deployment that runs there now.
+    pub deployment: Option<DeploymentView>,
+    /// A person's hold on the environment.
+    pub lock: Option<LockView>,
+    /// What the provider sees; null when there is no server group, or the provider is in trouble.
+    pub observation: Option<ObservationView>,
+    /// Why there is no observation, when the provider is in trouble.
+    pub trouble: Option<String>,
+    /// Where users reach the service, when the provider knows.
+    pub url: Option<String>,
+}
+
+/// The live release.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Live)]
+pub struct LiveView {
+    /// Its version.
+    pub version: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// The deployment that made it live.
+    pub deployment: String,
+    /// The version that was live before.
+    pub previous_version: Option<String>,
+}
+
+/// What the provider sees.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Observation)]
+pub struct ObservationView {
+    /// When it answered, RFC 3339.
+    pub at: String,
+    /// How users are split between slices, in percent.
+    pub weights: std::collections::BTreeMap<String, u8>,
+    /// The capacity settings of each slice.
+    pub sizes: std::collections::BTreeMap<String, SizesView>,
+    /// Every instance that it lists, dying ones included.
+    pub instances: Vec<InstanceView>,
+}
+
+/// The capacity settings of a slice.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sizes)]
+pub struct SizesView {
+    /// The group's own autoscaling never goes below this.
+    pub min: u32,
+    /// How many instances the provider keeps.
+    pub desired: u32,
+    /// The group's own autoscaling never goes above this.
+    pub max: u32,
+}
+
+/// One running copy.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Instance)]
+pub struct InstanceView {
+    /// The provider's id.
+    pub id: String,
+    /// The version that it runs.
+    pub version: String,
+    /// What it was started from.
+    pub launch: String,
+    /// The slice that it is in.
+    pub slice: String,
+    /// Its zone.
+    pub zone: String,
+    /// `pending`, `healthy`, `unhealthy`, `draining` or `terminating`.
+    pub state: String,
+    /// Protected from scale-in.
+    pub protected: bool,
+    /// When it was started, RFC 3339.
+    pub started_at: String,
+}
+
+/// What is going on at a place: what is live, what runs, what the provider sees.
+#[utoipa::path(
+    get,
+    operation_id = "get_status",
+    path = "/api/v1/environments/{environment}/services/{service}",
+    tag = "environments",
+    params(PlacePath),
+    responses(
+        (status = 200, body = StatusView, description = "What is going on."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such service or environment."),
+    )
+)]
+pub(super) async fn status(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<PlacePath>,
+) -> Result<Json<StatusView>, Problem> {
+    let status = desk.status(path.into()).await?;
+    Ok(Json(status.into()))
+}
+
+/// Rolls back whatever was deployed last: a deployment that runs turns round; otherwise the release
+/// before the live one is deployed.
+#[utoipa::path(
+    post,
+    operation_id = "roll_back_place",
+    path = "/api/v1/environments/{environment}/services/{service}/roll-back",
+    tag = "environments",
+    params(PlacePath),
+    request_body = Option<MaybeReason>,
+    responses(
+        (status = 202, body = DeploymentBegun, description = "The deployment that turns round, or the new one."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance says no, or there is nothing to go back to."),
+    )
+)]
+pub(super) async fn roll_back(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<PlacePath>,
+    InMaybeJson(body): InMaybeJson<MaybeReason>,
+) -> Result<Response, Problem> {
+    let reason = body.or("rolled back by a person");
+    let place = path.into();
+    let rolled = desk.roll_back(&place, &reason).await?;
+    let body = DeploymentBegun {
+        deployment: rolled.deployment.into(),
+        preview: rolled.preview.map(Into::into),
+    };
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// Which lines of the logs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogsQuery {
+    /// Only of this instance.
+    pub instance: Option<String>,
+    /// So many lines from the past, per instance.
+    #[param(maximum = 100_000)]
+    pub lines: u32,
+    /// Go on with what is written from now on.
+    pub follow: bool,
+}
+
+impl Default for LogsQuery {
+    fn default() -> Self {
+        Self {
+            instance: None,
+            lines: 100,
+            follow: false,
+        }
+    }
+}
+
+/// What the instances at a place wrote, as text.
+#[utoipa::path(
+    get,
+    operation_id = "get_logs",
+    path = "/api/v1/environments/{environment}/services/{service}/logs",
+    tag = "environments",
+    params(PlacePath, LogsQuery),
+    responses(
+        (status = 200, body = String, content_type = "text/plain", description = "Lines, as they come."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such place, or nobody wrote anything there."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider is in trouble."),
+    )
+)]
+pub(super) async fn logs(
+    State(app): State<App>,
+    InDesk(desk): InDesk,
+    InPath(path): InPath<PlacePath>,
+    InQuery(query): InQuery<LogsQuery>,
+) -> Result<Response, Problem> {
+    let wanted = LogQuery {
+        instance: query.instance.map(InstanceId),
+        lines: query.lines,
+        follow: query.follow,
+    };
+    let text = desk.logs(&path.into(), wanted).await?;
+    let text = app.streams.bounded(text)?;
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    Ok((headers, Body::from_stream(text)).into_response())
+}
+
+impl From<Live> for LiveView {
+    fn from(live: Live) -> Self {
+        Self {
+            version: live.launch.version.to_string(),
+            since: time(live.since),
+            deployment: live.deployment.to_string(),
+            previous_version: live.previous.map(|previous| previous.version.to_string()),
+        }
+    }
+}
+
+impl From<Status> for StatusView {
+    fn from(status: Status) -> Self {
+        Self {
+            service: status.place.service,
+            environment: status.place.environment,
+            live: status.live.map(LiveView::from),
+            deployment: status.deployment.map(DeploymentView::from),
+            lock: status.lock.map(LockView::from),
+            observation: status.observation.map(ObservationView::from),
+            trouble: status.trouble,
+            url: status.url,
+        }
+    }
+}
+
+impl From<Observation> for ObservationView {
+    fn from(seen: Observation) -> Self {
+        let weights = seen.weights.iter();
+        let sizes = seen.slices.iter();
+        Self {
+            at: time(seen.at),
+            weights: weights
+                .map(|(slice, weight)| (slice.to_string(), weight))
+                .collect(),
+            sizes: sizes
+                .map(|(slice, there)| (slice.to_string(), there.sizes.into()))
+                .collect(),
+            instances: seen
+                .slices
+                .into_iter()
+                .flat_map(|(slice, there)| {
+                    there.instances.into_iter().map(move |i| instance(slice, i))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<Sizes> for SizesView {
+    fn from(sizes: Sizes) -> Self {
+        Self {
+            min: sizes.min,
+            desired: sizes.desired,
+            max: sizes.max,
+        }
+    }
+}
+
+fn instance(slice: Slice, instance: Instance) -> InstanceView {
+    InstanceView {
+        id: instance.id.to_string(),
+        version: instance.version.to_string(),
+        launch: instance.launch.to_string(),
+        slice: slice.to_string(),
+        zone: instance.zone,
+        state: super::wire::word(&instance.state),
+        protected: instance.protected,
+        started_at: time(instance.started_at),
+    }
+}

@@ -1,0 +1,45 @@
+//! Is the server there?
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    App,
+    problem::{Problem, ProblemDocument},
+};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health))
+}
+
+/// The server is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`.
+    pub status: &'static str,
+    /// Version of the server.
+    pub version: &'static str,
+}
+
+/// Answers when the server and its store do. Needs no token.
+#[utoipa::path(
+    get,
+    operation_id = "get_health",
+    path = "/health",
+    tag = "server",
+    security(()),
+    responses(
+        (status = 200, body = Health, description = "Server and store answer."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store does not answer."),
+    )
+)]
+pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, Problem> {
+    app.operations.health().await?;
+    Ok(Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    }))
+}

@@ -1,0 +1,29 @@
+//! What this server counted.
+
+use axum::{extract::State, http::header, response::IntoResponse};
+
+use crate::App;
+use operations::metrics::MEDIA_TYPE;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// What this server counted since it started, for a Prometheus.
+#[utoipa::path(
+    get,
+    operation_id = "get_metrics",
+    path = "/metrics",
+    tag = "server",
+    responses((
+        status = 200,
+        body = String,
+        content_type = "application/openmetrics-text",
+        description = "One series per line.",
+    ))
+)]
+pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], app.metrics.text())
+}

@@ -1,0 +1,298 @@
+//! Releases: create from a package or a machine image, read, withdraw.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, FromRequest, OriginalUri, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    names::{ServiceName, Version},
+    release::{ImageId, Release},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    deployments::Reason,
+    wire::{Listing, Paging, cursor, limit, listing, time},
+};
+use crate::{
+    App,
+    extract::{InDesk, InJson, InPath, InQuery, media_type},
+    problem::{Problem, ProblemDocument},
+};
+use operations::{
+    releases::Created,
+    uploads::{Arrival, Upload},
+};
+
+/// The routes of this noun.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(withdraw))
+}
+
+/// Routes without a limit of time or size of their own layer: they have their own.
+pub(super) fn slow_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read, create))
+}
+
+/// Largest body that names an image, in bytes, and the time that it may take.
+const IMAGE_BODY_LEN_MAX: usize = 4096;
+const IMAGE_BODY_MAX: Duration = Duration::from_secs(10);
+
+/// One service.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ServicePath {
+    /// Its name.
+    #[param(value_type = String)]
+    service: ServiceName,
+}
+
+/// One release.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ReleasePath {
+    /// The service.
+    #[param(value_type = String)]
+    service: ServiceName,
+    /// The version.
+    #[param(value_type = String)]
+    version: Version,
+}
+
+/// An immutable version of a service plus what its instances run: a package or a machine image.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Release)]
+pub struct ReleaseView {
+    /// The service.
+    pub service: String,
+    /// The version, unique within the service.
+    pub version: String,
+    /// SHA-256 of the package; null for a machine image.
+    pub digest: Option<String>,
+    /// Id of the machine image; null for a package.
+    pub image: Option<String>,
+    /// Size of the package in bytes; 0 for a machine image.
+    pub size_bytes: u64,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Who created it.
+    pub created_by: String,
+    /// Set when somebody withdrew it.
+    pub withdrawn: Option<WithdrawalView>,
+}
+
+/// Which machine image a release is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ImageRelease)]
+#[serde(deny_unknown_fields)]
+pub struct ImageBody {
+    /// Its id, such as `ami-0123456789abcdef0`.
+    #[schema(value_type = String)]
+    image: ImageId,
+}
+
+/// Who took a release out of use, when and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Withdrawal)]
+pub struct WithdrawalView {
+    /// RFC 3339.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+/// A release that was just made, and where its package is on its way to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedRelease)]
+pub struct CreatedView {
+    /// The release.
+    #[serde(flatten)]
+    release: ReleaseView,
+    /// The accounts in which machines will fetch the package.
+    uploads: Vec<UploadView>,
+}
+
+/// A package on its way to the bucket of an account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upload)]
+pub struct UploadView {
+    /// The account.
+    pub account: String,
+    /// Its bucket for packages.
+    pub bucket: String,
+    /// `there`, `under_way` or `failed`. What failed is brought by the first deployment that needs it.
+    pub arrival: &'static str,
+    /// Why it failed; null when it did not.
+    pub trouble: Option<String>,
+}
+
+impl From<Upload> for UploadView {
+    fn from(upload: Upload) -> Self {
+        let (arrival, trouble) = match upload.arrival {
+            Arrival::There => ("there", None),
+            Arrival::UnderWay => ("under_way", None),
+            Arrival::Failed(why) => ("failed", Some(why)),
+        };
+        Self {
+            account: upload.account.to_string(),
+            bucket: upload.bucket,
+            arrival,
+            trouble,
+        }
+    }
+}
+
+impl From<Release> for ReleaseView {
+    fn from(release: Release) -> Self {
+        Self {
+            service: release.service.to_string(),
+            version: release.version.to_string(),
+            digest: release.content.digest().map(ToString::to_string),
+            image: release.content.image().map(ToString::to_string),
+            size_bytes: release.size_bytes,
+            created_at: time(release.created_at),
+            created_by: release.created_by,
+            withdrawn: release.withdrawn.map(|withdrawal| WithdrawalView {
+                at: time(withdrawal.at),
+                by: withdrawal.by,
+                reason: withdrawal.reason,
+            }),
+        }
+    }
+}
+
+/// The releases of a service, newest first.
+#[utoipa::path(
+    get,
+    operation_id = "list_releases",
+    path = "/api/v1/services/{service}/releases",
+    tag = "releases",
+    params(ServicePath, Paging),
+    responses((status = 200, body = Listing<ReleaseView>, description = "One page."))
+)]
+pub(super) async fn list(
+    InDesk(desk): InDesk,
+    OriginalUri(uri): OriginalUri,
+    InPath(path): InPath<ServicePath>,
+    InQuery(paging): InQuery<Paging>,
+) -> Result<Response, Problem> {
+    let after = cursor(paging.cursor.as_deref())?;
+    let page = desk
+        .releases(&path.service, after.as_ref(), limit(paging.limit)?)
+        .await?;
+    Ok(listing(&uri, page, ReleaseView::from))
+}
+
+/// One release.
+#[utoipa::path(
+    get,
+    operation_id = "get_release",
+    path = "/api/v1/services/{service}/releases/{version}",
+    tag = "releases",
+    params(ReleasePath),
+    responses(
+        (status = 200, body = ReleaseView, description = "It."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such release."),
+    )
+)]
+pub(super) async fn read(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<ReleasePath>,
+) -> Result<Json<ReleaseView>, Problem> {
+    let release = desk.release(&path.service, &path.version).await?;
+    Ok(Json(release.into()))
+}
+
+/// Creates a release: of the package in the body, a gzipped tarball with a Procfile at its root; or,
+/// with `Content-Type: application/json`, of a machine image.
+#[utoipa::path(
+    put,
+    operation_id = "create_release",
+    path = "/api/v1/services/{service}/releases/{version}",
+    tag = "releases",
+    params(ReleasePath),
+    request_body(
+        description = "A package, or which machine image.",
+        content((Vec<u8> = "application/gzip"), (ImageBody = "application/json"))
+    ),
+    responses(
+        (status = 201, body = CreatedView, description = "It is a new release."),
+        (status = 200, body = CreatedView, description = "The same content is there already."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The version has other content."),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is too large."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely, or no id of an image."),
+    )
+)]
+pub(super) async fn create(
+    State(app): State<App>,
+    InDesk(desk): InDesk,
+    InPath(path): InPath<ReleasePath>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let release = (path.service, path.version);
+    let created = if media_type(request.headers()) == "application/json" {
+        let ImageBody { image } = small(request, &app).await?;
+        desk.release_image(release, image).await?
+    } else {
+        let upload = request.into_body().into_data_stream();
+        desk.create_release(release, upload).await?
+    };
+    let (status, release) = match created {
+        Created::Created(release) => (StatusCode::CREATED, release),
+        Created::AlreadyThere(release) => (StatusCode::OK, release),
+    };
+    let uploads = desk.bring(&release).await?;
+    let view = CreatedView {
+        release: release.into(),
+        uploads: uploads.into_iter().map(UploadView::from).collect(),
+    };
+    Ok((status, Json(view)).into_response())
+}
+
+/// Reads a small body; the limits of uploads are not for it.
+async fn small(mut request: Request, app: &App) -> Result<ImageBody, Problem> {
+    DefaultBodyLimit::max(IMAGE_BODY_LEN_MAX).apply(&mut request);
+    let read = InJson::from_request(request, app);
+    match tokio::time::timeout(IMAGE_BODY_MAX, read).await {
+        Ok(read) => read.map(|InJson(body)| body),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "the body did not arrive in time",
+        )
+        .remedy("send it again")),
+    }
+}
+
+/// Takes a release out of use: it cannot be deployed any more.
+#[utoipa::path(
+    post,
+    operation_id = "withdraw_release",
+    path = "/api/v1/services/{service}/releases/{version}/withdraw",
+    tag = "releases",
+    params(ReleasePath),
+    request_body = Reason,
+    responses(
+        (status = 200, body = ReleaseView, description = "It is out of use."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such release."),
+    )
+)]
+pub(super) async fn withdraw(
+    InDesk(desk): InDesk,
+    InPath(path): InPath<ReleasePath>,
+    InJson(body): InJson<Reason>,
+) -> Result<Json<ReleaseView>, Problem> {
+    let release = (&path.service, &path.version);
+    let release = desk.withdraw(release, &body.reason).await?;
+    Ok(Json(release.into()))
+}

@@ -1,0 +1,98 @@
+//! What handlers work with, and every route with the layers around it.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{StatusCode, Uri},
+    middleware::{from_fn, from_fn_with_state},
+};
+use operations::{Operations, metrics::Metrics};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    api,
+    door::{Door, Token},
+    idempotency, layers,
+    problem::Problem,
+    streams,
+};
+
+/// Largest ordinary body, in bytes.
+const BODY_LEN_MAX: usize = 1024 * 1024;
+/// Event and log streams that are open at once.
+const STREAMS_MAX: usize = 256;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) operations: Operations,
+    pub(crate) door: Arc<Door>,
+    pub(crate) metrics: Metrics,
+    pub(crate) streams: streams::Streams,
+    pub(crate) underway: idempotency::Underway,
+}
+
+impl App {
+    /// All faces of `operations`, for people with tokens and for the one with the token `first` of the
+    /// first start. Streams end with `stopping`.
+    #[must_use]
+    pub fn new(
+        operations: Operations,
+        first: Token,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            door: Arc::new(Door::new(first, operations.clone())),
+            operations,
+            metrics,
+            streams: streams::Streams::new(STREAMS_MAX, stopping),
+            underway: idempotency::Underway::default(),
+        }
+    }
+}
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", api::description());
+    let with_token = quick(api::usual(), &app, BODY_LEN_MAX)
+        .merge(quick(api::large(), &app, api::manifests::BODY_LEN_MAX))
+        .merge(Router::from(api::slow()).layer(DefaultBodyLimit::disable()))
+        .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
+    let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
+    Router::from(api::open())
+        .merge(with_token)
+        .with_state(app)
+        .merge(docs)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn(layers::request_id))
+        .layer(counted)
+}
+
+/// Routes with an answer in time, to bodies of a bounded size.
+fn quick(routes: OpenApiRouter<App>, app: &App, body_len_max: usize) -> Router<App> {
+    Router::from(routes)
+        .route_layer(from_fn_with_state(app.clone(), idempotency::remember))
+        .layer(DefaultBodyLimit::max(body_len_max))
+        .layer(from_fn(layers::in_time))
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let detail = format!("there is nothing at {path}");
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
+        .remedy("`/docs` shows everything that the API offers")
+}
+
+async fn no_such_method() -> Problem {
+    let detail = "there is something here, but it does not take this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        .remedy("`/docs` shows everything that the API offers")
+}

@@ -1,0 +1,212 @@
+//! The door: the only place where a credential becomes a principal.
+//!
+//! The token of the first start is in a file that only its owner can read, and belongs to the principal
+//! `admin`. People get tokens of their own, whose hashes are in the store (`operations::tokens`).
+//!
+//! Invariant: a token is never logged, never an argument, never part of a URL. Only hashes are
+//! compared: that of the first start in constant time, those of people by an index over SHA-256.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use domain::access::{FIRST, Principal};
+use operations::{Error, Operations};
+use sha2::{Digest, Sha256};
+
+/// Random bytes of a token.
+const RANDOM_LEN: usize = 32;
+/// Shortest token that is read from a file, in characters: less is no secret.
+const TOKEN_LEN_MIN: usize = 32;
+
+/// A token's SHA-256. Only the hash is kept; comparing hashes tells nothing about the token.
+type Hash = [u8; 32];
+
+/// Where a credential becomes a principal.
+#[derive(Debug)]
+pub struct Door {
+    first: Token,
+    operations: Operations,
+}
+
+/// The token of the first start.
+#[derive(Clone)]
+pub struct Token {
+    hash: Hash,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file says no.
+    #[error("the token file {path} cannot be used")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others can read it.
+    #[error(
+        "the token file {0} can be read by others; run `chmod 600` on it, or delete it to get a new token"
+    )]
+    Open(PathBuf),
+    /// It holds no token.
+    #[error(
+        "the token file {0} holds no token of at least 32 characters; delete it to get a new one"
+    )]
+    Short(PathBuf),
+    /// The system has no randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Door {
+    /// Admits who shows `first`, and people with tokens in the store.
+    #[must_use]
+    pub fn new(first: Token, operations: Operations) -> Self {
+        Self { first, operations }
+    }
+
+    /// The principal who shows this token, if it is anybody's.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn admit(&self, shown: &str) -> Result<Option<Principal>, Error> {
+        if same(&self.first.hash, &hash(shown)) {
+            return Ok(Some(Principal::authenticated(FIRST)));
+        }
+        let person = self.operations.whose(shown).await?;
+        Ok(person.map(|name| Principal::authenticated(name.as_str())))
+    }
+}
+
+/// Whether two hashes are the same, in constant time.
+fn same(a: &Hash, b: &Hash) -> bool {
+    let differing = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    std::hint::black_box(differing) == 0
+}
+
+impl Token {
+    /// The token in `path`; made when the file is not there.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or others can read it.
+    pub fn load_or_create(path: &Path) -> Result<Self, TokenError> {
+        let failed = |source| TokenError::File {
+            path: path.to_owned(),
+            source,
+        };
+        match fs::read_to_string(path) {
+            Ok(text) => {
+                let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+                if mode & 0o077 != 0 {
+                    return Err(TokenError::Open(path.to_owned()));
+                }
+                match text.trim() {
+                    text if text.len() < TOKEN_LEN_MIN => Err(TokenError::Short(path.to_owned())),
+                    text => Ok(Self::of(text)),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = random()?;
+                write_new(path, &text).map_err(failed)?;
+                Ok(Self::of(&text))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// A token with this text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self { hash: hash(text) }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+fn hash(text: &str) -> Hash {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn random() -> Result<String, TokenError> {
+    let mut bytes = [0; RANDOM_LEN];
+    getrandom::fill(&mut bytes).map_err(TokenError::Random)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The file appears whole or not at all, so that a crash leaves no empty token.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_once_and_only_its_owner_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let made = Token::load_or_create(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.trim().len(), 2 * RANDOM_LEN);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let read = Token::load_or_create(&path).unwrap();
+        for token in [made, read] {
+            assert!(same(&token.hash, &hash(text.trim())));
+            for wrong in [
+                "",
+                "x",
+                &text,
+                &text.trim()[1..],
+                &text.trim().to_uppercase(),
+            ] {
+                assert!(
+                    !same(&token.hash, &hash(wrong)),
+                    "{wrong:?} is not the token"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_no_secret_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "x".repeat(64)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(
+            Token::load_or_create(&path),
+            Err(TokenError::Open(_))
+        ));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(Token::load_or_create(&path).is_ok());
+        fs::write(&path, "short").unwrap();
+        assert!(matches!(
+            Token::load_or_create(&path),
+            Err(TokenError::Short(_))
+        ));
+    }
+}

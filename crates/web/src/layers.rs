@@ -1,0 +1,136 @@
+//! What every request passes through, from the outside in: a count, an id, a safety net for panics, a limit
+//! of time, and the token.
+
+use std::{
+    any::Any,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{App, extract::unauthenticated, problem::Problem};
+use operations::metrics::Metrics;
+
+/// Longest request id that is taken over.
+const REQUEST_ID_LEN_MAX: usize = 64;
+/// How long an ordinary answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Counts answers, and the time until their first byte.
+pub(crate) async fn counted(
+    State(metrics): State<Metrics>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    metrics.answered(&method, route, response.status(), began.elapsed());
+    response
+}
+
+/// Gives each request an id, which is in the log and in the answer.
+pub(crate) async fn request_id(request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| is_id(text))
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    let span = tracing::info_span!(
+        "request",
+        request.id = %id,
+        request.method = %request.method(),
+        request.path = %request.uri().path(),
+    );
+    let mut response = next.run(request).instrument(span.clone()).await;
+    tracing::debug!(parent: &span, response.status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+fn is_id(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !text.is_empty() && text.len() <= REQUEST_ID_LEN_MAX && text.chars().all(allowed)
+}
+
+/// A panic is a bug; the one who asked gets an answer all the same, and nobody else notices.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(panic = message, "a request handler panicked");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the server made a mistake",
+    )
+    .remedy("look into the server's log; nothing was half done")
+    .into_response()
+}
+
+/// An answer comes in time, or a problem does.
+pub(crate) async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timed_out",
+            "the answer took longer than 30 seconds",
+        )
+        .remedy("look what became of it, and try again")
+        .into_response(),
+    }
+}
+
+/// Only those with a token pass; who they are goes with the request.
+pub(crate) async fn authenticated(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let shown = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(bearer);
+    let principal = match shown {
+        Some(token) => app.door.admit(token).await?,
+        None => None,
+    };
+    let principal = principal.ok_or_else(unauthenticated)?;
+    let desk = app.operations.desk(principal);
+    request.extensions_mut().insert(desk);
+    let mut response = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(no_store);
+    Ok(response)
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}

@@ -1,0 +1,29 @@
+//! Everything that speaks HTTP to people and programs.
+//!
+//! ```text
+//! listener --> layers (count, id, panics, time) --> door (credential -> principal) --> api --> desk
+//! ```
+//!
+//! `api` is the first face; others stand next to it and never name each other. What all faces share is here:
+//! the door, the layers, extractors, problems, streams.
+//!
+//! Invariant: no rule lives here, and no store, engine or provider is named; the crate does not
+//! depend on them.
+//! Invariant: every route but `/health`, `/openapi.json` and `/docs` needs a token; a test walks
+//! the API's own description to make sure.
+
+#[expect(
+    unused_qualifications,
+    reason = "the macros of utoipa write paths out in full"
+)]
+pub mod api;
+mod app;
+pub mod door;
+mod extract;
+mod idempotency;
+mod layers;
+pub mod listener;
+mod problem;
+mod streams;
+
+pub use app::{App, router};
