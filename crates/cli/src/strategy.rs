@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use domain::{
-    gate::{ApprovalGate, Gate, TrafficGate},
+    gate::{ApprovalGate, Gate, TcpGate, TrafficGate},
     plan::two_slices::{Stage, Stages},
 };
 use serde_json::{Map, Value, json};
@@ -89,6 +89,10 @@ pub struct StrategyArgs {
     /// blue-green, canary: go on only while errors and latency are not worse than the old release's
     #[arg(long)]
     gate_traffic: bool,
+    /// blue-green, canary: go on only while this port accepts connections from the server; may be given
+    /// several times
+    #[arg(long, value_name = "HOST:PORT")]
+    gate_tcp: Vec<String>,
     /// blue-green, canary: a YAML list of gates as in manifests, instead of those of the server group
     #[arg(long, value_name = "FILE")]
     gates: Option<PathBuf>,
@@ -160,6 +164,10 @@ impl StrategyArgs {
         let traffic = self
             .gate_traffic
             .then(|| ("--gate-traffic", Gate::Traffic(TrafficGate::default())));
+        let ports = self
+            .gate_tcp
+            .iter()
+            .map(|address| ("--gate-tcp", Gate::Tcp(TcpGate::new(address.clone()))));
         let approval = self.approve_at.as_ref().map(|Shares(at)| {
             let approval = ApprovalGate {
                 at: at.clone(),
@@ -167,7 +175,7 @@ impl StrategyArgs {
             };
             ("--approve-at", Gate::Approval(approval))
         });
-        traffic.into_iter().chain(approval).collect()
+        traffic.into_iter().chain(ports).chain(approval).collect()
     }
 
     /// The options make sense together.
@@ -240,7 +248,7 @@ impl StrategyArgs {
     }
 
     /// Every option: whether it is given, and what it belongs to.
-    fn options(&self) -> [(&'static str, bool, &'static [Way]); 14] {
+    fn options(&self) -> [(&'static str, bool, &'static [Way]); 15] {
         [
             ("--surge", self.surge.is_some(), SCALE_UP),
             ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
@@ -254,6 +262,7 @@ impl StrategyArgs {
             ("--shadow-compare", self.shadow_compare, TWO_SLICES),
             ("--approve-at", self.approve_at.is_some(), TWO_SLICES),
             ("--gate-traffic", self.gate_traffic, TWO_SLICES),
+            ("--gate-tcp", !self.gate_tcp.is_empty(), TWO_SLICES),
             ("--gates", self.gates.is_some(), TWO_SLICES),
             ("--no-gates", self.no_gates, TWO_SLICES),
         ]

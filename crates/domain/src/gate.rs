@@ -13,6 +13,7 @@ mod cloudwatch;
 mod http;
 mod prometheus;
 mod shadow;
+mod tcp;
 mod traffic;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub use cloudwatch::{CloudWatchGate, CloudWatchMetric};
 pub use http::HttpGate;
 pub use prometheus::PrometheusGate;
 pub use shadow::ShadowGate;
+pub use tcp::TcpGate;
 pub use traffic::TrafficGate;
 
 /// A condition on the way to more users; `gate` says which kind. Missing data leaves a gate open, and
@@ -47,6 +49,8 @@ pub enum Gate {
     CloudWatch(CloudWatchGate),
     /// An HTTP check.
     Http(HttpGate),
+    /// A TCP port that accepts connections.
+    Tcp(TcpGate),
     /// A person's approval.
     Approval(ApprovalGate),
 }
@@ -125,6 +129,7 @@ impl Gate {
             Self::Prometheus(gate) => gate,
             Self::CloudWatch(gate) => gate,
             Self::Http(gate) => gate,
+            Self::Tcp(gate) => gate,
             Self::Approval(gate) => gate,
         }
     }
@@ -138,6 +143,7 @@ impl Gate {
             Self::Prometheus(_) => "prometheus",
             Self::CloudWatch(_) => "cloudwatch",
             Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
             Self::Approval(_) => "approval",
         }
     }
@@ -204,6 +210,7 @@ impl Gate {
         into.of::<ShadowGate>();
         into.of::<PrometheusGate>();
         into.of::<HttpGate>();
+        into.of::<TcpGate>();
     }
 }
 
@@ -237,6 +244,7 @@ mod tests {
             r#"{"gate": "prometheus", "prometheus": "main", "query": "up"}"#,
             r#"{"gate": "cloudwatch"}"#,
             r#"{"gate": "http", "url": "http://check"}"#,
+            r#"{"gate": "tcp", "address": "cart:6379"}"#,
             r#"{"gate": "approval"}"#,
         ] {
             let gate: Gate = serde_json::from_str(text).unwrap();
