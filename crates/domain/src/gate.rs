@@ -20,7 +20,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{Faults, Limit, Limited, WEEK};
+use crate::{
+    bounds::{Faults, Limit, Limited, WEEK},
+    who::WhoCanAct,
+};
 
 pub use answer::{Answer, GateLook, GateState, Said, Verdict};
 pub use approval::ApprovalGate;
@@ -66,6 +69,11 @@ trait Settings: fmt::Display {
     /// How often the world outside is asked; `None` where it is not asked.
     fn patience(&self) -> Option<Patience> {
         None
+    }
+
+    /// Who can end it while it is open.
+    fn who_can_act(&self) -> WhoCanAct {
+        WhoCanAct::Engine
     }
 
     /// The rules that it breaks, beyond those of every gate.
@@ -134,9 +142,9 @@ impl Gate {
         }
     }
 
-    /// Its kind, as it is written.
+    /// The stable code of its kind, in `snake_case`.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Traffic(_) => "traffic",
             Self::Shadow(_) => "shadow",
@@ -146,6 +154,12 @@ impl Gate {
             Self::Tcp(_) => "tcp",
             Self::Approval(_) => "approval",
         }
+    }
+
+    /// Who can end it while it is open.
+    #[must_use]
+    pub fn who_can_act(&self) -> WhoCanAct {
+        self.settings().who_can_act()
     }
 
     /// The shares of users that it names, in percent.
@@ -249,7 +263,7 @@ mod tests {
         ] {
             let gate: Gate = serde_json::from_str(text).unwrap();
             let written = serde_json::to_value(&gate).unwrap();
-            assert_eq!(written["gate"], gate.kind());
+            assert_eq!(written["gate"], gate.as_str());
         }
     }
 }

@@ -11,6 +11,8 @@ pub mod two_slices;
 mod words;
 
 pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
+#[cfg(test)]
+pub(crate) use words::golden;
 
 use serde::{Deserialize, Serialize};
 

@@ -299,6 +299,15 @@ fn only_the_wiring_names_a_provider() {
     }
 }
 
+#[test]
+fn faces_see_no_type_of_the_store() {
+    for file in files_of("operations/src") {
+        let text = fs::read_to_string(&file).unwrap();
+        let shown = text.lines().find(|line| line.contains("pub use store"));
+        assert_eq!(shown, None, "{}", file.display());
+    }
+}
+
 /// Whether a line of code uses `name` as the head or a part of a path.
 fn names(line: &str, name: &str) -> bool {
     let code = line.trim_start();

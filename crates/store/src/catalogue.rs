@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    PAGE_MAX, Store, StoreError,
     pool::{Doing, page, parse},
     query::Select,
 };
@@ -116,6 +116,33 @@ impl Store {
         rows.iter().map(entry_of_row).collect()
     }
 
+    /// The entries of a kind with these names, as far as there are any, in the order of their names;
+    /// [`PAGE_MAX`] at a time, however many are asked for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn entries_named(
+        &self,
+        kind: Kind,
+        names: &[&str],
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        for names in names.chunks(PAGE_MAX as usize) {
+            let mut select = Select::new(ENTRIES);
+            select
+                .bind(kind.as_str())
+                .push("and name in")
+                .bind_all(names.iter().copied())
+                .push("order by name");
+            let rows = select.all(&mut connection, READING).await?;
+            for row in &rows {
+                entries.push(entry_of_row(row)?);
+            }
+        }
+        Ok(entries)
+    }
+
     /// One entry.
     ///
     /// # Errors
@@ -166,7 +193,7 @@ fn kind_of(word: &str) -> Result<Kind, StoreError> {
     })
 }
 
-fn entry_of_row(row: &AnyRow) -> Result<Entry, StoreError> {
+pub(crate) fn entry_of_row(row: &AnyRow) -> Result<Entry, StoreError> {
     let kind: String = row.try_get("kind").doing(READING)?;
     let name: String = row.try_get("name").doing(READING)?;
     let body: &str = row.try_get("body").doing(READING)?;

@@ -169,6 +169,8 @@ async fn tour_of_access(world: &World) {
 
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
+    let named = store.entries_named(Kind::Service, &["cart", "till"]);
+    named.await.unwrap();
     for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
         for after in [None, Some("a")] {
@@ -244,15 +246,15 @@ async fn tour_of_deployments(world: &World) {
 
 async fn tour_of_lists(world: &World) {
     let at = place("cart", "live");
+    for after in [None, Some(&at.service)] {
+        world
+            .store
+            .places(&at.environment, after, 10)
+            .await
+            .unwrap();
+    }
     for service in [None, Some(at.service.clone())] {
         for environment in [None, Some(at.environment.clone())] {
-            for after in [None, Some(&at)] {
-                let filter = deployments::LiveFilter {
-                    service: service.clone(),
-                    environment: environment.clone(),
-                };
-                world.store.lives(&filter, after, 10).await.unwrap();
-            }
             for (before, unfinished) in [(None, true), (None, false), (Some(next_id()), false)] {
                 let filter = deployments::Filter {
                     service: service.clone(),

@@ -16,6 +16,7 @@ pub(crate) mod manifests;
 mod metrics;
 mod releases;
 mod slices;
+mod status;
 mod tokens;
 mod wire;
 
@@ -55,6 +56,7 @@ pub(crate) fn usual() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(catalogue::routes())
         .merge(environments::routes())
+        .merge(status::routes())
         .merge(releases::routes())
         .merge(deployments::routes())
         .merge(calls::routes())

@@ -1,13 +1,16 @@
 //! Compares manifests with the catalogue, and stores what differs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{Kind, Manifest, Reference},
+    catalogue::{Kind, Manifest},
 };
 use serde_json::{Value, json};
-use store::{Audit, StoreError, catalogue as stored};
+use store::{
+    Audit, StoreError,
+    catalogue::{self as stored, Entry},
+};
 
 use super::{Difference, Document, body, compare, read, twice};
 use crate::{Desk, Error, desk::Permit, error::Fault};
@@ -90,7 +93,7 @@ impl Desk {
     /// Puts one entry; `expected` is the version that it must have now (0: there must be none).
     ///
     /// # Errors
-    /// [`Error::Changed`] when it has another version; as [`Operations::apply`].
+    /// [`Error::Changed`] when it has another version; as [`Desk::apply`].
     pub async fn put(
         &self,
         (kind, name): (Kind, &str),
@@ -154,10 +157,12 @@ impl Permit {
 
     /// What would become of each manifest.
     async fn compare(&self, manifests: &[Manifest]) -> Result<Vec<Change>, Error> {
+        let names = manifests.iter().map(|it| (it.kind(), it.name()));
+        let mut entries = self.entries_of(names.collect()).await?;
         let mut changes = Vec::with_capacity(manifests.len());
         for manifest in manifests {
             let (kind, name) = (manifest.kind(), manifest.name());
-            let entry = self.store().entry(kind, &name).await?;
+            let entry = entries.remove(&(kind, name.clone()));
             let before = entry.as_ref().map_or(&Value::Null, |entry| &entry.body);
             let differences = compare::differences(before, &body(manifest));
             let changed = match (&entry, differences.is_empty()) {
@@ -210,27 +215,49 @@ impl Permit {
     /// References to what is neither in the set nor in the catalogue, with the place of the manifest
     /// that has them.
     async fn dangling(&self, manifests: &[Manifest]) -> Result<Vec<(usize, Fault)>, Error> {
-        let mut known: BTreeSet<(Kind, String)> =
+        let known: BTreeSet<(Kind, String)> =
             manifests.iter().map(|m| (m.kind(), m.name())).collect();
-        let mut faults = Vec::new();
-        for (index, manifest) in manifests.iter().enumerate() {
-            for Reference { field, kind, name } in manifest.references() {
-                let key = (kind, name);
-                if known.contains(&key) {
-                    continue;
-                }
-                if self.store().entry(kind, &key.1).await?.is_some() {
-                    known.insert(key);
-                    continue;
-                }
-                let message = format!(
-                    "there is no {kind} {} in the catalogue, nor in this set; describe it too",
-                    key.1
-                );
-                faults.push((index, Fault::of(field, message)));
-            }
+        let references = manifests.iter().enumerate().flat_map(|(index, manifest)| {
+            let references = manifest.references().into_iter();
+            references.map(move |it| (index, it.field, (it.kind, it.name)))
+        });
+        let asked: Vec<_> = references
+            .filter(|(_, _, to)| !known.contains(to))
+            .collect();
+        let names = asked.iter().map(|(_, _, to)| to.clone());
+        let entries = self.entries_of(names.collect()).await?;
+        let missing = asked
+            .into_iter()
+            .filter(|(_, _, to)| !entries.contains_key(to));
+        let faults = missing.map(|(index, field, (kind, name))| {
+            let message = format!(
+                "there is no {kind} {name} in the catalogue, nor in this set; describe it too",
+            );
+            (index, Fault::of(field, message))
+        });
+        Ok(faults.collect())
+    }
+
+    /// The entries with these names, as far as there are any: a question for each kind and each few
+    /// hundred names, however many are asked for.
+    async fn entries_of(
+        &self,
+        names: BTreeSet<(Kind, String)>,
+    ) -> Result<BTreeMap<(Kind, String), Entry>, Error> {
+        let mut by_kind: BTreeMap<Kind, Vec<&str>> = BTreeMap::new();
+        for (kind, name) in &names {
+            by_kind.entry(*kind).or_default().push(name);
         }
-        Ok(faults)
+        let mut entries = BTreeMap::new();
+        for (kind, names) in by_kind {
+            let found = self.store().entries_named(kind, &names).await?;
+            entries.extend(
+                found
+                    .into_iter()
+                    .map(|entry| ((kind, entry.name.clone()), entry)),
+            );
+        }
+        Ok(entries)
     }
 
     fn audit_change(&self, change: &Change) -> Audit {

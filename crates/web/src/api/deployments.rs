@@ -27,7 +27,7 @@ use crate::{
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
 
-pub use views::{DeploymentView, PreviewView};
+pub use views::{DeploymentView, FailureView, PreviewView, WaitingView};
 
 /// The routes of this noun.
 pub(super) fn routes() -> OpenApiRouter<App> {

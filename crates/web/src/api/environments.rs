@@ -9,6 +9,7 @@ use axum::{
 };
 use domain::{
     governance::Lock,
+    live::Live,
     names::{EnvironmentName, Place, ServiceName},
     observation::{Instance, InstanceId, Observation, Sizes, Slice},
 };
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
-    problem::{Problem, ProblemDocument},
+    problem::{Problem, ProblemDocument, TroubleView},
 };
 use operations::{cloud::LogQuery, status::Status};
 
@@ -42,7 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub struct EnvironmentPath {
     /// Its name.
     #[param(value_type = String)]
-    name: EnvironmentName,
+    pub(super) name: EnvironmentName,
 }
 
 /// One service in one environment.
@@ -149,7 +150,7 @@ pub struct StatusView {
     /// What the provider sees; null when there is no server group, or the provider is in trouble.
     pub observation: Option<ObservationView>,
     /// Why there is no observation, when the provider is in trouble.
-    pub trouble: Option<String>,
+    pub trouble: Option<TroubleView>,
     /// Where users reach the service, when the provider knows.
     pub url: Option<String>,
 }
@@ -319,21 +320,27 @@ pub(super) async fn logs(
     Ok((headers, Body::from_stream(text)).into_response())
 }
 
+impl From<Live> for LiveView {
+    fn from(live: Live) -> Self {
+        Self {
+            version: live.launch.version.to_string(),
+            since: time(live.since),
+            deployment: live.deployment.to_string(),
+            previous_version: live.previous.map(|previous| previous.version.to_string()),
+        }
+    }
+}
+
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
         Self {
             service: status.place.service,
             environment: status.place.environment,
-            live: status.live.map(|live| LiveView {
-                version: live.launch.version.to_string(),
-                since: time(live.since),
-                deployment: live.deployment.to_string(),
-                previous_version: live.previous.map(|previous| previous.version.to_string()),
-            }),
+            live: status.live.map(LiveView::from),
             deployment: status.deployment.map(DeploymentView::from),
             lock: status.lock.map(LockView::from),
             observation: status.observation.map(ObservationView::from),
-            trouble: status.trouble,
+            trouble: status.trouble.map(TroubleView::from),
             url: status.url,
         }
     }
