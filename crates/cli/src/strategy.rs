@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use domain::{
-    gate::{ApprovalGate, Gate, TrafficGate},
+    gate::{ApprovalGate, Gate, TcpGate, TrafficGate},
     plan::two_slices::{Stage, Stages},
 };
 use serde_json::{Map, Value, json};
@@ -98,6 +98,10 @@ pub struct StrategyArgs {
     /// blue-green, canary: go on only while errors and latency are not worse than the old release's
     #[arg(long)]
     gate_traffic: bool,
+    /// blue-green, canary: go on only while this port accepts connections from the server; may be given
+    /// several times
+    #[arg(long, value_name = "HOST:PORT")]
+    gate_tcp: Vec<String>,
     /// blue-green, canary: a YAML list of gates as in manifests, instead of those of the server group
     #[arg(long, value_name = "FILE")]
     gates: Option<PathBuf>,
@@ -162,11 +166,26 @@ impl StrategyArgs {
     /// Gates are added to those of the server group, which must be known then.
     #[must_use]
     pub fn adds_to_the_group(&self) -> bool {
-        self.adds_gates() && self.gates.is_none()
+        self.gates.is_none() && !self.added().is_empty()
     }
 
-    fn adds_gates(&self) -> bool {
-        self.gate_traffic || self.approve_at.is_some()
+    /// The gates that are added to others, with the option that does.
+    fn added(&self) -> Vec<(&'static str, Gate)> {
+        let traffic = self
+            .gate_traffic
+            .then(|| ("--gate-traffic", Gate::Traffic(TrafficGate::default())));
+        let ports = self
+            .gate_tcp
+            .iter()
+            .map(|address| ("--gate-tcp", Gate::Tcp(TcpGate::new(address.clone()))));
+        let approval = self.approve_at.as_ref().map(|Shares(at)| {
+            let approval = ApprovalGate {
+                at: at.clone(),
+                ..ApprovalGate::default()
+            };
+            ("--approve-at", Gate::Approval(approval))
+        });
+        traffic.into_iter().chain(ports).chain(approval).collect()
     }
 
     /// The options make sense together.
@@ -199,13 +218,11 @@ impl StrategyArgs {
             let why = "a slice that is kept for good has no time after which it goes";
             return Err(clash("--keep-old", "--warm", why));
         }
-        if self.no_gates && (self.gates.is_some() || self.adds_gates()) {
+        let added = self.added();
+        let brings = self.gates.as_ref().map(|_| "--gates");
+        let brings = brings.or(added.first().map(|(option, _)| *option));
+        if let Some(other) = brings.filter(|_| self.no_gates) {
             let why = "one says that there are no gates, the other brings some";
-            let other = match (&self.gates, self.gate_traffic) {
-                (Some(_), _) => "--gates",
-                (None, true) => "--gate-traffic",
-                (None, false) => "--approve-at",
-            };
             return Err(clash("--no-gates", other, why));
         }
         if self.shadow_compare && self.shadow.is_none() {
@@ -239,7 +256,7 @@ impl StrategyArgs {
     }
 
     /// Every option: whether it is given, and what it belongs to.
-    fn options(&self) -> [(&'static str, bool, &'static [Way]); 14] {
+    fn options(&self) -> [(&'static str, bool, &'static [Way]); 15] {
         [
             ("--surge", self.surge.is_some(), ONE_SLICE),
             ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
@@ -253,6 +270,7 @@ impl StrategyArgs {
             ("--shadow-compare", self.shadow_compare, TWO_SLICES),
             ("--approve-at", self.approve_at.is_some(), TWO_SLICES),
             ("--gate-traffic", self.gate_traffic, TWO_SLICES),
+            ("--gate-tcp", !self.gate_tcp.is_empty(), TWO_SLICES),
             ("--gates", self.gates.is_some(), TWO_SLICES),
             ("--no-gates", self.no_gates, TWO_SLICES),
         ]
@@ -348,21 +366,13 @@ impl StrategyArgs {
         if self.no_gates {
             return Ok(Some(Vec::new()));
         }
+        let added = self.added();
         let mut gates = match &self.gates {
             Some(file) => read_gates(file)?,
-            None if self.adds_gates() => usual,
+            None if !added.is_empty() => usual,
             None => return Ok(None),
         };
-        if self.gate_traffic {
-            gates.push(json!(Gate::Traffic(TrafficGate::default())));
-        }
-        if let Some(Shares(at)) = self.approve_at.clone() {
-            let approval = ApprovalGate {
-                at,
-                ..ApprovalGate::default()
-            };
-            gates.push(json!(Gate::Approval(approval)));
-        }
+        gates.extend(added.into_iter().map(|(_, gate)| json!(gate)));
         Ok(Some(gates))
     }
 }

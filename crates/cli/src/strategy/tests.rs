@@ -90,7 +90,9 @@ fn what_is_typed_is_what_is_sent() {
 
 #[test]
 fn gates_are_added_to_those_of_the_group() {
-    let body = sent("--strategy canary --steps 10,50 --approve-at 10,50% --gate-traffic");
+    let body = sent(
+        "--strategy canary --steps 10,50 --approve-at 10,50% --gate-traffic --gate-tcp cart:6379",
+    );
     let gates = body.expect("it makes sense").expect("there is a strategy")["gates"].clone();
     let kind = |gate: &Value| gate["gate"].as_str().map(str::to_owned);
     let kinds: Vec<_> = gates
@@ -99,8 +101,9 @@ fn gates_are_added_to_those_of_the_group() {
         .flatten()
         .filter_map(kind)
         .collect();
-    assert_eq!(kinds, ["http", "traffic", "approval"]);
-    assert_eq!(gates[2]["at"], json!([10, 50]));
+    assert_eq!(kinds, ["http", "traffic", "tcp", "approval"]);
+    assert_eq!(gates[2]["address"], "cart:6379");
+    assert_eq!(gates[3]["at"], json!([10, 50]));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("gates.yaml");
     fs::write(&file, "- {gate: approval, at: [0]}\n").expect("written");

@@ -2,7 +2,7 @@
 
 use domain::{
     evidence::Tolerance,
-    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TrafficGate},
+    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TcpGate, TrafficGate},
     plan::{
         Strategy,
         instance_refresh::InstanceRefresh,
@@ -99,15 +99,29 @@ fn gates(rng: &mut Rng) -> Vec<Gate> {
         }));
     }
     if rng.u32(0..6) == 0 {
-        gates.push(Gate::Http(HttpGate {
-            at: Vec::new(),
-            url: "http://check".to_owned(),
-            patience: Patience {
-                interval_seconds: 2,
-                bad_answers: 2,
-            },
-            deadline: Deadline(300),
-        }));
+        gates.push(asks_outside(rng));
     }
     gates
+}
+
+fn asks_outside(rng: &mut Rng) -> Gate {
+    let (at, deadline) = (Vec::new(), Deadline(300));
+    let patience = Patience {
+        interval_seconds: 2,
+        bad_answers: 2,
+    };
+    if rng.bool() {
+        return Gate::Http(HttpGate {
+            at,
+            url: "http://check".to_owned(),
+            patience,
+            deadline,
+        });
+    }
+    Gate::Tcp(TcpGate {
+        at,
+        address: "check:80".to_owned(),
+        patience,
+        deadline,
+    })
 }
