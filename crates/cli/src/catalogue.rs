@@ -1,14 +1,18 @@
-//! `team|service|environment-type|environment|server-group|prometheus|account list|get`, and locks of
+//! `team list`, `service get NAME` and the like, for every kind of the catalogue; and locks of
 //! environments.
 
-use clap::{Args, Subcommand};
+use clap::{
+    ArgMatches, Args, Command, FromArgMatches, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
+use domain::catalogue::Kind;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Context,
     failure::{Exit, Failure},
-    kinds::Kind,
     manifests::{self, EntryArgs},
     output,
 };
@@ -16,27 +20,35 @@ use super::{
 /// Most entries that one list shows.
 const ENTRIES_MAX: usize = 50_000;
 
-/// What can be asked about every kind of thing.
+/// The commands of the kinds, one for each row of the domain's table.
+#[derive(Debug)]
+pub enum CatalogueCommand {
+    /// What can be asked of any kind.
+    Entry(Kind, EntryCommand),
+    /// What can be asked of environments.
+    Environment(EnvironmentCommand),
+}
+
+/// What can be asked of any kind.
 #[derive(Debug, Subcommand)]
 pub enum EntryCommand {
-    /// List all of them
+    /// List them
     List,
     /// Show one, as a manifest that can be applied again
     Get(NameArgs),
 }
 
-/// What can be asked about environments.
+/// What can be asked of environments.
 #[derive(Debug, Subcommand)]
 pub enum EnvironmentCommand {
-    /// List all of them
-    List,
-    /// Show one, as a manifest that can be applied again
-    Get(NameArgs),
-    /// Refuse all deployments there until it is unlocked
+    /// What can be asked of any kind
+    #[command(flatten)]
+    Entry(EntryCommand),
+    /// Refuse deployments there until it is unlocked
     Lock {
-        /// Its name
+        /// Name of the environment
         name: String,
-        /// Why, for those who are refused
+        /// Why, for people whose deployments are refused
         #[arg(short, long)]
         reason: String,
     },
@@ -44,18 +56,98 @@ pub enum EnvironmentCommand {
     Unlock(NameArgs),
 }
 
-/// Which one.
+/// Which entry.
 #[derive(Debug, Args)]
 pub struct NameArgs {
     /// Its name; a server group is named SERVICE.ENVIRONMENT
     name: String,
 }
 
-/// Answers a question about things of one kind.
+impl Subcommand for CatalogueCommand {
+    fn augment_subcommands(commands: Command) -> Command {
+        let kinds = Kind::ALL.into_iter().rev();
+        kinds.fold(commands, |commands, kind| {
+            let words = kind.words();
+            let command = Command::new(words.word)
+                .about(words.sentence)
+                .subcommand_required(true)
+                .arg_required_else_help(true);
+            commands.subcommand(match kind {
+                Kind::Environment => EnvironmentCommand::augment_subcommands(command),
+                _ => EntryCommand::augment_subcommands(command),
+            })
+        })
+    }
+
+    fn augment_subcommands_for_update(commands: Command) -> Command {
+        Self::augment_subcommands(commands)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Kind::find(|words| words.word == name).is_some()
+    }
+}
+
+impl FromArgMatches for CatalogueCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let named = matches.subcommand();
+        let found =
+            named.and_then(|(name, of)| Some((Kind::find(|words| words.word == name)?, of)));
+        match found {
+            None => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
+            Some((Kind::Environment, of)) => {
+                EnvironmentCommand::from_arg_matches(of).map(Self::Environment)
+            }
+            Some((kind, of)) => {
+                EntryCommand::from_arg_matches(of).map(|command| Self::Entry(kind, command))
+            }
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Reads a kind as people type it.
+pub fn kind() -> impl TypedValueParser<Value = Kind> {
+    let values =
+        Kind::ALL.map(|kind| PossibleValue::new(kind.as_str()).help(kind.words().sentence));
+    PossibleValuesParser::new(values)
+        .try_map(|word| Kind::find(|words| words.word == word).ok_or("there is no such kind"))
+}
+
+/// The manifest of an entry as the API answers it: the kind first, and no record keeping.
+#[must_use]
+pub fn manifest(kind: Kind, value: Value) -> Value {
+    let mut manifest = Map::new();
+    manifest.insert("kind".to_owned(), kind.words().manifest.into());
+    if let Value::Object(fields) = value {
+        let kept = fields.into_iter().filter(|(name, value)| {
+            let record = matches!(
+                name.as_str(),
+                "updated_at" | "updated_by" | "version" | "lock"
+            );
+            !record && name != "kind" && !value.is_null()
+        });
+        manifest.extend(kept);
+    }
+    Value::Object(manifest)
+}
+
+/// Shows entries of a kind, or locks an environment.
 ///
 /// # Errors
 /// When the server cannot be reached, or says no.
-pub async fn run(context: &Context, kind: Kind, command: EntryCommand) -> Result<Exit, Failure> {
+pub async fn run(context: &Context, command: CatalogueCommand) -> Result<Exit, Failure> {
+    match command {
+        CatalogueCommand::Entry(kind, command) => entries(context, kind, command).await,
+        CatalogueCommand::Environment(command) => environment(context, command).await,
+    }
+}
+
+async fn entries(context: &Context, kind: Kind, command: EntryCommand) -> Result<Exit, Failure> {
     match command {
         EntryCommand::List => list(context, kind).await,
         EntryCommand::Get(NameArgs { name }) => {
@@ -64,15 +156,9 @@ pub async fn run(context: &Context, kind: Kind, command: EntryCommand) -> Result
     }
 }
 
-/// Answers a question about environments, or locks one.
-///
-/// # Errors
-/// When the server cannot be reached, or says no.
-pub async fn environment(context: &Context, command: EnvironmentCommand) -> Result<Exit, Failure> {
-    let kind = Kind::Environment;
+async fn environment(context: &Context, command: EnvironmentCommand) -> Result<Exit, Failure> {
     match command {
-        EnvironmentCommand::List => list(context, kind).await,
-        EnvironmentCommand::Get(name) => run(context, kind, EntryCommand::Get(name)).await,
+        EnvironmentCommand::Entry(command) => entries(context, Kind::Environment, command).await,
         EnvironmentCommand::Lock { name, reason } => {
             let client = context.client()?;
             let url = client.url(&["environments", &name, "lock"]);
@@ -97,12 +183,20 @@ pub async fn environment(context: &Context, command: EnvironmentCommand) -> Resu
 async fn list(context: &Context, kind: Kind) -> Result<Exit, Failure> {
     let client = context.client()?;
     let items = client
-        .items(client.url(&[kind.collection()]), ENTRIES_MAX)
+        .items(client.url(&[kind.words().path]), ENTRIES_MAX)
         .await?;
     output::value(context.format, &Value::Array(items), |items| {
         let entries = items.as_array().map_or(&[][..], Vec::as_slice);
-        let rows: Vec<_> = entries.iter().map(|entry| kind.row(entry)).collect();
-        output::table(kind.heading(), &rows)
+        let columns = kind.words().columns;
+        let cells = |entry: &Value| {
+            let cells = columns
+                .iter()
+                .map(|(_, at)| output::text_of(entry.pointer(at)));
+            cells.collect()
+        };
+        let rows: Vec<Vec<String>> = entries.iter().map(cells).collect();
+        let heading: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+        output::table(&heading, &rows)
     })?;
     Ok(Exit::Ok)
 }

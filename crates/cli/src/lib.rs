@@ -13,7 +13,6 @@ mod deployments;
 pub mod failure;
 mod follow;
 mod images;
-mod kinds;
 pub mod live;
 mod logs;
 mod looks;
@@ -40,12 +39,11 @@ pub mod wire;
 use clap::{Args, Subcommand};
 
 use self::{
-    catalogue::{EntryCommand, EnvironmentCommand},
+    catalogue::CatalogueCommand,
     client::Client,
     connection::{Connection, ConnectionArgs},
     deployments::{ApproveArgs, DeploymentCommand, ReasonArgs, TargetArgs, Turn},
     failure::{Exit, Failure},
-    kinds::Kind,
     output::Format,
     screen::{Screen, Target},
 };
@@ -107,27 +105,9 @@ pub enum Command {
     Get(manifests::EntryArgs),
     /// Delete one entry of the catalogue; refused while something refers to it
     Delete(manifests::EntryArgs),
-    /// Teams, the owners of services
-    #[command(subcommand)]
-    Team(EntryCommand),
-    /// Services, what can be deployed
-    #[command(subcommand)]
-    Service(EntryCommand),
-    /// Environment types, such as staging and production
-    #[command(subcommand)]
-    EnvironmentType(EntryCommand),
-    /// Environments, where services run
-    #[command(subcommand)]
-    Environment(EnvironmentCommand),
-    /// Server groups, the capacity of a service in an environment
-    #[command(subcommand)]
-    ServerGroup(EntryCommand),
-    /// Prometheus servers, which gates can ask
-    #[command(subcommand)]
-    Prometheus(EntryCommand),
-    /// Accounts, where server groups are
-    #[command(subcommand)]
-    Account(EntryCommand),
+    /// The kinds of the catalogue
+    #[command(flatten)]
+    Catalogue(CatalogueCommand),
     /// Check accounts: credentials, permissions, the way there, quotas, clocks, server groups
     Doctor(accounts::DoctorArgs),
     /// Read what is there already into a manifest, which `apply` takes
@@ -218,15 +198,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Diff(args) => manifests::diff(context, &args).await,
         Command::Get(args) => manifests::get(context, &args).await,
         Command::Delete(args) => manifests::delete(context, &args).await,
-        Command::Team(command) => catalogue::run(context, Kind::Team, command).await,
-        Command::Service(command) => catalogue::run(context, Kind::Service, command).await,
-        Command::EnvironmentType(command) => {
-            catalogue::run(context, Kind::EnvironmentType, command).await
-        }
-        Command::Environment(command) => catalogue::environment(context, command).await,
-        Command::ServerGroup(command) => catalogue::run(context, Kind::ServerGroup, command).await,
-        Command::Prometheus(command) => catalogue::run(context, Kind::Prometheus, command).await,
-        Command::Account(command) => catalogue::run(context, Kind::Account, command).await,
+        Command::Catalogue(command) => catalogue::run(context, command).await,
         Command::Doctor(args) => accounts::doctor(context, &args).await,
         Command::Import(command) => accounts::import(context, &command).await,
         Command::Release(command) => releases::run(context, command).await,

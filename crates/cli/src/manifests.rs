@@ -7,14 +7,14 @@ use std::{
 };
 
 use clap::Args;
+use domain::catalogue::Kind;
 use reqwest::{Method, header};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Context,
+    Context, catalogue,
     failure::{Exit, Failure},
-    kinds::Kind,
     output::{self, Format},
     style::Style,
 };
@@ -33,7 +33,8 @@ pub struct FilesArgs {
 /// Which entry of the catalogue.
 #[derive(Debug, Args)]
 pub struct EntryArgs {
-    /// What kind of thing
+    /// Kind of the entry
+    #[arg(value_parser = catalogue::kind())]
     pub kind: Kind,
     /// Its name; a server group is named SERVICE.ENVIRONMENT
     pub name: String,
@@ -90,9 +91,9 @@ pub async fn diff(context: &Context, args: &FilesArgs) -> Result<Exit, Failure> 
 /// When it does not exist, or the server says no.
 pub async fn get(context: &Context, args: &EntryArgs) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let url = client.url(&[args.kind.collection(), &args.name]);
+    let url = client.url(&[args.kind.words().path, &args.name]);
     let value: Value = client.get(url).await?;
-    let manifest = args.kind.manifest(value);
+    let manifest = catalogue::manifest(args.kind, value);
     output::value(context.format, &manifest, |manifest| {
         output::yaml(manifest).trim_end().to_owned()
     })?;
@@ -105,9 +106,9 @@ pub async fn get(context: &Context, args: &EntryArgs) -> Result<Exit, Failure> {
 /// When something still refers to it, or it does not exist.
 pub async fn delete(context: &Context, args: &EntryArgs) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let url = client.url(&[args.kind.collection(), &args.name]);
+    let url = client.url(&[args.kind.words().path, &args.name]);
     client.send(client.request(Method::DELETE, url)).await?;
-    context.say(&format!("deleted the {} {}", args.kind.noun(), args.name));
+    context.say(&format!("deleted the {} {}", args.kind, args.name));
     Ok(Exit::Ok)
 }
 

@@ -90,7 +90,13 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 /// The text at `key` of a JSON object; empty when there is none.
 #[must_use]
 pub fn text_at(value: &Value, key: &str) -> String {
-    match value.get(key) {
+    text_of(value.get(key))
+}
+
+/// A JSON value as a cell of a table; empty when there is none.
+#[must_use]
+pub fn text_of(value: Option<&Value>) -> String {
+    match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {

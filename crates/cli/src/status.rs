@@ -41,15 +41,11 @@ pub async fn run(context: &Context, args: &StatusArgs) -> Result<Exit, Failure> 
         output::value(context.format, &value, |_| page(&status, Style::stdout()))?;
         return Ok(Exit::Ok);
     }
-    let mut all = Vec::new();
-    for service in services(&client, environment).await? {
-        all.push(one(&client, environment, &service).await?);
-    }
-    output::value(context.format, &Value::Array(all.clone()), |_| {
-        let statuses = all
-            .iter()
-            .filter_map(|value| client.read(value.clone()).ok());
-        let rows: Vec<_> = statuses.map(|status| row(&status)).collect();
+    let url = client.url(&["environments", environment, "status"]);
+    let all = client.items(url, GROUPS_MAX).await?;
+    output::value(context.format, &Value::Array(all), |all| {
+        let rows = all.as_array().map_or(&[][..], Vec::as_slice);
+        let rows: Vec<_> = rows.iter().map(row).collect();
         output::table(
             &["SERVICE", "LIVE", "HEALTHY", "DEPLOYMENT", "ADDRESS"],
             &rows,
@@ -64,22 +60,6 @@ async fn one(client: &Client, environment: &str, service: &str) -> Result<Value,
         .await
 }
 
-/// The services that have a server group in `environment`.
-async fn services(client: &Client, environment: &str) -> Result<Vec<String>, Failure> {
-    // Asked first, so that an environment that does not exist is an error and not an empty table.
-    let _: Value = client
-        .get(client.url(&["environments", environment]))
-        .await?;
-    let groups = client
-        .items(client.url(&["server-groups"]), GROUPS_MAX)
-        .await?;
-    Ok(groups
-        .iter()
-        .filter(|group| text_at(group, "environment") == environment)
-        .map(|group| text_at(group, "service"))
-        .collect())
-}
-
 fn instances(status: &Status) -> &[Instance] {
     status
         .observation
@@ -87,21 +67,31 @@ fn instances(status: &Status) -> &[Instance] {
         .map_or(&[], |seen| seen.instances.as_slice())
 }
 
-fn row(status: &Status) -> Vec<String> {
-    let all = instances(status);
-    let healthy = all
-        .iter()
-        .filter(|instance| instance.state == "healthy")
-        .count();
+/// A row of the API's status of an environment.
+fn row(place: &Value) -> Vec<String> {
+    let deployment = &place["deployment"];
     vec![
-        status.service.clone(),
-        status
-            .live
-            .as_ref()
-            .map_or("-".to_owned(), |live| live.version.clone()),
-        format!("{healthy} of {}", all.len()),
-        status.deployment.as_ref().map_or("-".to_owned(), in_short),
-        status.url.clone().unwrap_or_default(),
+        text_at(place, "service"),
+        match text_at(&place["live"], "version") {
+            version if version.is_empty() => "-".to_owned(),
+            version => version,
+        },
+        if place["trouble"].is_null() {
+            let (healthy, all) = (text_at(place, "healthy"), text_at(place, "instances"));
+            format!("{healthy} of {all}")
+        } else {
+            "?".to_owned()
+        },
+        if deployment.is_null() {
+            "-".to_owned()
+        } else {
+            let (version, status) = (
+                text_at(deployment, "version"),
+                text_at(deployment, "status"),
+            );
+            format!("{version} {status}")
+        },
+        text_at(place, "url"),
     ]
 }
 

@@ -75,6 +75,7 @@ pub struct Evidence {
 
 /// What follows from what was gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TrafficVerdict))]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// The new release is worse, and measured to be so by more than the margin.
@@ -83,8 +84,8 @@ pub enum Verdict {
     NotWorse,
     /// Neither is sure.
     NotEnough {
-        /// How many more requests of the new release would settle it if everything goes on like this;
-        /// `None` where that cannot be said.
+        /// Number of further requests of the new release that would settle it at the present rates; null
+        /// where that cannot be said.
         more_requests: Option<u64>,
     },
 }
@@ -94,6 +95,7 @@ pub enum Verdict {
 /// They count stretches in which both sides had requests, and weigh stable's rate of each stretch by the
 /// new release's requests in it: what stable would have had with the same traffic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Judged {
     /// What follows.
     #[serde(flatten)]

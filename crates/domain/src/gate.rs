@@ -7,170 +7,78 @@
 //! Invariant: a gate says what is asked; where the answer comes from (the router, a Prometheus, an
 //! HTTP check, a person) is the engine's business.
 
+mod answer;
+mod approval;
+mod cloudwatch;
+mod http;
+mod prometheus;
+mod shadow;
+mod traffic;
+
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    evidence::{self, Tolerance},
-    names::PrometheusName,
-    time::UnixMs,
+    bounds::{Faults, Limit, Limited, WEEK},
     who::WhoCanAct,
 };
 
-/// A condition on the way to more users.
+pub use answer::{Answer, GateLook, GateState, Said, Verdict};
+pub use approval::ApprovalGate;
+pub(crate) use cloudwatch::alarms;
+pub use cloudwatch::{CloudWatchGate, CloudWatchMetric};
+pub use http::HttpGate;
+pub use prometheus::PrometheusGate;
+pub use shadow::ShadowGate;
+pub use traffic::TrafficGate;
+
+/// A condition on the way to more users; `gate` says which kind. Missing data leaves a gate open, and
+/// an open gate fails at its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "gate", rename_all = "snake_case")]
 pub enum Gate {
     /// Errors and latency of the new release, compared with stable's as the router counts them.
     Traffic(TrafficGate),
     /// The answers to dark traffic, compared with those that users got.
     Shadow(ShadowGate),
-    /// A question to a Prometheus.
+    /// A query to a Prometheus.
     Prometheus(PrometheusGate),
-    /// What CloudWatch knows of the new release on AWS.
+    /// An alarm or a metric of CloudWatch.
     #[serde(rename = "cloudwatch")]
     CloudWatch(CloudWatchGate),
-    /// An HTTP check that answers 2xx when all is well.
+    /// An HTTP check.
     Http(HttpGate),
-    /// A person's yes.
+    /// A person's approval.
     Approval(ApprovalGate),
 }
 
-/// Errors and latency, new against stable.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrafficGate {
-    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub at: Vec<u8>,
-    /// What is tolerated.
-    pub tolerance: Tolerance,
-    /// How long it may stay open after the time of its stage, in seconds.
-    pub deadline: Deadline,
-}
+/// What the settings of every kind of gate say; `Display` is the gate in words.
+trait Settings: fmt::Display {
+    /// The shares of users that it names, in percent.
+    fn at(&self) -> &[u8];
 
-/// The answers to dark traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ShadowGate {
-    /// So many in a thousand answers may differ beyond what stable's own answers do.
-    pub margin_permille: u32,
-    /// How long it may stay open after the time of the dark traffic, in seconds.
-    pub deadline: Deadline,
-}
+    /// How long it may stay open once its stage's time is over.
+    fn deadline(&self) -> Deadline;
 
-/// A question to a Prometheus. The first value of the answer must be within the bounds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PrometheusGate {
-    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub at: Vec<u8>,
-    /// Which one, by its name in the catalogue.
-    pub prometheus: PrometheusName,
-    /// Where it answers, filled in from the catalogue when a deployment begins.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub url: String,
-    /// The question, in PromQL.
-    pub query: String,
-    /// The value may not be below this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<Number>,
-    /// The value may not be above this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<Number>,
-    /// How often it is asked, and how many bad answers in a row make it fail.
-    #[serde(default)]
-    pub patience: Patience,
-    /// How long it may stay open after the time of its stage, in seconds.
-    #[serde(default)]
-    pub deadline: Deadline,
-}
-
-/// A question to CloudWatch, in the account of the server group: an alarm, or a number of the target
-/// group of the new release over the last minute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloudWatchGate {
-    /// At which shares of users it is looked at, in percent; empty: wherever both have users.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub at: Vec<u8>,
-    /// The name of an alarm that must be OK. Either this or `metric`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alarm: Option<String>,
-    /// What is measured. Needs `max`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metric: Option<CloudWatchMetric>,
-    /// The value may not be above this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<Number>,
-    /// How often it is asked, and how many bad answers in a row make it fail.
-    #[serde(default)]
-    pub patience: Patience,
-    /// How long it may stay open after the time of its stage, in seconds.
-    #[serde(default)]
-    pub deadline: Deadline,
-}
-
-/// What an Application Load Balancer reports of a target group ("CloudWatch metrics for your
-/// Application Load Balancer").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CloudWatchMetric {
-    /// `TargetResponseTime`, 99th percentile, in seconds.
-    TargetResponseTimeP99,
-    /// `HTTPCode_Target_5XX_Count` of `RequestCount`, in percent.
-    #[serde(rename = "target_5xx_percent")]
-    Target5xxPercent,
-}
-
-impl std::fmt::Display for CloudWatchMetric {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::TargetResponseTimeP99 => "p99 response time in seconds",
-            Self::Target5xxPercent => "5XX answers in percent",
-        })
+    /// How often the world outside is asked; `None` where it is not asked.
+    fn patience(&self) -> Option<Patience> {
+        None
     }
-}
 
-/// An HTTP check: a POST with the deployment in its body. 2xx means that all is well, anything else
-/// that it is not, no answer that nothing is known (the convention of Flagger's webhooks).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpGate {
-    /// At which shares of users it is looked at, in percent (0: before anybody is moved); empty:
-    /// wherever both have users, or before anybody is moved when that is nowhere.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub at: Vec<u8>,
-    /// Where.
-    pub url: String,
-    /// How often it is asked, and how many bad answers in a row make it fail.
-    #[serde(default)]
-    pub patience: Patience,
-    /// How long it may stay open after the time of its stage, in seconds.
-    #[serde(default)]
-    pub deadline: Deadline,
-}
-
-/// A person's yes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApprovalGate {
-    /// At which shares of users it is asked for, in percent (0: before anybody is moved).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub at: Vec<u8>,
-    /// By somebody else than who asked for the deployment. Set where the environment type says so.
-    pub by_another: bool,
-    /// How long it is waited for, in seconds.
-    pub deadline: Deadline,
+    /// The rules that it breaks, beyond those of every gate.
+    fn faults(&self, faults: &mut Faults);
 }
 
 /// How often something is asked, and how many bad answers in a row it may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct Patience {
-    /// Between two questions, in seconds.
+    /// Time between two questions, in seconds.
     pub interval_seconds: u32,
-    /// So many bad answers in a row make the gate fail.
+    /// Number of bad answers in a row that make the gate fail.
     pub bad_answers: u32,
 }
 
@@ -194,25 +102,6 @@ impl Default for Deadline {
     }
 }
 
-impl Default for ShadowGate {
-    fn default() -> Self {
-        Self {
-            margin_permille: 10,
-            deadline: Deadline::default(),
-        }
-    }
-}
-
-impl Default for ApprovalGate {
-    fn default() -> Self {
-        Self {
-            at: Vec::new(),
-            by_another: false,
-            deadline: Deadline(86_400),
-        }
-    }
-}
-
 /// A finite number, as people write it. Two are the same when their bits are.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -225,13 +114,24 @@ impl PartialEq for Number {
 }
 impl Eq for Number {}
 
-impl std::fmt::Display for Number {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
 impl Gate {
+    fn settings(&self) -> &dyn Settings {
+        match self {
+            Self::Traffic(gate) => gate,
+            Self::Shadow(gate) => gate,
+            Self::Prometheus(gate) => gate,
+            Self::CloudWatch(gate) => gate,
+            Self::Http(gate) => gate,
+            Self::Approval(gate) => gate,
+        }
+    }
+
     /// The stable code of its kind, in `snake_case`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -258,37 +158,29 @@ impl Gate {
         }
     }
 
-    /// The shares of users that it names.
+    /// The shares of users that it names, in percent.
     #[must_use]
     pub fn at(&self) -> &[u8] {
-        match self {
-            Self::Traffic(gate) => &gate.at,
-            Self::Shadow(_) => &[],
-            Self::Prometheus(gate) => &gate.at,
-            Self::CloudWatch(gate) => &gate.at,
-            Self::Http(gate) => &gate.at,
-            Self::Approval(gate) => &gate.at,
-        }
+        self.settings().at()
     }
 
     /// How long it may stay open once its stage's time is over, in milliseconds.
     #[must_use]
     pub fn deadline_ms(&self) -> u64 {
-        let Deadline(seconds) = match self {
-            Self::Traffic(gate) => gate.deadline,
-            Self::Shadow(gate) => gate.deadline,
-            Self::Prometheus(gate) => gate.deadline,
-            Self::CloudWatch(gate) => gate.deadline,
-            Self::Http(gate) => gate.deadline,
-            Self::Approval(gate) => gate.deadline,
-        };
-        u64::from(seconds) * 1000
+        u64::from(self.settings().deadline().0) * 1000
     }
 
     /// It compares what two slices do, so both must have users.
     #[must_use]
     pub fn compares(&self) -> bool {
         matches!(self, Self::Traffic(_))
+    }
+
+    /// How often the world outside is asked, and how many bad answers in a row make it fail; `None`
+    /// where nobody outside is asked.
+    #[must_use]
+    pub fn patience(&self) -> Option<Patience> {
+        self.settings().patience()
     }
 
     /// It asks the provider of the server group.
@@ -300,147 +192,72 @@ impl Gate {
     /// When the world outside is asked, in milliseconds between two questions.
     #[must_use]
     pub fn asked_every_ms(&self) -> Option<u64> {
-        match self {
-            Self::Prometheus(PrometheusGate { patience, .. })
-            | Self::CloudWatch(CloudWatchGate { patience, .. })
-            | Self::Http(HttpGate { patience, .. }) => {
-                Some(u64::from(patience.interval_seconds) * 1000)
-            }
-            Self::Traffic(_) | Self::Shadow(_) | Self::Approval(_) => None,
-        }
+        let patience = self.patience()?;
+        Some(u64::from(patience.interval_seconds) * 1000)
     }
 }
 
-impl std::fmt::Display for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Traffic(_) => f.write_str("errors and latency against stable"),
-            Self::Shadow(_) => f.write_str("answers to dark traffic"),
-            Self::Prometheus(gate) => write!(f, "{} of {}", gate.query, gate.prometheus),
-            Self::CloudWatch(CloudWatchGate {
-                alarm: Some(alarm), ..
-            }) => write!(f, "CloudWatch alarm {alarm}"),
-            Self::CloudWatch(CloudWatchGate {
-                metric: Some(metric),
-                ..
-            }) => write!(f, "{metric} by CloudWatch"),
-            Self::CloudWatch(_) => f.write_str("CloudWatch"),
-            Self::Http(gate) => write!(f, "check at {}", gate.url),
-            Self::Approval(ApprovalGate { by_another, .. }) if *by_another => {
-                f.write_str("approval by somebody else")
-            }
-            Self::Approval(_) => f.write_str("approval"),
-        }
+impl Limited for Gate {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("deadline", 1..=WEEK, |it| Some(it.settings().deadline().0)),
+        Limit::each("at", 0..=100, Gate::at),
+    ];
+}
+
+impl Limited for Patience {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("interval_seconds", 1..=3600, |it| Some(it.interval_seconds)),
+        Limit::number("bad_answers", 1..=100, |it| Some(it.bad_answers)),
+    ];
+}
+
+#[cfg(feature = "schema")]
+impl Gate {
+    /// The limits of the settings of every kind.
+    pub(crate) fn limits(into: &mut crate::bounds::schema::Limits<'_>) {
+        into.of::<Self>();
+        into.of::<Patience>();
+        into.of::<ShadowGate>();
+        into.of::<PrometheusGate>();
+        into.of::<HttpGate>();
     }
 }
 
-/// What the world outside answered to a gate's question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Index of the gate in its step.
-    pub gate: usize,
-    /// When.
-    pub at: UnixMs,
-    /// What it said.
-    pub said: Said,
-}
-
-/// One answer from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "said", rename_all = "snake_case")]
-pub enum Said {
-    /// All is well.
-    Good {
-        /// What was measured, for people.
-        text: String,
-        /// The value, if there is one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        value: Option<Number>,
-    },
-    /// It is not.
-    Bad {
-        /// What was measured, for people.
-        text: String,
-        /// The value, if there is one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        value: Option<Number>,
-    },
-    /// Nothing is known.
-    Nothing {
-        /// Why, for people.
-        text: String,
-    },
-}
-
-/// Where a gate of the current step stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct GateState {
-    /// Its last verdict.
-    pub verdict: Verdict,
-    /// When the world outside was last asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_at: Option<UnixMs>,
-    /// Bad answers in a row.
-    #[serde(default)]
-    pub bad_answers: u32,
-    /// Who approved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_by: Option<String>,
-    /// The last look, in words.
-    #[serde(default)]
-    pub text: String,
-}
-
-/// What a look at a gate came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Not enough is known yet.
-    #[default]
-    Open,
-    /// The condition holds.
-    Met,
-    /// It does not, and will not.
-    Failed,
-}
-
-impl Verdict {
-    /// The stable code, in `snake_case`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Met => "met",
-            Self::Failed => "failed",
+/// Notes the rules that gates break, those of a deployment or of a server group. How many there may be,
+/// their owner says.
+pub(crate) fn check(gates: &[Gate], faults: &mut Faults) {
+    for gate in gates {
+        gate.settings().faults(faults);
+        if let Some(patience) = gate.patience() {
+            faults.limits("gates.patience", &patience);
         }
+        faults.limits("gates", gate);
     }
 }
 
-impl From<&evidence::Verdict> for Verdict {
-    fn from(verdict: &evidence::Verdict) -> Self {
-        match verdict {
-            evidence::Verdict::Worse => Self::Failed,
-            evidence::Verdict::NotWorse => Self::Met,
-            evidence::Verdict::NotEnough { .. } => Self::Open,
-        }
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings().fmt(f)
     }
 }
 
-/// One look at one gate: stored, streamed and drawn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GateLook {
-    /// Index of the gate in its step.
-    pub gate: usize,
-    /// Which gate, in words.
-    pub name: String,
-    /// What the look came to.
-    pub verdict: Verdict,
-    /// The same with its numbers, as a sentence.
-    pub text: String,
-    /// The numbers, where users' traffic was compared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<evidence::Look>,
-    /// The value, where something outside was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<Number>,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_the_word_that_is_written() {
+        for text in [
+            r#"{"gate": "traffic"}"#,
+            r#"{"gate": "shadow"}"#,
+            r#"{"gate": "prometheus", "prometheus": "main", "query": "up"}"#,
+            r#"{"gate": "cloudwatch"}"#,
+            r#"{"gate": "http", "url": "http://check"}"#,
+            r#"{"gate": "approval"}"#,
+        ] {
+            let gate: Gate = serde_json::from_str(text).unwrap();
+            let written = serde_json::to_value(&gate).unwrap();
+            assert_eq!(written["gate"], gate.as_str());
+        }
+    }
 }

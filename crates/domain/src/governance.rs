@@ -21,7 +21,6 @@ mod strategy;
 mod whereabouts;
 
 pub use objection::Objection;
-pub use strategy::{gate_faults, is_http};
 
 /// A person's hold on an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 //! one observation and says what to do next, [`governance::admit`] says who may start at all.
 
 pub mod access;
+pub mod bounds;
 pub mod catalogue;
 pub mod checkup;
 pub mod decide;
@@ -25,6 +26,8 @@ pub mod names;
 pub mod observation;
 pub mod plan;
 pub mod release;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod time;
 pub mod traffic;
 pub mod users;

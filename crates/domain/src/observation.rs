@@ -17,6 +17,10 @@ use crate::{
 /// Invariant: rules never ask for a colour; they ask for a role (live, next, stable, failed), and
 /// the plan says which slice has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(
+    as = SliceName,
+    description = "The name of a slice. A server group with one slice uses `blue`."
+))]
 #[serde(rename_all = "snake_case")]
 pub enum Slice {
     /// The first, and with `slices: 1` the only one.

@@ -28,6 +28,7 @@ use two_slices::TwoSlices;
 
 /// How a deployment makes its release the live one, with all its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Strategy {
     /// Double the group, keep the new half.

@@ -218,6 +218,11 @@ pub struct Withdrawal {
 /// an old version again, never confuses the instances of today with those of last week. On AWS a
 /// launch is one numbered launch-template version (`docs/adr/0003`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(utoipa::ToSchema),
+    schema(description = "Identifies the instances that one deployment started.")
+)]
 #[serde(transparent)]
 pub struct LaunchId(pub String);
 

@@ -1,6 +1,6 @@
 //! Points in time and lengths of time, as plain numbers that come in from outside.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,44 @@ impl UnixMs {
     #[must_use]
     pub fn since_ms(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+}
+
+/// Why a text is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("write a time as in RFC 3339, such as 2026-12-20T18:00:00Z")]
+pub struct UnixMsError;
+
+/// Reads RFC 3339, to the second; an offset other than `Z` is understood.
+impl FromStr for UnixMs {
+    type Err = UnixMsError;
+    fn from_str(text: &str) -> Result<Self, UnixMsError> {
+        let time: jiff::Timestamp = text.parse().map_err(|_| UnixMsError)?;
+        Ok(Self(time.as_millisecond().div_euclid(1000) * 1000))
+    }
+}
+
+/// For `serde(with)`: a point in time as people write it, in RFC 3339.
+pub mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::UnixMs;
+
+    /// Writes it in UTC, to the second.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &UnixMs, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(time)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the text is no such time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UnixMs, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(Error::custom)
     }
 }
 
@@ -47,6 +85,26 @@ impl fmt::Display for UnixMs {
         match jiff::Timestamp::from_millisecond(self.0 - self.0.rem_euclid(1000)) {
             Ok(timestamp) => write!(f, "{timestamp}"),
             Err(_) => write!(f, "{} ms after 1970", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for (text, written) in [
+            ("2026-12-20T18:00:00Z", "2026-12-20T18:00:00Z"),
+            ("2026-12-20T18:00:00.9+01:00", "2026-12-20T17:00:00Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59Z"),
+        ] {
+            let time: UnixMs = text.parse().unwrap();
+            assert_eq!(time.to_string(), written);
+        }
+        for text in ["", "2026-12-20", "2026-12-20T18:00:00", "tomorrow"] {
+            assert_eq!(text.parse::<UnixMs>(), Err(UnixMsError), "{text}");
         }
     }
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::Slice;
+use crate::{
+    bounds::{Faults, Limit, Limited, NAMES_MAX},
+    observation::Slice,
+};
 
 /// What was counted of the users' requests to one slice since `epoch`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -125,6 +128,7 @@ impl Traffic {
 
 /// Dark traffic: copies of some of the users' requests to a slice, whose answers nobody gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
     /// Whose users' requests are copied.
@@ -161,12 +165,30 @@ impl std::fmt::Display for Mirror {
 ///
 /// A second copy goes back to `from`: what differs between two answers of the same release is noise.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct Compare {
-    /// Headers that are compared too, in lower case.
+    /// Headers that are compared, in lower case.
     pub headers: Vec<String>,
     /// JSON fields that are not compared, such as `$.served_at` or `$.items[].id`.
     pub ignore: Vec<String>,
+}
+
+impl Limited for Compare {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::items("headers", 0..=NAMES_MAX, |it| it.headers.len()),
+        Limit::items("ignore", 0..=NAMES_MAX, |it| it.ignore.len()),
+    ];
+}
+
+impl Compare {
+    /// Notes the rules that it breaks; it stands at `at`.
+    pub(crate) fn faults(&self, at: &str, faults: &mut Faults) {
+        faults.limits(at, self);
+        let dollar = self.ignore.iter().all(|path| path.starts_with('$'));
+        let rule = "must be paths such as $.served_at or $.items[].id";
+        faults.unless(dollar, &format!("{at}.ignore"), rule);
+    }
 }
 
 /// What became of the copies since `epoch`.

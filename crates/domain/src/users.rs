@@ -10,15 +10,17 @@ use crate::{observation::Slice, traffic::Mirror};
 ///
 /// Either the shares sum to 100, or nobody is served.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Weights(BTreeMap<Slice, u8>);
 
 /// Weights, with the dark traffic that comes with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Split {
     /// Percent per slice, summing to 100 (or empty: nobody is served).
     pub weights: Weights,
-    /// Copies of users' requests; `None`: no dark traffic.
+    /// Copies of users' requests (dark traffic); left out where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
 }

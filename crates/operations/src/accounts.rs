@@ -2,14 +2,14 @@
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{Account, Adopted, ServerGroup},
+    catalogue::{Account, Adopted, Kind, ServerGroup},
     checkup::{Check, Verdict},
     effect::Target,
     names::Place,
 };
 use engine::ports::ErrorKind;
 use serde_json::Value;
-use store::catalogue::{Filter, Kind};
+use store::catalogue::Filter;
 
 use super::{Desk, Error, Operations, PAGE_MAX, error::Fault};
 

@@ -1,12 +1,44 @@
 //! Reading the catalogue, and taking entries out of it. Putting is in [`super::manifests`].
 
-use domain::access::{Resource, Right};
-use serde_json::json;
+use domain::{
+    access::{Resource, Right},
+    catalogue::Kind,
+    time::UnixMs,
+};
+use serde_json::{Value, json};
 use store::catalogue::{Change, Filter};
 
 use super::{Desk, Error, Operations, Page, manifests};
 
-pub use store::catalogue::{Entry, Kind};
+/// One entry, and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, unique within the kind.
+    pub name: String,
+    /// Its fields.
+    pub body: Value,
+    /// Changes with every put, never comes back, not even after a delete.
+    pub version: i64,
+    /// When it was last put.
+    pub updated_at: UnixMs,
+    /// Who put it.
+    pub updated_by: String,
+}
+
+impl From<store::catalogue::Entry> for Entry {
+    fn from(stored: store::catalogue::Entry) -> Self {
+        Self {
+            kind: stored.kind,
+            name: stored.name,
+            body: stored.body,
+            version: stored.version,
+            updated_at: stored.updated_at,
+            updated_by: stored.updated_by,
+        }
+    }
+}
 
 impl Desk {
     /// Entries of a kind in the order of their names, after the name `after`.
@@ -41,9 +73,7 @@ impl Desk {
         (kind, name): (Kind, &str),
         expected: Option<i64>,
     ) -> Result<(), Error> {
-        let permit = self
-            .may(manifests::right_to_describe(kind), Resource::Everything)
-            .await?;
+        let permit = self.may(kind.words().right, Resource::Everything).await?;
         let entry = permit.entry(kind, name).await?;
         let (action, subject) = (
             format!("{}.delete", manifests::noun(kind)),
@@ -76,7 +106,8 @@ impl Operations {
             .store()
             .entries(kind, &Filter::default(), after, fetch)
             .await?;
-        Ok(Page::of(entries, limit, |entry| entry.name.clone()))
+        let entries = entries.into_iter().map(Entry::from).collect();
+        Ok(Page::of(entries, limit, |entry: &Entry| entry.name.clone()))
     }
 
     /// One entry.
@@ -85,7 +116,7 @@ impl Operations {
     /// [`Error::Unknown`] when there is none.
     pub(crate) async fn entry(&self, kind: Kind, name: &str) -> Result<Entry, Error> {
         let entry = self.store().entry(kind, name).await?;
-        entry.ok_or_else(|| unknown(kind, name))
+        entry.map(Entry::from).ok_or_else(|| unknown(kind, name))
     }
 }
 

@@ -5,7 +5,7 @@
 //! door --principal--> Operations::desk --> Desk::may(right, resource) --> Permit --> store, clouds, audit
 //! ```
 //!
-//! Invariant: a [`Desk`] reaches nothing but through the [`Permit`] that [`Desk::may`] returns, and an
+//! Invariant: a [`Desk`] reaches nothing but through the permit that `Desk::may` returns, and an
 //! audit event is made from a permit alone. So no use case compiles without its check:
 //!
 //! ```compile_fail,E0616

@@ -2,11 +2,11 @@
 
 use domain::{
     access::{Resource, Right},
+    catalogue::Kind,
     governance::Lock,
     names::EnvironmentName,
 };
 use serde_json::json;
-use store::catalogue::Kind;
 
 use super::{Desk, Error, error::Fault, manifests};
 

@@ -6,6 +6,7 @@ use std::io;
 
 use domain::{
     access::Denied,
+    bounds,
     deployment::CommandRefused,
     governance::Objection,
     names::{DeploymentId, Place},
@@ -175,6 +176,12 @@ impl Fault {
             (Some(document), true) => format!("document {document}: {}", self.message),
             (None, _) => self.message.clone(),
         }
+    }
+}
+
+impl From<bounds::Fault> for Fault {
+    fn from(fault: bounds::Fault) -> Self {
+        Self::of(fault.field, fault.message)
     }
 }
 

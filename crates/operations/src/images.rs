@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::{Resource, Right},
-    catalogue::Account,
+    catalogue::{Account, Kind},
     effect::Target,
     image::{self, Ranked, Running},
     names::{AccountName, Place},
@@ -13,7 +13,6 @@ use domain::{
     time::UnixMs,
 };
 use futures_util::{StreamExt, stream};
-use store::catalogue::Kind;
 
 use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown, trouble::Trouble};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{Service, StrategyKind},
+    catalogue::{Kind, Service, StrategyKind},
     effect::Target,
     governance::Wish,
     image::{self, NotPatched, PatchTo, Ranked, Running, patch_step},
@@ -13,7 +13,6 @@ use domain::{
     release::ImageId,
 };
 use futures_util::{StreamExt, stream};
-use store::catalogue::Kind;
 
 use super::{Desk, Error, desk::Permit, images::Standing};
 

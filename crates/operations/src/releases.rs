@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use domain::{
     access::{Resource, Right},
+    catalogue::Kind,
     names::{ServiceName, Version},
     release::{Content, ImageId, Release, Withdrawal},
 };
 use futures_util::Stream;
 use serde_json::json;
-use store::{catalogue::Kind, releases::Created as Stored};
+use store::releases::Created as Stored;
 
 use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
 

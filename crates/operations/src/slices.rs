@@ -2,6 +2,7 @@
 
 use domain::{
     access::{Resource, Right},
+    catalogue::Kind,
     deployment::Deployment,
     names::{Place, Version},
     observation::{Observation, Slice, SliceSeen},
@@ -9,7 +10,6 @@ use domain::{
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
 };
-use store::catalogue::Kind;
 
 use super::{Desk, Error, Operations, catalogue::unknown};
 

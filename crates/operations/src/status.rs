@@ -1,8 +1,10 @@
 //! What is going on at a place: what is live, what runs, what is seen.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::{
     access::{Resource, Right},
-    catalogue::{Account, ServerGroup},
+    catalogue::{Account, Kind, ServerGroup},
     deployment::Deployment,
     effect::Target,
     governance::Lock,
@@ -11,9 +13,13 @@ use domain::{
     observation::Observation,
     time::UnixMs,
 };
-use store::{catalogue::Kind, deployments::LiveFilter};
+use futures_util::{StreamExt, stream};
+use store::{catalogue::Entry, status::AtPlace};
 
 use super::{Desk, Error, Operations, Page, trouble::Trouble};
+
+/// Server groups that are looked at at once.
+const AT_ONCE: usize = 16;
 
 /// What is going on at a place.
 #[derive(Debug, Clone)]
@@ -47,13 +53,7 @@ impl Desk {
             Some(deployment) => Some(deployment.target.clone()),
             None => permit.target(&place).await?,
         };
-        let (observation, trouble) = match &target {
-            None => (None, None),
-            Some(target) => match permit.observe(target).await {
-                Ok(observation) => (Some(permit.dated(observation)), None),
-                Err(error) => (None, Some(error.into())),
-            },
-        };
+        let (observation, trouble) = permit.seen(target.as_ref()).await;
         Ok(Status {
             live: permit.store().live(&place).await?,
             lock: permit.store().lock_of(&place.environment).await?,
@@ -65,29 +65,110 @@ impl Desk {
         })
     }
 
-    /// What is live at many places, in the order of (environment, service), after `after`.
+    /// What is going on at each server group of an environment, in the order of their services, after
+    /// `after`. A provider in trouble is told at its row; the other rows are known.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn lives(
+    /// [`Error::Unknown`] environment.
+    pub async fn environment_status(
         &self,
-        service: Option<&ServiceName>,
-        environment: Option<&EnvironmentName>,
-        after: Option<&Place>,
+        environment: &EnvironmentName,
+        after: Option<&ServiceName>,
         limit: u32,
-    ) -> Result<Page<Live>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
-        let filter = LiveFilter {
-            service: service.cloned(),
-            environment: environment.cloned(),
-        };
-        let fetch = Page::<Live>::fetch(limit);
-        let lives = permit.store().lives(&filter, after, fetch).await?;
-        Ok(Page::of(lives, limit, |live| live.place.to_string()))
+    ) -> Result<Page<Status>, Error> {
+        let permit = self
+            .may(Right::View, Resource::Environment(environment))
+            .await?;
+        permit
+            .entry(Kind::Environment, environment.as_str())
+            .await?;
+        let fetch = Page::<Status>::fetch(limit);
+        let places = permit.store().places(environment, after, fetch).await?;
+        let page = Page::of(places, limit, |place| place.service.to_string());
+        let lock = permit.store().lock_of(environment).await?;
+        let accounts = permit.accounts_of_places(&page.items).await?;
+        let statuses = stream::iter(page.items)
+            .map(|place| permit.status_of(environment, place, &accounts, lock.clone()))
+            .buffered(AT_ONCE);
+        let items: Vec<Result<Status, Error>> = statuses.collect().await;
+        Ok(Page {
+            items: items.into_iter().collect::<Result<_, _>>()?,
+            next: page.next,
+        })
     }
 }
 
 impl Operations {
+    /// What the provider sees, or why it does not.
+    async fn seen(&self, target: Option<&Target>) -> (Option<Observation>, Option<Trouble>) {
+        let Some(target) = target else {
+            return (None, None);
+        };
+        match self.observe(target).await {
+            Ok(observation) => (Some(self.dated(observation)), None),
+            Err(error) => (None, Some(error.into())),
+        }
+    }
+
+    /// One row of the status of an environment.
+    async fn status_of(
+        &self,
+        environment: &EnvironmentName,
+        place: AtPlace,
+        accounts: &BTreeMap<AccountName, Account>,
+        lock: Option<Lock>,
+    ) -> Result<Status, Error> {
+        let AtPlace {
+            service,
+            group,
+            live,
+            deployment,
+        } = place;
+        let place = Place {
+            service,
+            environment: environment.clone(),
+        };
+        let target = match &deployment {
+            Some(deployment) => deployment.target.clone(),
+            None => {
+                let group = group_of(group)?;
+                let account = group.home().account().and_then(|name| accounts.get(name));
+                Target::new(place.clone(), group.clone(), account.cloned()).to_show()
+            }
+        };
+        let (observation, trouble) = self.seen(Some(&target)).await;
+        Ok(Status {
+            url: self.clouds().url(&target),
+            place,
+            live,
+            deployment,
+            lock,
+            observation,
+            trouble,
+        })
+    }
+
+    /// The accounts of these server groups, in one question.
+    async fn accounts_of_places(
+        &self,
+        places: &[AtPlace],
+    ) -> Result<BTreeMap<AccountName, Account>, Error> {
+        let mut names = BTreeSet::new();
+        for place in places {
+            names.extend(group_of(place.group.clone())?.home().account().cloned());
+        }
+        let names: Vec<&str> = names.iter().map(AccountName::as_str).collect();
+        let entries = self.store().entries_named(Kind::Account, &names).await?;
+        let accounts = entries.into_iter().map(|entry| {
+            let account: Account =
+                serde_json::from_value(entry.body).map_err(|_| Error::Internal {
+                    doing: "reading an account of the catalogue",
+                })?;
+            Ok((account.name.clone(), account))
+        });
+        accounts.collect()
+    }
+
     /// A provider that has never heard of a place does not say when it looked: it was now.
     pub(crate) fn dated(&self, mut seen: Observation) -> Observation {
         if seen.at == UnixMs::default() {
@@ -102,10 +183,7 @@ impl Operations {
         let Some(entry) = self.store().entry(Kind::ServerGroup, &name).await? else {
             return Ok(None);
         };
-        let group: ServerGroup =
-            serde_json::from_value(entry.body).map_err(|_| Error::Internal {
-                doing: "reading a server group of the catalogue",
-            })?;
+        let group = group_of(entry)?;
         let account = match group.home().account() {
             None => None,
             Some(name) => self.account(name).await?,
@@ -121,4 +199,10 @@ impl Operations {
             doing: "reading an account of the catalogue",
         })
     }
+}
+
+fn group_of(entry: Entry) -> Result<ServerGroup, Error> {
+    serde_json::from_value(entry.body).map_err(|_| Error::Internal {
+        doing: "reading a server group of the catalogue",
+    })
 }

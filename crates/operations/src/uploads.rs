@@ -7,12 +7,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{Account, ServerGroup},
+    catalogue::{Account, Kind, ServerGroup},
     names::{AccountName, ServiceName},
     release::{Digest, Release},
 };
 use futures_util::future::join_all;
-use store::catalogue::{Filter, Kind};
+use store::catalogue::Filter;
 
 use super::{Desk, Error, Operations, PAGE_MAX};
 

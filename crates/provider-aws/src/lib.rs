@@ -1,12 +1,20 @@
 //! Amazon Web Services as a provider: Auto Scaling groups, launch templates, load balancers, Route 53.
 //!
 //! ```text
-//! observe --> observer (one per account) --> groups, templates, targets, traffic --> Observation
-//! apply ----> launch | sizes | protection | processes | traffic --> one request to AWS
+//! provider     the engine's two verbs, and what people ask for
+//! people       check-ups, imports, policies, images, CloudWatch gates
+//! observe      one poll per account, and what it shows of each server group
+//! apply        one idempotent request per effect
+//! account      what observations and changes of one account share
+//! traffic      listeners, DNS records, attachments
+//! resources    groups, launch templates, images, instances, target health
+//! server_group the settings, slices and group names of a server group
+//! calls        one constant per operation, rate limits, retries, errors
 //! ```
 //!
-//! Invariant: this crate translates and decides nothing. What it does not understand it reports as an
-//! obstacle, and governance refuses before anything is changed.
+//! Invariants: a room names only rooms further down (`tests/it/rooms.rs`). This crate translates and
+//! decides nothing: a group that it does not know how to handle has obstacles, and governance refuses the
+//! deployment before anything is changed.
 
 mod account;
 mod apply;
@@ -21,10 +29,6 @@ mod settings;
 mod traffic;
 
 pub use aws_credential_types::Credentials;
-pub use calls::{
-    clients::Clients,
-    rate_limiter::{Bucket, Calls},
-    spending::Spent,
-};
+pub use calls::{clients::Clients, spending::Spent};
 pub use provider::Aws;
 pub use settings::Settings;

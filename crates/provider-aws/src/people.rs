@@ -1,4 +1,4 @@
-//! What people ask for: check-ups, imports, policies, images, gates that ask CloudWatch.
+//! What people ask for: check-ups, imports, policies, running images, and gates on CloudWatch.
 
 pub mod cloudwatch;
 pub mod doctor;

@@ -79,7 +79,7 @@ impl Aws {
         let observers = self.lock_observers();
         let observer = observers.get(account);
         observer
-            .map(|it| it.account().clients.calls.counted())
+            .map(|it| it.account().clients.limiter.counted())
             .unwrap_or_default()
     }
 
@@ -108,7 +108,7 @@ impl Aws {
         let kept = observers
             .entry(account.name.clone())
             .or_insert_with(|| Arc::clone(&new));
-        // Somebody may have been faster: there is one observer per account.
+        // Another task may have been faster: there is one observer per account.
         if !kept.account().is(account) {
             *kept = new;
         }
@@ -146,7 +146,7 @@ impl Aws {
     /// Makes sure that a package is in the bucket of `account`.
     ///
     /// # Errors
-    /// When AWS does not answer, or does not take it.
+    /// When AWS does not answer, or refuses it.
     pub async fn bring(&self, account: &Account, digest: &Digest) -> Result<(), ProviderError> {
         let observer = self.observer(account).await?;
         let clients = &observer.account().clients;
@@ -169,7 +169,7 @@ impl Aws {
         account.images.standing(&account.clients, image, now).await
     }
 
-    /// The images that these slices run on, in the order of the question. All are in `account`.
+    /// The images that these slices of `account` run on, in the same order.
     ///
     /// # Errors
     /// When AWS does not answer.
@@ -182,7 +182,7 @@ impl Aws {
         running_images::of(observer.account(), slices).await
     }
 
-    /// What CloudWatch says to a gate about `slice`.
+    /// CloudWatch's answer to a gate about `slice`.
     pub async fn cloudwatch(&self, target: &Target, slice: Slice, gate: &CloudWatchGate) -> Said {
         match self.observer_of(target).await {
             Ok(observer) => {

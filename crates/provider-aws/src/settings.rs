@@ -17,8 +17,8 @@ pub struct Settings {
     pub poll_soonest: Duration,
     /// How old AWS's answers may be, in milliseconds: its APIs are eventually consistent.
     pub consistency_ms: u64,
-    /// PollTimer calls by AWS's token buckets.
-    pub paced: bool,
+    /// Keep calls below AWS's rate limits.
+    pub rate_limited: bool,
     /// Credentials to sign with in place of the SDK's usual chain, for tests.
     pub credentials: Option<Credentials>,
 }
@@ -29,7 +29,7 @@ impl Default for Settings {
             poll_every: Duration::from_secs(5),
             poll_soonest: Duration::from_secs(1),
             consistency_ms: CONSISTENCY_MS,
-            paced: true,
+            rate_limited: true,
             credentials: None,
         }
     }

@@ -4,7 +4,7 @@
 
 use domain::{
     access::{Facts, Grant, PersonName, Principal, Resource, Role, Scope, Subject, Target},
-    catalogue::{Environment, Service},
+    catalogue::{Environment, Kind, Service},
     names::Place,
     release::Digest,
     time::UnixMs,
@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 use crate::{
     Audit, Store, StoreError,
     audit::TEXT_BYTES_MAX,
-    catalogue::{self, Kind},
+    catalogue,
     pool::{Doing, check_text, page, parse},
     query::Select,
 };

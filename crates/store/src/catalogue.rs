@@ -3,14 +3,12 @@
 mod change;
 mod referrers;
 
-use std::fmt;
-
-use domain::time::UnixMs;
+use domain::{catalogue::Kind, time::UnixMs};
 use serde_json::Value;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    PAGE_MAX, Store, StoreError,
     pool::{Doing, page, parse},
     query::Select,
 };
@@ -23,66 +21,6 @@ pub const CHANGES_MAX: usize = 10_000;
 pub const REFERENCES_MAX: usize = 1000;
 /// Most referrers that an error names.
 pub const REFERRERS_MAX: usize = 20;
-
-/// The kinds of catalogue entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A team.
-    Team,
-    /// A service.
-    Service,
-    /// An environment type.
-    EnvironmentType,
-    /// An environment.
-    Environment,
-    /// A server group; its name is `service.environment`.
-    ServerGroup,
-    /// A Prometheus that gates can ask.
-    Prometheus,
-    /// An account that server groups are in.
-    Account,
-}
-
-impl Kind {
-    /// Every kind, such that what is referred to comes before what refers.
-    pub const ALL: [Self; 7] = [
-        Self::Prometheus,
-        Self::Account,
-        Self::Team,
-        Self::EnvironmentType,
-        Self::Service,
-        Self::Environment,
-        Self::ServerGroup,
-    ];
-
-    /// The kind as it is stored, and as it stands in paths of the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Team => "team",
-            Self::Service => "service",
-            Self::EnvironmentType => "environment-type",
-            Self::Environment => "environment",
-            Self::ServerGroup => "server-group",
-            Self::Prometheus => "prometheus",
-            Self::Account => "account",
-        }
-    }
-
-    fn of(text: &str) -> Result<Self, StoreError> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        kind.ok_or_else(|| StoreError::Corrupt {
-            what: "catalogue entry".to_owned(),
-            why: format!("{text:?} is no kind"),
-        })
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.as_str().replace('-', " "))
-    }
-}
 
 /// One stored entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +116,33 @@ impl Store {
         rows.iter().map(entry_of_row).collect()
     }
 
+    /// The entries of a kind with these names, as far as there are any, in the order of their names;
+    /// [`PAGE_MAX`] at a time, however many are asked for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn entries_named(
+        &self,
+        kind: Kind,
+        names: &[&str],
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        for names in names.chunks(PAGE_MAX as usize) {
+            let mut select = Select::new(ENTRIES);
+            select
+                .bind(kind.as_str())
+                .push("and name in")
+                .bind_all(names.iter().copied())
+                .push("order by name");
+            let rows = select.all(&mut connection, READING).await?;
+            for row in &rows {
+                entries.push(entry_of_row(row)?);
+            }
+        }
+        Ok(entries)
+    }
+
     /// One entry.
     ///
     /// # Errors
@@ -220,12 +185,20 @@ fn unknown(kind: Kind, name: &str) -> StoreError {
     }
 }
 
-fn entry_of_row(row: &AnyRow) -> Result<Entry, StoreError> {
+/// The kind that is stored as `word`.
+fn kind_of(word: &str) -> Result<Kind, StoreError> {
+    Kind::find(|words| words.word == word).ok_or_else(|| StoreError::Corrupt {
+        what: "catalogue entry".to_owned(),
+        why: format!("{word:?} is no kind"),
+    })
+}
+
+pub(crate) fn entry_of_row(row: &AnyRow) -> Result<Entry, StoreError> {
     let kind: String = row.try_get("kind").doing(READING)?;
     let name: String = row.try_get("name").doing(READING)?;
     let body: &str = row.try_get("body").doing(READING)?;
     Ok(Entry {
-        kind: Kind::of(&kind)?,
+        kind: kind_of(&kind)?,
         body: parse(|| format!("{kind} {name}"), body)?,
         version: row.try_get("version").doing(READING)?,
         updated_at: UnixMs(row.try_get("updated_at").doing(READING)?),

@@ -38,15 +38,6 @@ pub struct Filter {
     pub unfinished: bool,
 }
 
-/// Which live releases are listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LiveFilter {
-    /// Only of this service.
-    pub service: Option<ServiceName>,
-    /// Only in this environment.
-    pub environment: Option<EnvironmentName>,
-}
-
 const READING: &str = "reading deployments";
 /// Ids are hexadecimal digits and hyphens.
 const AFTER_EVERY_ID: &str = "~";
@@ -63,42 +54,6 @@ impl Store {
     pub async fn live(&self, place: &Place) -> Result<Option<Live>, StoreError> {
         let mut connection = self.readers.acquire().await.doing(READING)?;
         live_in(&mut connection, place).await
-    }
-
-    /// What is live at many places, in the order of (environment, service), after `after`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn lives(
-        &self,
-        filter: &LiveFilter,
-        after: Option<&Place>,
-        limit: u32,
-    ) -> Result<Vec<Live>, StoreError> {
-        let mut select = Select::new("select * from live where environment >=");
-        select
-            .bind(after.map_or("", |place| place.environment.as_str()))
-            .when(
-                "and service =",
-                filter.service.as_ref().map(ServiceName::as_str),
-            )
-            .when(
-                "and environment =",
-                filter.environment.as_ref().map(EnvironmentName::as_str),
-            );
-        if let Some(after) = after {
-            select
-                .push("and (environment, service) > (")
-                .bind(after.environment.as_str())
-                .when(",", Some(after.service.as_str()))
-                .push(")");
-        }
-        select
-            .push("order by environment, service limit")
-            .bind(page(limit));
-        let mut connection = self.readers.acquire().await.doing(READING)?;
-        let rows = select.all(&mut connection, READING).await?;
-        rows.iter().map(live_of_row).collect()
     }
 
     /// One deployment.
@@ -209,7 +164,7 @@ pub(crate) async fn live_in(
     row.map(|row| live_of_row(&row)).transpose()
 }
 
-fn live_of_row(row: &AnyRow) -> Result<Live, StoreError> {
+pub(crate) fn live_of_row(row: &AnyRow) -> Result<Live, StoreError> {
     let service: String = row.try_get("service").doing(READING)?;
     let environment: String = row.try_get("environment").doing(READING)?;
     let launch: &str = row.try_get("launch").doing(READING)?;

@@ -1,8 +1,6 @@
 //! What can go wrong in the store, in sentences for people.
 
-use domain::{governance::Objection, names::DeploymentId};
-
-use crate::catalogue::Kind;
+use domain::{catalogue::Kind, governance::Objection, names::DeploymentId};
 
 /// Why the store did not do what was asked. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]

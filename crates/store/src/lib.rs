@@ -23,6 +23,7 @@ mod migrate;
 mod pool;
 mod query;
 pub mod releases;
+pub mod status;
 
 use std::path::Path;
 

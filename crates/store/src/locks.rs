@@ -1,11 +1,10 @@
 //! A person's hold on an environment.
 
-use domain::{governance::Lock, names::EnvironmentName, time::UnixMs};
+use domain::{catalogue::Kind, governance::Lock, names::EnvironmentName, time::UnixMs};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
-    Audit, Store, StoreError,
-    catalogue::{self, Kind},
+    Audit, Store, StoreError, catalogue,
     pool::{Doing, check_text},
 };
 

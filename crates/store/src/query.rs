@@ -53,6 +53,22 @@ impl Select {
         self
     }
 
+    /// Adds a list of values, such as after `in`. There is at least one.
+    pub(crate) fn bind_all<V: Into<Value>>(
+        &mut self,
+        values: impl IntoIterator<Item = V>,
+    ) -> &mut Self {
+        self.text.push_str(" (");
+        for (number, value) in values.into_iter().enumerate() {
+            if number > 0 {
+                self.text.push(',');
+            }
+            self.bind(value);
+        }
+        self.text.push_str(" )");
+        self
+    }
+
     /// Adds a condition with its value, such as `and service =`, if there is a value.
     pub(crate) fn when<V: Into<Value>>(
         &mut self,

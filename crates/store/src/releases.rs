@@ -1,6 +1,7 @@
 //! Releases: immutable, except that they can be withdrawn.
 
 use domain::{
+    catalogue::Kind,
     names::{ServiceName, Version},
     release::{Content, Digest, ImageId, Release, Withdrawal},
     time::UnixMs,
@@ -10,7 +11,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 use crate::{
     Audit, Store, StoreError,
     audit::TEXT_BYTES_MAX,
-    catalogue::{self, Kind},
+    catalogue,
     locks::REASON_BYTES_MAX,
     pool::{Doing, bigint, check_text, page},
     query::Select,

@@ -23,6 +23,7 @@ use std::{
 
 use domain::{
     access::{Principal, Resource},
+    catalogue::Kind,
     deployment::Outcome,
     governance::Lock,
     names::DeploymentId,
@@ -168,17 +169,19 @@ async fn tour_of_access(world: &World) {
 
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
-    for refers_to in [None, Some((catalogue::Kind::Team, "shop".to_owned()))] {
+    let named = store.entries_named(Kind::Service, &["cart", "till"]);
+    named.await.unwrap();
+    for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
         for after in [None, Some("a")] {
-            let kind = catalogue::Kind::Service;
+            let kind = Kind::Service;
             store.entries(kind, &filter, after, 10).await.unwrap();
         }
     }
     for (kind, name) in [
-        (catalogue::Kind::Team, "shop"),
-        (catalogue::Kind::Service, "cart"),
-        (catalogue::Kind::Environment, "test"),
+        (Kind::Team, "shop"),
+        (Kind::Service, "cart"),
+        (Kind::Environment, "test"),
     ] {
         let apply = [world::audit("catalogue.delete")];
         let refused = store.put_and_delete(&[delete(kind, name)], &apply).await;
@@ -188,7 +191,7 @@ async fn tour_of_the_catalogue(world: &World) {
         );
     }
     let apply = [world::audit("catalogue.delete")];
-    let group = delete(catalogue::Kind::ServerGroup, "till.test");
+    let group = delete(Kind::ServerGroup, "till.test");
     store.put_and_delete(&[group], &apply).await.unwrap();
 }
 
@@ -243,15 +246,15 @@ async fn tour_of_deployments(world: &World) {
 
 async fn tour_of_lists(world: &World) {
     let at = place("cart", "live");
+    for after in [None, Some(&at.service)] {
+        world
+            .store
+            .places(&at.environment, after, 10)
+            .await
+            .unwrap();
+    }
     for service in [None, Some(at.service.clone())] {
         for environment in [None, Some(at.environment.clone())] {
-            for after in [None, Some(&at)] {
-                let filter = deployments::LiveFilter {
-                    service: service.clone(),
-                    environment: environment.clone(),
-                };
-                world.store.lives(&filter, after, 10).await.unwrap();
-            }
             for (before, unfinished) in [(None, true), (None, false), (Some(next_id()), false)] {
                 let filter = deployments::Filter {
                     service: service.clone(),

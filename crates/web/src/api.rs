@@ -16,8 +16,7 @@ pub(crate) mod manifests;
 mod metrics;
 mod releases;
 mod slices;
-#[expect(dead_code, reason = "only their descriptions are used")]
-mod strategies;
+mod status;
 mod tokens;
 mod wire;
 
@@ -57,6 +56,7 @@ pub(crate) fn usual() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(catalogue::routes())
         .merge(environments::routes())
+        .merge(status::routes())
         .merge(releases::routes())
         .merge(deployments::routes())
         .merge(calls::routes())

@@ -1,4 +1,9 @@
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use domain::plan::{
+    instance_refresh::InstanceRefresh,
+    scale_up::ScaleUp,
+    two_slices::{Shadow, TwoSlices},
+};
 use serde_json::json;
 
 use super::*;
@@ -177,5 +182,50 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
     ] {
         let text = sent(line).expect_err(line);
         assert!(text.contains(sentence), "{line}: {text}");
+    }
+}
+
+/// A time as people type it.
+fn time(seconds: u32) -> String {
+    match seconds {
+        hours if hours % 3600 == 0 => format!("{}h", hours / 3600),
+        minutes if minutes % 60 == 0 => format!("{}m", minutes / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+#[test]
+fn help_names_the_defaults_that_the_server_has() {
+    let (scale_up, two_slices) = (ScaleUp::default(), TwoSlices::default());
+    let deadline = scale_up.health_deadline_seconds;
+    assert_eq!(deadline, two_slices.health_deadline_seconds);
+    let shadow: Shadow = serde_json::from_value(json!({"percent": 5})).unwrap();
+    let delay = InstanceRefresh::default().checkpoint_delay_seconds;
+    let help = Line::command()
+        .term_width(1000)
+        .render_long_help()
+        .to_string();
+    for (option, default) in [
+        ("--surge", format!("default: {}%", scale_up.surge_percent)),
+        (
+            "--bake",
+            format!("default: {}", time(scale_up.bake_seconds)),
+        ),
+        ("--health-deadline", format!("default: {}", time(deadline))),
+        (
+            "--warm",
+            format!("default: {}", time(two_slices.warm_seconds)),
+        ),
+        (
+            "--shadow",
+            format!("default time: {}", time(shadow.seconds)),
+        ),
+        ("--checkpoint-delay", format!("default: {}", time(delay))),
+    ] {
+        let (_, about) = help.split_once(&format!(" {option} ")).unwrap();
+        let about = about
+            .split_once("\n      --")
+            .map_or(about, |(about, _)| about);
+        assert!(about.contains(&format!("[{default}]")), "{option}: {about}");
     }
 }

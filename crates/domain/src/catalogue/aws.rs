@@ -7,107 +7,73 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Abilities, Lack, ProviderKind, ServerGroup, abilities::NO_MIRRORS};
+use super::{Abilities, Lack, ProviderKind, abilities::NO_MIRRORS};
 use crate::{
     names::{AccountName, Place},
     observation::Slice,
     release::ImageId,
 };
 
-/// Where a provider is reached, and as whom. Credentials are never part of it: they come from the
-/// environment of the server (variables, profile, instance role).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Account {
-    /// Unique name.
-    pub name: AccountName,
-    /// What runs there.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    /// Which kind of place it is.
-    pub provider: ProviderKind,
-    /// AWS: the region, such as `eu-west-1`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// AWS: the role to assume there. `None`: as the server itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role_arn: Option<String>,
-    /// AWS: the external id that the role asks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-    /// AWS: another endpoint for every service: a VPC endpoint, an emulator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint_url: Option<String>,
-    /// AWS: the S3 bucket that packages are kept in for the instances to fetch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub package_bucket: Option<String>,
-}
-
-/// The manifest of a server group as it was read off what is there, and what a person should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adopted {
-    /// The manifest.
-    pub group: ServerGroup,
-    /// What stands against deployments there, or must be completed by hand; one sentence each.
-    pub notes: Vec<String>,
-}
-
 /// The AWS side of a server group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AwsGroup {
-    /// The account it is in.
+    /// The account that the groups are in.
     pub account: AccountName,
-    /// Names of the Auto Scaling groups, that of blue first. Empty: `service-environment-slice`.
+    /// Names of the Auto Scaling groups, blue first. Left out: `service-environment-slice`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// The target groups that each slice's instances are registered in, those of blue first. Empty:
-    /// whatever the Auto Scaling groups are attached to.
+    /// ARNs of the target groups of each slice, blue first. Left out: the ones that the Auto Scaling
+    /// groups are attached to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_groups: Vec<String>,
-    /// How the groups are made at the first deployment. `None`: they exist.
+    /// How the groups are created at the first deployment. Left out: they exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<AwsCreate>,
-    /// What splits the users between the slices.
+    /// What splits users between the slices.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = AwsTraffic::default))]
     pub traffic: AwsTraffic,
     /// Replaces the start-up script that fetches, checks and starts a package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<String>,
 }
 
-/// How an Auto Scaling group and its launch template are made.
+/// How an Auto Scaling group and its launch template are created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AwsCreate {
-    /// The image that packages are started on.
+    /// Id of the machine image that packages are started on.
     pub image: ImageId,
-    /// Such as `t3.small`.
+    /// Instance type, such as `t3.small`.
     pub instance_type: String,
     /// Ids of the subnets; their zones are the group's zones.
     pub subnets: Vec<String>,
     /// Ids of the security groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub security_groups: Vec<String>,
-    /// Name of the instance profile; instances that fetch packages need one that may read them.
+    /// Name of the instance profile; instances that fetch packages need one that may read the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_profile: Option<String>,
     /// Name of the key pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_name: Option<String>,
-    /// Size of the root volume in GiB. `None`: as the image says.
+    /// Size of the root volume in GiB. Left out: the size that the image names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_gib: Option<u32>,
-    /// Volumes beside the root volume.
+    /// Volumes in addition to the root volume.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<AwsVolume>,
-    /// Detailed (one-minute) monitoring.
+    /// Whether one-minute (detailed) monitoring is on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub monitoring: bool,
-    /// How long a new instance may be unhealthy before it is replaced, in seconds.
+    /// Time that a new instance may be unhealthy before it is replaced, in seconds.
     #[serde(default = "grace")]
+    #[cfg_attr(feature = "schema", schema(default = grace))]
     pub grace_seconds: u32,
-    /// Tags of group and instances, beside those that Pointsman sets.
+    /// Tags of the group and its instances, in addition to those that Pointsman sets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
@@ -116,35 +82,38 @@ fn grace() -> u32 {
     300
 }
 
-/// A volume beside the root volume: encrypted, empty, and deleted with its instance. The start-up
-/// script or the image formats and mounts it.
+/// A volume in addition to the root volume: encrypted, empty, and deleted with its instance. The
+/// start-up script or the image formats and mounts it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AwsVolume {
-    /// What the instance knows it by, such as `/dev/sdf`.
+    /// Device name of the volume, such as `/dev/sdf`.
     pub device: String,
-    /// Its size in GiB.
+    /// Size in GiB.
     pub gib: u32,
-    /// What it is made of.
+    /// Type of the volume.
     #[serde(default, rename = "type")]
+    #[cfg_attr(feature = "schema", schema(default = AwsVolumeKind::default))]
     pub kind: AwsVolumeKind,
 }
 
-/// What a volume is made of ("Amazon EBS volume types", read 2026-11). Those that want more numbers
+/// The type of a volume ("Amazon EBS volume types", read 2026-11). Those that want more numbers
 /// (`io1`, `io2`) are not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AwsVolumeKind {
     /// Solid state.
     #[default]
     Gp3,
-    /// Solid state, of the generation before.
+    /// Solid state of the previous generation.
     Gp2,
-    /// Disks for long reads and writes.
+    /// Throughput-optimised disks; 125 GiB or more.
     St1,
-    /// The cheapest disks.
+    /// Cold disks, the cheapest; 125 GiB or more.
     Sc1,
-    /// Disks of the oldest generation.
+    /// Disks of the oldest generation; 1024 GiB or less.
     Standard,
 }
 
@@ -203,12 +172,12 @@ pub fn unknown_script_word(script: &str) -> Option<&str> {
     None
 }
 
-/// What splits the users between the slices on AWS.
+/// What splits users between the slices on AWS; `by` says which way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum AwsTraffic {
-    /// Nothing: the one slice gets all users that its target groups get, as soon as it runs
-    /// something.
+    /// Nothing: the one slice gets all users that its target groups get.
     #[default]
     Group,
     /// The weights of a forward action of an Application Load Balancer, 0 to 999 per target group.
@@ -216,7 +185,7 @@ pub enum AwsTraffic {
     Listener {
         /// ARN of the listener.
         listener: String,
-        /// ARN of the rule; `None`: the listener's default action.
+        /// ARN of the rule. Left out: the listener's default action.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
@@ -225,9 +194,9 @@ pub enum AwsTraffic {
     Dns {
         /// Id of the hosted zone.
         zone: String,
-        /// The name of both records.
+        /// Name of both records.
         name: String,
-        /// The `SetIdentifier` of each slice's record, that of blue first.
+        /// `SetIdentifier` of each slice's record, blue first.
         identifiers: Vec<String>,
     },
     /// The slices' groups are attached to one target group and detached from it, whole.
@@ -235,14 +204,6 @@ pub enum AwsTraffic {
         /// ARN of the target group.
         target_group: String,
     },
-}
-
-impl Account {
-    /// An account of AWS.
-    #[must_use]
-    pub fn is_aws(&self) -> bool {
-        self.provider == ProviderKind::Aws
-    }
 }
 
 impl AwsGroup {

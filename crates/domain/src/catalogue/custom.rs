@@ -7,8 +7,9 @@ use crate::names::AccountName;
 
 /// Where a server group with a provider of your own lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CustomGroup {
-    /// The account it is in.
+    /// The account that the group is in.
     pub account: AccountName,
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of places that instances run at.
+/// A provider: the kind of a place that instances run at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
     /// The one-machine cloud.

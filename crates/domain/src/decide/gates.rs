@@ -306,12 +306,7 @@ fn counters(seen: &Mirrored) -> Mirrored {
 
 /// An answer from outside: good ones hold as long as no other comes, bad ones must repeat.
 fn answered(gate: &Gate, answer: &Answer, state: &mut GateState) -> GateLook {
-    let patience = match gate {
-        Gate::Prometheus(gate) => gate.patience.bad_answers,
-        Gate::CloudWatch(gate) => gate.patience.bad_answers,
-        Gate::Http(gate) => gate.patience.bad_answers,
-        Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => 1,
-    };
+    let patience = gate.patience().map_or(1, |patience| patience.bad_answers);
     state.asked_at = Some(answer.at);
     let (verdict, text, value) = match &answer.said {
         Said::Good { text, value } => {

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Arm, Evidence, Judged, Verdict};
-use crate::traffic::{BUCKET_LAST, Histogram, Traffic, bucket_end_us};
+use crate::{
+    bounds::{Limit, Limited},
+    traffic::{BUCKET_LAST, Histogram, Traffic, bucket_end_us},
+};
 
 /// How often a release that is not worse may be stopped, in millionths of releases, over infinitely
 /// many looks; and how often one that is worse by more than the margin may pass.
@@ -23,15 +26,16 @@ pub const ALPHA_PPM: u32 = 10_000;
 /// Answers of stable above a percentile, at least, before a boundary is put there.
 const TAIL_MIN: u64 = 10;
 
-/// What a comparison of users' traffic tolerates.
+/// How much worse than stable the new release may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct Tolerance {
-    /// How many more of 1,000 requests may fail than on stable; 10 are one percentage point.
+    /// Allowed increase in errors, per thousand requests; 10 are one percentage point.
     pub error_margin_permille: u32,
-    /// Which percentiles of latency are compared, 1 to 99. None: latency is not compared.
+    /// Percentiles of latency that are compared. Empty: latency is not compared.
     pub percentiles: Vec<u8>,
-    /// How much longer answers may take than stable's, in percent.
+    /// Allowed increase in latency, in percent.
     ///
     /// A histogram knows durations to 19 %: the true limit of 50 % is between 41 and 68 %.
     pub latency_margin_percent: u32,
@@ -45,6 +49,19 @@ impl Default for Tolerance {
             latency_margin_percent: 50,
         }
     }
+}
+
+impl Limited for Tolerance {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("error_margin_permille", 1..=1000, |it| {
+            Some(it.error_margin_permille)
+        }),
+        Limit::number("latency_margin_percent", 1..=1000, |it| {
+            Some(it.latency_margin_percent)
+        }),
+        Limit::items("percentiles", 0..=5, |it| it.percentiles.len()),
+        Limit::each("percentiles", 1..=99, |it| &it.percentiles),
+    ];
 }
 
 impl Tolerance {
@@ -139,8 +156,10 @@ impl Boundary {
     }
 }
 
-/// One look at a comparison, complete enough to draw it.
+/// One look at a comparison of users' traffic, complete enough to draw it. Rates are in millionths of
+/// requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TrafficLook))]
 pub struct Look {
     /// What follows from all measurements: worse if any is, not worse if all are.
     #[serde(flatten)]
@@ -151,7 +170,7 @@ pub struct Look {
     pub requests_stable: u64,
     /// The errors.
     pub errors: Judged,
-    /// What follows from the percentiles alone; `None` where none is compared.
+    /// What follows from the percentiles alone; null where none is compared.
     pub latency_verdict: Option<Verdict>,
     /// The percentiles, the lowest first.
     pub latency: Vec<PercentileLook>,
@@ -159,16 +178,18 @@ pub struct Look {
 
 /// One percentile at one look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PercentileLook {
-    /// Which.
+    /// Which percentile.
     pub percent: u8,
-    /// The new release's, over everything that was counted, in microseconds.
+    /// Latency of the new release at this percentile, over everything that was counted, in microseconds.
     pub new_us: Option<u64>,
-    /// Stable's.
+    /// Stable's, in microseconds.
     pub stable_us: Option<u64>,
-    /// Where it was on stable at first, in microseconds; `None` until stable had enough answers.
+    /// Stable's latency that answers are compared with, in microseconds; null until stable had enough
+    /// answers.
     pub boundary_us: Option<u64>,
-    /// How long the new release's may be: the boundary and the margin.
+    /// Allowed latency: the boundary and the margin, in microseconds.
     pub allowed_us: Option<u64>,
     /// How many answers were slower than `allowed_us`, against those of stable above `boundary_us`, and
     /// what follows.

@@ -266,11 +266,11 @@ pub enum Objection {
         gate: String,
     },
     /// A number of the strategy makes no sense.
-    #[error("{field} must be {rule}")]
+    #[error("{field} {rule}")]
     StrategyInvalid {
         /// Which number.
         field: String,
-        /// What it must be.
+        /// What it must be, as the rest of the sentence.
         rule: String,
     },
 }

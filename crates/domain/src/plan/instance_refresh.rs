@@ -16,20 +16,26 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Capacity, Fill, Refresh, Retire, Situation, Step, scale_up::ScaleUp};
-use crate::{release::Launch, time::human_ms};
+use crate::{
+    bounds::{Faults, Limit, Limited},
+    gate,
+    release::Launch,
+    time::human_ms,
+};
 
 /// Most instance-refresh alarms that AWS takes (API reference, `AlarmSpecification`, read 2026-11).
 pub const ALARMS_MAX: u32 = 10;
 /// Longest time at a checkpoint, in seconds (API reference, `RefreshPreferences`, read 2026-11).
 pub const CHECKPOINT_DELAY_SECONDS_MAX: u32 = 172_800;
 
-/// AWS replaces the instances, not Pointsman.
+/// An instance refresh: AWS starts new instances, waits until they are in service, and stops old ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceRefresh {
-    /// Shares of the group after which it waits, in percent (1 to 99), growing.
+    /// Shares of the group after which it waits, in percent, growing.
     pub checkpoints: Vec<u8>,
-    /// How long it waits at each, in seconds.
+    /// Time that it waits at each checkpoint, in seconds.
     pub checkpoint_delay_seconds: u32,
     /// CloudWatch alarms that make AWS roll back at once.
     pub alarms: Vec<String>,
@@ -45,8 +51,32 @@ impl Default for InstanceRefresh {
     }
 }
 
+impl Limited for InstanceRefresh {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::each("checkpoints", 1..=99, |it| &it.checkpoints),
+        Limit::number(
+            "checkpoint_delay_seconds",
+            0..=CHECKPOINT_DELAY_SECONDS_MAX,
+            |it| Some(it.checkpoint_delay_seconds),
+        ),
+        Limit::items("alarms", 0..=ALARMS_MAX, |it| it.alarms.len()),
+    ];
+}
+
+impl InstanceRefresh {
+    /// Notes the rules that its settings break; they stand at `at`.
+    pub(crate) fn faults(&self, at: &str, faults: &mut Faults) {
+        let growing = self.checkpoints.is_sorted_by(|one, next| one < next);
+        let rule = "must be growing shares of the group from 1 to 99";
+        faults.unless(growing, &format!("{at}.checkpoints"), rule);
+        faults.limits(at, self);
+        gate::alarms(&format!("{at}.alarms"), &self.alarms, faults);
+    }
+}
+
 /// How AWS is asked to replace instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Preferences {
     /// Instances that may run at once, in percent of the desired ones (101 to 200). At least 100 % are
     /// always healthy.

@@ -19,19 +19,23 @@ use super::{
     Bake, Capacity, Fill, Retire, Situation, Step, Until,
     instance_refresh::{self, InstanceRefresh},
 };
-use crate::release::Launch;
+use crate::{
+    bounds::{DAY, Faults, HEALTH_DEADLINE, Limit, Limited, PERCENT},
+    release::Launch,
+};
 
 /// The numbers of a scale-up deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct ScaleUp {
-    /// How many instances more than asked may run at once, in percent of asked (1 to 100).
+    /// Maximum number of extra instances at once, in percent of the size.
     pub surge_percent: u32,
-    /// How long new instances must stay healthy before old ones go, in seconds.
+    /// Time that new instances must stay healthy before old ones are stopped, in seconds.
     pub bake_seconds: u32,
-    /// How long new instances may take to become healthy, in seconds.
+    /// Time for new instances to become healthy, in seconds.
     pub health_deadline_seconds: u32,
-    /// AWS replaces the instances by an instance refresh, instead of Pointsman.
+    /// Lets AWS replace the instances, by an instance refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_refresh: Option<InstanceRefresh>,
 }
@@ -43,6 +47,26 @@ impl Default for ScaleUp {
             bake_seconds: 10,
             health_deadline_seconds: 300,
             instance_refresh: None,
+        }
+    }
+}
+
+impl Limited for ScaleUp {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("surge_percent", PERCENT, |it| Some(it.surge_percent)),
+        Limit::number("bake_seconds", 0..=DAY, |it| Some(it.bake_seconds)),
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
+    ];
+}
+
+impl ScaleUp {
+    /// Notes the rules that its numbers break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
+        faults.limits("", self);
+        if let Some(refresh) = &self.instance_refresh {
+            refresh.faults("instance_refresh", faults);
         }
     }
 }

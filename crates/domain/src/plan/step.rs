@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::instance_refresh::Preferences;
 use crate::{gate::Gate, observation::Slice, release::LaunchId, users::Split};
 
-/// One condition to reach.
+/// One condition to reach; `step` says which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Condition))]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// Enough healthy instances of a launch are in a slice.
@@ -25,6 +26,7 @@ pub enum Step {
 
 /// `count` healthy instances of `launch` are in `slice`, while `beside` others may stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Fill {
     /// The slice that is filled.
     pub slice: Slice,
@@ -38,6 +40,7 @@ pub struct Fill {
 
 /// `count` instances of `launch` stayed healthy in `slice` until `until`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Bake {
     /// The slice that is watched.
     pub slice: Slice,
@@ -51,6 +54,7 @@ pub struct Bake {
 
 /// AWS replaced everything in `slice`: `count` healthy instances of `launch` are there, and no others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Refresh {
     /// The slice whose instances are replaced.
     pub slice: Slice,
@@ -64,6 +68,7 @@ pub struct Refresh {
 
 /// No instance refresh of this deployment is under way in `slice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EndRefresh {
     /// The slice whose instances were being replaced.
     pub slice: Slice,
@@ -71,6 +76,7 @@ pub struct EndRefresh {
 
 /// At most `keep` instances of `launch` are left in `slice`, which keeps `leaving` instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Retire {
     /// The slice that shrinks.
     pub slice: Slice,
@@ -84,6 +90,7 @@ pub struct Retire {
 
 /// What ends a bake: this many seconds of uninterrupted health, and every gate is met.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Until {
     /// Seconds of uninterrupted health.
     pub seconds: u32,

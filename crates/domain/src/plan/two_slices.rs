@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bake, Fill, Retire, Situation, Step, Until};
 use crate::{
-    gate::{Gate, ShadowGate},
+    bounds::{Faults, GATES_MAX, HEALTH_DEADLINE, Limit, Limited, NAMES_MAX, PERCENT, WEEK},
+    gate::{self, Gate, ShadowGate},
     observation::Slice,
     release::Launch,
     traffic::{Compare, Mirror},
@@ -27,52 +28,59 @@ pub use stages::{Stages, StagesInvalid};
 
 /// The numbers of a blue/green or canary deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct TwoSlices {
-    /// How many users are moved when. The last stage is always 100 %, written or not.
+    /// Shares of users that are moved one after the other. The last stage is always 100 %, written or not.
     pub stages: Vec<Stage>,
-    /// What must hold before more users are moved. `None`: the gates of the server group.
+    /// Conditions on the way to more users. Left out: the gates of the server group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gates: Option<Vec<Gate>>,
     /// Dark traffic before any user is moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
-    /// How long the old slice stays ready for the way back once all users are moved, in seconds.
+    /// Time that the old slice stays ready for a rollback once all users are moved, in seconds.
     pub warm_seconds: u32,
-    /// Keep the old slice for good, for `pointsman switch`.
+    /// Keeps the old slice for good, so that users can be switched back to it.
     pub keep_old: bool,
-    /// How long new instances may take to become healthy, in seconds.
+    /// Time for new instances to become healthy, in seconds.
     pub health_deadline_seconds: u32,
 }
 
-/// A share of the users, and for how long.
+/// A share of the users, and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Users on the new release, in percent (1 to 100).
+    /// Users on the new release, in percent; more than in the stage before.
     pub percent: u8,
-    /// How long at least before the next stage, in seconds.
+    /// Minimum time before the next stage, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = 0))]
     pub seconds: u32,
 }
 
-/// Dark traffic before any user is moved.
+/// Dark traffic before any user is moved: copies of requests, whose answers no user gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shadow {
-    /// How many of the requests are copied, in percent (1 to 100).
+    /// Requests that are copied, in percent.
     pub percent: u8,
-    /// For how long at least, in seconds.
+    /// Minimum time, in seconds.
     #[serde(default = "a_minute")]
+    #[cfg_attr(feature = "schema", schema(default = a_minute))]
     pub seconds: u32,
-    /// Copy requests of these methods besides GET and HEAD.
+    /// HTTP methods whose requests are copied in addition to GET and HEAD. Name only what is safe to do
+    /// twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
-    /// Compare the answers; a gate then decides on the differences.
+    /// Compares the answers; a gate then decides on the differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<Compare>,
     /// What the comparison tolerates.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(default = ShadowGate::default))]
     pub gate: ShadowGate,
 }
 
@@ -93,7 +101,70 @@ impl Default for TwoSlices {
     }
 }
 
+/// Most stages of one deployment.
+const STAGES_MAX: u32 = 100;
+
+impl Limited for TwoSlices {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
+        Limit::number("warm_seconds", 0..=WEEK, |it| Some(it.warm_seconds)),
+        Limit::items("stages", 0..=STAGES_MAX, |it| it.stages.len()),
+        Limit::items("gates", 0..=GATES_MAX, |it| {
+            it.gates.iter().flatten().count()
+        }),
+    ];
+}
+
+impl Limited for Stage {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("percent", PERCENT, |it| Some(it.percent.into())),
+        Limit::number("seconds", 0..=WEEK, |it| Some(it.seconds)),
+    ];
+}
+
+impl Limited for Shadow {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("percent", PERCENT, |it| Some(it.percent.into())),
+        Limit::number("seconds", 1..=WEEK, |it| Some(it.seconds)),
+        Limit::items("methods", 0..=NAMES_MAX, |it| it.methods.len()),
+    ];
+}
+
+impl Shadow {
+    fn faults(&self, at: &str, faults: &mut Faults) {
+        faults.limits(at, self);
+        faults.limits(&format!("{at}.gate"), &self.gate);
+        let capital =
+            |method: &String| !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+        let rule = "must be HTTP methods in capital letters, such as POST";
+        let good = self.methods.iter().all(capital);
+        faults.unless(good, &format!("{at}.methods"), rule);
+        if let Some(compare) = &self.compare {
+            compare.faults(&format!("{at}.compare"), faults);
+        }
+    }
+}
+
 impl TwoSlices {
+    /// Notes the rules that its numbers and gates break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
+        faults.limits("", self);
+        for stage in &self.stages {
+            faults.limits("stages", stage);
+        }
+        let growing = self
+            .stages
+            .is_sorted_by(|one, next| one.percent < next.percent);
+        let rule = "must be growing shares, each larger than the one before";
+        faults.unless(growing, "stages", rule);
+        if let Some(shadow) = &self.shadow {
+            shadow.faults("shadow", faults);
+        }
+        gate::check(self.gates.as_deref().unwrap_or_default(), faults);
+    }
+
     /// The stages, the last one at 100 %.
     pub fn stages(&self) -> impl Iterator<Item = Stage> {
         let ends = self.stages.last().is_some_and(|last| last.percent == 100);

@@ -9,7 +9,7 @@
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{ServerGroup, Service},
+    catalogue::{Kind, ServerGroup, Service},
     deployment::{Command, Deployment, Outcome},
     governance::Wish,
     live::Live,
@@ -18,7 +18,7 @@ use domain::{
     plan::{Capacity, Roles, Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
     release::{Content, ImageId, Launch},
 };
-use store::{catalogue::Kind, deployments::Filter};
+use store::deployments::Filter;
 
 use crate::{Desk, Error, Operations, catalogue::unknown};
 

@@ -1,15 +1,18 @@
 //! Compares manifests with the catalogue, and stores what differs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::access::{Resource, Right};
+use domain::{
+    access::{Resource, Right},
+    catalogue::{Kind, Manifest},
+};
 use serde_json::{Value, json};
 use store::{
     Audit, StoreError,
-    catalogue::{self as stored, Kind},
+    catalogue::{self as stored, Entry},
 };
 
-use super::{Difference, Document, Manifest, compare, read, twice};
+use super::{Difference, Document, body, compare, read, twice};
 use crate::{Desk, Error, desk::Permit, error::Fault};
 
 /// How often the comparison is made anew when others change the catalogue meanwhile.
@@ -90,7 +93,7 @@ impl Desk {
     /// Puts one entry; `expected` is the version that it must have now (0: there must be none).
     ///
     /// # Errors
-    /// [`Error::Changed`] when it has another version; as [`Operations::apply`].
+    /// [`Error::Changed`] when it has another version; as [`Desk::apply`].
     pub async fn put(
         &self,
         (kind, name): (Kind, &str),
@@ -115,7 +118,7 @@ impl Desk {
     /// Checks that the principal may describe entries of each of these kinds; with none, that they may
     /// look.
     async fn may_describe(&self, kinds: impl IntoIterator<Item = Kind>) -> Result<Permit, Error> {
-        let rights: BTreeSet<Right> = kinds.into_iter().map(right_to_describe).collect();
+        let rights: BTreeSet<Right> = kinds.into_iter().map(|kind| kind.words().right).collect();
         let mut permit = self.may(Right::View, Resource::Everything).await?;
         for right in rights {
             permit = self.may(right, Resource::Everything).await?;
@@ -154,12 +157,14 @@ impl Permit {
 
     /// What would become of each manifest.
     async fn compare(&self, manifests: &[Manifest]) -> Result<Vec<Change>, Error> {
+        let names = manifests.iter().map(|it| (it.kind(), it.name()));
+        let mut entries = self.entries_of(names.collect()).await?;
         let mut changes = Vec::with_capacity(manifests.len());
         for manifest in manifests {
             let (kind, name) = (manifest.kind(), manifest.name());
-            let entry = self.store().entry(kind, &name).await?;
+            let entry = entries.remove(&(kind, name.clone()));
             let before = entry.as_ref().map_or(&Value::Null, |entry| &entry.body);
-            let differences = compare::differences(before, &manifest.body());
+            let differences = compare::differences(before, &body(manifest));
             let changed = match (&entry, differences.is_empty()) {
                 (None, _) => Changed::Created,
                 (Some(_), false) => Changed::Updated,
@@ -210,27 +215,49 @@ impl Permit {
     /// References to what is neither in the set nor in the catalogue, with the place of the manifest
     /// that has them.
     async fn dangling(&self, manifests: &[Manifest]) -> Result<Vec<(usize, Fault)>, Error> {
-        let mut known: BTreeSet<(Kind, String)> =
+        let known: BTreeSet<(Kind, String)> =
             manifests.iter().map(|m| (m.kind(), m.name())).collect();
-        let mut faults = Vec::new();
-        for (index, manifest) in manifests.iter().enumerate() {
-            for (field, kind, name) in manifest.references() {
-                let key = (kind, name);
-                if known.contains(&key) {
-                    continue;
-                }
-                if self.store().entry(kind, &key.1).await?.is_some() {
-                    known.insert(key);
-                    continue;
-                }
-                let message = format!(
-                    "there is no {kind} {} in the catalogue, nor in this set; describe it too",
-                    key.1
-                );
-                faults.push((index, Fault::of(field, message)));
-            }
+        let references = manifests.iter().enumerate().flat_map(|(index, manifest)| {
+            let references = manifest.references().into_iter();
+            references.map(move |it| (index, it.field, (it.kind, it.name)))
+        });
+        let asked: Vec<_> = references
+            .filter(|(_, _, to)| !known.contains(to))
+            .collect();
+        let names = asked.iter().map(|(_, _, to)| to.clone());
+        let entries = self.entries_of(names.collect()).await?;
+        let missing = asked
+            .into_iter()
+            .filter(|(_, _, to)| !entries.contains_key(to));
+        let faults = missing.map(|(index, field, (kind, name))| {
+            let message = format!(
+                "there is no {kind} {name} in the catalogue, nor in this set; describe it too",
+            );
+            (index, Fault::of(field, message))
+        });
+        Ok(faults.collect())
+    }
+
+    /// The entries with these names, as far as there are any: a question for each kind and each few
+    /// hundred names, however many are asked for.
+    async fn entries_of(
+        &self,
+        names: BTreeSet<(Kind, String)>,
+    ) -> Result<BTreeMap<(Kind, String), Entry>, Error> {
+        let mut by_kind: BTreeMap<Kind, Vec<&str>> = BTreeMap::new();
+        for (kind, name) in &names {
+            by_kind.entry(*kind).or_default().push(name);
         }
-        Ok(faults)
+        let mut entries = BTreeMap::new();
+        for (kind, names) in by_kind {
+            let found = self.store().entries_named(kind, &names).await?;
+            entries.extend(
+                found
+                    .into_iter()
+                    .map(|entry| ((kind, entry.name.clone()), entry)),
+            );
+        }
+        Ok(entries)
     }
 
     fn audit_change(&self, change: &Change) -> Audit {
@@ -263,11 +290,11 @@ fn put(manifest: &Manifest, version: i64) -> stored::Change {
     stored::Change::Put {
         kind: manifest.kind(),
         name: manifest.name(),
-        body: manifest.body(),
+        body: body(manifest),
         references: manifest
             .references()
             .into_iter()
-            .map(|(_, kind, name)| (kind, name))
+            .map(|it| (it.kind, it.name))
             .collect(),
         instances: manifest.instances(),
         expected_version: Some(version),
@@ -277,33 +304,15 @@ fn put(manifest: &Manifest, version: i64) -> stored::Change {
 fn locate(manifest: &Manifest, number: usize, fault: Fault) -> Fault {
     Fault {
         document: Some(number),
-        kind: Some(super::word(manifest.kind()).to_owned()),
+        kind: Some(manifest.kind().words().manifest.to_owned()),
         name: Some(manifest.name()),
         ..fault
     }
 }
 
-/// The right that it takes to describe entries of a kind.
-pub(crate) fn right_to_describe(kind: Kind) -> Right {
-    match kind {
-        Kind::Service | Kind::ServerGroup => Right::Describe,
-        Kind::Environment | Kind::Account | Kind::Prometheus => Right::Operate,
-        Kind::EnvironmentType => Right::Govern,
-        Kind::Team => Right::Administer,
-    }
-}
-
 /// The noun of a kind in actions of the audit log.
-pub(crate) fn noun(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Team => "team",
-        Kind::Service => "service",
-        Kind::EnvironmentType => "environment_type",
-        Kind::Environment => "environment",
-        Kind::ServerGroup => "server_group",
-        Kind::Prometheus => "prometheus",
-        Kind::Account => "account",
-    }
+pub(crate) fn noun(kind: Kind) -> String {
+    kind.as_str().replace('-', "_")
 }
 
 /// How the audit log names an entry.

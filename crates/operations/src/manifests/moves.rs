@@ -1,13 +1,12 @@
 //! Manifests that move what is live: what runs does not follow them, and people are told so.
 
 use domain::{
-    catalogue::{Account, ServerGroup},
+    catalogue::{Account, Kind, Manifest, ServerGroup},
     deployment::Deployment,
     names::Place,
 };
-use store::catalogue::{Filter, Kind};
+use store::catalogue::Filter;
 
-use super::Manifest;
 use crate::{Error, Operations};
 
 /// Most server groups of an account that are looked at.

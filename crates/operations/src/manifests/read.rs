@@ -1,10 +1,10 @@
 //! Text to manifests. Every fault says where it is: document, kind, name, field.
 
-use serde::de::DeserializeOwned;
+use domain::catalogue::{Kind, Manifest};
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
-use store::catalogue::Kind;
 
-use super::{DOCUMENTS_MAX, Manifest, backstage, kind_of, rules, word};
+use super::{DOCUMENTS_MAX, backstage};
 use crate::{Error, error::Fault};
 
 /// Deepest nesting of a document. Manifests need four levels.
@@ -81,18 +81,15 @@ fn complete(kind: Kind, name: &str, fields: &mut Map<String, Value>) {
     for told in ["version", "updated_at", "updated_by", "lock"] {
         fields.remove(told);
     }
-    if fields.get("kind").and_then(Value::as_str) == Some(word(kind)) {
+    let words = kind.words();
+    if fields.get("kind").and_then(Value::as_str) == Some(words.manifest) {
         fields.remove("kind");
     }
-    let given = match (kind, name.split_once('.')) {
-        (Kind::ServerGroup, Some((service, environment))) => {
-            vec![("service", service), ("environment", environment)]
+    let parts: Vec<&str> = name.splitn(words.named_by.len(), '.').collect();
+    if parts.len() == words.named_by.len() {
+        for (field, part) in words.named_by.iter().zip(parts) {
+            fields.entry(*field).or_insert_with(|| part.into());
         }
-        (Kind::ServerGroup, None) => Vec::new(),
-        _ => vec![("name", name)],
-    };
-    for (field, value) in given {
-        fields.entry(field).or_insert_with(|| value.into());
     }
 }
 
@@ -162,7 +159,7 @@ fn document(number: usize, value: Value) -> Result<Manifest, Vec<Fault>> {
 }
 
 fn kinds() -> String {
-    let words: Vec<&str> = Kind::ALL.into_iter().map(word).collect();
+    let words: Vec<&str> = Kind::ALL.map(|kind| kind.words().manifest).to_vec();
     format!("write one of {}", words.join(", "))
 }
 
@@ -184,32 +181,27 @@ fn name(value: &Value) -> Option<String> {
     text(value, "name").or_else(pair).or_else(metadata)
 }
 
-fn typed(kind: Kind, fields: Map<String, Value>) -> Result<Manifest, Vec<Fault>> {
-    let manifest = match kind {
-        Kind::Team => Manifest::Team(parse(fields)?),
-        Kind::Service => Manifest::Service(parse(fields)?),
-        Kind::EnvironmentType => Manifest::EnvironmentType(parse(fields)?),
-        Kind::Environment => Manifest::Environment(parse(fields)?),
-        Kind::ServerGroup => Manifest::ServerGroup(parse(fields)?),
-        Kind::Prometheus => Manifest::Prometheus(parse(fields)?),
-        Kind::Account => Manifest::Account(parse(fields)?),
-    };
-    let faults = rules::faults(&manifest);
-    if faults.is_empty() {
-        Ok(manifest)
-    } else {
-        Err(faults)
-    }
+/// The kind of this word in manifests.
+fn kind_of(word: &str) -> Option<Kind> {
+    Kind::find(|words| words.manifest == word)
 }
 
-fn parse<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Vec<Fault>> {
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
-        let field = match error.path().to_string() {
+fn typed(kind: Kind, fields: Map<String, Value>) -> Result<Manifest, Vec<Fault>> {
+    let mut track = serde_path_to_error::Track::new();
+    let fields = serde_path_to_error::Deserializer::new(Value::Object(fields), &mut track);
+    let manifest = kind.deserialize(fields).map_err(|error| {
+        let field = match track.path().to_string() {
             root if root == "." => String::new(),
             path => path,
         };
-        vec![Fault::of(field, error.into_inner().to_string())]
-    })
+        vec![Fault::of(field, error.to_string())]
+    })?;
+    let faults = manifest.faults();
+    if faults.is_empty() {
+        Ok(manifest)
+    } else {
+        Err(faults.into_iter().map(Fault::from).collect())
+    }
 }
 
 fn unreadable(format: &str, why: &str) -> Error {

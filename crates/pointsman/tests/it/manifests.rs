@@ -112,14 +112,14 @@ environment_type: 7
     expect![[r#"
         name: document 2 (Team Web): "Web" is not a valid team name: use only lower-case letters, digits and hyphens
         sise: document 3 (ServerGroup shop.staging): unknown field `sise`, expected one of `service`, `environment`, `size`, `autoscaling`, `size_limit`, `zones`, `slices`, `stickiness`, `gates`, `health`, `drain_seconds`, `variables`, `aws`, `custom`
+        slices: document 4 (ServerGroup shop.staging): must be between 1 and 2
+        drain_seconds: document 4 (ServerGroup shop.staging): must be between 0 and 3600
         autoscaling: document 4 (ServerGroup shop.staging): needs 1 <= min <= max <= 10000
         size_limit: document 4 (ServerGroup shop.staging): must be at least 4: as many instances as there can be without a deployment
         zones: document 4 (ServerGroup shop.staging): name each zone once
-        slices: document 4 (ServerGroup shop.staging): must be between 1 and 2
         health.path: document 4 (ServerGroup shop.staging): must start with / and hold only visible ASCII characters without '#'
         health.interval_ms: document 4 (ServerGroup shop.staging): must be between 10 and 300000
         health.healthy_threshold: document 4 (ServerGroup shop.staging): must be between 1 and 100
-        drain_seconds: document 4 (ServerGroup shop.staging): must be between 0 and 3600
         variables.1X: document 4 (ServerGroup shop.staging): a name has 1 to 128 letters, digits and underscores, and starts with no digit
         variables.PORT: document 4 (ServerGroup shop.staging): PORT is set by the provider, differently for each instance
         kind: document 5 (Tema x): write one of Prometheus, Account, Team, EnvironmentType, Service, Environment, ServerGroup

@@ -107,3 +107,44 @@ async fn a_provider_without_logs_says_so() {
         "not_found"
     );
 }
+
+#[tokio::test]
+async fn an_environment_is_one_question_however_many_services_it_has() {
+    let app = TestApp::with_shop().await;
+    app.bring_up("1.0.0").await;
+    let service = |number: u32| {
+        format!(
+            "kind: Service\nname: s{number:04}\nowner: web\nenvironment_types: [testing]\n---\n\
+             kind: ServerGroup\nservice: s{number:04}\nenvironment: staging\nsize: 1\n"
+        )
+    };
+    let many: Vec<String> = (0..600).map(service).collect();
+    app.apply(&many.join("---\n")).await;
+
+    let path = "/api/v1/environments/staging/status";
+    let first = app.get(&format!("{path}?limit=500")).await.json();
+    let rows = first["items"].as_array().unwrap();
+    assert_eq!(rows.len(), 500);
+    let next = first["next"].as_str().unwrap();
+    let rest = app.get(&format!("{path}?limit=500&cursor={next}")).await;
+    let rest = rest.json();
+    let rest = rest["items"].as_array().unwrap();
+    assert_eq!(rest.len(), 101);
+    let names: Vec<&Value> = rows.iter().chain(rest).map(|it| &it["service"]).collect();
+    assert!(names.is_sorted_by_key(|name| name.as_str().unwrap()));
+
+    let mut all = rows.iter().chain(rest);
+    let shop = all.find(|it| it["service"] == "shop").unwrap();
+    assert_eq!(shop["live"]["version"], "1.0.0");
+    assert_eq!(
+        (&shop["healthy"], &shop["instances"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(shop["weights"], json!({"blue": 100}));
+    assert_eq!(shop["deployment"], Value::Null);
+    assert_eq!(rows[0]["live"], Value::Null);
+    assert_eq!(
+        app.get("/api/v1/environments/nowhere/status").await.status,
+        404
+    );
+}

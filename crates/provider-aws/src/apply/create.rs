@@ -1,6 +1,6 @@
-//! Auto Scaling groups and launch templates that Pointsman makes, from what the manifest says.
+//! Auto Scaling groups and launch templates that Pointsman creates, as the manifest describes them.
 //!
-//! Invariant: each request can be made twice; a group begins empty and is filled by a deployment.
+//! Invariant: each request can be made twice. A new group is empty until a deployment fills it.
 
 use aws_sdk_autoscaling::types::{LaunchTemplateSpecification, Tag as GroupTag};
 use aws_sdk_ec2::types::{
@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplatesMonitoringRequest, RequestLaunchTemplateData, ResourceType, Tag,
 };
 use domain::{
-    catalogue::{AwsCreate, AwsGroup, AwsVolumeKind},
+    catalogue::{AwsCreate, AwsVolumeKind},
     effect::Target,
     observation::Slice,
     release::ImageId,
@@ -18,10 +18,11 @@ use domain::{
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
+    apply::change::Change,
     calls::{
+        call::{CREATE_AUTO_SCALING_GROUP, CREATE_LAUNCH_TEMPLATE},
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::{Failed, invalid},
     },
     resources::{
         description,
@@ -29,20 +30,15 @@ use crate::{
     },
 };
 
-const CREATE_TEMPLATE: &str = "ec2:CreateLaunchTemplate";
-const CREATE_GROUP: &str = "autoscaling:CreateAutoScalingGroup";
-
-/// Makes the group of `slice` with its launch template, empty.
+/// Creates the group of `slice`, empty, and its launch template.
 pub async fn group(
-    clients: &Clients,
-    target: &Target,
-    aws: &AwsGroup,
+    change: &Change<'_>,
     settings: &AwsCreate,
     slice: Slice,
 ) -> Result<(), ProviderError> {
-    let name = aws.group_name(&target.place, slice);
-    template(clients, target, settings, &name).await?;
-    clients.calls.take(Bucket::ScalingWrite, CREATE_GROUP).await;
+    let clients = &change.account.clients;
+    let name = change.group_name(slice);
+    template(change, settings, &name).await?;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_name(&name)
         .version("1");
@@ -57,33 +53,32 @@ pub async fn group(
         .vpc_zone_identifier(settings.subnets.join(","))
         .health_check_grace_period(i32::try_from(settings.grace_seconds).unwrap_or(i32::MAX))
         .default_instance_warmup(0);
-    if let Some(arn) = aws.target_group(slice) {
+    if let Some(arn) = change.aws.target_group(slice) {
         request = request.target_group_arns(arn).health_check_type("ELB");
     }
-    for (key, value) in tags(target, settings) {
+    for (key, value) in tags(change.target, settings) {
         let tag = GroupTag::builder()
             .key(key)
             .value(value)
             .propagate_at_launch(true);
         request = request.tags(tag.build());
     }
-    match request
-        .send()
+    match clients
+        .make(&CREATE_AUTO_SCALING_GROUP, request.send())
         .await
-        .map_err(|error| failed(CREATE_GROUP, &error))
     {
-        Err(error) if error.message.contains("AlreadyExists") => Ok(()),
-        other => other.map(drop),
+        Err(failed) if failed.is("AlreadyExists") => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 
 async fn template(
-    clients: &Clients,
-    target: &Target,
+    change: &Change<'_>,
     settings: &AwsCreate,
     name: &str,
 ) -> Result<(), ProviderError> {
-    let tags: Vec<Tag> = tags(target, settings)
+    let clients = &change.account.clients;
+    let tags: Vec<Tag> = tags(change.target, settings)
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect();
     let tagged = |kind: ResourceType| {
@@ -91,7 +86,7 @@ async fn template(
         let specification = LaunchTemplateTagSpecificationRequest::builder();
         specification.resource_type(kind).set_tags(tags).build()
     };
-    // Instances answer questions about themselves to session tokens only (IMDSv2).
+    // Instances require session tokens for their metadata (IMDSv2).
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_tokens(LaunchTemplateHttpTokensState::Required);
     let mut data = RequestLaunchTemplateData::builder()
@@ -114,7 +109,6 @@ async fn template(
     }
     let devices = devices(clients, settings, &settings.image).await?;
     data = data.set_block_device_mappings(devices);
-    clients.calls.take(Bucket::Ec2Write, CREATE_TEMPLATE).await;
     let request = clients
         .ec2
         .create_launch_template()
@@ -122,22 +116,18 @@ async fn template(
         .version_description(description::BASE)
         .client_token(name)
         .launch_template_data(data.build());
-    match request
-        .send()
-        .await
-        .map_err(|error| failed(CREATE_TEMPLATE, &error))
-    {
-        Err(error) if error.message.contains("AlreadyExists") => Ok(()),
-        Err(error) if error.kind == ErrorKind::Invalid => Err(invalid(format!(
+    match clients.make(&CREATE_LAUNCH_TEMPLATE, request.send()).await {
+        Err(failed) if failed.is("InvalidLaunchTemplateName.AlreadyExistsException") => Ok(()),
+        Err(Failed { error, .. }) if error.kind == ErrorKind::Invalid => Err(invalid(format!(
             "{}; see `aws.create` in the manifest of {}",
-            error.message, target.place
+            error.message, change.target.place
         ))),
-        other => other.map(drop),
+        other => Ok(other.map(drop)?),
     }
 }
 
-/// The volumes of machines that start from `image` and not from the one of the manifest; `None`: the
-/// launch template has the right ones.
+/// The volumes of machines that start from `image` instead of the image of the manifest; `None`: those of
+/// the launch template.
 pub async fn other_devices(
     clients: &Clients,
     settings: &AwsCreate,
@@ -155,7 +145,7 @@ pub async fn other_devices(
     devices(clients, settings, image).await
 }
 
-/// The volumes of machines that start from `image`; `None`: as it says.
+/// The volumes of machines that start from `image`; `None`: those of the image.
 async fn devices(
     clients: &Clients,
     settings: &AwsCreate,
@@ -173,11 +163,11 @@ async fn devices(
     Ok((!devices.is_empty()).then_some(devices))
 }
 
-/// EC2 starts nothing on a volume that is smaller than what shall be on it.
+/// EC2 refuses a root volume that is smaller than the image's.
 fn check_root(settings: &AwsCreate, image: &ImageId, root: &Root) -> Result<(), ProviderError> {
     match (settings.root_gib, root.gib) {
         (Some(gib), Some(least)) if gib < least => Err(invalid(format!(
-            "root_gib is {gib}, and the root volume of the image {image} has {least} GiB already"
+            "root_gib is {gib}, but the root volume of the image {image} has {least} GiB already"
         ))),
         _ => Ok(()),
     }
@@ -188,7 +178,7 @@ fn device(
     gib: u32,
     kind: AwsVolumeKind,
 ) -> Result<LaunchTemplateBlockDeviceMappingRequest, ProviderError> {
-    let gib = i32::try_from(gib).map_err(|_| invalid(format!("{name} is too large")))?;
+    let gib = i32::try_from(gib).map_err(|_| invalid(format!("the volume {name} is too large")))?;
     let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_size(gib)
         .volume_type(kind.as_str().into())
@@ -198,7 +188,7 @@ fn device(
     Ok(mapping.ebs(volume.build()).build())
 }
 
-/// What people and bills know the machines by.
+/// The tags of the group, its machines and their volumes.
 fn tags<'a>(
     target: &'a Target,
     settings: &'a AwsCreate,

@@ -1,4 +1,4 @@
-//! Packages in S3, where instances fetch them: named by their digest, brought there once.
+//! Packages in S3, where instances fetch them. They are named by their digest and uploaded once.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,30 +10,27 @@ use domain::release::Digest;
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::calls::{
+    call::{HEAD_OBJECT, PUT_OBJECT},
     clients::Clients,
-    errors::{failed, invalid},
-    rate_limiter::Bucket,
+    errors::invalid,
 };
 
-const HEAD: &str = "s3:HeadObject";
-const PUT: &str = "s3:PutObject";
-
-/// How long a package may take to be brought at release time: a gigabyte at 1 MB a second.
+/// How long the upload of a package may take at release time: a gigabyte at 1 MB a second.
 const UPLOAD: Duration = Duration::from_secs(20 * 60);
 
-/// How long bringing a package may take.
+/// How long the upload of a package may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// As long as any call: an engine's turn waits for it.
+    /// As long as any call, because an engine's turn waits for it.
     OfATurn,
     /// As long as a large package takes.
     OfAnUpload,
 }
 
-/// Where packages are kept before they are in S3: each a file that is named by its digest.
+/// The folder with the packages before they are in S3. Each is a file named by its digest.
 #[derive(Debug, Clone)]
 pub struct Packages {
-    /// The folder.
+    /// Its path.
     pub folder: PathBuf,
 }
 
@@ -49,8 +46,8 @@ pub struct Location {
 }
 
 impl Packages {
-    /// Makes sure that the package is in the account's bucket. S3 checks the digest as it takes it
-    /// in, and instances check it again.
+    /// Makes sure that the package is in the account's bucket. S3 checks the digest on upload, and
+    /// instances check it again.
     pub async fn bring(
         &self,
         clients: &Clients,
@@ -60,7 +57,7 @@ impl Packages {
         let account = &clients.account;
         let bucket = account.package_bucket.clone().ok_or_else(|| {
             invalid(format!(
-                "the account {} names no S3 bucket for packages",
+                "the account {} has no S3 bucket for packages; set `package_bucket` in its manifest",
                 account.name
             ))
         })?;
@@ -87,7 +84,6 @@ impl Packages {
             let message = format!("the package {digest} cannot be read: {error}");
             ProviderError::new(ErrorKind::Missing, message)
         })?;
-        clients.calls.take(Bucket::Other, PUT).await;
         let request = clients
             .s3
             .put_object()
@@ -96,30 +92,26 @@ impl Packages {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_sha256(STANDARD.encode(bytes(digest)))
             .body(body);
-        let answer = match patience {
-            Patience::OfATurn => request.send().await,
+        match patience {
+            Patience::OfATurn => clients.make(&PUT_OBJECT, request.send()).await?,
             Patience::OfAnUpload => {
                 let timeouts = TimeoutConfig::builder().operation_timeout(UPLOAD);
                 let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build());
-                request.customize().config_override(config).send().await
+                let request = request.customize().config_override(config);
+                clients.make(&PUT_OBJECT, request.send()).await?
             }
         };
-        answer.map(drop).map_err(|error| failed(PUT, &error))
+        Ok(())
     }
 }
 
 async fn is_there(clients: &Clients, location: &Location) -> Result<bool, ProviderError> {
-    clients.calls.take(Bucket::Other, HEAD).await;
     let request = clients.s3.head_object();
-    let answer = request
-        .bucket(&location.bucket)
-        .key(&location.key)
-        .send()
-        .await;
-    match answer {
+    let request = request.bucket(&location.bucket).key(&location.key);
+    match clients.make(&HEAD_OBJECT, request.send()).await {
         Ok(_) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(|it| it.is_not_found()) => Ok(false),
-        Err(error) => Err(failed(HEAD, &error)),
+        Err(failed) if failed.is("NotFound") => Ok(false),
+        Err(failed) => Err(failed.error),
     }
 }
 

@@ -1,51 +1,41 @@
 //! Instance refreshes: AWS replaces the instances of a group on its own.
 //!
-//! Invariant: the group's own template version is left alone. AWS sets it when a refresh succeeds; had it
-//! been set before, a rollback would lead to the release that failed.
+//! Invariant: the group's own template version is left alone. AWS sets it when a refresh succeeds. If it
+//! were set earlier, a rollback would lead to the release that failed.
 
 use aws_sdk_autoscaling::types::{
     AlarmSpecification, DesiredConfiguration, LaunchTemplateSpecification, RefreshPreferences,
     RefreshStrategy, ScaleInProtectedInstances, StandbyInstances,
 };
-use domain::{
-    catalogue::AwsGroup, effect::Target, observation::Slice, plan::instance_refresh::Preferences,
-    release::Launch,
-};
+use domain::{observation::Slice, plan::instance_refresh::Preferences, release::Launch};
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{
-    account::AwsAccount,
-    apply::{launch, packages::Packages},
+    apply::{change::Change, template_version},
     calls::{
+        call::{CANCEL_INSTANCE_REFRESH, ROLLBACK_INSTANCE_REFRESH, START_INSTANCE_REFRESH},
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::{Failed, invalid},
     },
     resources::{groups::group, refreshes::last},
 };
 
-const START: &str = "autoscaling:StartInstanceRefresh";
-const ROLL_BACK: &str = "autoscaling:RollbackInstanceRefresh";
-const CANCEL: &str = "autoscaling:CancelInstanceRefresh";
-
-/// AWS replaces the instances of `slice` by `launch` from now on, unless it does so already.
+/// Lets AWS replace the instances of `slice` by `launch`, unless it does so already.
 pub async fn start(
-    account: &AwsAccount,
-    packages: &Packages,
-    target: &Target,
-    aws: &AwsGroup,
-    (slice, launch, preferences): (Slice, &Launch, &Preferences),
+    change: &Change<'_>,
+    slice: Slice,
+    launch: &Launch,
+    preferences: &Preferences,
 ) -> Result<(), ProviderError> {
-    let clients = &*account.clients;
-    let name = aws.group_name(&target.place, slice);
+    let clients = &change.account.clients;
+    let name = change.group_name(slice);
     let current = group(clients, &name).await?.launches.ok_or_else(|| {
         invalid(format!(
             "the Auto Scaling group {name} does not launch a numbered version of a launch template, so \
-             AWS could not take a refresh back"
+             AWS could not roll a refresh back"
         ))
     })?;
-    let goal = launch::of(account, packages, target, aws, &current.template, launch).await?;
-    clients.calls.take(Bucket::ScalingWrite, START).await;
+    let goal = template_version::of(change, &current.template, launch).await?;
     let specification = LaunchTemplateSpecification::builder()
         .launch_template_id(&goal.template)
         .version(goal.number.to_string());
@@ -57,22 +47,25 @@ pub async fn start(
         .strategy(RefreshStrategy::Rolling)
         .desired_configuration(configuration.build())
         .preferences(request_of(preferences));
-    match request.send().await.map_err(|error| failed(START, &error)) {
-        // Our own, whose answer was lost or which was not seen yet; or somebody else's.
-        Err(error) if error.message.contains("InstanceRefreshInProgress") => {
+    match clients.make(&START_INSTANCE_REFRESH, request.send()).await {
+        // Our own refresh, whose answer was lost or which no poll has shown yet; or somebody else's.
+        Err(failed) if failed.is("InstanceRefreshInProgress") => {
             let last = last(clients, &name).await?;
             match last.filter(|it| it.state.is_active()) {
                 Some(active) if active.goal.as_ref() == Some(&goal) => Ok(()),
-                Some(_) => Err(error),
-                // AWS knows one, and does not show it yet.
-                None => Err(ProviderError::new(ErrorKind::Unavailable, error.message)),
+                Some(_) => Err(failed.error),
+                // There is one that AWS does not show yet.
+                None => Err(ProviderError::new(
+                    ErrorKind::Unavailable,
+                    failed.error.message,
+                )),
             }
         }
-        other => other.map(drop),
+        other => Ok(other.map(drop)?),
     }
 }
 
-/// Nothing is replaced while less than 100 % would be healthy; what does not get healthy is rolled back.
+/// Replacements never take the group below 100 % healthy, and AWS rolls back if they do not get healthy.
 fn request_of(preferences: &Preferences) -> RefreshPreferences {
     let number = |it: u32| i32::try_from(it).unwrap_or(i32::MAX);
     let bake = number(preferences.bake_seconds);
@@ -87,7 +80,7 @@ fn request_of(preferences: &Preferences) -> RefreshPreferences {
         .standby_instances(StandbyInstances::Wait);
     let mut builder = builder;
     if !preferences.checkpoints.is_empty() {
-        // Without 100 at the end the rest of the group would stay as it is.
+        // Without a final 100 the rest of the group would stay as it is.
         let shares = preferences.checkpoints.iter().copied().chain([100]);
         builder = builder
             .set_checkpoint_percentages(Some(shares.map(i32::from).collect()))
@@ -101,33 +94,32 @@ fn request_of(preferences: &Preferences) -> RefreshPreferences {
     builder.build()
 }
 
-/// AWS takes back what it replaced. Where it cannot, it stops at least, and the rest is ours.
+/// Lets AWS roll its refresh back. If it cannot, the refresh is cancelled, and the engine does the rest.
 pub async fn roll_back(clients: &Clients, name: &str) -> Result<(), ProviderError> {
-    clients.calls.take(Bucket::ScalingWrite, ROLL_BACK).await;
     let request = clients.scaling.rollback_instance_refresh();
-    let answer = request.auto_scaling_group_name(name).send().await;
-    match answer.map_err(|error| failed(ROLL_BACK, &error)) {
-        Err(error) if is_over(&error) => Ok(()),
-        Err(error) if error.message.contains("IrreversibleInstanceRefresh") => {
-            cancel(clients, name).await
-        }
-        other => other.map(drop),
+    let request = request.auto_scaling_group_name(name);
+    match clients
+        .make(&ROLLBACK_INSTANCE_REFRESH, request.send())
+        .await
+    {
+        Err(failed) if is_over(&failed) => Ok(()),
+        Err(failed) if failed.is("IrreversibleInstanceRefresh") => cancel(clients, name).await,
+        other => Ok(other.map(drop)?),
     }
 }
 
-/// AWS stops where it is.
+/// Lets AWS cancel its refresh. Instances that were replaced stay.
 pub async fn cancel(clients: &Clients, name: &str) -> Result<(), ProviderError> {
-    clients.calls.take(Bucket::ScalingWrite, CANCEL).await;
     let request = clients.scaling.cancel_instance_refresh();
-    let answer = request.auto_scaling_group_name(name).send().await;
-    match answer.map_err(|error| failed(CANCEL, &error)) {
-        Err(error) if is_over(&error) => Ok(()),
-        other => other.map(drop),
+    let request = request.auto_scaling_group_name(name);
+    match clients.make(&CANCEL_INSTANCE_REFRESH, request.send()).await {
+        Err(failed) if is_over(&failed) => Ok(()),
+        other => Ok(other.map(drop)?),
     }
 }
 
-fn is_over(error: &ProviderError) -> bool {
-    error.message.contains("ActiveInstanceRefreshNotFound")
+fn is_over(failed: &Failed) -> bool {
+    failed.is("ActiveInstanceRefreshNotFound")
 }
 
 #[cfg(test)]

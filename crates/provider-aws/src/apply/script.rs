@@ -1,7 +1,7 @@
 //! The start-up script of instances that run a package.
 //!
-//! Invariant: a value from a manifest is only ever a word in single quotes; nothing in it can end the
-//! quotes, and what was put in is not looked through for placeholders again.
+//! Invariant: a value from a manifest is always one word in single quotes, and nothing in it can end the
+//! quotes. Values are not searched for placeholders.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::{apply::packages::Location, calls::errors::invalid};
 
 /// The script that ships with Pointsman, for Linux with systemd.
 const TEMPLATE: &str = include_str!("user_data.sh");
-/// Where a service listens unless its variables say otherwise.
+/// The port that a service listens on unless its variables say otherwise.
 const PORT: &str = "8080";
 /// Ends the list of variables in the script; no line of a value can be this.
 const END_OF_VARIABLES: &str = "VARIABLES";
@@ -24,7 +24,7 @@ const END_OF_VARIABLES: &str = "VARIABLES";
 /// The script for `launch`.
 ///
 /// # Errors
-/// When a variable has a name that no shell takes, or the template names a word that does not exist.
+/// When a variable has a name that shells do not accept, or the template has an unknown placeholder.
 pub fn render(
     target: &Target,
     aws: &AwsGroup,
@@ -69,11 +69,11 @@ fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String
         filled.push_str(before);
         match value(word) {
             Some(value) => filled.push_str(&value),
-            // The script explains itself in these words.
+            // The script explains its placeholders with this word.
             None if word == "word" => filled.push_str("{{word}}"),
             None => {
                 return Err(invalid(format!(
-                    "the start-up script names {{{{{word}}}}}, which does not exist; there are {}",
+                    "the start-up script has the unknown placeholder {{{{{word}}}}}; known are {}",
                     SCRIPT_WORDS.join(", ")
                 )));
             }
@@ -101,13 +101,13 @@ fn variables(target: &Target) -> Result<String, ProviderError> {
             .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
         if !starts || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(invalid(format!(
-                "{name:?} is no name of an environment variable"
+                "{name:?} is not a valid name for an environment variable"
             )));
         }
         let ends_early = value.lines().any(|line| line == END_OF_VARIABLES);
         if ends_early || value.contains('\0') {
             return Err(invalid(format!(
-                "the variable {name} has a line {END_OF_VARIABLES:?} or a zero byte, which the start-up script cannot carry"
+                "the value of the variable {name} has a line {END_OF_VARIABLES:?} or a zero byte, which the start-up script cannot contain"
             )));
         }
         writeln!(lines, "export {name}={}", quoted(&value)).expect("text can be written to");
@@ -115,7 +115,7 @@ fn variables(target: &Target) -> Result<String, ProviderError> {
     Ok(lines.trim_end().to_owned())
 }
 
-/// A word in single quotes, whatever is in it.
+/// Any text as one word in single quotes.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -203,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn what_no_script_can_carry_is_refused() {
-        let (name, value) = ("environment variable", "cannot carry");
+    fn values_that_break_the_script_are_refused() {
+        let (name, value) = ("environment variable", "start-up script");
         for (variables, why) in [
             (serde_json::json!({"A B": "1"}), name),
             (serde_json::json!({"": "1"}), name),

@@ -71,7 +71,7 @@ ExecStart=$HOME_DIR/run
 User=pointsman-app
 Restart=always
 RestartSec=1
-# To systemd 0 is for ever.
+# systemd takes 0 for no limit.
 TimeoutStopSec=$((DRAIN_SECONDS > 0 ? DRAIN_SECONDS : 1))
 NoNewPrivileges=true
 AmbientCapabilities=CAP_NET_BIND_SERVICE

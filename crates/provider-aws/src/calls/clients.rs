@@ -15,11 +15,17 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use domain::catalogue::Account;
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{errors::invalid, rate_limiter::Calls},
+    calls::{
+        call::Call,
+        errors::{Failed, invalid},
+        rate_limiter::RateLimiter,
+    },
     settings::Settings,
 };
 
@@ -31,10 +37,10 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The clients of one account. Cheap to share.
 #[derive(Debug)]
 pub struct Clients {
-    /// The account as it was described.
+    /// The account, as its manifest described it.
     pub account: Account,
-    /// What calls cost.
-    pub calls: Calls,
+    /// Counts calls, and delays those that come too fast.
+    pub(crate) limiter: RateLimiter,
     /// Auto Scaling.
     pub scaling: aws_sdk_autoscaling::Client,
     /// EC2.
@@ -45,7 +51,7 @@ pub struct Clients {
     pub dns: aws_sdk_route53::Client,
     /// S3.
     pub s3: aws_sdk_s3::Client,
-    /// Who am I.
+    /// The caller's identity.
     pub sts: aws_sdk_sts::Client,
     /// Metrics and alarms.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
@@ -62,17 +68,20 @@ impl Clients {
     ) -> Result<Arc<Self>, ProviderError> {
         let name = &account.name;
         if !account.is_aws() {
-            return Err(invalid(format!("the account {name} is not on AWS")));
+            return Err(invalid(format!("the account {name} is not an AWS account")));
         }
         let region = account.region.clone();
-        let region =
-            region.ok_or_else(|| invalid(format!("the account {name} names no region")))?;
+        let region = region.ok_or_else(|| {
+            invalid(format!(
+                "the account {name} has no region; set `region` in its manifest"
+            ))
+        })?;
         let config = config(account, region, settings.credentials.clone()).await;
         let mut s3 = aws_sdk_s3::config::Builder::from(&config);
         // An emulator has no host name per bucket.
         s3.set_force_path_style(Some(account.endpoint_url.is_some()));
         Ok(Arc::new(Self {
-            calls: Calls::new(settings.paced),
+            limiter: RateLimiter::new(settings.rate_limited),
             scaling: aws_sdk_autoscaling::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
@@ -83,10 +92,30 @@ impl Clients {
             account: account.clone(),
         }))
     }
+
+    /// Makes a call as soon as its rate limit allows, counts it, and reads the answer.
+    ///
+    /// # Errors
+    /// AWS's code for what went wrong, and a sentence for people.
+    pub(crate) fn make<T, E>(
+        &self,
+        call: &Call,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> impl Future<Output = Result<T, Failed>> + Send
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        // The SDK's futures are large, and would be part of every future that waits for one.
+        let request = Box::pin(request);
+        async move {
+            self.limiter.take(call).await;
+            request.await.map_err(|error| Failed::new(call, &error))
+        }
+    }
 }
 
-/// The SDK's own retries are off: each call is counted and paced here, and the engine's next turn is
-/// the retry, after it looked again.
+/// The SDK's own retries are off: each call is counted and limited here, and the engine's next turn is
+/// the retry, after another observation.
 async fn config(account: &Account, region: String, given: Option<Credentials>) -> SdkConfig {
     let tls = Provider::Rustls(CryptoMode::Ring);
     let http = Builder::new().tls_provider(tls).build_https();

@@ -1,57 +1,21 @@
-//! What calls to AWS cost: each is counted, and each takes a token from a bucket that fills more slowly
-//! than AWS allows, so that Pointsman never eats up what an account's other tools live on.
+//! Counts the calls to one account in one region, and keeps them below AWS's rate limits, so that
+//! Pointsman never uses up what the account's other tools need.
 //!
-//! Invariant: there is one [`Calls`] per account and region, because that is how AWS counts.
+//! Invariant: there is one [`RateLimiter`] per account and region, because that is how AWS counts.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::calls::spending;
+use crate::calls::{bucket::Bucket, call::Call, spending};
 
-/// The buckets in which AWS counts calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Bucket {
-    /// EC2 `Describe*`: 100, and 20 a second ("Request throttling for the Amazon EC2 API", 2026-11).
-    Ec2Read,
-    /// EC2 mutations: 50, and 5 a second (same page).
-    Ec2Write,
-    /// Elastic Load Balancing `Describe*`: 40, and 10 a second (same, for the ELB API).
-    ElbRead,
-    /// Elastic Load Balancing mutations: 20, and 3 a second.
-    ElbWrite,
-    /// Route 53: 5 a second for the whole account ("Quotas", Route 53 developer guide).
-    Dns,
-    /// Auto Scaling reads. AWS publishes no rate; this is our own.
-    ScalingRead,
-    /// Auto Scaling mutations. AWS publishes no rate; this is our own.
-    ScalingWrite,
-    /// Everything else: S3, STS, CloudWatch. Few calls, high rates.
-    Other,
-}
-
-impl Bucket {
-    /// Capacity, and tokens a second: four fifths of what AWS documents.
-    fn numbers(self) -> (f64, f64) {
-        match self {
-            Self::Ec2Read => (80.0, 16.0),
-            Self::Ec2Write => (40.0, 4.0),
-            Self::ElbRead => (32.0, 8.0),
-            Self::ElbWrite => (16.0, 2.4),
-            Self::Dns => (4.0, 4.0),
-            Self::ScalingRead => (16.0, 8.0),
-            Self::ScalingWrite => (8.0, 4.0),
-            Self::Other => (40.0, 20.0),
-        }
-    }
-}
-
-/// Counts and paces the calls to one account in one region.
+/// Counts and delays the calls to one account in one region.
 #[derive(Debug, Default)]
-pub struct Calls {
+pub struct RateLimiter {
     counted: Mutex<BTreeMap<&'static str, u64>>,
+    /// `None`: nothing is delayed.
     levels: Option<Mutex<BTreeMap<Bucket, Level>>>,
 }
 
@@ -61,44 +25,35 @@ struct Level {
     at: Instant,
 }
 
-impl Calls {
-    /// Counts, and paces unless `paced` is off (tests in virtual time).
+impl RateLimiter {
+    /// Counts calls, and delays them where `limited`.
     #[must_use]
-    pub fn new(paced: bool) -> Self {
+    pub fn new(limited: bool) -> Self {
         Self {
             counted: Mutex::default(),
-            levels: paced.then(Mutex::default),
+            levels: limited.then(Mutex::default),
         }
     }
 
-    /// Waits for a token and counts the call.
-    pub async fn take(&self, bucket: Bucket, operation: &'static str) {
-        let wait = self.reserve(bucket);
+    /// Waits until the call may be made, and counts it.
+    pub async fn take(&self, call: &Call) {
+        let wait = self.reserve(call.bucket());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        self.count(operation);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        *counted.entry(call.name()).or_default() += 1;
+        spending::note_call();
     }
 
-    /// Counts the call if there is a token right now.
+    /// Whether the call could be made now, without a wait.
     #[must_use]
-    pub fn try_take(&self, bucket: Bucket, operation: &'static str) -> bool {
-        let there = self.levels.as_ref().is_none_or(|levels| {
-            let mut levels = levels.lock().unwrap_or_else(PoisonError::into_inner);
-            let level = filled(&mut levels, bucket);
-            let there = level.tokens >= 1.0;
-            if there {
-                level.tokens -= 1.0;
-            }
-            there
-        });
-        if there {
-            self.count(operation);
-        }
-        there
+    pub fn has_token(&self, call: &Call) -> bool {
+        self.levels()
+            .is_none_or(|mut levels| filled(&mut levels, call.bucket()).tokens >= 1.0)
     }
 
-    /// How many calls were made so far, by operation.
+    /// How many calls were made so far, by name.
     #[must_use]
     pub fn counted(&self) -> BTreeMap<&'static str, u64> {
         self.counted
@@ -107,25 +62,24 @@ impl Calls {
             .clone()
     }
 
-    fn count(&self, operation: &'static str) {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        *counted.entry(operation).or_default() += 1;
-        spending::note_call();
-    }
-
-    /// Takes a token, also one that is not there yet, and says how long until it is.
+    /// Takes a token, even one that is not there yet, and returns how long until it is.
     fn reserve(&self, bucket: Bucket) -> Duration {
-        let Some(levels) = &self.levels else {
+        let Some(mut levels) = self.levels() else {
             return Duration::ZERO;
         };
-        let mut levels = levels.lock().unwrap_or_else(PoisonError::into_inner);
         let level = filled(&mut levels, bucket);
         level.tokens -= 1.0;
         let missing = (-level.tokens).max(0.0);
         Duration::from_secs_f64(missing / bucket.numbers().1)
     }
+
+    fn levels(&self) -> Option<MutexGuard<'_, BTreeMap<Bucket, Level>>> {
+        let levels = self.levels.as_ref()?;
+        Some(levels.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
+/// The bucket as it is now.
 fn filled(levels: &mut BTreeMap<Bucket, Level>, bucket: Bucket) -> &mut Level {
     let (capacity, rate) = bucket.numbers();
     let now = Instant::now();
@@ -143,17 +97,19 @@ fn filled(levels: &mut BTreeMap<Bucket, Level>, bucket: Bucket) -> &mut Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::call::{DESCRIBE_TARGET_HEALTH, LIST_RECORD_SETS};
 
-    #[test]
-    fn a_bucket_lets_its_capacity_through_and_then_makes_wait() {
-        let calls = Calls::new(true);
+    #[tokio::test]
+    async fn a_bucket_lets_its_capacity_through_and_then_delays() {
+        let limiter = RateLimiter::new(true);
         for _ in 0..4 {
-            assert_eq!(calls.reserve(Bucket::Dns), Duration::ZERO);
+            assert_eq!(limiter.reserve(Bucket::Dns), Duration::ZERO);
         }
-        let wait = calls.reserve(Bucket::Dns);
+        let wait = limiter.reserve(Bucket::Dns);
         assert!(wait > Duration::from_millis(200), "{wait:?}");
-        assert!(!calls.try_take(Bucket::Dns, "route53:ListResourceRecordSets"));
-        assert!(calls.try_take(Bucket::ElbRead, "elb:DescribeTargetHealth"));
-        assert_eq!(calls.counted().values().sum::<u64>(), 1);
+        assert!(!limiter.has_token(&LIST_RECORD_SETS));
+        assert!(limiter.has_token(&DESCRIBE_TARGET_HEALTH));
+        limiter.take(&DESCRIBE_TARGET_HEALTH).await;
+        assert_eq!(limiter.counted().values().sum::<u64>(), 1);
     }
 }

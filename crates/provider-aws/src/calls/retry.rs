@@ -6,7 +6,7 @@ use engine::ports::{ErrorKind, ProviderError};
 
 /// How often a read is tried in all.
 const TRIES: u32 = 3;
-/// The wait after the first try; it grows with each.
+/// The pause after the first try. It grows with each further one.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes a read, and retries it when it fails for a passing reason.

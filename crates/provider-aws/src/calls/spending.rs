@@ -29,7 +29,7 @@ pub struct Spent {
 pub struct Spending(BTreeMap<Place, (Option<DeploymentId>, Spent)>);
 
 impl Spending {
-    /// A poll of so many calls served these places.
+    /// A poll, in this number of calls, served these places.
     pub fn add_poll<'a>(&mut self, places: impl ExactSizeIterator<Item = &'a Place>, calls: u64) {
         #[expect(clippy::cast_precision_loss, reason = "few calls, few places")]
         let share = calls as f64 / places.len().max(1) as f64;
@@ -38,7 +38,7 @@ impl Spending {
         }
     }
 
-    /// A change for `deployment` took so many calls.
+    /// A change was made for `deployment`, in this number of calls.
     pub fn add_change(&mut self, place: &Place, deployment: &DeploymentId, calls: u64) {
         let entry = self.0.entry(place.clone()).or_default();
         if entry.0.as_ref() != Some(deployment) {

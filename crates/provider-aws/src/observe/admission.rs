@@ -18,12 +18,11 @@ use engine::ports::ProviderError;
 use tokio::sync::Semaphore;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket, retry::retry},
+    calls::{call::DESCRIBE_SUBNETS, clients::Clients, retry::retry},
     observe::account_state::AccountState,
     resources::{groups::Group, instances::Ec2Instance, quotas::Quotas, refreshes},
 };
 
-const SUBNETS: &str = "ec2:DescribeSubnets";
 /// How long findings are believed, in milliseconds: somebody may be removing an obstacle right now.
 const FRESH_MS: u64 = 10_000;
 /// How many places are checked at once: everybody shares the rate limits.
@@ -159,7 +158,7 @@ pub async fn examine(clients: &Clients, group: &Group) -> Result<Finding, Provid
     match room(clients, group).await {
         Ok(room) => finding.room = room,
         Err(error) => finding.warnings.push(format!(
-            "whether the subnets of {} have free addresses is not known: {}",
+            "the number of free addresses in the subnets of {} is not known: {}",
             group.name, error.message
         )),
     }
@@ -179,13 +178,9 @@ async fn room(clients: &Clients, group: &Group) -> Result<Option<u32>, ProviderE
     if group.subnets.is_empty() {
         return Ok(None);
     }
-    clients.calls.take(Bucket::Ec2Read, SUBNETS).await;
     let request = clients.ec2.describe_subnets();
-    let answer = request
-        .set_subnet_ids(Some(group.subnets.clone()))
-        .send()
-        .await;
-    let answer = answer.map_err(|error| failed(SUBNETS, &error))?;
+    let request = request.set_subnet_ids(Some(group.subnets.clone()));
+    let answer = clients.make(&DESCRIBE_SUBNETS, request.send()).await?;
     let free = answer
         .subnets()
         .iter()

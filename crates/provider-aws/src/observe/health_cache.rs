@@ -11,7 +11,7 @@ use engine::ports::ProviderError;
 use futures_util::{StreamExt, stream};
 
 use crate::{
-    calls::{clients::Clients, retry::retry},
+    calls::{call::DESCRIBE_TARGET_HEALTH, clients::Clients, retry::retry},
     resources::{
         groups::{Group, Member},
         target_health::{self, Health, Targets},
@@ -92,23 +92,22 @@ impl HealthCache {
     }
 
     async fn ask(&self, clients: &Clients, arn: &str, now: UnixMs) -> Result<Aged, ProviderError> {
-        let (bucket, operation) = target_health::HEALTH_CALL;
-        let calls = &clients.calls;
-        if !calls.try_take(bucket, operation) {
-            let known = self.lock().get(arn).cloned();
-            let recent = known
-                .map(|(at, targets)| (now.since_ms(at), targets))
-                .filter(|(age_ms, _)| *age_ms <= AGE_MS_MAX);
-            match recent {
-                Some(recent) => return Ok(recent),
-                None => calls.take(bucket, operation).await,
-            }
+        if !clients.limiter.has_token(&DESCRIBE_TARGET_HEALTH)
+            && let Some(recent) = self.recent(arn, now)
+        {
+            return Ok(recent);
         }
         let targets = retry(|| target_health::health(clients, arn)).await?;
         let mut answers = self.lock();
         answers.retain(|_, (at, _)| now.since_ms(*at) <= AGE_MS_MAX);
         answers.insert(arn.to_owned(), (now, targets.clone()));
         Ok((0, targets))
+    }
+
+    fn recent(&self, arn: &str, now: UnixMs) -> Option<Aged> {
+        let (at, targets) = self.lock().get(arn).cloned()?;
+        let age_ms = now.since_ms(at);
+        (age_ms <= AGE_MS_MAX).then_some((age_ms, targets))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (UnixMs, Targets)>> {

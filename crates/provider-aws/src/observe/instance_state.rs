@@ -1,7 +1,7 @@
-//! Where an instance is in its life, from what Auto Scaling, target groups and EC2 say of it. Pure, so
-//! that each word of AWS has its row in a table.
+//! The state of an instance, from what Auto Scaling, target groups and EC2 say about it. Pure, so that each
+//! word of AWS has a row in a table.
 //!
-//! `HealthStatus: Healthy` of an Auto Scaling group is only an initial value; it proves nothing.
+//! `HealthStatus: Healthy` of an Auto Scaling group is only the initial value; it proves nothing.
 
 use domain::observation::InstanceState;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Where an instance is in its life; `None` for one that is not of the group any more, or not yet.
+/// The state of an instance; `None`: it no longer belongs to the group, or not yet.
 pub fn of(
     member: &Member,
     group: &Group,
@@ -27,7 +27,7 @@ pub fn of(
         _ if word.starts_with("Terminating") => return Some(InstanceState::Terminating),
         "Detaching" | "Standby" | "EnteringStandby" => return Some(InstanceState::Draining),
         "InService" => {}
-        // Pending, Pending:Wait, Pending:Proceed, and words of tomorrow: nothing that proves health.
+        // Pending, Pending:Wait, Pending:Proceed, and unknown words prove no health.
         _ => return Some(InstanceState::Pending),
     }
     if !member.healthy {

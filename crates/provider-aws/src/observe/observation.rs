@@ -44,8 +44,8 @@ pub fn of(
         let Some(group) = account.groups.get(&name) else {
             if aws.create.is_none() {
                 return Err(missing(format!(
-                    "there is no Auto Scaling group {name} in the account {}, and the manifest does \
-                     not say how to create it",
+                    "there is no Auto Scaling group {name} in the account {}, and the manifest has no \
+                     `aws.create` to create it",
                     aws.account
                 )));
             }
@@ -89,7 +89,7 @@ fn health<'a>(
     Ok((health, oldest_ms))
 }
 
-/// A group that does not register its instances where users come from would never get any.
+/// A group that does not register its instances in its target group would never get users.
 fn unattached(aws: &AwsGroup, slice: Slice, group: &Group) -> Option<String> {
     let arn = aws.target_group(slice)?;
     let attached = group.target_groups.iter().any(|it| it == arn);
@@ -149,7 +149,7 @@ fn instance(
         (None, Some(at)) => description::foreign_id(&at.template, at.number),
         (None, None) => LaunchId("unknown".to_owned()),
     };
-    // Auto Scaling says which version it used; EC2 says which image it became. They must agree.
+    // Auto Scaling knows the version, EC2 the image. They must agree.
     let asked = known.as_ref().and_then(|version| version.image.as_ref());
     if let (Some(asked), Some(in_ec2)) = (asked, in_ec2)
         && asked.as_str() != in_ec2.image

@@ -50,7 +50,7 @@ pub struct Observer {
     poller: Poller,
     timer: PollTimer,
     questions: Mutex<Vec<Question>>,
-    /// When the last poll began. Whoever holds it polls for everybody.
+    /// When the last poll began. The task that holds the lock polls for all.
     last_poll: AsyncMutex<Option<Instant>>,
     admission: AdmissionChecks,
     spending: Mutex<Spending>,
@@ -85,7 +85,7 @@ impl Observer {
         &self.account
     }
 
-    /// A request of `deployment` was made, and took so many calls: the next poll comes soon.
+    /// A change was made for `deployment`, in this number of calls. The next poll comes soon.
     pub fn changed(&self, place: &Place, deployment: &DeploymentId, calls: u64) {
         self.lock_spending().add_change(place, deployment, calls);
         self.timer.poll_soon();
@@ -152,7 +152,7 @@ impl Observer {
                 Ok(state) => self.answer_from(state, target),
                 Err(error) => Err(errors::copy(error)),
             };
-            // Whoever asked may have gone away.
+            // The caller may have gone away.
             drop(sender.send(answer));
         }
     }

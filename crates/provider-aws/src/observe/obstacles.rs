@@ -3,7 +3,7 @@
 
 use crate::resources::groups::Group;
 
-/// Processes without which a deployment would wait for ever, or do harm ("Suspend and resume a
+/// Processes without which a deployment would never end, or do harm ("Suspend and resume a
 /// process for an Auto Scaling group", 2026-11).
 const NEEDED: [&str; 5] = [
     "Launch",
@@ -13,13 +13,13 @@ const NEEDED: [&str; 5] = [
     "ReplaceUnhealthy",
 ];
 
-/// Obstacles that can be read off the group.
+/// The obstacles that a group shows.
 pub fn of(group: &Group) -> Vec<String> {
     let name = &group.name;
     let mut found: Vec<String> = group
         .unsupported
         .iter()
-        .map(|why| format!("the Auto Scaling group {name} cannot be handled: {why}"))
+        .map(|why| format!("deployments to the Auto Scaling group {name} are not possible: {why}"))
         .collect();
     let suspended = group
         .suspended
@@ -31,7 +31,7 @@ pub fn of(group: &Group) -> Vec<String> {
     match &group.specification {
         Some((_, version)) if group.launches.is_none() => found.push(format!(
             "the Auto Scaling group {name} launches version {version} of its template, which can \
-             change without a trace; set it to a number"
+             change at any time; set it to a number"
         )),
         _ => {}
     }

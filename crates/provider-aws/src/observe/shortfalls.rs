@@ -1,7 +1,7 @@
 //! Why a group does not get the instances that it asks for, in AWS's words.
 //!
-//! Invariant: costs nothing while instances come. AWS is asked about a group that was short of
-//! members for [`PATIENCE_MS`], and not again within [`FRESH_MS`].
+//! Invariant: no calls while instances come. AWS is asked about a group once it has been short of members
+//! for [`PATIENCE_MS`], and not again within [`FRESH_MS`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,14 +11,13 @@ use engine::ports::{ErrorKind, ProviderError};
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{call::DESCRIBE_SCALING_ACTIVITIES, clients::Clients},
     resources::groups::Group,
 };
 
-const ACTIVITIES: &str = "autoscaling:DescribeScalingActivities";
-/// Auto Scaling needs this long to begin with what it was asked for, in milliseconds.
+/// How long Auto Scaling may take to start instances, in milliseconds.
 const PATIENCE_MS: u64 = 10_000;
-/// So long an answer is shown before AWS is asked again, in milliseconds.
+/// How long an answer is kept, in milliseconds.
 const FRESH_MS: u64 = 15_000;
 /// How many of the newest activities are read: those under way come first.
 const ACTIVITIES_MAX: i32 = 50;
@@ -26,17 +25,17 @@ const ACTIVITIES_MAX: i32 = 50;
 /// else.
 const AGE_MS_MAX: u64 = 900_000;
 const BEFORE_MS_MAX: u64 = 30_000;
-/// Longest text that is shown of what AWS says, in characters.
+/// Longest text of AWS that is shown, in characters.
 const TEXT_MAX: usize = 300;
 
-/// Most groups that AWS is asked about in one poll, so that many in trouble do not hold up all others.
+/// Most groups that AWS is asked about in one poll, so that many in trouble do not delay the others.
 const ASKED_MAX: usize = 8;
-/// Groups that nobody looked at for so long are forgotten, in milliseconds.
+/// Groups that were not polled for this long are forgotten, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
 /// No poll waits longer for explanations.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// So long nobody is asked after AWS did not answer, in milliseconds.
+/// How long AWS is left alone after it did not answer, in milliseconds.
 const SILENCE_MS: u64 = 60_000;
 
 /// Groups that are short of members.
@@ -81,7 +80,7 @@ impl Shortfalls {
     }
 }
 
-/// Asks about those who are due; false when AWS did not answer.
+/// Asks about the groups that are due; false: AWS did not answer.
 async fn learn(clients: &Clients, short: &mut BTreeMap<String, Shortfall>, now: UnixMs) -> bool {
     for name in due(short, now) {
         let Some(shortfall) = short.get_mut(&name) else {
@@ -99,15 +98,13 @@ async fn learn(clients: &Clients, short: &mut BTreeMap<String, Shortfall>, now: 
 }
 
 impl Shortfall {
-    /// An explanation is a convenience: where AWS does not answer, the last one stays.
+    /// An explanation is a convenience: if AWS does not answer, the last one stays.
     fn learn(&mut self, answer: Result<Option<String>, ProviderError>) {
         match answer {
             Ok(explanation) => self.explanation = explanation,
             Err(error) if error.kind == ErrorKind::Denied => {
                 let why = error.message;
-                self.explanation = Some(format!(
-                    "nothing, and does not let Pointsman ask why: {why}"
-                ));
+                self.explanation = Some(format!("Pointsman may not read the reason: {why}"));
             }
             Err(error) => {
                 let error = error.message;
@@ -135,7 +132,7 @@ fn note(known: &mut BTreeMap<String, Shortfall>, groups: &BTreeMap<String, Group
     }
 }
 
-/// Those about which AWS is asked now; whoever waits longest comes first.
+/// The groups that AWS is asked about now, those that have waited longest first.
 fn due(known: &BTreeMap<String, Shortfall>, now: UnixMs) -> Vec<String> {
     let is_due = |it: &Shortfall| match it.asked_at {
         None => now.since_ms(it.since) >= PATIENCE_MS,
@@ -163,11 +160,12 @@ async fn ask(
     since: UnixMs,
     now: UnixMs,
 ) -> Result<Option<String>, ProviderError> {
-    clients.calls.take(Bucket::ScalingRead, ACTIVITIES).await;
     let request = clients.scaling.describe_scaling_activities();
     let request = request.auto_scaling_group_name(name);
-    let answer = request.max_records(ACTIVITIES_MAX).send().await;
-    let answer = answer.map_err(|error| failed(ACTIVITIES, &error))?;
+    let request = request.max_records(ACTIVITIES_MAX);
+    let answer = clients
+        .make(&DESCRIBE_SCALING_ACTIVITIES, request.send())
+        .await?;
     Ok(newest_failure(answer.activities(), since, now))
 }
 

@@ -1,7 +1,7 @@
-//! Gates that ask CloudWatch: an alarm, or what a load balancer reports of the new release.
+//! Gates that ask CloudWatch: an alarm, or what a load balancer reports about the new release.
 //!
-//! Invariant: no data is no answer. CloudWatch reports nothing for a minute without requests, and
-//! nothing must not look like all being well.
+//! Invariant: no data is no answer. CloudWatch has no data for a minute without requests, and that must not
+//! look like success.
 
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
@@ -18,22 +18,19 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{DESCRIBE_ALARMS, DESCRIBE_TARGET_GROUPS, GET_METRIC_DATA},
         clients::Clients,
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        errors::{invalid, missing},
     },
     server_group,
 };
 
-const ALARMS: &str = "cloudwatch:DescribeAlarms";
-const DATA: &str = "cloudwatch:GetMetricData";
-const TARGET_GROUPS: &str = "elb:DescribeTargetGroups";
 /// Load balancers report once a minute.
 const PERIOD_SECONDS: i32 = 60;
-/// The newest complete minute may take a while to arrive.
+/// How far back to look, in milliseconds: the newest complete minute may arrive late.
 const LOOK_BACK_MS: u64 = 180_000;
 
-/// Asks what `gate` wants to know of `slice`.
+/// Asks CloudWatch the question of `gate` about `slice`.
 pub async fn ask(
     clients: &Clients,
     target: &Target,
@@ -52,14 +49,10 @@ pub async fn ask(
 }
 
 async fn of_alarm(clients: &Clients, name: &str) -> Result<Said, ProviderError> {
-    clients.calls.take(Bucket::Other, ALARMS).await;
     let request = clients.cloudwatch.describe_alarms().alarm_names(name);
     let request =
         request.set_alarm_types(Some(vec!["MetricAlarm".into(), "CompositeAlarm".into()]));
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(ALARMS, &error))?;
+    let answer = clients.make(&DESCRIBE_ALARMS, request.send()).await?;
     let metric = answer
         .metric_alarms()
         .first()
@@ -74,7 +67,7 @@ async fn of_alarm(clients: &Clients, name: &str) -> Result<Said, ProviderError> 
     Ok(match state {
         StateValue::Ok => Said::Good { text, value: None },
         StateValue::Alarm => Said::Bad { text, value: None },
-        // INSUFFICIENT_DATA, and words of tomorrow.
+        // INSUFFICIENT_DATA, and unknown words.
         _ => Said::Nothing { text },
     })
 }
@@ -108,15 +101,14 @@ async fn of_metric(
         query.metric_stat(stat.build()).return_data(true).build()
     });
     let begins = UnixMs(now.0 - i64::try_from(LOOK_BACK_MS).unwrap_or(0));
-    clients.calls.take(Bucket::Other, DATA).await;
     let request = clients
         .cloudwatch
         .get_metric_data()
         .set_metric_data_queries(Some(queries.collect()))
         .start_time(DateTime::from_millis(begins.0))
         .end_time(DateTime::from_millis(now.0));
-    let answer = request.send().await.map_err(|error| failed(DATA, &error))?;
-    // Newest first; the values of one query are of the same minutes as those of the other.
+    let answer = clients.make(&GET_METRIC_DATA, request.send()).await?;
+    // Newest first.
     let newest = |id: &str| {
         let results = answer.metric_data_results().iter();
         let result = results.into_iter().find(|it| it.id() == Some(id))?;
@@ -126,7 +118,7 @@ async fn of_metric(
     let value = match metric {
         CloudWatchMetric::TargetResponseTimeP99 => newest("m0").map(|(_, value)| value),
         CloudWatchMetric::Target5xxPercent => newest("m0").and_then(|(at, requests)| {
-            // No 5XX are not reported as 0 but not at all.
+            // Where there are no 5XX answers, CloudWatch has no data instead of 0.
             let errors = newest("m1")
                 .filter(|(when, _)| *when == at)
                 .map_or(0.0, |(_, it)| it);
@@ -139,7 +131,7 @@ async fn of_metric(
 fn judged(metric: CloudWatchMetric, value: Option<f64>, max: Option<Number>) -> Said {
     match (value.filter(|value| value.is_finite()), max) {
         (None, _) => Said::Nothing {
-            text: format!("CloudWatch has no {metric} of the last minutes"),
+            text: format!("CloudWatch has no {metric} for the last minutes"),
         },
         (Some(value), Some(max)) if value > max.0 => Said::Bad {
             text: format!("{metric}: {value} is above {max}"),
@@ -165,7 +157,7 @@ async fn dimensions(
     };
     let arn = arn.ok_or_else(|| {
         invalid(format!(
-            "no target group is named for {slice}, so CloudWatch knows nothing of it"
+            "the manifest names no target group for {slice}, so CloudWatch has no metrics of it"
         ))
     })?;
     let balancer = match &aws.traffic {
@@ -192,12 +184,10 @@ async fn balancer_of_target_group(
     clients: &Clients,
     arn: &str,
 ) -> Result<Option<String>, ProviderError> {
-    clients.calls.take(Bucket::ElbRead, TARGET_GROUPS).await;
     let request = clients.elb.describe_target_groups().target_group_arns(arn);
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(TARGET_GROUPS, &error))?;
+    let answer = clients
+        .make(&DESCRIBE_TARGET_GROUPS, request.send())
+        .await?;
     let group = answer.target_groups().first();
     let balancer = group.and_then(|group| group.load_balancer_arns().first());
     let name = balancer.and_then(|arn| arn.split_once(":loadbalancer/"));

@@ -1,5 +1,5 @@
-//! Reads Auto Scaling groups that exist into the manifest of a server group that adopts them as they
-//! are. Changes nothing.
+//! Reads existing Auto Scaling groups into the manifest of a server group that adopts them as they are.
+//! Changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{DESCRIBE_LISTENERS, DESCRIBE_RULES, DESCRIBE_TARGET_GROUPS},
         clients::Clients,
-        errors::{failed, missing},
-        rate_limiter::Bucket,
+        errors::missing,
         retry::retry,
     },
     observe::{admission, obstacles},
@@ -21,9 +21,6 @@ use crate::{
     traffic::listener,
 };
 
-const TARGET_GROUPS: &str = "elb:DescribeTargetGroups";
-const LISTENERS: &str = "elb:DescribeListeners";
-const RULES: &str = "elb:DescribeRules";
 /// Most listeners of a load balancer whose rules are read ("Quotas for your Application Load
 /// Balancers", read 2026-11: 50 listeners).
 const LISTENERS_MAX: usize = 50;
@@ -57,8 +54,8 @@ pub async fn read(
         (Some(traffic), _) => traffic,
         (None, 2) => {
             notes.push(
-                "no listener forwards to both groups: complete aws.traffic by hand, with the records \
-                 at Route 53 (by: dns) or one target group for both (by: attach)"
+                "no listener forwards to both groups: complete `aws.traffic` by hand, with records at \
+                 Route 53 (by: dns) or one target group for both (by: attach)"
                     .to_owned(),
             );
             AwsTraffic::Group
@@ -89,7 +86,7 @@ pub async fn read(
     Ok(Adopted { group, notes })
 }
 
-/// What stands against deployments there, and each group's one target group where both have one.
+/// What would obstruct deployments there, and the target groups if each group has one of its own.
 async fn notes(
     clients: &Clients,
     there: &[Group],
@@ -144,10 +141,11 @@ async fn split_at(
 }
 
 async fn balancers(clients: &Clients, target_group: &str) -> Result<Vec<String>, ProviderError> {
-    clients.calls.take(Bucket::ElbRead, TARGET_GROUPS).await;
     let request = clients.elb.describe_target_groups();
-    let answer = request.target_group_arns(target_group).send().await;
-    let answer = answer.map_err(|error| failed(TARGET_GROUPS, &error))?;
+    let request = request.target_group_arns(target_group);
+    let answer = clients
+        .make(&DESCRIBE_TARGET_GROUPS, request.send())
+        .await?;
     let balancers = answer.target_groups().iter();
     Ok(balancers
         .flat_map(|it| it.load_balancer_arns().to_vec())
@@ -155,10 +153,9 @@ async fn balancers(clients: &Clients, target_group: &str) -> Result<Vec<String>,
 }
 
 async fn listeners(clients: &Clients, balancer: &str) -> Result<Vec<String>, ProviderError> {
-    clients.calls.take(Bucket::ElbRead, LISTENERS).await;
     let request = clients.elb.describe_listeners();
-    let answer = request.load_balancer_arn(balancer).send().await;
-    let answer = answer.map_err(|error| failed(LISTENERS, &error))?;
+    let request = request.load_balancer_arn(balancer);
+    let answer = clients.make(&DESCRIBE_LISTENERS, request.send()).await?;
     let arns = answer.listeners().iter().filter_map(|it| it.listener_arn());
     Ok(arns.take(LISTENERS_MAX).map(str::to_owned).collect())
 }
@@ -167,10 +164,8 @@ async fn rules(
     clients: &Clients,
     listener: &str,
 ) -> Result<Vec<(String, Vec<listener::Action>)>, ProviderError> {
-    clients.calls.take(Bucket::ElbRead, RULES).await;
-    let request = clients.elb.describe_rules();
-    let answer = request.listener_arn(listener).send().await;
-    let answer = answer.map_err(|error| failed(RULES, &error))?;
+    let request = clients.elb.describe_rules().listener_arn(listener);
+    let answer = clients.make(&DESCRIBE_RULES, request.send()).await?;
     let rules = answer.rules().iter();
     Ok(rules
         .filter(|rule| rule.is_default() != Some(true))

@@ -1,4 +1,4 @@
-//! Machine images that groups run on.
+//! The machine images that groups run on.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     server_group,
 };
 
-/// The images that these slices run on, in the order of the question.
+/// The images that these slices run on, in the same order.
 pub async fn of(
     account: &AwsAccount,
     slices: &[(Target, Slice)],

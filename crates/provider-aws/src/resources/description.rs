@@ -1,7 +1,7 @@
-//! How a launch is written into the description of its launch-template version, and read back.
+//! How a launch is written into the description of its launch template version, and read back.
 //!
-//! Invariant: the description alone is enough to know the launch again, after any crash and from any
-//! other machine; nothing else is remembered.
+//! Invariant: the description alone identifies the launch, after any crash and on any machine. Nothing
+//! else is remembered.
 
 use domain::{
     names::Version,
@@ -10,8 +10,8 @@ use domain::{
 
 /// The first word of every description that Pointsman writes.
 const MARK: &str = "pointsman";
-/// The description of the first version of a template that Pointsman made: machines without a
-/// release.
+/// The description of the first version of a template that Pointsman created: machines
+/// without a release.
 pub const BASE: &str = "pointsman base";
 
 /// What a version of a launch template is for.
@@ -21,11 +21,11 @@ pub enum Description {
     Launch(Launch),
     /// Machines without a release.
     Base,
-    /// Made by somebody else.
+    /// Created by somebody else.
     Foreign,
 }
 
-/// The description of the version that `launch` is: at most 255 characters, AWS's limit.
+/// The description of the version for `launch`: at most 255 characters, AWS's limit.
 #[must_use]
 pub fn write(launch: &Launch) -> String {
     let digest = launch.content.digest().map_or("-", Digest::as_str);
@@ -68,7 +68,7 @@ fn launch(id: &str, version: &str, digest: &str, image: &str) -> Option<Launch> 
     })
 }
 
-/// The launch that a version made by somebody else is: known by template and number.
+/// The launch of a version that somebody else created: it is identified by template and number.
 #[must_use]
 pub fn foreign(template: &str, number: i64, image: &ImageId) -> Option<Launch> {
     let version: Version = format!("{template}.{number}").parse().ok()?;
@@ -87,7 +87,7 @@ pub fn foreign_id(template: &str, number: i64) -> LaunchId {
     LaunchId(format!("{template}:{number}"))
 }
 
-/// The template and the number of a launch that somebody else made.
+/// The template and the number of such a launch.
 #[must_use]
 pub fn foreign_parts(id: &LaunchId) -> Option<(&str, i64)> {
     let (template, number) = id.0.split_once(':')?;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_wrote_is_foreign() {
+    fn other_descriptions_are_foreign() {
         for text in [
             None,
             Some(""),

@@ -1,16 +1,13 @@
-//! Auto Scaling groups as they are: read fifty at a time, pages followed.
+//! Auto Scaling groups as AWS describes them.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LaunchTemplateSpecification};
 use domain::observation::Sizes;
-use engine::ports::{ErrorKind, ProviderError};
+use engine::ports::ProviderError;
 
 use crate::calls::{
-    clients::Clients,
-    errors::{failed, missing},
-    rate_limiter::Bucket,
-    retry::retry,
+    call::DESCRIBE_AUTO_SCALING_GROUPS, clients::Clients, errors::missing, retry::retry,
 };
 
 /// The process that moves instances between zones.
@@ -27,16 +24,16 @@ pub struct TemplateVersion {
     pub number: i64,
 }
 
-/// What is looked at of a group.
+/// What this crate reads of a group.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Group {
     /// Its name.
     pub name: String,
     /// Its sizes.
     pub sizes: Sizes,
-    /// What it launches, when that is one numbered version.
+    /// What it launches, if that is a numbered version.
     pub launches: Option<TemplateVersion>,
-    /// What it launches, as AWS says it.
+    /// What it launches: a template, and a version in AWS's word, such as `$Latest`.
     pub specification: Option<(String, String)>,
     /// Names of the processes that are suspended.
     pub suspended: Vec<String>,
@@ -44,13 +41,13 @@ pub struct Group {
     pub target_groups: Vec<String>,
     /// Its subnets.
     pub subnets: Vec<String>,
-    /// An instance that its load balancer finds unhealthy is unhealthy for the group too.
+    /// Whether the group uses the health checks of its load balancer.
     pub checks_load_balancer: bool,
     /// How long a new instance may be unhealthy, in seconds.
     pub grace_seconds: u32,
-    /// Kinds of groups that are not supported, in words.
+    /// Why the group is not supported, one sentence each.
     pub unsupported: Vec<String>,
-    /// Its members, dying ones included.
+    /// Its members, including those that are terminating.
     pub members: Vec<Member>,
 }
 
@@ -61,11 +58,11 @@ pub struct Member {
     pub id: String,
     /// Its zone.
     pub zone: String,
-    /// Where it is in its life, in AWS's word.
+    /// Its lifecycle state, in AWS's word.
     pub lifecycle: String,
-    /// The group's health check does not say that it is unhealthy.
+    /// Whether the group counts it as healthy, which it also does before the first check.
     pub healthy: bool,
-    /// Protected from scale-in.
+    /// Whether it is protected from scale-in.
     pub protected: bool,
     /// What it was launched from.
     pub launched: Option<TemplateVersion>,
@@ -80,7 +77,7 @@ impl Group {
 }
 
 impl Member {
-    /// Whether it serves, as far as the group is concerned.
+    /// Whether the group has it in service.
     pub fn is_in_service(&self) -> bool {
         self.lifecycle == "InService"
     }
@@ -91,16 +88,16 @@ pub async fn describe(
     clients: &Clients,
     names: &[String],
 ) -> Result<BTreeMap<String, Group>, ProviderError> {
-    const OPERATION: &str = "autoscaling:DescribeAutoScalingGroups";
     let mut found = BTreeMap::new();
     for names in names.chunks(NAMES_MAX) {
         let mut next = None;
         loop {
-            clients.calls.take(Bucket::ScalingRead, OPERATION).await;
             let request = clients.scaling.describe_auto_scaling_groups();
             let request = request.set_auto_scaling_group_names(Some(names.to_vec()));
-            let page = request.set_next_token(next).send().await;
-            let page = page.map_err(|error| failed(OPERATION, &error))?;
+            let request = request.set_next_token(next);
+            let page = clients
+                .make(&DESCRIBE_AUTO_SCALING_GROUPS, request.send())
+                .await?;
             for group in page.auto_scaling_groups() {
                 let group = read(group);
                 found.insert(group.name.clone(), group);
@@ -112,13 +109,6 @@ pub async fn describe(
         }
     }
     Ok(found)
-}
-
-/// AWS says that there is no such group.
-pub fn is_no_group(error: &ProviderError) -> bool {
-    error.kind == ErrorKind::Missing
-        || error.message.contains("AutoScalingGroup name not found")
-        || error.message.contains("Group not found")
 }
 
 /// The group as it is now, not as the last poll showed it.
@@ -172,7 +162,7 @@ fn target_groups(group: &AutoScalingGroup) -> Vec<String> {
     arns
 }
 
-/// Kinds of groups whose rules this provider does not know. Each would make a step wrong in silence.
+/// Why a group is not supported. Steps would silently do the wrong thing to each of these.
 fn unsupported(group: &AutoScalingGroup) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(name) = group.launch_configuration_name() {
@@ -217,7 +207,7 @@ fn member(instance: &Instance) -> Member {
     }
 }
 
-/// `$Latest` and `$Default` are no numbers: what they mean changes without a trace.
+/// `None` for `$Latest` and `$Default`: what they refer to changes without a trace.
 pub(crate) fn numbered(specification: &LaunchTemplateSpecification) -> Option<TemplateVersion> {
     Some(TemplateVersion {
         template: specification.launch_template_id()?.to_owned(),

@@ -12,27 +12,21 @@ use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::{
-        clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
-        retry::retry,
-    },
+    calls::{call::DESCRIBE_IMAGES, clients::Clients, errors::invalid, retry::retry},
     resources::groups::text,
 };
 
-const DESCRIBE: &str = "ec2:DescribeImages";
-/// Most images of one page: the most that EC2 gives (`DescribeImages`, API reference, 2026-11).
+/// Images per page: the most that EC2 returns (`DescribeImages`, API reference, 2026-11).
 const PAGE: i32 = 1000;
 /// Most images of an account that are listed.
 const IMAGES_MAX: usize = 10_000;
-/// How long a list is shown before it is asked for again, in milliseconds.
+/// How long answers are kept, in milliseconds.
 const KEPT_MS: u64 = 60_000;
 
 /// The images that were read last.
 #[derive(Debug, Default)]
 pub struct ImageCache {
-    /// The list. Whoever holds it asks for everybody.
+    /// The list. The task that holds the lock asks for all.
     list: Mutex<Option<Listed>>,
     /// When images were seen to be available.
     available: Mutex<BTreeMap<ImageId, UnixMs>>,
@@ -50,7 +44,7 @@ impl ImageCache {
         Ok(listed)
     }
 
-    /// Whether machines can be started from `image`; that they can is believed for [`KEPT_MS`].
+    /// Whether machines can be started from `image`. If they can, the answer is kept for [`KEPT_MS`].
     pub async fn standing(
         &self,
         clients: &Clients,
@@ -70,14 +64,13 @@ impl ImageCache {
     }
 }
 
-/// Private machine images: the account's own, and those shared with it by name.
+/// Private machine images: the account's own, and those that others share with it.
 async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
     let mut found: BTreeMap<ImageId, Image> = BTreeMap::new();
     let mut truncated = false;
     for shared in [false, true] {
         let mut next: Option<String> = None;
         loop {
-            clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
             let request = clients
                 .ec2
                 .describe_images()
@@ -92,8 +85,7 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
             } else {
                 request.owners("self")
             };
-            let page = request.send().await;
-            let page = page.map_err(|error| failed(DESCRIBE, &error))?;
+            let page = clients.make(&DESCRIBE_IMAGES, request.send()).await?;
             for image in page.images().iter().filter_map(|it| read(it, shared)) {
                 found.entry(image.id.clone()).or_insert(image);
             }
@@ -117,23 +109,21 @@ async fn list(clients: &Clients, at: UnixMs) -> Result<Listed, ProviderError> {
 /// The root volume of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
-    /// What instances know it by: `/dev/xvda`, `/dev/sda1`.
+    /// Its device name: `/dev/xvda`, `/dev/sda1`.
     pub device: String,
-    /// Its size in GiB, where the image says.
+    /// Its size in GiB, if the image says.
     pub gib: Option<u32>,
 }
 
 /// The root volume of `image`.
 pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderError> {
-    clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
     let request = clients.ec2.describe_images().image_ids(image.as_str());
-    let answer = request.send().await;
-    let answer = answer.map_err(|error| failed(DESCRIBE, &error))?;
+    let answer = clients.make(&DESCRIBE_IMAGES, request.send()).await?;
     let described = answer.images().first();
     let device = described.and_then(|it| it.root_device_name());
     let device = device.ok_or_else(|| {
         invalid(format!(
-            "AWS does not say what the root volume of the image {image} is called"
+            "AWS does not name the root volume of the image {image}"
         ))
     })?;
     let mappings = described.map_or(&[][..], Described::block_device_mappings);
@@ -146,12 +136,10 @@ pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderEr
 }
 
 async fn standing(clients: &Clients, image: &ImageId) -> Result<Standing, ProviderError> {
-    clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
     let request = clients.ec2.describe_images().image_ids(image.as_str());
-    let answer = request.send().await;
-    let answer = match answer.map_err(|error| failed(DESCRIBE, &error)) {
+    let answer = match clients.make(&DESCRIBE_IMAGES, request.send()).await {
         // `InvalidAMIID.NotFound`, and `InvalidAMIID.Unavailable` for one that was deregistered.
-        Err(error) if error.message.contains("InvalidAMIID") => return Ok(Standing::Missing),
+        Err(failed) if failed.code().starts_with("InvalidAMIID.") => return Ok(Standing::Missing),
         other => other?,
     };
     let state = answer.images().first().and_then(|it| it.state());
@@ -168,7 +156,7 @@ fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
-/// `None` for what has no id that is one.
+/// `None` for an image without a valid id.
 fn read(image: &Described, shared: bool) -> Option<Image> {
     let tags = image.tags().iter();
     let stable = tags

@@ -9,16 +9,18 @@ use aws_sdk_ec2::types::{Filter, Instance, InstanceStatus, InstanceStatusSummary
 use domain::time::UnixMs;
 use engine::ports::{ErrorKind, ProviderError};
 
-use crate::calls::{clients::Clients, errors::failed, rate_limiter::Bucket, retry::retry};
+use crate::calls::{
+    call::{DESCRIBE_INSTANCE_STATUS, DESCRIBE_INSTANCES},
+    clients::Clients,
+    retry::retry,
+};
 
-const DESCRIBE: &str = "ec2:DescribeInstances";
-const STATUS: &str = "ec2:DescribeInstanceStatus";
 /// Most instances that are asked for by id in one call.
 const IDS_MAX: usize = 100;
 /// Most instances that are remembered.
 const REMEMBERED_MAX: usize = 50_000;
 
-/// What EC2 knows of an instance and what never changes.
+/// What EC2 knows of an instance, and never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ec2Instance {
     /// When it was launched.
@@ -27,7 +29,7 @@ pub struct Ec2Instance {
     pub image: String,
     /// Its instance type.
     pub instance_type: String,
-    /// It runs on spare capacity that AWS may take back.
+    /// Whether it runs on spare capacity that AWS may take back.
     pub is_spot: bool,
 }
 
@@ -38,8 +40,8 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// These instances by id; only those that are not known yet are asked for. Those that EC2 does not
-    /// know yet are left out.
+    /// These instances by id, without those that EC2 does not know yet. EC2 is asked only for those that
+    /// were not read before.
     pub async fn describe(
         &self,
         clients: &Clients,
@@ -71,10 +73,9 @@ async fn describe(
         let filter = filter.set_values(Some(ids.to_vec())).build();
         let mut next = None;
         loop {
-            clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
             let request = clients.ec2.describe_instances().filters(filter.clone());
-            let page = request.set_next_token(next).send().await;
-            let page = page.map_err(|error| failed(DESCRIBE, &error))?;
+            let request = request.set_next_token(next);
+            let page = clients.make(&DESCRIBE_INSTANCES, request.send()).await?;
             let instances = page.reservations().iter().flat_map(|it| it.instances());
             found.extend(instances.filter_map(read));
             next = page
@@ -108,12 +109,14 @@ pub async fn passed_status_checks(
 ) -> Result<BTreeSet<String>, ProviderError> {
     let mut passed = BTreeSet::new();
     for ids in ids.chunks(IDS_MAX) {
-        clients.calls.take(Bucket::Ec2Read, STATUS).await;
         let request = clients.ec2.describe_instance_status();
-        let answer = request.set_instance_ids(Some(ids.to_vec())).send().await;
-        let answer = match answer.map_err(|error| failed(STATUS, &error)) {
+        let request = request.set_instance_ids(Some(ids.to_vec()));
+        let answer = match clients
+            .make(&DESCRIBE_INSTANCE_STATUS, request.send())
+            .await
+        {
             // One of them is gone, or not known everywhere yet: the next poll knows more.
-            Err(error) if error.kind == ErrorKind::Missing => continue,
+            Err(failed) if failed.error.kind == ErrorKind::Missing => continue,
             other => other?,
         };
         let passing = answer.instance_statuses().iter().filter(|it| is_ok(it));

@@ -1,7 +1,7 @@
-//! vCPUs: how many may run in the account, how many do, and whether a group can be doubled.
+//! vCPU quotas: how many vCPUs may run in the account, how many do, and whether a group can be doubled.
 //!
-//! Invariant: warnings only. CloudWatch counts what runs once a minute and shows it later, so a number
-//! from here must never keep anybody from a deployment.
+//! Invariant: warnings only. CloudWatch counts once a minute and reports late, so these numbers never
+//! refuse a deployment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,24 +14,25 @@ use engine::ports::ProviderError;
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{
+        call::{DESCRIBE_INSTANCE_TYPES, GET_METRIC_DATA},
+        clients::Clients,
+    },
     resources::instances::Ec2Instance,
 };
 
-const DATA: &str = "cloudwatch:GetMetricData";
-const TYPES: &str = "ec2:DescribeInstanceTypes";
 /// CloudWatch counts once a minute.
 const PERIOD_SECONDS: i32 = 60;
 /// The newest count may take this long to arrive, in milliseconds.
 const LOOK_BACK_MS: i64 = 900_000;
-/// So long a count is shown before it is asked for again, in milliseconds.
+/// How long a count is kept, in milliseconds.
 const FRESH_MS: u64 = 60_000;
-/// Most instance types of one question (`DescribeInstanceTypes`, API reference, read 2026-11).
+/// Most instance types per call (`DescribeInstanceTypes`, API reference, read 2026-11).
 const TYPES_MAX: usize = 100;
 
 /// Families of instance types that EC2 counts against one quota, by the letters that their names begin
 /// with ("Amazon EC2 instance type quotas" and "CloudWatch metrics for your instances: usage metrics",
-/// read 2026-11). Families that are missing here have quotas that CloudWatch does not know.
+/// read 2026-11). The quotas of other families are unknown to CloudWatch.
 const FAMILIES: &[(&str, &[&str])] = &[
     (
         "Standard",
@@ -44,7 +45,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("X", &["x"]),
 ];
 
-/// What is counted against one quota.
+/// The instances that count against one quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Class {
     family: &'static str,
@@ -52,7 +53,7 @@ pub struct Class {
 }
 
 impl Class {
-    /// The instances that are counted together.
+    /// On-demand instances of the usual families.
     pub const STANDARD: Self = Self {
         family: "Standard",
         spot: false,
@@ -82,17 +83,17 @@ impl std::fmt::Display for Class {
 /// How many vCPUs of a class run, and how many may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// These run.
+    /// How many run.
     pub used: u64,
-    /// So many may.
+    /// How many may run.
     pub quota: u64,
 }
 
-/// What was read last. All of it can be lost.
+/// The numbers that were read last. All of them can be forgotten.
 #[derive(Debug, Default)]
 pub struct Quotas {
     types: Mutex<Types>,
-    /// Whoever holds it asks for everybody. `None`: nobody knows, or AWS did not answer.
+    /// The task that holds the lock asks for all. `None`: CloudWatch does not know, or did not answer.
     usage: Mutex<BTreeMap<Class, (UnixMs, Option<Usage>)>>,
 }
 
@@ -104,9 +105,9 @@ struct Types {
 }
 
 impl Quotas {
-    /// Says where the quotas leave no room for a second copy of each of these machines of the group
-    /// `name`. What cannot be found out is not said: `pointsman doctor` tells what that is. Where AWS
-    /// does not answer it is not asked again for a while, or every poll would wait for it.
+    /// Warns where the quotas leave no room for a second copy of these instances of the group `name`.
+    /// Numbers that AWS does not give lead to no warning; `pointsman doctor` says which those are. After a
+    /// failure AWS is left alone for a while, or every poll would wait for it.
     pub async fn warnings(
         &self,
         clients: &Clients,
@@ -120,8 +121,8 @@ impl Quotas {
             let short = usage.filter(|usage| usage.used + needed > usage.quota);
             warnings.extend(short.map(|Usage { used, quota }| {
                 format!(
-                    "a second {name} needs {needed} vCPUs of {class}; EC2's quota is {quota}, and \
-                     {used} were in use a few minutes ago: AWS may not start all of it"
+                    "a second {name} needs {needed} vCPUs of {class}, and {used} of EC2's quota of {quota} \
+                     were in use a few minutes ago: AWS may not start all instances"
                 )
             }));
         }
@@ -134,17 +135,17 @@ impl Quotas {
         if let Some((_, usage)) = known.get(&class) {
             return *usage;
         }
-        // Whoever asks may stop waiting.
+        // The caller may stop waiting.
         known.insert(class, (now, None));
         let usage = usage(clients, class, now).await.unwrap_or_else(|error| {
-            tracing::debug!(error = error.message, %class, "how many vCPUs run is not known");
+            tracing::debug!(error = error.message, %class, "the number of running vCPUs is not known");
             None
         });
         known.insert(class, (now, usage));
         usage
     }
 
-    /// How many vCPUs these machines have, by class.
+    /// How many vCPUs these instances have, by class.
     async fn needed(
         &self,
         clients: &Clients,
@@ -160,7 +161,7 @@ impl Quotas {
             .collect();
         let failed = types.failed_at;
         if failed.is_none_or(|at| now.since_ms(at) >= FRESH_MS) {
-            // Whoever asks may stop waiting.
+            // The caller may stop waiting.
             types.failed_at = Some(now);
             match learn(clients, &unknown).await {
                 Ok(learned) => {
@@ -190,11 +191,12 @@ async fn learn(
     let mut found = BTreeMap::new();
     let kinds: Vec<&str> = kinds.iter().copied().collect();
     for kinds in kinds.chunks(TYPES_MAX) {
-        clients.calls.take(Bucket::Ec2Read, TYPES).await;
         let request = clients.ec2.describe_instance_types();
         let kinds = kinds.iter().map(|kind| (*kind).into()).collect();
-        let answer = request.set_instance_types(Some(kinds)).send().await;
-        let answer = answer.map_err(|error| failed(TYPES, &error))?;
+        let request = request.set_instance_types(Some(kinds));
+        let answer = clients
+            .make(&DESCRIBE_INSTANCE_TYPES, request.send())
+            .await?;
         for kind in answer.instance_types() {
             let vcpus = kind.v_cpu_info().and_then(|it| it.default_v_cpus());
             let vcpus = vcpus.and_then(|it| u64::try_from(it).ok());
@@ -206,8 +208,8 @@ async fn learn(
     Ok(found)
 }
 
-/// How many vCPUs of `class` run and may; `None` where CloudWatch does not know. One call brings both
-/// numbers ("CloudWatch usage metrics" and "Using metric math: SERVICE_QUOTA", read 2026-11).
+/// How many vCPUs of `class` run, and how many may; `None`: CloudWatch does not know. One call brings
+/// both numbers ("CloudWatch usage metrics" and "Using metric math: SERVICE_QUOTA", read 2026-11).
 pub async fn usage(
     clients: &Clients,
     class: Class,
@@ -229,7 +231,6 @@ pub async fn usage(
     let used = used.metric_stat(stat.build()).return_data(true);
     let quota = MetricDataQuery::builder().id("quota");
     let quota = quota.expression("SERVICE_QUOTA(used)").return_data(true);
-    clients.calls.take(Bucket::Other, DATA).await;
     let request = clients
         .cloudwatch
         .get_metric_data()
@@ -237,7 +238,7 @@ pub async fn usage(
         .metric_data_queries(quota.build())
         .start_time(DateTime::from_millis(now.0 - LOOK_BACK_MS))
         .end_time(DateTime::from_millis(now.0));
-    let answer = request.send().await.map_err(|error| failed(DATA, &error))?;
+    let answer = clients.make(&GET_METRIC_DATA, request.send()).await?;
     let newest = |id: &str| {
         let mut results = answer.metric_data_results().iter();
         let value = *results.find(|it| it.id() == Some(id))?.values().first()?;

@@ -9,45 +9,41 @@ use domain::{
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{call::DESCRIBE_INSTANCE_REFRESHES, clients::Clients, errors::VALIDATION_ERROR},
     resources::{
         description,
-        groups::{Group, TemplateVersion, is_no_group, number, numbered, text},
+        groups::{Group, TemplateVersion, number, numbered, text},
         templates::Templates,
     },
 };
-
-const DESCRIBE: &str = "autoscaling:DescribeInstanceRefreshes";
 
 /// The last refresh of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
     /// Its id.
     pub id: String,
-    /// Where it is.
+    /// Its state.
     pub state: RefreshState,
-    /// How it stands, in AWS's words.
+    /// Its status and the reason for it, in AWS's words.
     pub text: String,
     /// When it began.
     pub started_at: UnixMs,
-    /// How much is replaced, in percent.
+    /// How many of the instances are replaced, in percent.
     pub percent: u32,
-    /// What instances are replaced by, where that is one numbered version.
+    /// What new instances start from, if that is a numbered version.
     pub goal: Option<TemplateVersion>,
 }
 
 /// The last refresh of the group `name`; `None`: there is none in the six weeks that AWS remembers.
 pub async fn last(clients: &Clients, name: &str) -> Result<Option<Refresh>, ProviderError> {
-    clients.calls.take(Bucket::ScalingRead, DESCRIBE).await;
     let request = clients.scaling.describe_instance_refreshes();
-    let answer = request
-        .auto_scaling_group_name(name)
-        .max_records(1)
-        .send()
-        .await;
-    match answer.map_err(|error| failed(DESCRIBE, &error)) {
-        // The group is gone by now, which the next poll will show.
-        Err(error) if is_no_group(&error) => Ok(None),
+    let request = request.auto_scaling_group_name(name).max_records(1);
+    match clients
+        .make(&DESCRIBE_INSTANCE_REFRESHES, request.send())
+        .await
+    {
+        // The name is all that there is to validate: the group is gone, which the next poll will show.
+        Err(failed) if failed.is(VALIDATION_ERROR) => Ok(None),
         other => Ok(other?.instance_refreshes().first().map(read)),
     }
 }
@@ -57,7 +53,7 @@ fn read(refresh: &InstanceRefresh) -> Refresh {
     let rollback = refresh.rollback_details();
     let why_back = rollback.and_then(|details| details.rollback_reason());
     let reason = match status {
-        // Why it was rolled back says nothing about why that failed.
+        // The reason for the rollback does not say why the rollback failed.
         "RollbackFailed" => refresh.status_reason().or(why_back),
         _ => why_back.or(refresh.status_reason()),
     };
@@ -80,7 +76,8 @@ fn read(refresh: &InstanceRefresh) -> Refresh {
     }
 }
 
-/// Where a refresh is, by AWS's word for it. A word of tomorrow is under way until it has an end.
+/// The state of a refresh by AWS's word for it. An unknown word counts as running until there is an end
+/// time.
 fn state(status: &str, has_ended: bool) -> RefreshState {
     match status {
         "Baking" => RefreshState::Baking,
@@ -113,14 +110,14 @@ impl Refresh {
     }
 }
 
-/// Why AWS would not replace the instances of `group` as it should.
+/// Why AWS cannot be trusted to replace the instances of `group`.
 pub fn hazard(group: &Group) -> Option<String> {
     let name = &group.name;
     if !group.target_groups.is_empty() && !group.checks_load_balancer {
         return Some(format!(
             "the Auto Scaling group {name} does not use the health checks of its load balancer, so AWS \
-             would go on replacing although new instances answer nobody; set its health check type to \
-             ELB, or leave --engine out"
+             would go on although new instances fail them; set its health check type to ELB, or deploy \
+             without --engine"
         ));
     }
     let stopped = group.suspended.iter().any(|it| it == "InstanceRefresh");
@@ -157,14 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_aws_would_refresh_wrongly_are_known() {
+    fn hazards_of_a_refresh_are_found() {
         let good = Group {
             target_groups: vec!["arn".to_owned()],
             checks_load_balancer: true,
             ..Group::default()
         };
         assert_eq!(hazard(&good), None);
-        assert_eq!(hazard(&Group::default()), None, "nothing but EC2 to ask");
+        assert_eq!(
+            hazard(&Group::default()),
+            None,
+            "no load balancer, no hazard"
+        );
         let blind = Group {
             checks_load_balancer: false,
             ..good.clone()

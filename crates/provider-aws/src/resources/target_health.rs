@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum;
 use engine::ports::ProviderError;
 
-use crate::calls::{clients::Clients, errors::failed, rate_limiter::Bucket};
+use crate::calls::{call::DESCRIBE_TARGET_HEALTH, clients::Clients};
 
-const TARGETS: &str = "elb:DescribeTargetHealth";
 /// Longest text that is kept of why a target fails its checks, in characters.
 const REASON_MAX: usize = 200;
 
@@ -32,7 +31,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// What is said of `id`; `None`: it is not registered.
+    /// The health of `id`; `None`: it is not registered.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Health> {
         self.states.get(id).copied()
@@ -50,7 +49,7 @@ impl Targets {
         self.states.len()
     }
 
-    /// One instance may be registered with several ports: the worst counts.
+    /// Adds a target. An instance may be registered with several ports: the worst counts.
     pub fn note(&mut self, id: &str, health: Health, reason: Option<&str>) {
         let states = self.states.entry(id.to_owned());
         states
@@ -64,11 +63,13 @@ impl Targets {
     }
 }
 
-/// What one target group says. The caller has taken the token.
+/// What one target group says.
 pub async fn health(clients: &Clients, target_group: &str) -> Result<Targets, ProviderError> {
     let request = clients.elb.describe_target_health();
-    let answer = request.target_group_arn(target_group).send().await;
-    let answer = answer.map_err(|error| failed(TARGETS, &error))?;
+    let request = request.target_group_arn(target_group);
+    let answer = clients
+        .make(&DESCRIBE_TARGET_HEALTH, request.send())
+        .await?;
     let mut targets = Targets::default();
     for description in answer.target_health_descriptions() {
         let id = description.target().and_then(|target| target.id());
@@ -81,9 +82,6 @@ pub async fn health(clients: &Clients, target_group: &str) -> Result<Targets, Pr
     Ok(targets)
 }
 
-/// The operation that [`health`] makes, and its bucket.
-pub const HEALTH_CALL: (Bucket, &str) = (Bucket::ElbRead, TARGETS);
-
 fn of_state(state: &TargetHealthStateEnum) -> Health {
     match state {
         TargetHealthStateEnum::Healthy => Health::Healthy,
@@ -91,8 +89,8 @@ fn of_state(state: &TargetHealthStateEnum) -> Health {
             Health::Draining
         }
         TargetHealthStateEnum::Unhealthy => Health::Unhealthy,
-        // `unused` (in no listener's rule), `unavailable` (no health checks) and words of tomorrow:
-        // nothing that proves health.
+        // `unused` (in no listener's rule), `unavailable` (no health checks) and unknown words prove no
+        // health.
         _ => Health::Initial,
     }
 }

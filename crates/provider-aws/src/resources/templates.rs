@@ -1,6 +1,6 @@
-//! Versions of launch templates: what instances were launched from, and how a launch becomes one.
+//! Versions of launch templates: what instances were launched from.
 //!
-//! Invariant: a version never changes, so what was read once is known for good.
+//! Invariant: a version never changes, so it need not be read twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,34 +12,33 @@ use domain::release::{ImageId, Launch, LaunchId};
 use engine::ports::ProviderError;
 
 use crate::{
-    calls::{clients::Clients, errors::failed, rate_limiter::Bucket},
+    calls::{call::DESCRIBE_LAUNCH_TEMPLATE_VERSIONS, clients::Clients},
     resources::{
         description::{self, Description},
         groups::TemplateVersion,
     },
 };
 
-const DESCRIBE: &str = "ec2:DescribeLaunchTemplateVersions";
-/// Most versions that are remembered; they are read again after that.
+/// Most versions that are remembered. Beyond that all are forgotten.
 const REMEMBERED_MAX: usize = 20_000;
 /// Most versions that are asked for in one call.
 const VERSIONS_MAX: usize = 200;
 
-/// One version.
+/// A version of a launch template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// Which.
+    /// Its template and number.
     pub at: TemplateVersion,
-    /// What it is for.
+    /// What its description says it is for.
     pub description: Description,
-    /// The image that it starts.
+    /// Its image.
     pub image: Option<ImageId>,
     /// The user data as AWS keeps it, in base 64.
     pub user_data: Option<String>,
 }
 
 impl Version {
-    /// What instances of it count as.
+    /// The launch that its instances run; `None`: machines without a release.
     #[must_use]
     pub fn launch(&self) -> Option<Launch> {
         match &self.description {
@@ -51,7 +50,7 @@ impl Version {
         }
     }
 
-    /// What instances of it are counted by.
+    /// The launch id by which its instances are counted.
     #[must_use]
     pub fn launch_id(&self) -> LaunchId {
         match &self.description {
@@ -116,14 +115,12 @@ impl Templates {
         let mut found = Vec::new();
         let mut next = None;
         loop {
-            clients.calls.take(Bucket::Ec2Read, DESCRIBE).await;
             let request = clients.ec2.describe_launch_template_versions();
             let request = request.launch_template_id(template);
             let request = request.set_versions(numbers.clone()).set_next_token(next);
-            let page = request
-                .send()
-                .await
-                .map_err(|error| failed(DESCRIBE, &error))?;
+            let page = clients
+                .make(&DESCRIBE_LAUNCH_TEMPLATE_VERSIONS, request.send())
+                .await?;
             found.extend(page.launch_template_versions().iter().filter_map(version));
             next = page
                 .next_token()
@@ -141,7 +138,7 @@ impl Templates {
         Ok(found)
     }
 
-    /// Remembers a version that was just made.
+    /// Remembers a version that was just created.
     pub fn remember(&self, version: Version) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(version.at.clone(), version);

@@ -1,14 +1,14 @@
-//! Users by attachment: a group that is attached to the target group has users, one that is not has
-//! none. Whole groups only, no weights.
+//! Users by attachment: a group that is attached to the target group has users, another one has none.
+//! There are no weights.
 
 use domain::{catalogue::AwsGroup, effect::Target, users::Weights};
 use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{ATTACH_TARGET_GROUPS, DETACH_TARGET_GROUPS},
         clients::Clients,
-        errors::{failed, invalid},
-        rate_limiter::Bucket,
+        errors::invalid,
         retry::retry,
     },
     resources::{
@@ -18,11 +18,8 @@ use crate::{
     server_group,
 };
 
-const ATTACH: &str = "autoscaling:AttachLoadBalancerTargetGroups";
-const DETACH: &str = "autoscaling:DetachLoadBalancerTargetGroups";
-
-/// Attaches whoever shall have users; detaches the others once those are healthy there. Until then a
-/// poll shows both, and the next turn asks again.
+/// Attaches the groups that are to have users, and detaches the others once those are healthy. Until then
+/// a poll shows both, and the next turn asks again.
 pub async fn write(
     clients: &Clients,
     target: &Target,
@@ -32,7 +29,7 @@ pub async fn write(
 ) -> Result<(), ProviderError> {
     if weights.served().count() > 1 {
         return Err(invalid(
-            "a group is attached whole or not at all; there are no weights",
+            "groups that are attached to a target group have no weights: all users go to one slice",
         ));
     }
     let (mut serving, mut others) = (Vec::new(), Vec::new());
@@ -46,33 +43,29 @@ pub async fn write(
     }
     let attached = |group: &Group| group.target_groups.iter().any(|it| it == target_group);
     for group in serving.iter().filter(|group| !attached(group)) {
-        clients.calls.take(Bucket::ScalingWrite, ATTACH).await;
         let request = clients.scaling.attach_load_balancer_target_groups();
         let request = request.auto_scaling_group_name(&group.name);
-        let answer = request.target_group_arns(target_group).send().await;
-        answer.map_err(|error| failed(ATTACH, &error))?;
+        let request = request.target_group_arns(target_group);
+        clients.make(&ATTACH_TARGET_GROUPS, request.send()).await?;
     }
     if !serving.is_empty() && !all_healthy(clients, &serving, target_group).await? {
         return Ok(());
     }
     for group in others.iter().filter(|group| attached(group)) {
-        clients.calls.take(Bucket::ScalingWrite, DETACH).await;
         let request = clients.scaling.detach_load_balancer_target_groups();
         let request = request.auto_scaling_group_name(&group.name);
-        let answer = request.target_group_arns(target_group).send().await;
-        answer.map_err(|error| failed(DETACH, &error))?;
+        let request = request.target_group_arns(target_group);
+        clients.make(&DETACH_TARGET_GROUPS, request.send()).await?;
     }
     Ok(())
 }
 
-/// Every instance that shall have users can answer them.
+/// Whether all instances of these groups are healthy targets, and there are any.
 async fn all_healthy(
     clients: &Clients,
     groups: &[Group],
     target_group: &str,
 ) -> Result<bool, ProviderError> {
-    let (bucket, operation) = target_health::HEALTH_CALL;
-    clients.calls.take(bucket, operation).await;
     let targets = retry(|| target_health::health(clients, target_group)).await?;
     let members = groups.iter().flat_map(|group| &group.members);
     let mut serving = members

@@ -1,12 +1,9 @@
 //! Weights at Route 53: one weighted record per slice, both changed in one batch.
 //!
-//! The shares are of DNS answers. A change counts as served once Route 53 says INSYNC and the answers
-//! that were given before have expired (their TTL; 60 s for an alias to a load balancer).
+//! The weights are shares of DNS answers. A change counts as served once Route 53 says INSYNC and all older
+//! answers have expired (their TTL; 60 s for an alias to a load balancer).
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+mod pending_changes;
 
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecordSet};
 use domain::{observation::Slice, time::UnixMs, users::Weights};
@@ -14,24 +11,19 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{CHANGE_RECORD_SETS, GET_CHANGE, LIST_RECORD_SETS},
         clients::Clients,
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        errors::{invalid, missing},
     },
     server_group::SLICES,
     traffic::weights::{self, Split},
 };
 
-const LIST: &str = "route53:ListResourceRecordSets";
-const CHANGE: &str = "route53:ChangeResourceRecordSets";
-const GET_CHANGE: &str = "route53:GetChange";
+pub use pending_changes::PendingChanges;
+
 /// TTL of the answers for an alias to a load balancer ("Choosing between alias and non-alias
 /// records", 2026-11).
 const ALIAS_TTL_SECONDS: i64 = 60;
-/// Most changes on top of each other whose weights are remembered.
-const CHANGES_MAX: usize = 16;
-/// How long a change usually takes at most until every server of Route 53 has it, in milliseconds.
-const INSYNC_MS: u64 = 60_000;
 
 /// The records that split the users of a server group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,28 +48,8 @@ impl Records {
     }
 }
 
-/// Changes that may still be on their way to resolvers.
-#[derive(Debug, Default)]
-pub struct PendingChanges(Mutex<BTreeMap<Records, Memory>>);
-
-/// What this process remembers of the records of one server group.
-#[derive(Debug, Clone, Default)]
-struct Memory {
-    /// The weights from before the pending changes, which resolvers may still answer with.
-    before: Vec<Weights>,
-    /// When this process first read the records.
-    since: UnixMs,
-    pending: Option<Pending>,
-}
-
-#[derive(Debug, Clone)]
-struct Pending {
-    change: String,
-    in_sync_at: Option<UnixMs>,
-}
-
 /// How the records split the users. While a change is pending the weights are the mean of all that
-/// resolvers may answer with, so that nobody takes one of them for the whole truth.
+/// resolvers may answer with, so that none of them is taken for the whole truth.
 pub async fn read(
     clients: &Clients,
     changes: &PendingChanges,
@@ -87,30 +59,17 @@ pub async fn read(
     let listed = list(clients, records).await?;
     let (weights, obstacles) = weights_of(&listed, records);
     let ttl_ms = ttl_ms(&listed);
-    let mut memory = changes.of(records, now);
-    if let Some(pending) = memory.pending.take() {
-        let in_sync_at = match pending.in_sync_at {
-            Some(at) => Some(at),
-            None => in_sync(clients, &pending.change).await?.then_some(now),
-        };
-        let served = in_sync_at.is_some_and(|at| now.since_ms(at) >= ttl_ms);
-        memory.pending = (!served).then_some(Pending {
-            in_sync_at,
-            ..pending
-        });
+    if let Some(change) = changes.not_in_sync(records, now)
+        && in_sync(clients, &change).await?
+    {
+        changes.note_in_sync(records, &change, now);
     }
-    if memory.pending.is_none() {
-        memory.before.clear();
-    }
-    // Somebody may have changed the records just before this process first read them.
-    let settled = memory.pending.is_none() && now.since_ms(memory.since) > ttl_ms + INSYNC_MS;
-    let split = Split {
-        weights: mean(&memory.before, &weights),
-        stale_ms: if settled { 0 } else { ttl_ms + INSYNC_MS },
+    let (weights, stale_ms) = changes.served(records, &weights, ttl_ms, now);
+    Ok(Split {
+        weights,
+        stale_ms,
         obstacles,
-    };
-    changes.remember(records, memory);
-    Ok(split)
+    })
 }
 
 /// Changes both weights in one batch.
@@ -123,7 +82,7 @@ pub async fn write(
 ) -> Result<(), ProviderError> {
     if weights.served().next().is_none() {
         return Err(invalid(
-            "Route 53 answers with every record when all weights are 0; nobody can be left without one",
+            "with all weights at 0 Route 53 answers with every record; one slice must have users",
         ));
     }
     let listed = list(clients, records).await?;
@@ -132,22 +91,11 @@ pub async fn write(
         return Ok(());
     }
     let batch = batch(&listed, records, weights)?;
-    clients.calls.take(Bucket::Dns, CHANGE).await;
     let request = clients.dns.change_resource_record_sets();
     let request = request.hosted_zone_id(&records.zone).change_batch(batch);
-    let answer = request
-        .send()
-        .await
-        .map_err(|error| failed(CHANGE, &error))?;
-    let mut memory = changes.of(records, now);
-    if memory.before.len() < CHANGES_MAX {
-        memory.before.push(before);
-    }
-    memory.pending = answer.change_info().map(|info| Pending {
-        change: info.id().to_owned(),
-        in_sync_at: None,
-    });
-    changes.remember(records, memory);
+    let answer = clients.make(&CHANGE_RECORD_SETS, request.send()).await?;
+    let change = answer.change_info().map(|info| info.id().to_owned());
+    changes.note(records, change, before, now);
     Ok(())
 }
 
@@ -173,36 +121,16 @@ fn batch(
     batch.build().map_err(|error| invalid(error.to_string()))
 }
 
-impl PendingChanges {
-    fn of(&self, records: &Records, now: UnixMs) -> Memory {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Memory {
-            since: now,
-            ..Memory::default()
-        };
-        memories
-            .entry(records.clone())
-            .or_insert_with(fresh)
-            .clone()
-    }
-
-    fn remember(&self, records: &Records, memory: Memory) {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.insert(records.clone(), memory);
-    }
-}
-
 /// Every record of the name.
 async fn list(
     clients: &Clients,
     records: &Records,
 ) -> Result<Vec<ResourceRecordSet>, ProviderError> {
-    clients.calls.take(Bucket::Dns, LIST).await;
     let request = clients.dns.list_resource_record_sets();
     let request = request
         .hosted_zone_id(&records.zone)
         .start_record_name(&records.name);
-    let page = request.send().await.map_err(|error| failed(LIST, &error))?;
+    let page = clients.make(&LIST_RECORD_SETS, request.send()).await?;
     // Records are listed by name, up to 300 a page; a name has at most 100 weighted ones per type.
     let here = page.resource_record_sets().iter();
     Ok(here
@@ -212,9 +140,8 @@ async fn list(
 }
 
 async fn in_sync(clients: &Clients, change: &str) -> Result<bool, ProviderError> {
-    clients.calls.take(Bucket::Dns, GET_CHANGE).await;
-    let answer = clients.dns.get_change().id(change).send().await;
-    let answer = answer.map_err(|error| failed(GET_CHANGE, &error))?;
+    let request = clients.dns.get_change().id(change);
+    let answer = clients.make(&GET_CHANGE, request.send()).await?;
     let status = answer.change_info().map(|info| info.status());
     Ok(status == Some(&ChangeStatus::Insync))
 }
@@ -265,21 +192,7 @@ fn weights_of(listed: &[ResourceRecordSet], records: &Records) -> (Weights, Vec<
     (weights::percent(&weights), obstacles)
 }
 
-/// The mean of what may be answered. Whoever has users by one of them has users.
-fn mean(before: &[Weights], after: &Weights) -> Weights {
-    let all: Vec<&Weights> = before.iter().chain([after]).collect();
-    let total = |slice| all.iter().map(|it| u64::from(it.share(slice))).sum::<u64>();
-    let mut weights = weights::percent(&SLICES.map(|slice| (slice, total(slice))));
-    let served = SLICES.into_iter().filter(|slice| total(*slice) > 0);
-    for slice in served {
-        if weights.share(slice) == 0 {
-            weights.set(slice, 1);
-        }
-    }
-    weights
-}
-
-/// How long answers live in resolvers, in milliseconds.
+/// How long resolvers keep answers, in milliseconds.
 fn ttl_ms(listed: &[ResourceRecordSet]) -> u64 {
     let ttl = listed
         .iter()
@@ -322,17 +235,6 @@ mod tests {
             read(0, 0),
             Weights::from([(Slice::Blue, 50), (Slice::Green, 50)])
         );
-    }
-
-    #[test]
-    fn a_change_that_was_taken_back_is_still_under_way() {
-        let blue = Weights::from([(Slice::Blue, 100)]);
-        let green = Weights::from([(Slice::Green, 100)]);
-        assert_eq!(mean(&[], &blue), blue);
-        let half = Weights::from([(Slice::Blue, 50), (Slice::Green, 50)]);
-        assert_eq!(mean(std::slice::from_ref(&blue), &green), half);
-        let back = mean(&[blue.clone(), green], &blue);
-        assert_eq!(back, Weights::from([(Slice::Blue, 67), (Slice::Green, 33)]));
     }
 
     #[test]

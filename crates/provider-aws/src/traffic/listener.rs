@@ -1,7 +1,7 @@
 //! Weights at an Application Load Balancer: the forward action of a listener or of a rule.
 //!
-//! Changing a listener or a rule replaces its whole list of actions; so the list is read, the weights
-//! of our two target groups are changed in it, and everything else is written back as it was.
+//! A change replaces the whole list of actions. So the list is read, the weights of the server group's
+//! target groups are changed in it, and everything else is written back as it was.
 
 use std::collections::BTreeMap;
 
@@ -19,24 +19,20 @@ use engine::ports::ProviderError;
 
 use crate::{
     calls::{
+        call::{DESCRIBE_LISTENERS, DESCRIBE_RULES, MODIFY_LISTENER, MODIFY_RULE},
         clients::Clients,
-        errors::{failed, invalid, missing},
-        rate_limiter::Bucket,
+        errors::{invalid, missing},
     },
     server_group::{self, SLICES},
     traffic::weights::{self, Split},
 };
 
-const LISTENERS: &str = "elb:DescribeListeners";
-const RULES: &str = "elb:DescribeRules";
-const MODIFY_LISTENER: &str = "elb:ModifyListener";
-const MODIFY_RULE: &str = "elb:ModifyRule";
 /// Most rules or listeners that are asked for in one call.
 const ARNS_MAX: usize = 20;
 /// Longest stickiness of a forward action, in seconds ("Target group stickiness", 2026-11).
 const STICKY_SECONDS_MAX: u32 = 604_800;
 
-/// The action lists by the ARN of their listener or rule.
+/// Lists of actions, by the ARN of their listener or rule.
 pub type Actions = BTreeMap<String, Vec<Action>>;
 
 /// The ARN whose actions split the users: the rule's, or the listener's.
@@ -54,20 +50,18 @@ pub async fn actions(clients: &Clients, arns: &[String]) -> Result<Actions, Prov
         arns.iter().cloned().partition(|arn| is_rule(arn));
     let mut found = Actions::new();
     for arns in listeners.chunks(ARNS_MAX) {
-        clients.calls.take(Bucket::ElbRead, LISTENERS).await;
         let request = clients.elb.describe_listeners();
-        let answer = request.set_listener_arns(Some(arns.to_vec())).send().await;
-        let answer = answer.map_err(|error| failed(LISTENERS, &error))?;
+        let request = request.set_listener_arns(Some(arns.to_vec()));
+        let answer = clients.make(&DESCRIBE_LISTENERS, request.send()).await?;
         for it in answer.listeners() {
             let arn = it.listener_arn().unwrap_or_default().to_owned();
             found.insert(arn, it.default_actions().to_vec());
         }
     }
     for arns in rules.chunks(ARNS_MAX) {
-        clients.calls.take(Bucket::ElbRead, RULES).await;
         let request = clients.elb.describe_rules();
-        let answer = request.set_rule_arns(Some(arns.to_vec())).send().await;
-        let answer = answer.map_err(|error| failed(RULES, &error))?;
+        let request = request.set_rule_arns(Some(arns.to_vec()));
+        let answer = clients.make(&DESCRIBE_RULES, request.send()).await?;
         for it in answer.rules() {
             let arn = it.rule_arn().unwrap_or_default().to_owned();
             found.insert(arn, it.actions().to_vec());
@@ -137,20 +131,18 @@ pub async fn write(
     let actions = actions.ok_or_else(|| missing(format!("there is no listener or rule {arn}")))?;
     let actions = changed(actions, target, aws, weights)?;
     if is_rule(arn) {
-        clients.calls.take(Bucket::ElbWrite, MODIFY_RULE).await;
         let request = clients.elb.modify_rule().rule_arn(arn);
-        let answer = request.set_actions(Some(actions)).send().await;
-        answer.map_err(|error| failed(MODIFY_RULE, &error))?;
+        let request = request.set_actions(Some(actions));
+        clients.make(&MODIFY_RULE, request.send()).await?;
     } else {
-        clients.calls.take(Bucket::ElbWrite, MODIFY_LISTENER).await;
         let request = clients.elb.modify_listener().listener_arn(arn);
-        let answer = request.set_default_actions(Some(actions)).send().await;
-        answer.map_err(|error| failed(MODIFY_LISTENER, &error))?;
+        let request = request.set_default_actions(Some(actions));
+        clients.make(&MODIFY_LISTENER, request.send()).await?;
     }
     Ok(())
 }
 
-/// The whole list, with the weights of our target groups changed.
+/// The whole list, with the new weights.
 fn changed(
     actions: &[Action],
     target: &Target,
@@ -169,7 +161,8 @@ fn changed(
     });
     for slice in server_group::slices(target) {
         let arn = aws.target_group(slice);
-        let arn = arn.ok_or_else(|| invalid(format!("no target group is named for {slice}")))?;
+        let arn =
+            arn.ok_or_else(|| invalid(format!("the manifest names no target group for {slice}")))?;
         let weight = i32::from(weights.share(slice));
         let tuple = TargetGroupTuple::builder()
             .target_group_arn(arn)
@@ -190,7 +183,7 @@ fn changed(
     Ok(changed)
 }
 
-/// The stickiness that the manifest asks for. Users keep to a side by the cookie `AWSALBTG`.
+/// The stickiness that the manifest asks for: the cookie `AWSALBTG` keeps users with a target group.
 fn stickiness(group: &ServerGroup) -> Option<TargetGroupStickinessConfig> {
     let Some(Stickiness::Cookie { seconds }) = &group.stickiness else {
         return None;

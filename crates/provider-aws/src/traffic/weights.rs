@@ -1,6 +1,6 @@
-//! Weights of AWS as percent, and back.
+//! AWS's weights as percentages, and back.
 //!
-//! Invariant: what is asked for in percent is read back as the same percent.
+//! Invariant: a percentage that is written is read back as the same percentage.
 
 use domain::{observation::Slice, users::Weights};
 

@@ -125,7 +125,9 @@ async fn a_good_account_passes_its_check_up() {
         .find(|check| check.name == "group shop.live")
         .unwrap();
     assert!(
-        group.found.contains("shop-blue has 3 of 3 healthy"),
+        group
+            .found
+            .contains("shop-blue: 3 of 3 instances are healthy"),
         "{}",
         group.found
     );

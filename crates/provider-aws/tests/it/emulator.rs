@@ -45,7 +45,7 @@ pub fn settings() -> Settings {
         poll_every: Duration::ZERO,
         poll_soonest: Duration::ZERO,
         consistency_ms: 0,
-        paced: false,
+        rate_limited: false,
         credentials: Some(nobody),
     }
 }

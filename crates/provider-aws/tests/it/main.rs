@@ -9,6 +9,7 @@ mod drive;
 mod emulator;
 mod fixture;
 mod images;
+mod rooms;
 mod shortage;
 mod story;
 mod traffic;

@@ -105,8 +105,8 @@ async fn a_quota_without_room_is_a_warning_and_a_launch_that_fails_is_explained(
     assert_eq!(
         seen.warnings,
         [
-            "a second shop needs 6 vCPUs of Standard/OnDemand; EC2's quota is 8, and 6 were in use a \
-             few minutes ago: AWS may not start all of it"
+            "a second shop needs 6 vCPUs of Standard/OnDemand, and 6 of EC2's quota of 8 were in use a few \
+             minutes ago: AWS may not start all instances"
         ]
     );
     assert!(seen.obstacles.is_empty() && seen.room > Some(100));

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use domain::catalogue::Kind;
 use sqlx::{AnyConnection, Row};
 
-use super::{BODY_BYTES_MAX, CHANGES_MAX, Change, Kind, REFERENCES_MAX, referrers, unknown};
+use super::{BODY_BYTES_MAX, CHANGES_MAX, Change, REFERENCES_MAX, referrers, unknown};
 use crate::{
     Audit, Store, StoreError,
     pool::{Doing, check_text, json},

@@ -1,9 +1,9 @@
 //! Who still needs a catalogue entry.
 
-use domain::names::DeploymentId;
+use domain::{catalogue::Kind, names::DeploymentId};
 use sqlx::{AnyConnection, Row};
 
-use super::{Kind, REFERRERS_MAX};
+use super::{REFERRERS_MAX, kind_of};
 use crate::{StoreError, error::Referrer, pool::Doing};
 
 /// A question that finds referrers: `$1` is the limit, the rest is from the entry's name.
@@ -72,10 +72,10 @@ pub(super) async fn of(
     name: &str,
 ) -> Result<Vec<Referrer>, StoreError> {
     let questions: &[Question] = match kind {
-        Kind::Team | Kind::EnvironmentType | Kind::Prometheus | Kind::Account => &[],
         Kind::Service => &[RELEASES, LIVE_OF_SERVICE, RUNNING_OF_SERVICE],
         Kind::Environment => &[LIVE_IN_ENVIRONMENT, RUNNING_IN_ENVIRONMENT, LOCKS],
         Kind::ServerGroup => &[LIVE_IN_GROUP, RUNNING_IN_GROUP],
+        _ => &[],
     };
     let parts: Vec<&str> = match kind {
         Kind::ServerGroup => name.splitn(2, '.').collect(),
@@ -112,7 +112,7 @@ async fn entries(
         .map(|row| {
             let kind: &str = row.try_get("from_kind").doing(DOING)?;
             Ok(Referrer::Entry {
-                kind: Kind::of(kind)?,
+                kind: kind_of(kind)?,
                 name: row.try_get("from_name").doing(DOING)?,
             })
         })

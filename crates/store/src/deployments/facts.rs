@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    catalogue::{Account, Environment, EnvironmentType, Kind, Prometheus, ServerGroup, Service},
     gate::Gate,
     governance::{Facts, Wish},
     names::{DeploymentId, Place},
@@ -13,11 +13,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::live_in;
 use crate::{
-    Store, StoreError,
-    catalogue::{Kind, entry_in},
-    locks::lock_in,
-    pool::Doing,
-    releases::release_in,
+    Store, StoreError, catalogue::entry_in, locks::lock_in, pool::Doing, releases::release_in,
 };
 
 /// Most that the gates of one deployment may ask; governance refuses more gates than this.

@@ -1,10 +1,10 @@
 //! Stories of the audit log.
 
+use domain::catalogue::Kind;
 use serde_json::json;
 use store::{
     Audit, StoreError,
     audit::{AuditEvent, DETAIL_BYTES_MAX, Filter, Verification},
-    catalogue::Kind,
 };
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::Account,
+    catalogue::{Account, Kind},
     deployment::Outcome,
     event,
     governance::{Facts, Lock, Objection},
@@ -11,10 +11,7 @@ use domain::{
 };
 use engine::ports::Journal;
 use serde_json::json;
-use store::{
-    StoreError,
-    catalogue::{Change, Kind},
-};
+use store::{StoreError, catalogue::Change};
 
 use crate::{
     stories,

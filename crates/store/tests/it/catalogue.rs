@@ -1,11 +1,14 @@
 //! Stories of the catalogue.
 
-use domain::{deployment::Outcome, governance::Lock, names::EnvironmentName, release::Withdrawal};
+use domain::{
+    catalogue::Kind, deployment::Outcome, governance::Lock, names::EnvironmentName,
+    release::Withdrawal,
+};
 use engine::ports::Journal;
 use serde_json::json;
 use store::{
     Referrer, StoreError,
-    catalogue::{BODY_BYTES_MAX, Change, Filter, Kind},
+    catalogue::{BODY_BYTES_MAX, Change, Filter},
 };
 
 use crate::{

@@ -7,7 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use store::{Store, catalogue::Kind};
+use domain::catalogue::Kind;
+use store::Store;
 
 use crate::{
     stories,

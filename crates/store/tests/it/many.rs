@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
+use domain::catalogue::Kind;
 use engine::ports::{Journal, Saved};
-use store::{Store, StoreError, catalogue::Kind};
+use store::{Store, StoreError};
 use tokio::sync::Barrier;
 
 use crate::{

@@ -8,7 +8,7 @@ use domain::{
 use engine::ports::{Journal, Saved};
 use store::{
     StoreError,
-    deployments::{Filter, LiveFilter, RECORD_BYTES_MAX},
+    deployments::{Filter, RECORD_BYTES_MAX},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ stories!(
     a_command_and_a_turn_do_not_overwrite_each_other,
     events_are_counted_per_deployment,
     success_makes_a_release_live,
-    live_releases_are_listed,
+    the_places_of_an_environment_are_listed,
     deployments_are_listed_newest_first,
     what_is_too_large_is_refused,
     the_first_fill_is_measured,
@@ -155,7 +155,7 @@ async fn success_makes_a_release_live(world: World) {
     assert_eq!(last.detail["outcome"], "failed");
 }
 
-async fn live_releases_are_listed(world: World) {
+async fn the_places_of_an_environment_are_listed(world: World) {
     let world = world.with_catalogue().await;
     for service in ["till", "cart"] {
         world.release(service, "1.0.0").await;
@@ -166,38 +166,41 @@ async fn live_releases_are_listed(world: World) {
             world.store.save(&done, &[]).await.unwrap();
         }
     }
-    let list = async |service: Option<&str>, environment: Option<&str>, size| {
-        let filter = LiveFilter {
-            service: service.map(|name| name.parse().unwrap()),
-            environment: environment.map(|name| name.parse().unwrap()),
-        };
+    world.release("till", "1.1.0").await;
+    let wish = wish("till", "live", "1.1.0");
+    let running = world.begin(&wish, 3).await.unwrap();
+    let list = async |environment: &str, size| {
+        let environment = environment.parse().unwrap();
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let page = world
-                .store
-                .lives(&filter, after.as_ref(), size)
-                .await
-                .unwrap();
+            let page = world.store.places(&environment, after.as_ref(), size);
+            let page = page.await.unwrap();
             let Some(last) = page.last() else {
                 return seen;
             };
-            after = Some(last.place.clone());
-            seen.extend(page.iter().map(|live| live.place.to_string()));
+            after = Some(last.service.clone());
+            seen.extend(page.into_iter().map(|at| {
+                let live = at.live.map(|live| live.launch.version.to_string());
+                let deployment = at.deployment.map(|deployment| deployment.id);
+                (at.group.name, live.unwrap_or_default(), deployment)
+            }));
         }
     };
-    let all = ["cart.live", "till.live", "cart.test", "till.test"];
+    let row = |name: &str, deployment| (name.to_owned(), "1.0.0".to_owned(), deployment);
     for size in [1, 3, 500] {
-        assert_eq!(list(None, None, size).await, all);
+        assert_eq!(
+            list("live", size).await,
+            [
+                row("cart.live", None),
+                row("till.live", Some(running.id.clone()))
+            ]
+        );
+        assert_eq!(
+            list("test", size).await,
+            [row("cart.test", None), row("till.test", None)]
+        );
+        assert_eq!(list("nowhere", size).await, []);
     }
-    assert_eq!(
-        list(Some("till"), None, 1).await,
-        ["till.live", "till.test"]
-    );
-    assert_eq!(
-        list(None, Some("test"), 1).await,
-        ["cart.test", "till.test"]
-    );
-    assert_eq!(list(Some("cart"), Some("test"), 5).await, ["cart.test"]);
 }
 
 async fn deployments_are_listed_newest_first(world: World) {

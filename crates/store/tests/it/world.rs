@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use domain::{
     access::{self, Allowed, Grant, Principal, Resource, Right, Role, Scope, Subject, may},
     catalogue::{
-        Environment, EnvironmentType, HealthCheck, ServerGroup, Service, StrategyKind, Team,
+        Environment, EnvironmentType, HealthCheck, Kind, ServerGroup, Service, StrategyKind, Team,
     },
     deployment::{Certificate, Deployment, Ending, Outcome, Request},
     effect::Target,
@@ -19,10 +19,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
-use store::{
-    Audit, Store, StoreError,
-    catalogue::{Change, Kind},
-};
+use store::{Audit, Store, StoreError, catalogue::Change};
 
 use crate::postgres;
 

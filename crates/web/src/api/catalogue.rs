@@ -1,7 +1,4 @@
-//! The seven kinds of catalogue entries: the same four requests for each, described once.
-
-#[expect(dead_code, reason = "only their descriptions are used")]
-mod schemas;
+//! The kinds of catalogue entries: the same four requests for each, described once.
 
 use axum::{
     Extension,
@@ -13,19 +10,20 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{
-    IntoParams,
+    IntoParams, PartialSchema, ToSchema,
     openapi::{
-        Content, HttpMethod, ObjectBuilder, PathItem, Ref, RefOr, Required, ResponseBuilder,
-        Schema, Type,
+        Content, HttpMethod, KnownFormat, ObjectBuilder, PathItem, Ref, RefOr, Required,
+        ResponseBuilder, Schema, SchemaFormat, Type,
         path::{OperationBuilder, ParameterBuilder, ParameterIn, Paths, PathsBuilder},
         request_body::RequestBodyBuilder,
-        schema::{ArrayBuilder, SchemaType},
+        schema::{ArrayBuilder, OneOfBuilder, SchemaType},
     },
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
     describe::problem,
+    environments::LockView,
     wire::{Paging, limit, tagged, time},
 };
 use crate::{
@@ -33,37 +31,8 @@ use crate::{
     extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
 };
-use operations::{
-    Desk, Page,
-    catalogue::{Entry, Kind},
-    manifests::Changed,
-};
-
-/// How a kind appears in the API.
-#[derive(Debug, Clone, Copy)]
-struct Collection {
-    kind: Kind,
-    path: &'static str,
-    schema: &'static str,
-}
-
-const COLLECTIONS: [Collection; 7] = [
-    collection(Kind::Team, "teams", "Team"),
-    collection(Kind::Service, "services", "Service"),
-    collection(
-        Kind::EnvironmentType,
-        "environment-types",
-        "EnvironmentType",
-    ),
-    collection(Kind::Environment, "environments", "Environment"),
-    collection(Kind::ServerGroup, "server-groups", "ServerGroup"),
-    collection(Kind::Prometheus, "prometheuses", "Prometheus"),
-    collection(Kind::Account, "accounts", "Account"),
-];
-
-const fn collection(kind: Kind, path: &'static str, schema: &'static str) -> Collection {
-    Collection { kind, path, schema }
-}
+use domain::catalogue::Kind;
+use operations::{Desk, Page, catalogue::Entry, manifests::Changed};
 
 /// One entry.
 #[derive(Debug, Deserialize)]
@@ -71,38 +40,32 @@ struct NamePath {
     name: String,
 }
 
-/// The routes of all seven kinds.
+/// The routes of every kind.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    COLLECTIONS
+    Kind::ALL
         .into_iter()
-        .fold(OpenApiRouter::new(), |router, collection| {
+        .fold(OpenApiRouter::new(), |router, kind| {
             let one: MethodRouter<App> = get(read).put(put).delete(delete);
             let all: MethodRouter<App> = get(list);
             router
-                .routes(described(collection.list_docs(), all, collection))
-                .routes(described(collection.entry_docs(), one, collection))
+                .routes(described(list_docs(kind), all, kind))
+                .routes(described(entry_docs(kind), one, kind))
         })
 }
 
-fn described(
-    paths: Paths,
-    handlers: MethodRouter<App>,
-    collection: Collection,
-) -> UtoipaMethodRouter<App> {
-    let handlers = handlers.layer(Extension(collection));
-    (schemas::of(collection.kind), paths, handlers)
+fn described(paths: Paths, handlers: MethodRouter<App>, kind: Kind) -> UtoipaMethodRouter<App> {
+    let handlers = handlers.layer(Extension(kind));
+    (schemas(kind), paths, handlers)
 }
 
 async fn list(
     InDesk(desk): InDesk,
-    Extension(collection): Extension<Collection>,
+    Extension(kind): Extension<Kind>,
     OriginalUri(uri): OriginalUri,
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let limit = limit(paging.limit)?;
-    let page = desk
-        .entries(collection.kind, paging.cursor.as_deref(), limit)
-        .await?;
+    let page = desk.entries(kind, paging.cursor.as_deref(), limit).await?;
     listed(&desk, &uri, page).await
 }
 
@@ -120,38 +83,38 @@ async fn listed(desk: &Desk, uri: &Uri, page: Page<Entry>) -> Result<Response, P
 
 async fn read(
     InDesk(desk): InDesk,
-    Extension(collection): Extension<Collection>,
+    Extension(kind): Extension<Kind>,
     InPath(NamePath { name }): InPath<NamePath>,
 ) -> Result<Response, Problem> {
-    let entry = desk.entry(collection.kind, &name).await?;
+    let entry = desk.entry(kind, &name).await?;
     Ok(tagged(entry.version, view(&desk, entry).await?))
 }
 
 async fn put(
-    Extension(collection): Extension<Collection>,
+    Extension(kind): Extension<Kind>,
     InDesk(desk): InDesk,
     InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
     InJson(body): InJson<Value>,
 ) -> Result<Response, Problem> {
-    let what = (collection.kind, name.as_str());
+    let what = (kind, name.as_str());
     let change = desk.put(what, body, expected).await?;
     let status = match change.changed {
         Changed::Created => StatusCode::CREATED,
         Changed::Updated | Changed::Unchanged => StatusCode::OK,
     };
-    let entry = desk.entry(collection.kind, &name).await?;
+    let entry = desk.entry(kind, &name).await?;
     let body = tagged(entry.version, view(&desk, entry).await?);
     Ok((status, body).into_response())
 }
 
 async fn delete(
-    Extension(collection): Extension<Collection>,
+    Extension(kind): Extension<Kind>,
     InDesk(desk): InDesk,
     InPath(NamePath { name }): InPath<NamePath>,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let what = (collection.kind, name.as_str());
+    let what = (kind, name.as_str());
     desk.delete(what, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -169,10 +132,7 @@ async fn view(desk: &Desk, entry: Entry) -> Result<Value, Problem> {
             Some(name) => desk.lock_of(&name).await?,
             None => None,
         };
-        fields.insert(
-            "lock".to_owned(),
-            json!(lock.map(super::environments::LockView::from)),
-        );
+        fields.insert("lock".to_owned(), json!(lock.map(LockView::from)));
     }
     fields.insert("version".to_owned(), entry.version.into());
     fields.insert("updated_at".to_owned(), time(entry.updated_at).into());
@@ -180,96 +140,142 @@ async fn view(desk: &Desk, entry: Entry) -> Result<Value, Problem> {
     Ok(Value::Object(fields))
 }
 
-impl Collection {
-    fn list_docs(self) -> Paths {
-        let rows = ArrayBuilder::new().items(self.reference());
-        let next = ObjectBuilder::new()
-            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-            .description(Some("The cursor of the next page; null at the end."));
-        let page = ObjectBuilder::new()
-            .property("items", rows)
-            .required("items")
-            .property("next", next)
-            .required("next");
-        let operation = self
-            .operation(
-                "list",
-                format!("The {}s, in the order of their names.", self.kind),
-            )
-            .parameters(Some(Paging::into_params(|| Some(ParameterIn::Query))))
-            .response(
-                "200",
-                json_response("One page.", Schema::from(page.build()).into()),
-            );
-        let item = PathItem::new(HttpMethod::Get, operation.build());
-        PathsBuilder::new()
-            .path(format!("/api/v1/{}", self.path), item)
-            .build()
-    }
+fn list_docs(kind: Kind) -> Paths {
+    let plural = kind.words().plural;
+    let rows = ArrayBuilder::new().items(reference(kind));
+    let next = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("The cursor of the next page; null at the end."));
+    let page = ObjectBuilder::new()
+        .property("items", rows)
+        .required("items")
+        .property("next", next)
+        .required("next");
+    let page = Schema::from(page.build()).into();
+    let operation = operation(
+        kind,
+        "list",
+        format!("Lists {plural} in the order of their names."),
+    )
+    .parameters(Some(Paging::into_params(|| Some(ParameterIn::Query))))
+    .response("200", json_response(&format!("A page of {plural}."), page));
+    let item = PathItem::new(HttpMethod::Get, operation.build());
+    PathsBuilder::new().path(path(kind), item).build()
+}
 
-    fn entry_docs(self) -> Paths {
-        let kind = self.kind;
-        let read = self
-            .named("get", format!("One {kind}, with its ETag."))
-            .response("200", json_response("It.", self.reference()));
-        let body = RequestBodyBuilder::new()
-            .content("application/json", Content::new(Some(self.reference())))
-            .required(Some(Required::True))
-            .description(Some(
-                "What the path says may be left out; `version`, `updated_at`, `updated_by` and `lock` are ignored.",
-            ));
-        let put = self
-            .named("put", format!("Creates or replaces one {kind}."))
-            .parameters(Some([header("If-Match"), header("If-None-Match")]))
-            .request_body(Some(body.build()))
-            .response(
-                "200",
-                json_response("It was there and is now so.", self.reference()),
-            )
-            .response("201", json_response("It is new.", self.reference()))
-            .response("412", problem("It has another version."))
-            .response("422", problem("It breaks rules; each is named."));
-        let delete = self
-            .named("delete", format!("Takes one {kind} out of the catalogue."))
-            .parameters(Some([header("If-Match")]))
-            .response("204", ResponseBuilder::new().description("It is gone."))
-            .response("409", problem("Something still needs it; each is named."))
-            .response("412", problem("It has another version."));
-        let mut item = PathItem::new(HttpMethod::Get, read.build());
-        item.merge_operations(PathItem::new(HttpMethod::Put, put.build()));
-        item.merge_operations(PathItem::new(HttpMethod::Delete, delete.build()));
-        PathsBuilder::new()
-            .path(format!("/api/v1/{}/{{name}}", self.path), item)
-            .build()
-    }
+fn entry_docs(kind: Kind) -> Paths {
+    let noun = kind.words().noun;
+    let the = format!("The {noun}.");
+    let read = named(kind, "get", format!("Reads one {noun}, with its ETag."))
+        .response("200", json_response(&the, reference(kind)));
+    let body = RequestBodyBuilder::new()
+        .content("application/json", Content::new(Some(reference(kind))))
+        .required(Some(Required::True))
+        .description(Some(
+            "Fields that the path names may be left out; `version`, `updated_at`, `updated_by` and `lock` are ignored.",
+        ));
+    let put = named(kind, "put", format!("Creates or replaces one {noun}."))
+        .parameters(Some([header("If-Match"), header("If-None-Match")]))
+        .request_body(Some(body.build()))
+        .response("200", json_response("Replaced.", reference(kind)))
+        .response("201", json_response("Created.", reference(kind)))
+        .response("412", problem("The stored version is another."))
+        .response("422", problem("It breaks rules; each is named."));
+    let delete = named(kind, "delete", format!("Deletes one {noun}."))
+        .parameters(Some([header("If-Match")]))
+        .response("204", ResponseBuilder::new().description("Deleted."))
+        .response(
+            "409",
+            problem("Something still refers to it; each is named."),
+        )
+        .response("412", problem("The stored version is another."));
+    let mut item = PathItem::new(HttpMethod::Get, read.build());
+    item.merge_operations(PathItem::new(HttpMethod::Put, put.build()));
+    item.merge_operations(PathItem::new(HttpMethod::Delete, delete.build()));
+    let path = format!("{}/{{name}}", path(kind));
+    PathsBuilder::new().path(path, item).build()
+}
 
-    fn operation(self, verb: &str, summary: String) -> OperationBuilder {
-        let noun = self.path.replace('-', "_");
-        OperationBuilder::new()
-            .tag("catalogue")
-            .operation_id(Some(format!("{verb}_{noun}")))
-            .summary(Some(summary))
-    }
+fn path(kind: Kind) -> String {
+    format!("/api/v1/{}", kind.words().path)
+}
 
-    fn named(self, verb: &str, summary: String) -> OperationBuilder {
-        let description = match self.kind {
-            Kind::ServerGroup => "`service.environment`",
-            _ => "Its name.",
+fn operation(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
+    let noun = kind.words().path.replace('-', "_");
+    OperationBuilder::new()
+        .tag("catalogue")
+        .operation_id(Some(format!("{verb}_{noun}")))
+        .summary(Some(summary))
+}
+
+fn named(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
+    let words = kind.words();
+    let described = match words.named_by {
+        [_] => format!("Name of the {}.", words.noun),
+        parts => format!("`{}`", parts.join(".")),
+    };
+    let name = ParameterBuilder::new()
+        .name("name")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(described))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+    operation(kind, verb, summary)
+        .parameter(name)
+        .response("404", problem(&format!("There is no such {}.", words.noun)))
+}
+
+fn reference(kind: Kind) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(kind.words().manifest))
+}
+
+/// The schemas that a kind needs. To the fields of a manifest an answer adds what is known of it.
+fn schemas(kind: Kind) -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = kind.schemas();
+    if let Some((_, RefOr::T(Schema::Object(entry)))) = schemas.first_mut() {
+        let mut add = |name: &str, field: Schema| {
+            entry.properties.insert(name.to_owned(), field.into());
+            entry.required.push(name.to_owned());
         };
-        let name = ParameterBuilder::new()
-            .name("name")
-            .parameter_in(ParameterIn::Path)
-            .required(Required::True)
-            .description(Some(description))
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
-        self.operation(verb, summary)
-            .parameter(name)
-            .response("404", problem("There is no such thing."))
+        if kind == Kind::Environment {
+            add("lock", lock());
+        }
+        add("version", version());
+        add("updated_at", known("Time of the last put, RFC 3339."));
+        add("updated_by", known("Who put it last."));
     }
+    if kind == Kind::Environment {
+        schemas.push((LockView::name().into_owned(), LockView::schema()));
+    }
+    schemas
+}
 
-    fn reference(self) -> RefOr<Schema> {
-        RefOr::Ref(Ref::from_schema_name(self.schema))
-    }
+fn known(description: &str) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .read_only(true)
+        .build()
+        .into()
+}
+
+fn version() -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .description(Some("Changes with every put."))
+        .read_only(true)
+        .build()
+        .into()
+}
+
+fn lock() -> Schema {
+    let held = RefOr::Ref(Ref::from_schema_name(LockView::name()));
+    let free = ObjectBuilder::new().schema_type(Type::Null);
+    let mut lock = OneOfBuilder::new().item(held).item(free).build();
+    lock.description = Some("A person's hold on the environment.".to_owned());
+    lock.read_only = Some(true);
+    lock.into()
 }
 
 fn header(name: &str) -> utoipa::openapi::path::Parameter {

@@ -19,10 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    strategies::StrategyBody,
-    wire::{Listing, limit, listing, tagged},
-};
+use super::wire::{Listing, limit, listing, tagged};
 use crate::{
     App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
@@ -61,7 +58,6 @@ pub struct DeployRequest {
     version: Version,
     /// How; scale-up with its usual numbers when it is left out.
     #[serde(default)]
-    #[schema(value_type = Option<StrategyBody>)]
     strategy: Option<Strategy>,
     /// Also when the release is live already: replace its instances by fresh ones.
     #[serde(default)]

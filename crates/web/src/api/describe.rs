@@ -23,6 +23,8 @@ impl Modify for TokenScheme {
 /// The description with what the layers around the handlers do: the token, problems for whatever
 /// goes wrong, and idempotency keys on POST.
 pub(super) fn completed(mut document: OpenApi) -> OpenApi {
+    let components = document.components.get_or_insert_default();
+    domain::schema::complete(&mut components.schemas);
     for item in document.paths.paths.values_mut() {
         let operations = [
             &mut item.get,

@@ -9,6 +9,7 @@ use axum::{
 };
 use domain::{
     governance::Lock,
+    live::Live,
     names::{EnvironmentName, Place, ServiceName},
     observation::{Instance, InstanceId, Observation, Sizes, Slice},
 };
@@ -42,7 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub struct EnvironmentPath {
     /// Its name.
     #[param(value_type = String)]
-    name: EnvironmentName,
+    pub(super) name: EnvironmentName,
 }
 
 /// One service in one environment.
@@ -319,17 +320,23 @@ pub(super) async fn logs(
     Ok((headers, Body::from_stream(text)).into_response())
 }
 
+impl From<Live> for LiveView {
+    fn from(live: Live) -> Self {
+        Self {
+            version: live.launch.version.to_string(),
+            since: time(live.since),
+            deployment: live.deployment.to_string(),
+            previous_version: live.previous.map(|previous| previous.version.to_string()),
+        }
+    }
+}
+
 impl From<Status> for StatusView {
     fn from(status: Status) -> Self {
         Self {
             service: status.place.service,
             environment: status.place.environment,
-            live: status.live.map(|live| LiveView {
-                version: live.launch.version.to_string(),
-                since: time(live.since),
-                deployment: live.deployment.to_string(),
-                previous_version: live.previous.map(|previous| previous.version.to_string()),
-            }),
+            live: status.live.map(LiveView::from),
             deployment: status.deployment.map(DeploymentView::from),
             lock: status.lock.map(LockView::from),
             observation: status.observation.map(ObservationView::from),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{deployments::PreviewView, strategies::StrategyBody, wire::time};
+use super::{deployments::PreviewView, wire::time};
 use crate::{
     App,
     extract::{InDesk, InJson, InQuery},
@@ -151,7 +151,6 @@ pub struct PatchGroupView {
     /// Name of that image.
     pub to_name: Option<String>,
     /// How it would be deployed.
-    #[schema(value_type = Option<StrategyBody>)]
     pub strategy: Option<domain::plan::Strategy>,
     /// What the deployment would do.
     pub preview: Option<PreviewView>,

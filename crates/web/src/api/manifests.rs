@@ -135,7 +135,7 @@ impl From<Change> for ChangeView {
             Changed::Unchanged => "unchanged",
         };
         Self {
-            kind: manifests::word(change.kind).to_owned(),
+            kind: change.kind.words().manifest.to_owned(),
             name: change.name,
             change: word.to_owned(),
             differences: change

@@ -15,7 +15,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     deployments::{DeploymentBegun, MaybeReason},
     environments::{PlacePath, SizesView},
-    strategies::Mirror,
     wire::{time, word},
 };
 use crate::{
@@ -47,7 +46,6 @@ pub struct SlicesView {
     /// Each slice of the group, blue first.
     pub slices: Vec<SliceView>,
     /// The dark traffic that routers send.
-    #[schema(value_type = Option<Mirror>)]
     pub mirror: Option<traffic::Mirror>,
     /// What became of its copies.
     pub mirrored: Option<MirroredView>,

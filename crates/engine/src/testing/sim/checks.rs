@@ -1,11 +1,12 @@
 //! What must be true at every tick, and at the end, whatever goes wrong.
 
+mod expected;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     decide::Failure,
     deployment::{Course, Deployment, Outcome},
-    gate::Gate,
     observation::{InstanceId, Sizes, Slice},
     plan::{Roles, Step, Strategy},
     time::UnixMs,
@@ -284,7 +285,7 @@ impl Checker {
         asg: &Asg,
         now: UnixMs,
     ) {
-        let (group, expected) = (&asg.group, expected_sizes(story, outcome, slice));
+        let (group, expected) = (&asg.group, expected::sizes(story, outcome, slice));
         let right = |(least, most): (Sizes, Sizes)| {
             (group.sizes.min, group.sizes.max) == (least.min, least.max)
                 && (least.desired..=most.desired).contains(&group.sizes.desired)
@@ -405,8 +406,8 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
             }
             _ => false,
         },
-        (_, Behaviour::Good) => expected_of_gates(story, false)?,
-        (_, Behaviour::Errs(_)) => expected_of_gates(story, true)?,
+        (_, Behaviour::Good) => expected::of_gates(story, false)?,
+        (_, Behaviour::Errs(_)) => expected::of_gates(story, true)?,
         (_, Behaviour::Fades(_) | Behaviour::Broken) => return None,
     };
     Some(match (bad, story.deployment.stable.is_some()) {
@@ -420,89 +421,4 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
 fn refreshes(story: &Story) -> bool {
     let steps = &story.deployment.plan.steps;
     steps.iter().any(|step| matches!(step, Step::Refresh(_)))
-}
-
-/// Whether the gates of the plan stop a release that is healthy; `None` when it depends.
-fn expected_of_gates(story: &Story, errs: bool) -> Option<bool> {
-    // What stable answers with decides over gates too, and a dead one answers nothing.
-    let gates: Vec<&Gate> = story
-        .deployment
-        .plan
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Bake(bake) => Some(&bake.until.gates),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    if !gates.is_empty() && !story.stable_is_good {
-        return None;
-    }
-    Some(gates.iter().any(|gate| match gate {
-        Gate::Traffic(_) | Gate::Shadow(_) => errs,
-        Gate::Http(_) | Gate::Prometheus(_) | Gate::CloudWatch(_) => !story.outside_is_good,
-        Gate::Approval(_) => !story.approves,
-    }))
-}
-
-/// The least and the most that `slice` may be left at; `None` when it depends.
-fn expected_sizes(story: &Story, outcome: Outcome, slice: Slice) -> Option<(Sizes, Sizes)> {
-    let group = &story.deployment.target.group;
-    let roles = story.roles();
-    let before = if slice == story.live {
-        story.sizes
-    } else {
-        story.leftover_sizes()
-    };
-    let exactly = |sizes| Some((sizes, sizes));
-    // A group that scales itself moves within its bounds.
-    let scaled = |sizes: Sizes| {
-        let (mut least, mut most) = (sizes, sizes);
-        (least.desired, most.desired) = (sizes.min, sizes.max);
-        Some((least, most))
-    };
-    let autoscaled = group.autoscaling.is_some();
-    let strategy = &story.deployment.strategy;
-    let switches = *strategy == Strategy::Switch && story.deployment.stable.is_some();
-    let succeeded = outcome == Outcome::Succeeded && !switches;
-    if outcome == Outcome::Failed && roles.are_apart() {
-        return None;
-    }
-    if succeeded && slice == roles.next {
-        return match group.autoscaling {
-            Some(bounds) => scaled(Sizes {
-                min: bounds.min,
-                desired: bounds.min,
-                max: bounds.max,
-            }),
-            None => exactly(resized(story.sizes, group.size)),
-        };
-    }
-    let keeps = strategy.two_slices().is_none_or(|options| options.keep_old);
-    if succeeded && roles.are_apart() && slice == roles.live && !keeps {
-        return exactly(Sizes::default());
-    }
-    if autoscaled {
-        scaled(before)
-    } else {
-        exactly(before)
-    }
-}
-
-/// The sizes that a fixed group of `before` has once it keeps `asked` instances.
-fn resized(before: Sizes, asked: u32) -> Sizes {
-    Sizes {
-        min: if before.min == before.desired {
-            asked
-        } else {
-            before.min.min(asked)
-        },
-        desired: asked,
-        max: if before.max == before.desired {
-            asked
-        } else {
-            before.max.max(asked)
-        },
-    }
 }

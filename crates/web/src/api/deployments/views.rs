@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use operations::deployments::plan_hash;
 
-use crate::api::{strategies::StrategyBody, wire::time};
+use crate::api::wire::time;
 
 pub use preview::PreviewView;
 pub use reasons::{FailureView, WaitingView};
@@ -33,7 +33,6 @@ pub struct DeploymentView {
     /// The release that was live when it began; null for a first deployment.
     pub stable_version: Option<String>,
     /// How.
-    #[schema(value_type = StrategyBody)]
     pub strategy: domain::plan::Strategy,
     /// Which slice has which role; as planned, until the baseline is recorded.
     pub roles: RolesView,

@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 
 use crate::api::{
     deployments::{FailureView, WaitingView},
-    strategies::TrafficLook,
     wire::time,
 };
 use operations::events::{Looked, Numbered};
@@ -70,7 +69,6 @@ pub struct GateLookView {
     /// The same with its numbers, for people.
     pub sentence: String,
     /// The numbers, where users' traffic was compared.
-    #[schema(value_type = Option<TrafficLook>)]
     pub traffic: Option<evidence::Look>,
     /// The value, where something outside was asked.
     pub value: Option<f64>,

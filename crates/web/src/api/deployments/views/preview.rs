@@ -10,7 +10,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::steps::GateView;
-use crate::api::strategies::StepBody;
 
 /// What a deployment is expected to do.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,7 +64,6 @@ pub struct PreviewStepView {
     /// The gates that must be met before it is reached.
     pub gates: Vec<GateView>,
     /// The condition with its numbers.
-    #[schema(value_type = StepBody)]
     pub condition: Step,
     /// How long it is expected to take, in milliseconds.
     pub expected_ms: u64,

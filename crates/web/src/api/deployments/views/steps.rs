@@ -10,7 +10,7 @@ use domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{strategies::StepBody, wire::time};
+use crate::api::wire::time;
 
 /// One condition to reach.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +28,6 @@ pub struct StepView {
     /// The gates that must be met before it is reached.
     pub gates: Vec<GateView>,
     /// The condition with its numbers.
-    #[schema(value_type = StepBody)]
     pub condition: Step,
 }
 

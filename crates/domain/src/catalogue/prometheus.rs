@@ -1,0 +1,35 @@
+//! Prometheus servers.
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Entry;
+use crate::{
+    bounds::{Faults, URL_MAX, is_http},
+    names::PrometheusName,
+};
+
+/// A Prometheus that gates can query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Prometheus {
+    /// Unique name of the Prometheus.
+    pub name: PrometheusName,
+    /// Address of the server, such as `http://prometheus.internal:9090`.
+    pub url: String,
+    /// What the server watches.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+impl Entry for Prometheus {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        faults.text("description", &self.description);
+        let good = is_http(&self.url) && self.url.len() <= URL_MAX;
+        faults.unless(good, "url", "must begin with http:// or https://");
+    }
+}

@@ -1,0 +1,212 @@
+//! Server groups.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AwsGroup, CustomGroup, Kind,
+    manifest::{Entry, Reference},
+    rules,
+};
+use crate::{
+    bounds::{DAY, Faults},
+    gate::Gate,
+    names::{EnvironmentName, Place, ServiceName},
+};
+
+/// The manifest of a server group as it was read off what is there, and what a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// The manifest.
+    pub group: ServerGroup,
+    /// What stands against deployments there, or must be completed by hand; one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The capacity of one service in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ServerGroup {
+    /// The service that runs here.
+    pub service: ServiceName,
+    /// The environment that it runs in.
+    pub environment: EnvironmentName,
+    /// Number of instances. With `autoscaling`, the number at the first deployment.
+    pub size: u32,
+    /// Bounds between which the group scales itself; deployments keep the current number then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Bounds>,
+    /// Maximum number of instances, also during a deployment. Left out: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_limit: Option<u32>,
+    /// Zones that instances are spread over. Ignored on AWS, where the subnets have zones.
+    #[serde(default = "default_zones")]
+    #[cfg_attr(feature = "schema", schema(default = default_zones))]
+    pub zones: Vec<String>,
+    /// Number of slices: two for blue-green, canary and switches.
+    #[serde(default = "one")]
+    #[cfg_attr(feature = "schema", schema(default = one))]
+    pub slices: u8,
+    /// Keeps each user on one slice while users are split between two. Left out: each request goes
+    /// to either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stickiness: Option<Stickiness>,
+    /// Gates of every deployment that brings none of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// When an instance counts as healthy. Ignored on AWS, where the target group decides.
+    #[serde(default)]
+    pub health: HealthCheck,
+    /// Time for requests in flight to finish before an instance is stopped, in seconds.
+    #[serde(default = "default_drain_seconds")]
+    #[cfg_attr(feature = "schema", schema(default = default_drain_seconds))]
+    pub drain_seconds: u32,
+    /// Environment variables of the instances. The provider sets `PORT`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// Settings on AWS. Left out: the group is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsGroup>,
+    /// Settings with a provider of your own. Without `aws` and `custom`, the group is on the machine of
+    /// the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomGroup>,
+}
+
+/// What a user is recognised by; `by` says which way. Each user has a fixed place between 0 and 100; a
+/// slice whose share grows takes users over in the order of their places, so that nobody moves back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stickiness {
+    /// A cookie that the router sets for users who have none.
+    Cookie {
+        /// Lifetime of the cookie, in seconds.
+        #[serde(default = "a_day")]
+        #[cfg_attr(feature = "schema", schema(default = a_day))]
+        seconds: u32,
+    },
+    /// The hash of a request header, such as a user id set by a gateway. Requests without the header go
+    /// to either slice.
+    Header {
+        /// Name of the header.
+        name: String,
+    },
+}
+
+fn a_day() -> u32 {
+    DAY
+}
+
+/// Bounds of a group's own autoscaling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Minimum number of instances.
+    pub min: u32,
+    /// Maximum number of instances, except during deployments.
+    pub max: u32,
+}
+
+/// When an instance counts as healthy: an HTTP GET that answers 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthCheck {
+    /// Path of the request.
+    pub path: String,
+    /// Time between two checks, in milliseconds.
+    pub interval_ms: u32,
+    /// Time after which a check has failed, in milliseconds.
+    pub timeout_ms: u32,
+    /// Number of passed checks in a row that make an instance healthy.
+    pub healthy_threshold: u32,
+    /// Number of failed checks in a row that make an instance unhealthy.
+    pub unhealthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            path: "/health".to_owned(),
+            interval_ms: 1000,
+            timeout_ms: 1000,
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+        }
+    }
+}
+
+fn default_zones() -> Vec<String> {
+    ["a", "b", "c"].map(str::to_owned).to_vec()
+}
+fn one() -> u8 {
+    1
+}
+fn default_drain_seconds() -> u32 {
+    10
+}
+
+impl ServerGroup {
+    /// One instance at `place`, on this machine, with every setting as if it had been left out.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self {
+            service: place.service,
+            environment: place.environment,
+            size: 1,
+            autoscaling: None,
+            size_limit: None,
+            zones: default_zones(),
+            slices: one(),
+            stickiness: None,
+            gates: Vec::new(),
+            health: HealthCheck::default(),
+            drain_seconds: default_drain_seconds(),
+            variables: BTreeMap::new(),
+            aws: None,
+            custom: None,
+        }
+    }
+
+    /// Which service, where.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+}
+
+impl Entry for ServerGroup {
+    fn name(&self) -> String {
+        self.place().to_string()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let asked = self.gates.iter().filter_map(|gate| match gate {
+            Gate::Prometheus(gate) => Some(&gate.prometheus),
+            _ => None,
+        });
+        let asked = asked.map(|name| Reference::of("gates", Kind::Prometheus, name));
+        let account = self.home().named_account();
+        let account = account.map(|(field, name)| Reference::of(field, Kind::Account, name));
+        let place = [
+            Reference::of("service", Kind::Service, &self.service),
+            Reference::of("environment", Kind::Environment, &self.environment),
+        ];
+        place.into_iter().chain(asked).chain(account).collect()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        rules::server_group::check(self, faults);
+    }
+
+    fn instances(&self) -> u32 {
+        self.autoscaling.map_or(0, |b| b.max).max(self.size)
+    }
+}

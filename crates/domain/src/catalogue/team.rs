@@ -1,0 +1,32 @@
+//! Teams.
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Entry;
+use crate::{bounds::Faults, names::TeamName};
+
+/// People who own services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Team {
+    /// Unique name of the team.
+    pub name: TeamName,
+    /// What the team does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Where to reach the team: an e-mail address, a channel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub contact: String,
+}
+
+impl Entry for Team {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        faults.text("description", &self.description);
+        faults.text("contact", &self.contact);
+    }
+}

@@ -1,0 +1,117 @@
+//! What looks at gates come to: answers from outside, verdicts, and what is remembered of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Number;
+use crate::{evidence, time::UnixMs};
+
+/// What the world outside answered to a gate's question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Index of the gate in its step.
+    pub gate: usize,
+    /// When.
+    pub at: UnixMs,
+    /// What it said.
+    pub said: Said,
+}
+
+/// One answer from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "said", rename_all = "snake_case")]
+pub enum Said {
+    /// All is well.
+    Good {
+        /// What was measured, for people.
+        text: String,
+        /// The value, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<Number>,
+    },
+    /// It is not.
+    Bad {
+        /// What was measured, for people.
+        text: String,
+        /// The value, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<Number>,
+    },
+    /// Nothing is known.
+    Nothing {
+        /// Why, for people.
+        text: String,
+    },
+}
+
+/// Where a gate of the current step stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GateState {
+    /// Its last verdict.
+    pub verdict: Verdict,
+    /// When the world outside was last asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<UnixMs>,
+    /// Bad answers in a row.
+    #[serde(default)]
+    pub bad_answers: u32,
+    /// Who approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+    /// The last look, in words.
+    #[serde(default)]
+    pub text: String,
+}
+
+/// What a look at a gate came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Not enough is known yet.
+    #[default]
+    Open,
+    /// The condition holds.
+    Met,
+    /// It does not, and will not.
+    Failed,
+}
+
+impl Verdict {
+    /// The stable code, in `snake_case`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Met => "met",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<&evidence::Verdict> for Verdict {
+    fn from(verdict: &evidence::Verdict) -> Self {
+        match verdict {
+            evidence::Verdict::Worse => Self::Failed,
+            evidence::Verdict::NotWorse => Self::Met,
+            evidence::Verdict::NotEnough { .. } => Self::Open,
+        }
+    }
+}
+
+/// One look at one gate: stored, streamed and drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateLook {
+    /// Index of the gate in its step.
+    pub gate: usize,
+    /// Which gate, in words.
+    pub name: String,
+    /// What the look came to.
+    pub verdict: Verdict,
+    /// The same with its numbers, as a sentence.
+    pub text: String,
+    /// The numbers, where users' traffic was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<evidence::Look>,
+    /// The value, where something outside was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Number>,
+}
