@@ -277,7 +277,7 @@ mod tests {
               gate   ○ errors and latency: 12 more requests are needed
               gate   ✔ up of metrics: 1 is at least 1
               gate   ○ check at http://x: nothing was measured yet
-              waits  errors and latency; gives up now"#]]
+              waits  errors and latency (gives up now)"#]]
         .assert_eq(&format!("picture:\n{}", lines.join("\n")));
     }
 }

@@ -23,13 +23,12 @@ pub fn line_below(gates: &[Gate], waiting: &Waiting, now: Timestamp) -> String {
 }
 
 fn about(what: &str, waiting: &Waiting, now: Timestamp) -> String {
-    let parts = [
-        Some(what.to_owned()),
-        until(waiting, now),
-        commands(&waiting.reason).map(str::to_owned),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    parts.join("; ")
+    let commands = commands(&waiting.reason).map(str::to_owned);
+    let more: Vec<String> = until(waiting, now).into_iter().chain(commands).collect();
+    if more.is_empty() {
+        return what.to_owned();
+    }
+    format!("{what} ({})", more.join("; "))
 }
 
 /// How long it lasts at most, and what follows.
@@ -79,15 +78,15 @@ mod tests {
         };
         assert_eq!(
             waits("2026-11-22T23:04:08Z", "gives_up"),
-            "2 of 4 are healthy; gives up in 8 s"
+            "2 of 4 are healthy (gives up in 8 s)"
         );
         assert_eq!(
             waits("2026-11-22T23:05:00Z", "goes_on"),
-            "2 of 4 are healthy; goes on in 1 min"
+            "2 of 4 are healthy (goes on in 1 min)"
         );
         assert_eq!(
             waits("2026-11-22T23:03:59Z", "gives_up"),
-            "2 of 4 are healthy; gives up now"
+            "2 of 4 are healthy (gives up now)"
         );
         assert_eq!(waits("soon", "gives_up"), "2 of 4 are healthy");
         assert_eq!(waits("2026-11-22T23:04:08Z", "sings"), "2 of 4 are healthy");
@@ -101,7 +100,7 @@ mod tests {
     fn a_person_is_told_what_to_type() {
         assert_eq!(
             told(json!({"reason": "paused", "sentence": "paused by ada"})),
-            "paused by ada; `pointsman resume` or `pointsman abort`"
+            "paused by ada (`pointsman resume` or `pointsman abort`)"
         );
     }
 }
