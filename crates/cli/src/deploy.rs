@@ -17,7 +17,7 @@ use super::{
     strategy::StrategyArgs,
     style::Style,
     watch::{self, Watching},
-    wire::{Deployment, Preview, Status},
+    wire::{Deployment, Preview, Reason, Status},
 };
 
 /// What to deploy, and how.
@@ -142,10 +142,7 @@ pub async fn follow(
     let style = screen.style();
     screen.log(&plan_page::heading(&begun.deployment, style));
     if let Some(preview) = &begun.preview {
-        screen.log(&format!(
-            "\n{}\n",
-            plan_page::page(&begun.deployment, preview, style)
-        ));
+        screen.log(&format!("\n{}\n", plan_page::page(preview, style)));
     }
     if no_wait {
         return begun_only(context, &begun);
@@ -227,8 +224,7 @@ pub fn outcome(ended: &Deployment, elapsed_ms: u64, style: Style) -> String {
         ),
     };
     if let Some(failure) = &ended.failure {
-        let failure = plan_page::with_versions(failure, ended);
-        text.push_str(&format!("\n  {} {failure}", style.dim("why:")));
+        text.push_str(&format!("\n  {} {}", style.dim("why:"), failure.sentence));
     }
     let dirty = ended
         .certificate
@@ -264,7 +260,7 @@ pub async fn plan(context: &Context, args: &WishArgs) -> Result<Exit, Failure> {
         let style = Style::stdout();
         let planned = args.planned(&client, &body).await?;
         output::line(&plan_page::heading(&planned, style))?;
-        output::line(&format!("\n{}", plan_page::page(&planned, preview, style)))?;
+        output::line(&format!("\n{}", plan_page::page(preview, style)))?;
     }
     if answer.objections.is_empty() {
         return Ok(Exit::Ok);
@@ -299,7 +295,7 @@ pub struct Begun {
 #[serde(default)]
 struct DryRun {
     preview: Option<Preview>,
-    objections: Vec<problem::Objection>,
+    objections: Vec<Reason>,
 }
 
 fn begun_only(context: &Context, begun: &Begun) -> Result<Exit, Failure> {
@@ -322,7 +318,10 @@ mod tests {
         let mut ended = Deployment {
             status: "rolled_back".into(),
             stable_version: Some("1.0.0".into()),
-            failure: Some("only 0 of 4 became healthy".into()),
+            failure: Some(Reason {
+                sentence: "only 0 of 4 became healthy".into(),
+                ..Reason::default()
+            }),
             ..Deployment::default()
         };
         let text = outcome(&ended, 12_340, Style::PLAIN);

@@ -111,9 +111,8 @@ pub fn days(days: Option<&Value>) -> String {
 /// How old the list is, and what is wrong with it.
 fn note(account: &Value) -> String {
     let name = text_at(account, "account");
-    let trouble = text_at(account, "trouble");
-    if !trouble.is_empty() {
-        return format!("{name}: nothing is known: {trouble}");
+    if let Some(trouble) = account.get("trouble").filter(|it| it.is_object()) {
+        return format!("{name}: nothing is known: {}", text_at(trouble, "sentence"));
     }
     let listed = ago(&text_at(account, "listed_at"));
     match account.get("truncated").and_then(Value::as_bool) {

@@ -29,7 +29,10 @@ mod sse;
 mod status;
 mod strategy;
 pub mod style;
+#[cfg(test)]
+mod tests;
 mod tokens;
+mod waits;
 pub mod watch;
 pub mod wire;
 

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::time::human_ms;
+use jiff::Timestamp;
 
 use super::{
     style::Style,
+    waits,
     wire::{Deployment, Gate, Instance, Status},
 };
 
@@ -30,32 +32,15 @@ impl Snapshot {
         let mut lines = self.versions(style);
         lines.extend(self.split(style));
         lines.push(self.step(elapsed, style));
-        let gates = self.deployment.gates.iter();
-        lines.extend(
-            gates.map(|gate| format!("  {} {}", style.dim("gate  "), gate_text(gate, style))),
-        );
-        let waiting = self.deployment.waiting.as_deref().map(|w| self.plain(w));
+        let gates = self.deployment.gates();
+        let gate_lines = gates.iter().map(|gate| gate_text(gate, style));
+        lines.extend(gate_lines.map(|text| format!("  {} {text}", style.dim("gate  "))));
+        let waiting = self.deployment.waiting.as_ref();
         if let Some(waiting) = waiting.filter(|_| !self.deployment.is_finished()) {
-            let waiting = self.without_gate(&waiting);
+            let waiting = waits::line_below(gates, waiting, Timestamp::now());
             lines.push(format!("  {} {waiting}", style.dim("waits ")));
         }
         lines
-    }
-
-    /// A text with versions in place of launch ids, and lengths in place of points in time.
-    #[must_use]
-    pub fn plain(&self, text: &str) -> String {
-        let mut names: BTreeMap<&str, &str> = self
-            .instances()
-            .iter()
-            .map(|instance| (instance.launch.as_str(), instance.version.as_str()))
-            .collect();
-        names.insert(&self.deployment.launch, &self.deployment.version);
-        names.remove("");
-        let text = names.iter().fold(text.to_owned(), |text, (id, version)| {
-            text.replace(id, version)
-        });
-        from_now(&text, jiff::Timestamp::now())
     }
 
     fn instances(&self) -> &[Instance] {
@@ -118,22 +103,10 @@ impl Snapshot {
         ))
     }
 
-    /// What it waits for, without what the line of the gate says already.
-    fn without_gate(&self, waiting: &str) -> String {
-        let gates = &self.deployment.gates;
-        let gate = gates
-            .iter()
-            .find(|gate| waiting.starts_with(&format!("{}: ", gate.name)));
-        match (gate, waiting.rsplit_once("; ")) {
-            (Some(gate), Some((_, rest))) => format!("{}; {rest}", gate.name),
-            _ => waiting.to_owned(),
-        }
-    }
-
     /// Which step, and since when all this goes on. What the step is, was told when it began.
     fn step(&self, elapsed: Duration, style: Style) -> String {
-        let Deployment { plan, step, .. } = &self.deployment;
-        let what = match plan.len() {
+        let Deployment { steps, step, .. } = &self.deployment;
+        let what = match steps.len() {
             all if *step < all => format!("{} of {all}", step + 1),
             _ => "the last: restore the baseline".to_owned(),
         };
@@ -151,17 +124,11 @@ impl Snapshot {
 /// Where a gate stands: its sign, its name, its last look.
 #[must_use]
 pub fn gate_text(gate: &Gate, style: Style) -> String {
-    let Gate {
-        name,
-        verdict,
-        text,
-    } = gate;
-    let text = if text.is_empty() {
-        "nothing was measured yet"
-    } else {
-        text
-    };
-    format!("{} {name}: {text}", verdict_sign(verdict, style))
+    let sign = verdict_sign(gate.verdict.as_deref().unwrap_or("open"), style);
+    match &gate.sentence {
+        Some(sentence) => format!("{sign} {}: {sentence}", gate.name),
+        None => format!("{sign} {}", gate.name),
+    }
 }
 
 /// The sign of a verdict.
@@ -172,28 +139,6 @@ pub fn verdict_sign(verdict: &str, style: Style) -> String {
         "failed" => style.red("✘"),
         _ => style.yellow("○"),
     }
-}
-
-/// The text with points in time as seen from `now`: `gives up at 23:04` as `gives up in 8 s`.
-fn from_now(text: &str, now: jiff::Timestamp) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let bare = word.trim_end_matches([';', ',', '.']);
-        let Ok(time) = bare.parse::<jiff::Timestamp>() else {
-            words.push(word.to_owned());
-            continue;
-        };
-        let seconds = time.as_second() - now.as_second();
-        let length = human_ms(seconds.unsigned_abs() * 1000);
-        let before = words.pop_if(|before| matches!(before.as_str(), "at" | "until"));
-        let seen = match (before.as_deref(), seconds) {
-            (Some("until"), 0..) => format!("for {length} more"),
-            (_, 0..) => format!("in {length}"),
-            _ => format!("{length} ago"),
-        };
-        words.push(format!("{seen}{}", &word[bare.len()..]));
-    }
-    words.join(" ")
 }
 
 /// Dots and counts by state.
@@ -233,30 +178,13 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::wire::{Observation, Roles};
-
-    #[test]
-    fn points_in_time_are_told_as_lengths() {
-        let now = "2026-11-22T23:04:00Z".parse().expect("a time");
-        let told = |text| from_now(text, now);
-        assert_eq!(
-            told("2 start; gives up at 2026-11-22T23:04:08Z"),
-            "2 start; gives up in 8 s"
-        );
-        assert_eq!(
-            told("is watched until 2026-11-22T23:05:00Z; all is well"),
-            "is watched for 1 min more; all is well"
-        );
-        assert_eq!(told("since 2026-11-22T23:03:59Z."), "since 1 s ago.");
-        assert_eq!(told("nothing at all"), "nothing at all");
-    }
+    use crate::wire::{Observation, Roles, Step, Waiting};
 
     #[test]
     fn a_running_deployment_is_four_lines() {
         let instance = |id: &str, version: &str, state: &str| Instance {
             id: id.to_owned(),
             version: version.to_owned(),
-            launch: format!("launch-{version}"),
             state: state.to_owned(),
             ..Instance::default()
         };
@@ -268,13 +196,12 @@ mod tests {
         let snapshot = Snapshot {
             deployment: Deployment {
                 version: "1.10.0".into(),
-                launch: "launch-1.10.0".into(),
                 status: "running".into(),
-                plan: vec![
-                    "1. fill blue: 4 healthy of launch-1.10.0".into(),
-                    "2. bake".into(),
-                ],
-                waiting: Some("1 of 4 instances of launch-1.10.0 are healthy".into()),
+                steps: vec![Step::default(), Step::default()],
+                waiting: Some(Waiting {
+                    sentence: "1 of 4 instances of 1.10.0 are healthy".into(),
+                    ..Waiting::default()
+                }),
                 ..Deployment::default()
             },
             status: Status {
@@ -298,11 +225,16 @@ mod tests {
 
     #[test]
     fn a_canary_shows_the_split_and_its_gates() {
-        let gate = |name: &str, verdict: &str, text: &str| Gate {
+        let gate = |name: &str, verdict: &str, sentence: &str| Gate {
             name: name.to_owned(),
-            verdict: verdict.to_owned(),
-            text: text.to_owned(),
+            verdict: Some(verdict.to_owned()),
+            sentence: Some(sentence.to_owned()),
         };
+        let gates = vec![
+            gate("errors and latency", "open", "12 more requests are needed"),
+            gate("up of metrics", "met", "1 is at least 1"),
+            gate("check at http://x", "open", "nothing was measured yet"),
+        ];
         let snapshot = Snapshot {
             deployment: Deployment {
                 version: "1.10.0".into(),
@@ -312,16 +244,21 @@ mod tests {
                     next: "green".into(),
                 },
                 status: "running".into(),
-                plan: vec!["1. shift".into(), "2. bake".into()],
-                step: 1,
-                gates: vec![
-                    gate("errors and latency", "open", "12 more requests are needed"),
-                    gate("up of metrics", "met", "1 is at least 1"),
-                    gate("check at http://x", "open", ""),
+                steps: vec![
+                    Step::default(),
+                    Step {
+                        gates,
+                        ..Step::default()
+                    },
                 ],
-                waiting: Some(
-                    "errors and latency: 12 more requests are needed; gives up at noon".into(),
-                ),
+                step: 1,
+                waiting: Some(Waiting {
+                    reason: "gate".into(),
+                    sentence: "errors and latency: 12 more requests are needed".into(),
+                    gate: Some("errors and latency".into()),
+                    until: Some("2001-01-01T00:00:00Z".into()),
+                    then: Some("gives_up".into()),
+                }),
                 ..Deployment::default()
             },
             status: Status {
@@ -340,7 +277,7 @@ mod tests {
               gate   ○ errors and latency: 12 more requests are needed
               gate   ✔ up of metrics: 1 is at least 1
               gate   ○ check at http://x: nothing was measured yet
-              waits  errors and latency; gives up at noon"#]]
+              waits  errors and latency; gives up now"#]]
         .assert_eq(&format!("picture:\n{}", lines.join("\n")));
     }
 }

@@ -25,13 +25,13 @@ pub struct LooksArgs {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Look {
+pub(super) struct Look {
     step: usize,
     percent: u8,
     gate: usize,
     name: String,
     verdict: String,
-    text: String,
+    sentence: String,
     traffic: Option<Traffic>,
     value: Option<f64>,
 }
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, args: &LooksArgs) -> Result<Exit, Failure> {
         // An older or newer server may write a look that this program cannot draw.
         let looks = items.iter().map(|item| {
             serde_json::from_value(item.clone()).unwrap_or_else(|_| Look {
-                text: text_at(item, "text"),
+                sentence: text_at(item, "sentence"),
                 ..Look::default()
             })
         });
@@ -73,7 +73,7 @@ pub async fn run(context: &Context, args: &LooksArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn page(looks: &[Look]) -> String {
+pub(super) fn page(looks: &[Look]) -> String {
     if looks.is_empty() {
         return "no gate was looked at".to_owned();
     }
@@ -137,7 +137,7 @@ fn drawing(looks: &[&Look]) -> String {
             text.push_str(&format!("\n  {}  up to {most}", line(&values, most)));
         }
     }
-    text.push_str(&format!("\n  {}", last.text));
+    text.push_str(&format!("\n  {}", last.sentence));
     text
 }
 
@@ -165,7 +165,7 @@ mod tests {
             percent: 10,
             name: "errors and latency against stable".to_owned(),
             verdict: verdict.to_owned(),
-            text: "errors 5 % against 1 % of stable".to_owned(),
+            sentence: "errors 5 % against 1 % of stable".to_owned(),
             traffic: Some(Traffic {
                 errors: Judged {
                     upper_ppm: 50_000,
@@ -195,7 +195,7 @@ mod tests {
         let check = |verdict: &str| Look {
             traffic: None,
             name: "check at http://smoke".to_owned(),
-            text: "it answered 200 OK".to_owned(),
+            sentence: "it answered 200 OK".to_owned(),
             ..look(verdict, 0)
         };
         let text = page(&[check("open"), check("met")]);

@@ -218,7 +218,7 @@ impl Progress {
             self.succeeded += 1;
         } else {
             if let Some(failure) = &deployment.failure {
-                line.push_str(&format!(": {failure}"));
+                line.push_str(&format!(": {}", failure.sentence));
             }
             self.not_succeeded.push(name);
         }
@@ -328,6 +328,7 @@ mod tests {
             service: service.into(),
             environment: "e".into(),
             status: status.into(),
+            finished_at: (status != "running").then(|| "2026-11-22T23:04:08Z".into()),
             ..Deployment::default()
         }
     }

@@ -84,10 +84,10 @@ fn stage(stage: Stage) -> String {
     }
 }
 
-/// The page below the heading, for the plan of `deployment`.
+/// The page below the heading.
 #[must_use]
-pub fn page(deployment: &Deployment, preview: &Preview, style: Style) -> String {
-    let mut lines = steps(deployment, preview, style);
+pub fn page(preview: &Preview, style: Style) -> String {
+    let mut lines = steps(preview, style);
     lines.push(String::new());
     lines.extend(curve(&preview.capacity, preview.expected_ms, style));
     lines.push(String::new());
@@ -142,25 +142,15 @@ fn whereabouts(aws: &AwsPreview, style: Style) -> Vec<String> {
     .collect()
 }
 
-fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String> {
-    let texts: Vec<String> = preview
+fn steps(preview: &Preview, style: Style) -> Vec<String> {
+    let widths = preview
         .steps
         .iter()
-        .map(|step| with_versions(&step.text, deployment))
-        .collect();
-    // Gates have long names, so they get a line of their own.
-    let texts: Vec<(&str, Option<&str>)> = texts
-        .iter()
-        .map(|text| match text.split_once("; gates: ") {
-            Some((text, gates)) => (text, Some(gates)),
-            None => (text.as_str(), None),
-        })
-        .collect();
-    let width = texts.iter().map(|(text, _)| text.chars().count()).max();
-    let width = width.unwrap_or(0).max(4);
+        .map(|step| step.sentence.chars().count());
+    let width = widths.max().unwrap_or(0).max(4);
     let heading = format!("  #  {:width$}  {:>9}  {:>9}", "step", "takes", "way back");
     let mut lines = vec![style.dim(&heading)];
-    for (index, (step, (text, gates))) in preview.steps.iter().zip(&texts).enumerate() {
+    for (index, step) in preview.steps.iter().enumerate() {
         let mark = match preview.point_of_no_return {
             Some(at) if at == index => {
                 // From here on, the way back has to start instances again.
@@ -169,38 +159,20 @@ fn steps(deployment: &Deployment, preview: &Preview, style: Style) -> Vec<String
             _ => String::new(),
         };
         lines.push(format!(
-            " {:>2}  {text:width$}  {:>9}  {:>9}{mark}",
+            " {:>2}  {:width$}  {:>9}  {:>9}{mark}",
             index + 1,
+            step.sentence,
             human_ms(round(step.expected_ms)),
             human_ms(round(step.way_back_ms)),
         ));
-        if let Some(gates) = gates {
-            lines.push(format!("     {} {gates}", style.dim("gates:")));
+        // Gates have long names, so they get a line of their own.
+        if !step.gates.is_empty() {
+            let names: Vec<&str> = step.gates.iter().map(|gate| gate.name.as_str()).collect();
+            let names = names.join(", ");
+            lines.push(format!("     {} {names}", style.dim("gates:")));
         }
     }
     lines
-}
-
-/// The text with versions in place of launch ids (`1.1.0-7a334c26`), which only programs need.
-#[must_use]
-pub fn with_versions(text: &str, deployment: &Deployment) -> String {
-    let versions = [
-        Some(&deployment.version),
-        deployment.stable_version.as_ref(),
-    ];
-    let word = |word: &str| {
-        let known = versions.into_iter().flatten().find(|version| {
-            let rest = word.strip_prefix(version.as_str());
-            let id = rest.and_then(|rest| rest.strip_prefix('-'));
-            let id = id.map(|id| id.trim_end_matches([',', ';', ')']));
-            id.is_some_and(|id| id.len() == 8 && id.chars().all(|c| c.is_ascii_hexdigit()))
-        });
-        known.map_or(word.to_owned(), |version| {
-            format!("{version}{}", &word[version.len() + 9..])
-        })
-    };
-    let words: Vec<String> = text.split(' ').map(word).collect();
-    words.join(" ")
 }
 
 /// The capacity curve: one row per so many instances, one column per so much time, between what
@@ -288,7 +260,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::wire::PreviewStep;
+    use crate::wire::{Gate, PreviewStep};
 
     #[test]
     fn the_heading_tells_the_numbers_also_those_that_nobody_typed() {
@@ -325,29 +297,24 @@ mod tests {
 
     #[test]
     fn a_plan_is_one_calm_page() {
-        let deployment = Deployment {
-            version: "1.1.0".into(),
-            stable_version: Some("1.0.0".into()),
-            ..Deployment::default()
-        };
-        let step = |text: &str, expected_ms, way_back_ms| PreviewStep {
-            text: text.to_owned(),
+        let step = |sentence: &str, expected_ms, way_back_ms| PreviewStep {
+            sentence: sentence.to_owned(),
+            gates: Vec::new(),
             expected_ms,
             way_back_ms,
+        };
+        let gate = |name: &str| Gate {
+            name: name.to_owned(),
+            ..Gate::default()
         };
         let point = |at_ms, instances| CapacityPoint { at_ms, instances };
         let preview = Preview {
             steps: vec![
-                step(
-                    "fill blue: 4 healthy of 1.1.0-7a334c26, beside 4 others",
-                    2250,
-                    2500,
-                ),
-                step(
-                    "bake blue: 4 of 1.1.0 stay healthy for 5 s; gates: approval, a long one",
-                    5000,
-                    2500,
-                ),
+                step("fill blue: 4 healthy of 1.1.0, beside 4 others", 2250, 2500),
+                PreviewStep {
+                    gates: vec![gate("approval"), gate("a long one")],
+                    ..step("bake blue: 4 of 1.1.0 stay healthy for 5 s", 5000, 2500)
+                },
                 step("retire blue: none of 1.0.0 left, 4 stay", 2500, 4750),
             ],
             retires: ["a1", "a2", "a3", "a4"].map(str::to_owned).to_vec(),
@@ -377,7 +344,7 @@ mod tests {
               goes    a1, a2, a3, a4
               costs   8 instances at the peak, 0.011 instance-hours more than without, 8 calls
               takes   about 9.8 s"#]]
-        .assert_eq(&format!("plan:\n{}", page(&deployment, &preview, Style::PLAIN)));
+        .assert_eq(&format!("plan:\n{}", page(&preview, Style::PLAIN)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::failure::{Exit, Failure};
+use super::{
+    failure::{Exit, Failure},
+    wire::Reason,
+};
 
 /// What is read of a problem document. Unknown fields are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -13,15 +16,8 @@ struct Problem {
     title: String,
     detail: String,
     remedy: String,
-    objections: Vec<Objection>,
+    objections: Vec<Reason>,
     errors: Vec<FieldError>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Objection {
-    pub(super) message: String,
-    pub(super) remedy: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,7 +44,7 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
     };
     let mut failure = Failure::new(exit(status), what);
     for objection in problem.objections {
-        failure = failure.reason(objection.message, objection.remedy);
+        failure = failure.reason(objection.sentence, objection.remedy);
     }
     // A single fault is in the sentence already.
     let several = problem.errors.len() > 1;
@@ -85,11 +81,11 @@ fn exit(status: StatusCode) -> Exit {
 }
 
 /// What a refused dry run means.
-pub(super) fn refused(what: String, objections: Vec<Objection>) -> Failure {
+pub(super) fn refused(what: String, objections: Vec<Reason>) -> Failure {
     objections
         .into_iter()
         .fold(Failure::new(Exit::Refused, what), |failure, objection| {
-            failure.reason(objection.message, objection.remedy)
+            failure.reason(objection.sentence, objection.remedy)
         })
 }
 
@@ -101,7 +97,7 @@ mod tests {
     #[test]
     fn every_objection_is_told_with_its_remedy() {
         let body = br#"{"code":"refused","title":"Refused","detail":"shop 1.1.0 may not go to staging",
-            "objections":[{"code":"environment_locked","message":"staging is locked","remedy":"ask alice"}],
+            "objections":[{"reason":"environment_locked","sentence":"staging is locked","remedy":"ask alice"}],
             "something_new": 1}"#;
         let failure = failure(StatusCode::CONFLICT, body, "http://here");
         assert_eq!(failure.exit, Exit::Refused);

@@ -40,6 +40,17 @@ impl Screen {
         }
     }
 
+    /// One that is no terminal, and has no colours.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self {
+            target: Target::Stderr,
+            terminal: false,
+            style: Style::PLAIN,
+            drawn: 0,
+        }
+    }
+
     /// How to colour what is drawn here.
     #[must_use]
     pub fn style(&self) -> Style {

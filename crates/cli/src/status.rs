@@ -1,6 +1,7 @@
 //! `status`: what runs, and what is being done.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     live::gate_text,
     output::{self, ago, text_at},
     style::Style,
+    waits,
     wire::{Deployment, Instance, Status},
 };
 
@@ -74,12 +76,11 @@ fn row(place: &Value) -> Vec<String> {
             version if version.is_empty() => "-".to_owned(),
             version => version,
         },
-        match text_at(place, "trouble") {
-            trouble if trouble.is_empty() => {
-                let (healthy, all) = (text_at(place, "healthy"), text_at(place, "instances"));
-                format!("{healthy} of {all}")
-            }
-            _ => "?".to_owned(),
+        if place["trouble"].is_null() {
+            let (healthy, all) = (text_at(place, "healthy"), text_at(place, "instances"));
+            format!("{healthy} of {all}")
+        } else {
+            "?".to_owned()
         },
         if deployment.is_null() {
             "-".to_owned()
@@ -98,7 +99,7 @@ fn in_short(deployment: &Deployment) -> String {
     format!("{} {}", deployment.version, deployment.status)
 }
 
-fn page(status: &Status, style: Style) -> String {
+pub(super) fn page(status: &Status, style: Style) -> String {
     let Status {
         service,
         environment,
@@ -124,6 +125,9 @@ fn page(status: &Status, style: Style) -> String {
                 )
             }),
     );
+    if let Some(trouble) = &status.trouble {
+        field("provider", style.red(&trouble.sentence));
+    }
     let split = status.observation.as_ref().map(|seen| &seen.weights);
     if let Some(weights) = split.filter(|weights| weights.len() > 1) {
         let shares = weights
@@ -136,11 +140,12 @@ fn page(status: &Status, style: Style) -> String {
             "deployment",
             format!("{}  {}", in_short(deployment), style.dim(&deployment.id)),
         );
-        for gate in &deployment.gates {
+        for gate in deployment.gates() {
             field("gate", gate_text(gate, style));
         }
         if let Some(waiting) = &deployment.waiting {
-            field("waits", waiting.clone());
+            let gates = deployment.gates();
+            field("waits", waits::line_below(gates, waiting, Timestamp::now()));
         }
     }
     if let Some(lock) = &status.lock {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -13,6 +14,7 @@ use super::{
     follow::{self, Update},
     live::{Snapshot, verdict_sign},
     screen::Screen,
+    waits,
     wire::{Deployment, Event, Look, Status},
 };
 
@@ -55,7 +57,7 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
                 Some(Update::Ended(deployment)) => break Ok(*deployment),
                 Some(Update::Failed(failure)) => break Err(failure),
                 Some(update) => {
-                    let line = told(&update, &looks.borrow(), screen, &mut verdicts);
+                    let line = told(&update, screen, &mut verdicts);
                     if let Some(line) = line { screen.log(&line); }
                 }
                 None => break Err(Failure::new(Exit::NotReached, "the watching ended")),
@@ -74,7 +76,7 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
 
 /// What the gates were last seen to say. Gates are looked at every second; only a change is told.
 #[derive(Debug, Default)]
-struct Verdicts(BTreeMap<(Option<usize>, usize), String>);
+pub(super) struct Verdicts(BTreeMap<(Option<usize>, usize), String>);
 
 impl Verdicts {
     /// The look differs from the one before; a gate begins open.
@@ -124,23 +126,18 @@ async fn refresh(client: &Client, old: &Snapshot) -> Result<Snapshot, Failure> {
 }
 
 /// An update as a line that stays.
-fn told(
-    update: &Update,
-    snapshot: &Snapshot,
-    screen: &Screen,
-    verdicts: &mut Verdicts,
-) -> Option<String> {
+pub(super) fn told(update: &Update, screen: &Screen, verdicts: &mut Verdicts) -> Option<String> {
     let style = screen.style();
     match update {
         Update::Event(Event {
             look: Some(look),
             step,
-            message,
+            sentence,
             ..
         }) => verdicts
             .changed(*step, look)
-            .then(|| format!("  {} {message}", verdict_sign(&look.verdict, style))),
-        Update::Event(event) => event_line(event, snapshot, screen),
+            .then(|| format!("  {} {sentence}", verdict_sign(&look.verdict, style))),
+        Update::Event(event) => event_line(event, screen),
         Update::Lost => Some(style.yellow("  the server does not answer; looking for it again")),
         Update::Back => Some(style.dim("  the server answers again")),
         Update::Ended(_) | Update::Failed(_) => None,
@@ -148,7 +145,7 @@ fn told(
 }
 
 /// In a terminal, what it waits for and what it asks for is in the picture; only turns are lines.
-fn event_line(event: &Event, snapshot: &Snapshot, screen: &Screen) -> Option<String> {
+fn event_line(event: &Event, screen: &Screen) -> Option<String> {
     let style = screen.style();
     let quiet = matches!(
         event.event.as_str(),
@@ -157,7 +154,10 @@ fn event_line(event: &Event, snapshot: &Snapshot, screen: &Screen) -> Option<Str
     if quiet && screen.is_live() {
         return None;
     }
-    let text = snapshot.plain(&event.message);
+    let text = match &event.waiting {
+        Some(waiting) => waits::line(waiting, Timestamp::now()),
+        None => event.sentence.clone(),
+    };
     Some(match event.event.as_str() {
         "step_started" => format!("  {} {text}", style.cyan("→")),
         "rolling_back" => format!("  {} {}", style.yellow("↩"), style.yellow(&text)),

@@ -20,26 +20,22 @@ pub struct Deployment {
     pub environment: String,
     /// The release that shall become live.
     pub version: String,
-    /// The launch that its instances are counted by.
-    pub launch: String,
     /// What was live before.
     pub stable_version: Option<String>,
     /// How, with numbers.
     pub strategy: Value,
     /// Which slice has which role.
     pub roles: Roles,
-    /// The gates of the current step.
-    pub gates: Vec<Gate>,
     /// `running`, `paused`, `rolling_back`, `succeeded`, `rolled_back`, `aborted` or `failed`.
     pub status: String,
-    /// The steps of the present course, as texts.
-    pub plan: Vec<String>,
+    /// The steps of the present course.
+    pub steps: Vec<Step>,
     /// Index of the current step; equal to their number while the baseline is being restored.
     pub step: usize,
     /// What it waits for.
-    pub waiting: Option<String>,
+    pub waiting: Option<Waiting>,
     /// Why it does not go forward any more.
-    pub failure: Option<String>,
+    pub failure: Option<Reason>,
     /// Who asked for it.
     #[serde(deserialize_with = "text")]
     pub requested_by: String,
@@ -63,16 +59,52 @@ pub struct Roles {
     pub next: String,
 }
 
-/// Where a gate stands.
+/// One condition to reach.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Step {
+    /// The condition, for people.
+    pub sentence: String,
+    /// What must be met before it is reached.
+    pub gates: Vec<Gate>,
+}
+
+/// A gate of a step, and where it stands while the step is the current one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Gate {
-    /// Which, in words.
+    /// What people call it.
     pub name: String,
-    /// `open`, `met` or `failed`.
-    pub verdict: String,
-    /// The last look at it.
-    pub text: String,
+    /// `open`, `met` or `failed`, once it matters.
+    pub verdict: Option<String>,
+    /// What was measured last, for people.
+    pub sentence: Option<String>,
+}
+
+/// What a deployment waits for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// Which wait it is.
+    pub reason: String,
+    /// The same for people.
+    pub sentence: String,
+    /// When it ends at the latest.
+    pub until: Option<String>,
+    /// What follows then: `goes_on` or `gives_up`.
+    pub then: Option<String>,
+    /// The name of the gate that is waited for.
+    pub gate: Option<String>,
+}
+
+/// Why something does not go on, or does not begin.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Reason {
+    /// The reason, for people.
+    pub sentence: String,
+    /// What would remove it.
+    pub remedy: String,
 }
 
 /// What a deployment left behind, compared with what was intended.
@@ -101,10 +133,13 @@ impl Deployment {
     /// It ended, well or not.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        !matches!(
-            self.status.as_str(),
-            "" | "running" | "paused" | "rolling_back"
-        )
+        self.finished_at.is_some()
+    }
+
+    /// The gates of the current step.
+    #[must_use]
+    pub fn gates(&self) -> &[Gate] {
+        self.steps.get(self.step).map_or(&[], |step| &step.gates)
     }
 
     /// The new release is live.
@@ -143,6 +178,8 @@ pub struct Status {
     pub lock: Option<Value>,
     /// What the provider sees.
     pub observation: Option<Observation>,
+    /// Why nothing is seen, when the provider cannot answer.
+    pub trouble: Option<Reason>,
     /// Where users find it.
     pub url: Option<String>,
 }
@@ -176,8 +213,6 @@ pub struct Instance {
     pub id: String,
     /// The version that it runs.
     pub version: String,
-    /// What it was started from.
-    pub launch: String,
     /// Its zone.
     pub zone: String,
     /// `pending`, `healthy`, `unhealthy`, `draining` or `terminating`.
@@ -233,8 +268,10 @@ pub struct AwsPreview {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct PreviewStep {
-    /// The condition.
-    pub text: String,
+    /// The condition, for people.
+    pub sentence: String,
+    /// What must be met before it is reached.
+    pub gates: Vec<Gate>,
     /// Expected, in milliseconds.
     pub expected_ms: u64,
     /// From the end of this step until stable serves users in full again, in milliseconds.
@@ -260,12 +297,14 @@ pub struct Event {
     pub at: String,
     /// What, in one word.
     pub event: String,
-    /// The same as a sentence.
-    pub message: String,
+    /// The same for people.
+    pub sentence: String,
     /// At which step, where that belongs to it.
     pub step: Option<usize>,
     /// What a look at a gate came to.
     pub look: Option<Look>,
+    /// What the deployment waits for since then.
+    pub waiting: Option<Waiting>,
 }
 
 /// One look at one gate.

@@ -114,7 +114,7 @@ impl Stage<'_> {
         let heading = plan_page::heading(&begun.deployment, style);
         self.screen.log(&format!("  {heading}\n"));
         if let Some(preview) = &begun.preview {
-            let page = plan_page::page(&begun.deployment, preview, style);
+            let page = plan_page::page(preview, style);
             self.screen.log(&format!("{page}\n"));
         }
     }

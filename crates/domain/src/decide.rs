@@ -27,7 +27,7 @@ mod survivors;
 mod users;
 
 pub use gates::questions;
-pub use reason::{Failure, Waiting};
+pub use reason::{Failure, Then, Waiting};
 
 use crate::{
     deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},

@@ -24,9 +24,11 @@ use crate::{
 
 mod baseline;
 mod command;
+mod shown;
 
 pub use baseline::{Baseline, SliceBaseline};
 pub use command::{Command, CommandRefused};
+pub use shown::Status;
 
 /// One attempt to make a release the live one in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -390,13 +392,11 @@ impl Deployment {
         match self.progress.course {
             Course::Forward => self.turn_round(failure, now),
             Course::RollingBack => {
+                let versions = self.versions();
+                let first = self.failure.take().map(|it| it.sentence(&versions));
                 self.failure = Some(Failure::StableLost {
-                    first: self
-                        .failure
-                        .take()
-                        .map(|f| f.to_string())
-                        .unwrap_or_default(),
-                    then: failure.to_string(),
+                    first: first.unwrap_or_default(),
+                    then: failure.sentence(&versions),
                 });
                 self.enter(self.progress.steps.len(), now);
             }

@@ -189,11 +189,7 @@ impl std::fmt::Display for Effect {
                 slice,
                 launch: Some(launch),
             } => {
-                write!(
-                    f,
-                    "{slice}: new instances start from {} ({})",
-                    launch.version, launch.id
-                )
+                write!(f, "{slice}: new instances start from {}", launch.version)
             }
             Self::SetLaunch {
                 slice,
@@ -236,8 +232,8 @@ impl std::fmt::Display for Effect {
                 preferences,
             } => write!(
                 f,
-                "{slice}: start an instance refresh to {} ({}), {preferences}",
-                launch.version, launch.id
+                "{slice}: start an instance refresh to {}, {preferences}",
+                launch.version
             ),
             Self::RollBackRefresh { slice } => write!(f, "{slice}: roll the instance refresh back"),
             Self::CancelRefresh { slice } => write!(f, "{slice}: cancel the instance refresh"),

@@ -72,6 +72,24 @@ pub enum What {
     },
 }
 
+impl What {
+    /// The stable code, in `snake_case`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Recorded => "recorded",
+            Self::StepStarted { .. } => "step_started",
+            Self::Applied { .. } => "applied",
+            Self::Waiting { .. } => "waiting",
+            Self::Looked { .. } => "looked",
+            Self::Commanded { .. } => "commanded",
+            Self::RollingBack => "rolling_back",
+            Self::Finished { .. } => "finished",
+        }
+    }
+}
+
 /// The events that a turn of the engine gives rise to: what differs between the two records.
 #[must_use]
 pub fn of_turn(
@@ -115,7 +133,7 @@ fn of_decision(before: &Deployment, decision: &Decision) -> Option<(What, String
             let last = before.waiting.as_ref();
             let is_new = !last.is_some_and(|last| last.is_like(waiting));
             let waiting = waiting.clone();
-            let message = waiting.to_string();
+            let message = waiting.sentence(&before.versions());
             is_new.then_some((What::Waiting { waiting }, message))
         }
         Decision::Next | Decision::Fail(_) | Decision::Finish(_) => None,
@@ -132,11 +150,9 @@ fn of_progress(
     let mut events = Vec::new();
     let mut push = |what, message: String| events.push(Event { at, what, message });
     if before.progress.course != after.progress.course {
-        let why = after
-            .failure
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let versions = after.versions();
+        let why = after.failure.as_ref().map(|it| it.sentence(&versions));
+        let why = why.unwrap_or_default();
         push(What::RollingBack, format!("rolling back: {why}"));
     }
     let moved = before.progress.at != after.progress.at
@@ -164,17 +180,17 @@ fn of_progress(
 /// The events of a person's command.
 #[must_use]
 pub fn of_command(command: &Command, by: &str, after: &Deployment, at: UnixMs) -> Vec<Event> {
-    let (word, message) = match command {
-        Command::Pause => ("pause", format!("{by} paused the deployment")),
-        Command::Resume => ("resume", format!("{by} let the deployment go on")),
-        Command::Abort { reason } => ("abort", format!("{by} aborted: {reason}")),
-        Command::RollBack { reason } => ("roll_back", format!("{by} rolled back: {reason}")),
-        Command::Approve => ("approve", format!("{by} approved")),
-        Command::Reject { reason } => ("reject", format!("{by} rejected: {reason}")),
-        Command::Promote => ("promote", format!("{by} cut the watch short")),
+    let message = match command {
+        Command::Pause => format!("{by} paused the deployment"),
+        Command::Resume => format!("{by} resumed the deployment"),
+        Command::Abort { reason } => format!("{by} aborted: {reason}"),
+        Command::RollBack { reason } => format!("{by} rolled back: {reason}"),
+        Command::Approve => format!("{by} approved"),
+        Command::Reject { reason } => format!("{by} rejected: {reason}"),
+        Command::Promote => format!("{by} ended the bake early"),
     };
     let commanded = What::Commanded {
-        command: word.to_owned(),
+        command: command.as_str().to_owned(),
         by: by.to_owned(),
     };
     let mut events = vec![Event {
@@ -232,7 +248,7 @@ pub fn of_request(deployment: &Deployment) -> Event {
 fn step_message(deployment: &Deployment) -> String {
     deployment.step().map_or_else(
         || "restore: the baseline plus exactly the intended change".to_owned(),
-        ToString::to_string,
+        |step| step.sentence(&deployment.versions()),
     )
 }
 

@@ -19,7 +19,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{Faults, Limit, Limited, WEEK};
+use crate::{
+    bounds::{Faults, Limit, Limited, WEEK},
+    who::WhoCanAct,
+};
 
 pub use answer::{Answer, GateLook, GateState, Said, Verdict};
 pub use approval::ApprovalGate;
@@ -129,9 +132,9 @@ impl Gate {
         }
     }
 
-    /// Its kind, as it is written.
+    /// The stable code of its kind, in `snake_case`.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Traffic(_) => "traffic",
             Self::Shadow(_) => "shadow",
@@ -139,6 +142,19 @@ impl Gate {
             Self::CloudWatch(_) => "cloudwatch",
             Self::Http(_) => "http",
             Self::Approval(_) => "approval",
+        }
+    }
+
+    /// Who can end it while it is open.
+    #[must_use]
+    pub fn who_can_act(&self) -> WhoCanAct {
+        match self {
+            Self::Approval(_) => WhoCanAct::Approver,
+            Self::Traffic(_)
+            | Self::Shadow(_)
+            | Self::Prometheus(_)
+            | Self::CloudWatch(_)
+            | Self::Http(_) => WhoCanAct::Engine,
         }
     }
 
@@ -241,7 +257,7 @@ mod tests {
         ] {
             let gate: Gate = serde_json::from_str(text).unwrap();
             let written = serde_json::to_value(&gate).unwrap();
-            assert_eq!(written["gate"], gate.kind());
+            assert_eq!(written["gate"], gate.as_str());
         }
     }
 }

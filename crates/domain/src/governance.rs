@@ -316,7 +316,7 @@ fn release(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         .map(|w| Objection::ReleaseWithdrawn {
             version: version.clone(),
             by: w.by.clone(),
-            reason: w.reason.clone(),
+            why: w.reason.clone(),
         });
     let artifact = match facts.artifact {
         Artifact::Intact => None,
@@ -335,7 +335,7 @@ fn moment(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         .map(|lock| Objection::EnvironmentLocked {
             environment: wish.place.environment.clone(),
             by: lock.by.clone(),
-            reason: lock.reason.clone(),
+            why: lock.reason.clone(),
         });
     let running = facts
         .running

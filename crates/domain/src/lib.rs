@@ -31,3 +31,5 @@ pub mod schema;
 pub mod time;
 pub mod traffic;
 pub mod users;
+pub mod versions;
+pub mod who;

@@ -13,6 +13,8 @@ mod words;
 
 pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
 pub use way_back::roll_back;
+#[cfg(test)]
+pub(crate) use words::golden;
 
 use serde::{Deserialize, Serialize};
 

@@ -15,6 +15,7 @@ use domain::{
     observation::Observation,
     release::{Digest, LaunchId},
     time::UnixMs,
+    versions::Versions,
 };
 use engine::{
     ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
@@ -245,7 +246,7 @@ async fn trouble_with_the_provider_is_waited_out_and_said() {
         .unwrap()
         .waiting
         .unwrap()
-        .to_string();
+        .sentence(&Versions::default());
     assert_eq!(
         waiting,
         "the provider cannot be used now: nobody answers; looking again"

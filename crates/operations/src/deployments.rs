@@ -228,7 +228,7 @@ impl Permit {
             }
             let after = before.command(command.clone(), self.principal(), now)?;
             let events = event::of_command(&command, self.principal(), &after, now);
-            let action = format!("deployment.{}", word(&command));
+            let action = format!("deployment.{}", command.as_str());
             let detail = json!({
                 "reason": reason(&command),
                 "place": after.target.place.to_string(),
@@ -397,18 +397,6 @@ fn reason(command: &Command) -> Option<&str> {
             Some(reason)
         }
         Command::Pause | Command::Resume | Command::Approve | Command::Promote => None,
-    }
-}
-
-fn word(command: &Command) -> &'static str {
-    match command {
-        Command::Pause => "pause",
-        Command::Resume => "resume",
-        Command::Abort { .. } => "abort",
-        Command::RollBack { .. } => "roll_back",
-        Command::Approve => "approve",
-        Command::Reject { .. } => "reject",
-        Command::Promote => "promote",
     }
 }
 

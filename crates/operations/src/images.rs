@@ -14,7 +14,7 @@ use domain::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown};
+use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown, trouble::Trouble};
 
 /// Most accounts that are asked in one call.
 const ACCOUNTS_MAX: usize = 100;
@@ -37,7 +37,7 @@ pub struct AccountImages {
     /// There are more images than are ever listed.
     pub truncated: bool,
     /// Why nothing is known, when the provider does not answer.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
 }
 
 /// What the live slice of a server group runs on.
@@ -70,7 +70,7 @@ impl Desk {
                     groups: BTreeMap::new(),
                     at: permit.now(),
                     truncated: false,
-                    trouble: Some(error.to_string()),
+                    trouble: Some(error.into()),
                 }),
             }
         }

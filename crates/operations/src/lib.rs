@@ -38,6 +38,7 @@ pub mod slices;
 pub mod status;
 mod tarball;
 pub mod tokens;
+pub mod trouble;
 pub mod uploads;
 
 use std::{fmt, sync::Arc};

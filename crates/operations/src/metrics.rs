@@ -41,7 +41,7 @@ use prometheus_client::{
 use driven::{Driven, DrivenCollector};
 use labels::{
     DeploymentLabels, DurationLabels, ErrorLabels, LookLabels, RequestLabels, RouteLabels,
-    TurnLabels, gate_word, method_word, turn_word, word,
+    TurnLabels, gate_word, method_word, turn_word,
 };
 pub use ports::Counted;
 
@@ -174,7 +174,7 @@ impl Metrics {
             if let What::Looked { step, look } = &event.what {
                 let labels = LookLabels {
                     gate: gate_word(deployment, *step, look.gate),
-                    verdict: word(&look.verdict),
+                    verdict: look.verdict.as_str(),
                 };
                 self.0.gate_looks.get_or_create(&labels).inc();
             }
@@ -205,12 +205,12 @@ impl Metrics {
     ) -> (DeploymentLabels, DurationLabels) {
         let timed = DurationLabels {
             strategy: deployment.strategy.kind().to_string(),
-            outcome: word(&outcome),
+            outcome: outcome.as_str(),
         };
         let counted = DeploymentLabels {
             environment: self.environment(&deployment.target.place.environment),
             strategy: timed.strategy.clone(),
-            outcome: timed.outcome.clone(),
+            outcome: timed.outcome,
         };
         (counted, timed)
     }

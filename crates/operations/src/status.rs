@@ -16,7 +16,7 @@ use domain::{
 use futures_util::{StreamExt, stream};
 use store::{catalogue::Entry, status::AtPlace};
 
-use super::{Desk, Error, Operations, Page};
+use super::{Desk, Error, Operations, Page, trouble::Trouble};
 
 /// Server groups that are looked at at once.
 const AT_ONCE: usize = 16;
@@ -35,7 +35,7 @@ pub struct Status {
     /// What the provider sees; `None` when there is no server group, or it cannot answer.
     pub observation: Option<Observation>,
     /// Why there is no observation, when the provider cannot answer.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
     /// Where users reach the service.
     pub url: Option<String>,
 }
@@ -100,13 +100,13 @@ impl Desk {
 
 impl Operations {
     /// What the provider sees, or why it does not.
-    async fn seen(&self, target: Option<&Target>) -> (Option<Observation>, Option<String>) {
+    async fn seen(&self, target: Option<&Target>) -> (Option<Observation>, Option<Trouble>) {
         let Some(target) = target else {
             return (None, None);
         };
         match self.observe(target).await {
             Ok(observation) => (Some(self.dated(observation)), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(error.into())),
         }
     }
 

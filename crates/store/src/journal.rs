@@ -1,7 +1,6 @@
 //! The engine's journal: claims, leases, and saves that compare before they set.
 
 use domain::{
-    decide::Failure,
     deployment::{Deployment, Ending},
     event::Event,
     names::DeploymentId,
@@ -180,7 +179,7 @@ fn audit_of(deployment: &Deployment, ending: &Ending) -> Audit {
         "place": deployment.target.place.to_string(),
         "version": deployment.launch.version,
         "outcome": outcome(ending.outcome),
-        "failure": deployment.failure.as_ref().map(in_short),
+        "failure": failure_in_short(deployment),
         "baseline_restored": ending.certificate.is_clean(),
     });
     let subject = format!("deployment/{}", deployment.id);
@@ -188,8 +187,10 @@ fn audit_of(deployment: &Deployment, ending: &Ending) -> Audit {
 }
 
 /// An ending must be storable, however much a provider had to say.
-fn in_short(failure: &Failure) -> String {
-    failure.to_string().chars().take(1000).collect()
+fn failure_in_short(deployment: &Deployment) -> Option<String> {
+    let failure = deployment.failure.as_ref()?;
+    let sentence = failure.sentence(&deployment.versions());
+    Some(sentence.chars().take(1000).collect())
 }
 
 /// The whole chain of causes in one sentence.

@@ -2,9 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{
-        FromRequest, FromRequestParts, Query, RawPathParams, Request, rejection::BytesRejection,
-    },
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -55,16 +53,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for InMaybeJs
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(query)| Self(query))
-            .map_err(|rejection| {
-                let text = rejection.body_text();
-                let why = text.split_once("string: ").map_or(&*text, |(_, why)| why);
-                let (field, message) = match why.split_once(": ") {
-                    Some((field, message)) if !field.contains(' ') => (field, message),
-                    _ => ("", why),
-                };
-                bad_request("bad_query", "the query cannot be understood").fault(field, message)
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
+            .map(Self)
+            .map_err(|error| {
+                let message = error.inner().to_string();
+                bad_request("bad_query", "the query cannot be understood")
+                    .fault(field_of(error.path()), message)
             })
     }
 }
@@ -81,7 +77,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
         let texts = serde_json::Value::Object(texts.collect());
         serde_path_to_error::deserialize(texts)
             .map(Self)
-            .map_err(|error| bad_path(&error.path().to_string(), &error.inner().to_string()))
+            .map_err(|error| bad_path(&field_of(error.path()), &error.inner().to_string()))
     }
 }
 
@@ -135,6 +131,14 @@ pub fn unauthenticated() -> Problem {
         "this needs a valid bearer token",
     )
     .remedy("send `Authorization: Bearer TOKEN`; the server keeps its token in the file `token` of its data folder")
+}
+
+/// The name of a field; empty for the whole.
+fn field_of(path: &serde_path_to_error::Path) -> String {
+    match path.iter().next() {
+        Some(_) => path.to_string(),
+        None => String::new(),
+    }
 }
 
 fn bad_request(code: &'static str, detail: &str) -> Problem {
@@ -194,15 +198,14 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        not_json(&path, &error.into_inner())
+        let field = field_of(error.path());
+        not_json(&field, &error.into_inner())
     })?;
-    deserializer.end().map_err(|error| not_json(".", &error))?;
+    deserializer.end().map_err(|error| not_json("", &error))?;
     Ok(value)
 }
 
-fn not_json(path: &str, error: &serde_json::Error) -> Problem {
-    let field = if path == "." { "" } else { path };
+fn not_json(field: &str, error: &serde_json::Error) -> Problem {
     if error.is_data() {
         return Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -9,12 +9,15 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use domain::governance::Objection;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use operations::{
     Error,
     error::{Class, Described, Fault},
+    trouble::Trouble,
 };
 
 /// The media type of problems.
@@ -60,16 +63,47 @@ pub struct ProblemDocument {
     pub errors: Vec<FieldError>,
 }
 
-/// One reason why governance says no.
+/// One reason why governance refuses a deployment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Objection)]
 pub struct ObjectionView {
-    /// Stable, for programs.
-    pub code: String,
-    /// The reason.
-    pub message: String,
+    /// Stable, for programs, such as `environment_locked`.
+    pub reason: String,
+    /// The same for people.
+    pub sentence: String,
     /// What would lift it.
     pub remedy: String,
+    /// Who can lift it: `time`, `engine`, `operator`, `owner` or `provider_administrator`.
+    pub who_can_act: String,
+    /// The fields of this reason, such as `environment`, `by` and `why` of a lock.
+    #[serde(flatten)]
+    #[schema(additional_properties)]
+    pub fields: Map<String, Value>,
+}
+
+/// Why something is not known now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Trouble)]
+pub struct TroubleView {
+    /// Stable, for programs, such as `provider_unavailable`.
+    pub reason: String,
+    /// The same for people.
+    pub sentence: String,
+    /// What to do.
+    pub remedy: String,
+    /// Who can end it: `time`, `operator` or `provider_administrator`.
+    pub who_can_act: String,
+}
+
+impl From<Trouble> for TroubleView {
+    fn from(trouble: Trouble) -> Self {
+        Self {
+            reason: trouble.reason.to_owned(),
+            sentence: trouble.sentence,
+            remedy: trouble.remedy.to_owned(),
+            who_can_act: trouble.who_can_act.to_string(),
+        }
+    }
 }
 
 /// One fault in what was sent.
@@ -132,21 +166,23 @@ impl From<Fault> for FieldError {
     }
 }
 
-impl From<&domain::governance::Objection> for ObjectionView {
-    fn from(objection: &domain::governance::Objection) -> Self {
+impl From<&Objection> for ObjectionView {
+    fn from(objection: &Objection) -> Self {
+        let mut fields = match serde_json::to_value(objection) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        for named in ["reason", "remedy"] {
+            fields.remove(named);
+        }
         Self {
-            code: code_of(objection),
-            message: objection.to_string(),
+            reason: objection.as_str().to_owned(),
+            sentence: objection.to_string(),
             remedy: objection.remedy(),
+            who_can_act: objection.who_can_act().to_string(),
+            fields,
         }
     }
-}
-
-/// The code of an objection is the tag that it is stored with.
-fn code_of(objection: &domain::governance::Objection) -> String {
-    let value = serde_json::to_value(objection).unwrap_or_default();
-    let code = value.get("code").and_then(serde_json::Value::as_str);
-    code.unwrap_or("objection").to_owned()
 }
 
 impl From<Error> for Problem {

@@ -88,7 +88,7 @@ fn standing(look: &Look<'_>, until: &Until, watch: &Watch) -> Standing {
     let Some((gate, state)) = gates().find(open) else {
         return Standing::Met;
     };
-    let within_ms = u64::from(until.seconds) * 1000 + gate.deadline_ms();
+    let within_ms = until.open_ms_max(gate);
     let (gate_text, text) = (gate.to_string(), state.text.clone());
     if look.waited_ms() > within_ms {
         return Standing::Failed(Failure::GateOpen {

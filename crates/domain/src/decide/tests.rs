@@ -18,6 +18,7 @@ use crate::{
     plan::{Strategy, scale_up::ScaleUp},
     release::{Content, Digest, Launch, LaunchId},
     users::Weights,
+    versions::Versions,
 };
 
 mod refresh;
@@ -142,10 +143,15 @@ fn say(decided: &Decided) -> String {
         Decision::Record(_) => "record the baseline".to_owned(),
         Decision::Apply(effect) => format!("apply: {effect}"),
         Decision::Hold { waiting, .. } | Decision::Wait(waiting) | Decision::Keep(waiting) => {
-            format!("wait: {waiting}")
+            let until = match waiting.until() {
+                Some((at, Then::GivesUp)) => format!("; gives up at {at}"),
+                Some((at, Then::GoesOn)) => format!("; goes on at {at}"),
+                None => String::new(),
+            };
+            format!("wait: {}{until}", waiting.sentence(&Versions::default()))
         }
         Decision::Next => "next step".to_owned(),
-        Decision::Fail(failure) => format!("fail: {failure}"),
+        Decision::Fail(failure) => format!("fail: {}", failure.sentence(&Versions::default())),
         Decision::Finish(certificate) => format!("finish, clean: {}", certificate.is_clean()),
     }
 }
@@ -210,7 +216,7 @@ fn fill_brings_one_thing_about_after_the_other() {
             (61, "4/4/4 v2 suspended | v1+ v1+ v2+ v2+"),
         ],
         expect![[r#"
-            2/2/2 v1 | v1+ v1+                           apply: blue: new instances start from v2 (v2)
+            2/2/2 v1 | v1+ v1+                           apply: blue: new instances start from v2
             2/2/2 v2 | v1+ v1+                           apply: blue: suspend rebalancing between zones
             2/2/2 v2 suspended | v1+ v1+                 apply: blue: sizes min 4 desired 4 max 4
             4/4/4 v2 suspended | v1+ v1+                 wait: 0 of 2 instances of v2 are healthy, 0 are starting; gives up at 1970-01-01T00:01:00Z
@@ -236,7 +242,7 @@ fn bake_forgives_one_loss_but_not_most() {
             (71, "4/4/4 v2 suspended | v1+ v1+ v2+ v2."),
         ],
         expect![[r#"
-            4/4/4 v2 suspended | v1+ v1+ v2+ v2+         wait: v2 is watched until 1970-01-01T00:00:10Z; every instance is healthy so far
+            4/4/4 v2 suspended | v1+ v1+ v2+ v2+         wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:10Z
             4/4/4 v2 suspended | v1+ v1+ v2+ v2! v2.     wait: 1 of 2 instances of v2 are healthy; it goes on once all are
             4/4/4 v2 suspended | v1+ v1+ v2! v2!         fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
             4/4/4 v2 suspended | v1+ v1+ v2+ v2.         fail: v2 did not stay healthy under watch: 1 of 2 instances were healthy
@@ -340,7 +346,7 @@ fn restore_puts_everything_back_and_proves_it() {
             2/2/2 v2 suspended | v2+* v2+*               apply: blue: stop protecting 2 instances
             2/2/2 v2 suspended | v2+ v2+                 apply: blue: resume rebalancing between zones
             2/2/2 v2 | v2+ v2+                           finish, clean: true
-            2/2/2 v1 | v2+ v2+                           apply: blue: new instances start from v2 (v2)
+            2/2/2 v1 | v2+ v2+                           apply: blue: new instances start from v2
             2/2/2 v2 | v1+ v2+                           apply: blue: sizes min 3 desired 3 max 3
         "#]],
     );
@@ -362,7 +368,7 @@ fn the_way_back_gives_stable_back_first() {
             (0, "2/2/4 v1 suspended | v2+ v2+"),
         ],
         expect![[r#"
-            4/4/4 v2 suspended | v1+ v1+ v2. v2.         apply: blue: new instances start from v1 (v1)
+            4/4/4 v2 suspended | v1+ v1+ v2. v2.         apply: blue: new instances start from v1
             4/4/4 v1 suspended | v1+ v1+ v2. v2.         next step
             4/4/4 v1 suspended | v1+ v2. v2. v2.         apply: blue: replace instance i1
             2/2/4 v1 suspended | v2+ v2+                 apply: blue: sizes min 4 desired 4 max 4
@@ -379,8 +385,8 @@ fn a_paused_deployment_waits_and_says_who_holds_it() {
         &paused,
         &[(999, START)],
         expect![[r#"
-        2/2/2 v1 | v1+ v1+                           wait: paused by ada; `pointsman resume` lets it go on, `pointsman abort` goes back
-    "#]],
+            2/2/2 v1 | v1+ v1+                           wait: paused by ada
+        "#]],
     );
 }
 
@@ -433,9 +439,9 @@ fn an_effect_is_not_asked_for_again_before_it_could_be_seen() {
         &asked,
         &[(1, START), (3, START)],
         expect![[r#"
-        2/2/2 v1 | v1+ v1+                           wait: the provider was asked (blue: new instances start from v2 (v2)) and does not show it yet
-        2/2/2 v1 | v1+ v1+                           apply: blue: new instances start from v2 (v2)
-    "#]],
+            2/2/2 v1 | v1+ v1+                           wait: the provider was asked (blue: new instances start from v2) and does not show it yet
+            2/2/2 v1 | v1+ v1+                           apply: blue: new instances start from v2
+        "#]],
     );
 }
 
@@ -465,7 +471,7 @@ fn a_group_that_grew_to_its_limit_turns_round_instead_of_succeeding() {
     let recorded = at_step(deployment, "3/3/3 v1 | v1+ v1+ v1+", 0);
     assert_eq!(recorded.progress.course, Course::RollingBack);
     assert_eq!(
-        recorded.failure.unwrap().to_string(),
+        recorded.failure.unwrap().sentence(&Versions::default()),
         "the group keeps 3 instances now, and its size limit leaves no room to start one new instance"
     );
 }
@@ -477,6 +483,10 @@ fn says_why_instances_do_not_start() {
     short.slices.get_mut(&Slice::Blue).unwrap().trouble = Some("no quota".to_owned());
     for at_ms in [9_000, 61_000] {
         let told = say(&decide(&fill, &short, &[], UnixMs(at_ms)));
-        assert!(told.ends_with("; the provider says: no quota"), "{told}");
+        let (sentence, _) = told.split_once("; gives up at").unwrap_or((&told, ""));
+        assert!(
+            sentence.ends_with("; the provider says: no quota"),
+            "{told}"
+        );
     }
 }

@@ -36,6 +36,22 @@ pub enum Command {
     Promote,
 }
 
+impl Command {
+    /// The stable code, in `snake_case`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort { .. } => "abort",
+            Self::RollBack { .. } => "roll_back",
+            Self::Approve => "approve",
+            Self::Reject { .. } => "reject",
+            Self::Promote => "promote",
+        }
+    }
+}
+
 /// Why a command makes no sense now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandRefused {

@@ -75,6 +75,18 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// The stable code, in `snake_case`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Met => "met",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl From<&evidence::Verdict> for Verdict {
     fn from(verdict: &evidence::Verdict) -> Self {
         match verdict {

@@ -1,5 +1,7 @@
 //! Why governance says no, and what would change its mind.
 
+mod who;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 
 /// One reason why governance says no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "code", rename_all = "snake_case")]
+#[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Objection {
     /// Not in the catalogue.
     #[error("the service {place} is not in the catalogue", place = .place.service)]
@@ -52,14 +54,14 @@ pub enum Objection {
         version: Version,
     },
     /// Taken out of use.
-    #[error("release {version} was withdrawn by {by}: {reason}")]
+    #[error("release {version} was withdrawn by {by}: {why}")]
     ReleaseWithdrawn {
         /// Which version.
         version: Version,
         /// Who withdrew it.
         by: String,
-        /// Why.
-        reason: String,
+        /// Why, in their words.
+        why: String,
     },
     /// The artifact is gone.
     #[error("the artifact of release {version} is not in the artifact store")]
@@ -140,14 +142,14 @@ pub enum Objection {
         why: String,
     },
     /// Held by a person.
-    #[error("{environment} is locked by {by}: {reason}")]
+    #[error("{environment} is locked by {by}: {why}")]
     EnvironmentLocked {
         /// Which environment.
         environment: EnvironmentName,
         /// Who locked it.
         by: String,
-        /// Why.
-        reason: String,
+        /// Why, in their words.
+        why: String,
     },
     /// One at a time.
     #[error("deployment {running} of {place} is running already")]

@@ -113,12 +113,16 @@ fn check(change: impl FnOnce(&mut Wish, &mut Facts), expected: Expect) {
     change(&mut wish, &mut facts);
     let text = match admit(wish, facts) {
         Ok(_) => "admitted".to_owned(),
-        Err(objections) => objections
-            .iter()
-            .map(|o| format!("{o}\n  -> {}\n", o.remedy()))
-            .collect(),
+        Err(objections) => objections.iter().map(shown).collect(),
     };
     expected.assert_eq(&text);
+}
+
+/// An objection, and what would lift it. Its code is the one that it is written with.
+fn shown(objection: &Objection) -> String {
+    let written = serde_json::to_value(objection).unwrap();
+    assert_eq!(written["reason"], objection.as_str());
+    format!("{objection}\n  -> {}\n", objection.remedy())
 }
 
 #[test]

@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn check(options: &InstanceRefresh, numbers: (u32, u32, u32), expected: Expect) {
-        expected.assert_eq(&planned(options, numbers).to_string());
+        expected.assert_eq(&crate::plan::golden(&planned(options, numbers)));
     }
 
     #[test]

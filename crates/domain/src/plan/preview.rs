@@ -17,6 +17,7 @@ use crate::{
     catalogue::ServerGroup,
     deployment::Deployment,
     observation::{InstanceId, Observation, Slice, SliceSeen},
+    versions::Versions,
 };
 
 /// What is known about how long things take, in milliseconds.
@@ -70,7 +71,9 @@ pub struct Preview {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewStep {
     /// The condition.
-    pub text: String,
+    pub step: Step,
+    /// The condition as a sentence.
+    pub sentence: String,
     /// How long it is expected to take, in milliseconds.
     pub expected_ms: u64,
     /// How long it takes to give users stable back, in full, from the end of this step, in
@@ -135,6 +138,7 @@ pub fn preview(deployment: &Deployment, seen: &Observation, estimates: Estimates
 
 /// Walks through a plan, adding up time and capacity.
 struct Walk {
+    versions: Versions,
     estimates: Estimates,
     has_stable: bool,
     /// Where stable is, when it has a slice of its own.
@@ -159,6 +163,7 @@ impl Walk {
             instances: slices.values().sum(),
         };
         Self {
+            versions: deployment.versions().and_seen(seen),
             estimates,
             has_stable: deployment.stable.is_some(),
             apart: roles.are_apart().then_some(roles.live),
@@ -194,7 +199,8 @@ impl Walk {
         self.at_ms += expected_ms;
         self.step += 1;
         PreviewStep {
-            text: step.to_string(),
+            step: step.clone(),
+            sentence: step.sentence(&self.versions),
             expected_ms,
             way_back_ms: self.way_back_ms(),
         }

@@ -179,7 +179,7 @@ mod tests {
             &new,
             Some(&old),
         );
-        expected.assert_eq(&plan.to_string());
+        expected.assert_eq(&crate::plan::golden(&plan));
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
             1. fill blue: 4 healthy of v1
             2. shift users: 100 % blue
         "#]]
-        .assert_eq(&plan.to_string());
+        .assert_eq(&crate::plan::golden(&plan));
     }
 
     proptest! {

@@ -114,4 +114,10 @@ impl Until {
             ..Self::default()
         }
     }
+
+    /// How long `gate` may stay open after the step began, in milliseconds.
+    #[must_use]
+    pub fn open_ms_max(&self, gate: &Gate) -> u64 {
+        u64::from(self.seconds) * 1000 + gate.deadline_ms()
+    }
 }

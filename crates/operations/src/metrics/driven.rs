@@ -10,14 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{deployment::Deployment, names::DeploymentId};
+use domain::{
+    decide::Waiting,
+    deployment::{Deployment, Status},
+    names::DeploymentId,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{family::Family, gauge::Gauge},
 };
 
-use super::labels::{ReasonLabels, STATUS_WORDS, StatusLabels, status_word, tag};
+use super::labels::{ReasonLabels, StatusLabels};
 
 /// Longer than a lease, and than the longest time between two looks.
 const FORGET: Duration = Duration::from_secs(120);
@@ -30,13 +34,13 @@ pub(super) struct Driven(Mutex<Known>);
 struct Known {
     deployments: BTreeMap<DeploymentId, Stand>,
     /// Every reason that there ever was: nobody waiting is a zero, not a gap.
-    reasons: BTreeSet<String>,
+    reasons: BTreeSet<&'static str>,
 }
 
 #[derive(Debug)]
 struct Stand {
-    status: &'static str,
-    reason: Option<String>,
+    status: Status,
+    reason: Option<&'static str>,
     heard_at: Instant,
 }
 
@@ -44,16 +48,12 @@ impl Driven {
     /// This is how a deployment stands.
     pub(super) fn see(&self, deployment: &Deployment) {
         let stand = Stand {
-            status: status_word(deployment),
-            reason: deployment.waiting.as_ref().map(|it| tag(it, "reason")),
+            status: deployment.status(),
+            reason: deployment.waiting.as_ref().map(Waiting::as_str),
             heard_at: Instant::now(),
         };
         self.with(|known| {
-            if let Some(reason) = &stand.reason
-                && !known.reasons.contains(reason)
-            {
-                known.reasons.insert(reason.clone());
-            }
+            known.reasons.extend(stand.reason);
             known.deployments.insert(deployment.id.clone(), stand);
         });
     }
@@ -69,20 +69,22 @@ impl Driven {
 
     fn counted(&self) -> (Family<StatusLabels, Gauge>, Family<ReasonLabels, Gauge>) {
         let (statuses, reasons) = (Family::default(), Family::default());
-        let status = |status| StatusLabels { status };
-        for word in STATUS_WORDS {
-            count(&statuses, &status(word), 0);
+        let labels = |status: Status| StatusLabels {
+            status: status.as_str(),
+        };
+        for status in Status::UNFINISHED {
+            count(&statuses, &labels(status), 0);
         }
         self.with(|known| {
             known
                 .deployments
                 .retain(|_, stand| stand.heard_at.elapsed() < FORGET);
-            for reason in known.reasons.iter().cloned() {
+            for reason in known.reasons.iter().copied() {
                 count(&reasons, &ReasonLabels { reason }, 0);
             }
             for stand in known.deployments.values() {
-                count(&statuses, &status(stand.status), 1);
-                if let Some(reason) = stand.reason.clone() {
+                count(&statuses, &labels(stand.status), 1);
+                if let Some(reason) = stand.reason {
                     count(&reasons, &ReasonLabels { reason }, 1);
                 }
             }

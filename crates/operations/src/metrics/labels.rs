@@ -4,8 +4,8 @@
 //! [`super::Metrics`], which bounds them.
 
 use domain::{
-    deployment::{Course, Deployment, Outcome},
-    plan::Step,
+    deployment::{Deployment, Outcome},
+    gate::Gate,
 };
 use engine::{
     ports::{ErrorKind, JournalError},
@@ -13,20 +13,18 @@ use engine::{
 };
 use http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
-use serde::Serialize;
-use serde_json::Value;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct DeploymentLabels {
     pub(super) environment: String,
     pub(super) strategy: String,
-    pub(super) outcome: String,
+    pub(super) outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct DurationLabels {
     pub(super) strategy: String,
-    pub(super) outcome: String,
+    pub(super) outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,13 +34,13 @@ pub(super) struct StatusLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReasonLabels {
-    pub(super) reason: String,
+    pub(super) reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct LookLabels {
-    pub(super) gate: String,
-    pub(super) verdict: String,
+    pub(super) gate: &'static str,
+    pub(super) verdict: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,25 +115,11 @@ pub(super) fn turn_word(turned: &Result<Turned, JournalError>) -> &'static str {
     }
 }
 
-/// Every status of a deployment that has not ended.
-pub(super) const STATUS_WORDS: [&str; 3] = ["running", "paused", "rolling_back"];
-
-/// The status of a deployment that has not ended, as the API calls it.
-pub(super) fn status_word(deployment: &Deployment) -> &'static str {
-    match (&deployment.paused, deployment.progress.course) {
-        (Some(_), _) => "paused",
-        (None, Course::RollingBack) => "rolling_back",
-        (None, Course::Forward) => "running",
-    }
-}
-
 /// The kind of a gate of the way forward; there are none on the way back.
-pub(super) fn gate_word(deployment: &Deployment, step: usize, gate: usize) -> String {
-    let gate = match deployment.plan.steps.get(step) {
-        Some(Step::Bake(bake)) => bake.until.gates.get(gate),
-        _ => None,
-    };
-    gate.map_or_else(|| super::OTHER.to_owned(), |gate| tag(gate, "gate"))
+pub(super) fn gate_word(deployment: &Deployment, step: usize, gate: usize) -> &'static str {
+    let step = deployment.plan.steps.get(step);
+    let gate = step.and_then(|step| step.gates().get(gate));
+    gate.map_or(super::OTHER, Gate::as_str)
 }
 
 /// One of the usual methods; people can make up others.
@@ -150,22 +134,4 @@ pub(super) fn method_word(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => super::OTHER,
     }
-}
-
-/// A domain's value as the one word that it is in JSON.
-pub(super) fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(word)) => word,
-        _ => super::OTHER.to_owned(),
-    }
-}
-
-/// Which variant a domain's value is: the word at `key` in JSON.
-pub(super) fn tag(value: &impl Serialize, key: &str) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or(super::OTHER)
-        .to_owned()
 }

@@ -8,17 +8,13 @@ use tokio::time::sleep;
 
 use crate::world::{World, assert_unharmed, until, until_within};
 
-/// Steps of a deployment, by the first word of their text. The last one is "restore".
+/// The steps of a deployment. After the last one comes "restore".
 const STEPS: [&str; 3] = ["fill", "bake", "retire"];
 
 fn step_of(deployment: &Value) -> String {
     let at = deployment["step"].as_u64().expect("a step") as usize;
-    let text = deployment["plan"][at].as_str().unwrap_or("restore");
-    let text = text.split_once(". ").map_or(text, |(_, text)| text);
-    text.split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let step = deployment["steps"][at]["step"].as_str();
+    step.unwrap_or("restore").to_owned()
 }
 
 async fn reaches(world: &World, id: &str, step: &str) {

@@ -31,22 +31,20 @@ async fn deploy(world: &World, version: &str, flags: &[&str]) -> crate::world::R
     world.cli(&[&args[..], flags].concat()).await
 }
 
-async fn waits_for(world: &World, id: &str, text: &str) -> Value {
-    until(&format!("it waits: {text}"), async || {
+async fn waits_for(world: &World, id: &str, reason: &str) -> Value {
+    until(&format!("it waits: {reason}"), async || {
         let deployment = world.deployment(id).await;
-        let waiting = deployment["waiting"].as_str().unwrap_or_default();
-        waiting.contains(text).then_some(deployment)
+        (deployment["waiting"]["reason"] == reason).then_some(deployment)
     })
     .await
 }
 
-/// Waits until the current step of a deployment says `text`.
-async fn reaches(world: &World, id: &str, text: &str) {
-    until(&format!("the step {text}"), async || {
+/// Waits until the current step of a deployment is a `step`.
+async fn reaches(world: &World, id: &str, step: &str) {
+    until(&format!("the step {step}"), async || {
         let deployment = world.deployment(id).await;
         let at = deployment["step"].as_u64().unwrap_or_default() as usize;
-        let step = deployment["plan"][at].as_str().unwrap_or_default();
-        step.contains(text).then_some(())
+        (deployment["steps"][at]["step"] == step).then_some(())
     })
     .await;
 }
@@ -199,12 +197,12 @@ async fn approvals_are_waited_for_given_by_somebody_else_and_refused() {
         .await;
     let ended = world.ended(&id).await;
     assert_eq!(ended["status"], "rolled_back", "{ended:#}");
-    let why = ended["failure"].as_str().unwrap_or_default();
+    let why = ended["failure"]["sentence"].as_str().unwrap_or_default();
     assert_eq!(why, "rejected by bob: not on a Friday");
     let id = world.begin("1.1.0", &canary).await;
     waits_for(&world, &id, "approval").await;
     world.ok(&[&bob[..], &["approve", &id]].concat()).await;
-    waits_for(&world, &id, "stays ready").await;
+    waits_for(&world, &id, "warm").await;
     world.ok(&["promote", &id]).await;
     assert_eq!(world.ended(&id).await["status"], "succeeded");
     assert_unharmed(&load.stop().await);
@@ -244,7 +242,7 @@ async fn rolling_back_is_one_change_inside_the_warm_window_and_a_deployment_afte
     let load = world.load().await;
     let warm = ["--strategy", "blue-green", "--all-at-once", "--warm", "5m"];
     let id = world.begin("1.1.0", &warm).await;
-    waits_for(&world, &id, "stays ready").await;
+    waits_for(&world, &id, "warm").await;
     let asked = Instant::now();
     world
         .ok(&[&["rollback"], &PLACE[..], &["--reason", "a feeling"]].concat())
@@ -412,7 +410,7 @@ async fn a_websocket_is_held_across_a_shift() {
     assert_eq!(socket.echo("before").await, "before");
     let warm = ["--strategy", "blue-green", "--all-at-once", "--warm", "5m"];
     let id = world.begin("1.1.0", &warm).await;
-    waits_for(&world, &id, "stays ready").await;
+    waits_for(&world, &id, "warm").await;
     assert_eq!(world.release_for(&[]).await, "1.1.0");
     for word in ["still", "the", "same"] {
         assert_eq!(socket.echo(word).await, word);

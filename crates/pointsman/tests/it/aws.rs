@@ -57,7 +57,7 @@ async fn refused(app: &TestApp, wish: Value) -> Vec<String> {
     let objections = answer.json()["objections"].clone();
     let objections = objections.as_array().unwrap().iter();
     objections
-        .map(|objection| objection["code"].as_str().unwrap().to_owned())
+        .map(|objection| objection["reason"].as_str().unwrap().to_owned())
         .collect()
 }
 
@@ -356,9 +356,11 @@ async fn a_build_without_aws_says_so_of_images_and_patches() {
     assert_eq!(images.status, 200, "{}", images.text);
     let accounts = images.json()["accounts"].clone();
     assert_eq!(accounts[0]["account"], "eu");
-    let trouble = accounts[0]["trouble"].as_str().unwrap();
+    let trouble = &accounts[0]["trouble"];
+    assert_eq!(trouble["who_can_act"], "provider_administrator");
+    let sentence = trouble["sentence"].as_str().unwrap();
     assert!(
-        trouble.contains("this build of pointsman knows no AWS"),
+        sentence.contains("this build of pointsman knows no AWS"),
         "{trouble}"
     );
     let one = app.get("/api/v1/images?account=eu").await;

@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use crate::support::{CATALOGUE, TestApp, release};
+use crate::support::{CATALOGUE, TestApp, gates_now, release};
 
 /// A server with release 1.0.0 live in one of two slices, and 1.1.0 to come.
 async fn with_slices() -> TestApp {
@@ -52,7 +52,7 @@ async fn a_canary_is_approved_promoted_and_watched() {
     let id = says(&app, &format!("deploy {canary} --warm 0 --no-wait"), 0).await;
     let id = id.lines().last().unwrap();
     app.until(id, |deployment| {
-        deployment["gates"] != serde_json::json!([])
+        gates_now(deployment) != serde_json::json!([])
     })
     .await;
     let early = says(&app, "promote shop -e staging", 3).await;
@@ -81,7 +81,8 @@ async fn a_rejected_canary_is_what_was_asked_for() {
     let line = "deploy shop 1.1.0 -e staging --strategy blue-green --approve-at 0 --no-wait";
     let id = says(&app, line, 0).await;
     let id = id.lines().last().unwrap();
-    app.until(id, |d| d["gates"] != serde_json::json!([])).await;
+    app.until(id, |d| gates_now(d) != serde_json::json!([]))
+        .await;
     let rejected = says(&app, "reject shop -e staging --reason wrong", 0).await;
     assert!(rejected.contains("rejected by admin: wrong"), "{rejected}");
 }

@@ -11,13 +11,13 @@ fn codes(answer: &Answer) -> Vec<String> {
     objections
         .iter()
         .map(|objection| {
-            for field in ["message", "remedy"] {
+            for field in ["sentence", "remedy", "who_can_act"] {
                 assert!(
                     !objection[field].as_str().unwrap().is_empty(),
                     "{objection}"
                 );
             }
-            objection["code"].as_str().unwrap().to_owned()
+            objection["reason"].as_str().unwrap().to_owned()
         })
         .collect()
 }
@@ -253,11 +253,12 @@ async fn a_person_pauses_resumes_and_aborts() {
     );
     let aborted = command("abort", json!({"reason": "wrong one"})).await;
     assert_eq!(aborted.json()["status"], "rolling_back");
-    assert!(
-        aborted.json()["failure"]
-            .as_str()
-            .unwrap()
-            .contains("wrong one")
+    assert_eq!(
+        aborted.json()["failure"],
+        json!({
+            "reason": "aborted", "sentence": "aborted by admin: wrong one",
+            "by": "admin", "why": "wrong one", "who_can_act": "operator",
+        })
     );
     assert_eq!(
         command("roll-back", json!({})).await.code(),
@@ -302,7 +303,23 @@ async fn a_broken_release_is_rolled_back_by_itself() {
         .finished(begun.json()["deployment"]["id"].as_str().unwrap())
         .await;
     assert_eq!(ended["status"], "rolled_back", "{ended:#}");
-    assert!(ended["failure"].is_string(), "{ended:#}");
+    let failure = &ended["failure"];
+    assert_eq!(failure["reason"], "unhealthy", "{failure:#}");
+    assert_eq!(
+        (
+            &failure["version"],
+            &failure["wanted"],
+            &failure["within_ms"]
+        ),
+        (&json!("1.2.0-broken"), &json!(2), &json!(1000))
+    );
+    let sentence = failure["sentence"].as_str().unwrap();
+    assert!(
+        sentence.contains("of 2 instances of 1.2.0-broken became healthy within 1 s"),
+        "{sentence}"
+    );
+    let launch = failure["launch"].as_str().unwrap();
+    assert!(!sentence.contains(launch), "{sentence}");
     let status = app
         .get("/api/v1/environments/staging/services/shop")
         .await

@@ -89,14 +89,14 @@ async fn a_stream_tells_everything_as_it_happens_and_ends_with_the_deployment() 
         {
           "at": "[at]",
           "event": "requested",
-          "message": "admin asked to deploy shop 1.1.0 to staging by scale-up",
+          "sentence": "admin asked to deploy shop 1.1.0 to staging by scale-up",
           "seq": 1
         }
         {
           "at": "[at]",
           "event": "finished",
-          "message": "1.1.0 is live",
           "outcome": "succeeded",
+          "sentence": "1.1.0 is live",
           "seq": 16
         }
     "#]]
@@ -153,6 +153,56 @@ async fn a_command_is_heard_at_once_by_those_who_watch() {
         (&command.data["command"], &command.data["by"]),
         (&json!("pause"), &json!("admin"))
     );
+}
+
+#[tokio::test]
+async fn waits_and_failures_travel_in_events_as_objects() {
+    let app = TestApp::with_shop().await;
+    app.bring_up("1.0.0").await;
+    let mut body = wish("1.1.0");
+    body["strategy"]["bake_seconds"] = 3600.into();
+    let begun = app.post("/api/v1/deployments", body).await.json();
+    let id = begun["deployment"]["id"].as_str().unwrap().to_owned();
+    let baking = |deployment: &Value| deployment["waiting"]["reason"] == "baking";
+    let deployment = app.until(&id, baking).await;
+    let stream = open(&app, &id, None).await;
+    app.post(
+        &format!("/api/v1/deployments/{id}/abort"),
+        json!({"reason": "wrong one"}),
+    )
+    .await;
+    let sent = read(stream, |_| false).await;
+    let of = |kind: &str| -> Vec<Value> {
+        let events = sent.iter().map(|event| event.data.clone());
+        events.filter(|event| event["event"] == kind).collect()
+    };
+    let waits = of("waiting");
+    let bake = waits.iter().find(|it| it["waiting"]["reason"] == "baking");
+    let bake = bake.expect("it was watched");
+    assert_eq!(
+        bake["waiting"],
+        json!({
+            "reason": "baking", "sentence": "1.1.0 is watched; every instance is healthy so far",
+            "since": bake["at"], "until": deployment["waiting"]["until"], "then": "goes_on",
+            "who_can_act": "time", "version": "1.1.0", "launch": deployment["launch"],
+        })
+    );
+    assert_eq!(bake["sentence"], bake["waiting"]["sentence"]);
+    for kind in ["rolling_back", "finished"] {
+        let events = of(kind);
+        assert_eq!(
+            events[0]["failure"],
+            json!({
+                "reason": "aborted", "sentence": "aborted by admin: wrong one",
+                "by": "admin", "why": "wrong one", "who_can_act": "operator",
+            }),
+            "{kind}"
+        );
+    }
+    let launch = deployment["launch"].as_str().unwrap();
+    let tells_the_launch =
+        |event: &&Sent| event.data["sentence"].as_str().unwrap().contains(launch);
+    assert_eq!(sent.iter().find(tells_the_launch), None);
 }
 
 #[tokio::test]

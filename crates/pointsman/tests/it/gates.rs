@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, CATALOGUE, TestApp, wish};
+use crate::support::{Answer, CATALOGUE, TestApp, gates_now, wish};
 
 const GATES: &str = "
 slices: 2
@@ -26,16 +26,25 @@ async fn ask(app: &TestApp, strategy: Value, dry_run: bool) -> Answer {
     app.post("/api/v1/deployments", body).await
 }
 
-/// The steps that would be taken.
+/// The steps that would be taken, each with its gates.
 async fn steps(app: &TestApp, strategy: Value) -> String {
     let rehearsed = ask(app, strategy, true).await;
     let steps = rehearsed.json()["preview"]["steps"].clone();
     let steps = steps
         .as_array()
         .unwrap_or_else(|| panic!("{}", rehearsed.text));
-    let text = |step: &Value| step["text"].as_str().unwrap().to_owned();
+    let text = |step: &Value| format!("{}; {}", step["sentence"], names(&step["gates"]));
     let texts: Vec<String> = steps.iter().map(text).collect();
     texts.join("\n")
+}
+
+fn names(gates: &Value) -> String {
+    let gates = gates.as_array().unwrap().iter();
+    let names: Vec<&str> = gates.map(|gate| gate["name"].as_str().unwrap()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("gates: {}", names.join(", ")),
+    }
 }
 
 #[tokio::test]
@@ -51,7 +60,7 @@ async fn the_gates_of_the_group_hold_unless_a_request_brings_its_own() {
     let usual = steps(&app, canary(None)).await;
     assert!(usual.contains("; gates: approval"), "{usual}");
     let none = steps(&app, canary(Some(json!([])))).await;
-    assert!(!none.contains("gates"), "{none}");
+    assert!(!none.contains("gates: "), "{none}");
     let own = json!([{"gate": "traffic"}]);
     let own = steps(&app, canary(Some(own))).await;
     assert!(
@@ -76,11 +85,11 @@ async fn every_look_is_kept_and_paged() {
     let path = format!("/api/v1/deployments/{id}/looks");
     assert_eq!(app.get(&path).await.status, 200, "none is no error");
     let looked = |deployment: &Value| {
-        let text = deployment["gates"][0]["text"].as_str().unwrap_or_default();
-        !text.is_empty()
+        let sentence = gates_now(deployment)[0]["sentence"].clone();
+        sentence.is_string() && sentence != "nothing was measured yet"
     };
     let seen = app.until(&id, looked).await;
-    assert_eq!(seen["gates"][0]["gate"], "traffic");
+    assert_eq!(gates_now(&seen)[0]["gate"], "traffic");
     let enough = async {
         loop {
             let page = app.get(&path).await.json();
@@ -112,7 +121,7 @@ async fn every_look_is_kept_and_paged() {
     let event = |event: &&Value| event["seq"] == first["seq"];
     let event = events.as_array().unwrap().iter().find(event).unwrap();
     assert_eq!(event["event"], "looked");
-    assert_eq!(event["look"]["text"], first["text"]);
+    assert_eq!(event["look"]["sentence"], first["sentence"]);
     let aborted = format!("/api/v1/deployments/{id}/abort");
     app.post(&aborted, json!({"reason": "seen enough"})).await;
     assert_eq!(app.finished(&id).await["status"], "aborted");
@@ -132,8 +141,12 @@ async fn a_prometheus_is_known_by_its_name() {
     let unknown = ask(&app, strategy.clone(), false).await;
     assert_eq!(unknown.code(), "refused");
     assert_eq!(
-        unknown.json()["objections"][0]["code"],
-        "prometheus_unknown"
+        unknown.json()["objections"],
+        json!([{
+            "reason": "prometheus_unknown", "prometheus": "metrics", "who_can_act": "owner",
+            "sentence": "a gate asks the Prometheus metrics, which is not in the catalogue",
+            "remedy": "describe it in a manifest (kind: Prometheus) and run `pointsman apply -f FILE`",
+        }])
     );
     let group = CATALOGUE.replace(
         "size: 2",

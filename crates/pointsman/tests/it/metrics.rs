@@ -66,9 +66,7 @@ async fn what_is_waited_for_is_shown_while_it_is() {
         .await;
     assert_eq!(pause.status, 200, "{}", pause.text);
     app.until(&id, |deployment| {
-        deployment["waiting"]
-            .as_str()
-            .is_some_and(|it| it.starts_with("paused"))
+        deployment["waiting"]["reason"] == "paused"
     })
     .await;
     let waiting = "pointsman_deployment_waiting{reason=\"paused\"}";

@@ -225,7 +225,10 @@ async fn a_withdrawn_release_stays_withdrawn() {
     let again = app.post(&path, json!({"reason": "another reason"})).await;
     assert_eq!(again.json()["withdrawn"]["reason"], "loses orders");
     let refused = app.deploy("1.0.0").await;
-    assert_eq!(refused.json()["objections"][0]["code"], "release_withdrawn");
+    assert_eq!(
+        refused.json()["objections"][0]["reason"],
+        "release_withdrawn"
+    );
     let same = app.upload("shop", "1.0.0", release("1.0.0")).await;
     assert_eq!(
         same.json()["withdrawn"]["by"],

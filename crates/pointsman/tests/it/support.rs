@@ -20,6 +20,15 @@ pub use prometheus::Prometheus;
 pub use redact::redacted;
 pub use simulated::Simulated;
 
+/// The gates of the current step of a deployment.
+pub fn gates_now(deployment: &Value) -> Value {
+    let step = deployment["step"].as_u64().unwrap_or_default() as usize;
+    match &deployment["steps"][step]["gates"] {
+        Value::Null => json!([]),
+        gates => gates.clone(),
+    }
+}
+
 /// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 

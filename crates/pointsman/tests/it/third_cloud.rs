@@ -179,7 +179,7 @@ async fn what_it_cannot_do_is_refused_before_anything_is_changed() {
     refresh["strategy"] = json!({"kind": "instance-refresh"});
     let refused = app.post("/api/v1/deployments", refresh).await;
     assert_eq!(
-        refused.json()["objections"][0]["code"],
+        refused.json()["objections"][0]["reason"],
         "refresh_not_offered"
     );
     let both = format!("{CATALOGUE}aws: {{account: rack}}\n{IN_THE_RACK}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, CATALOGUE, TestApp, release, wish};
+use crate::support::{Answer, CATALOGUE, TestApp, gates_now, release, wish};
 
 const PLACE: &str = "/api/v1/environments/staging/services/shop";
 
@@ -54,7 +54,7 @@ async fn give(app: &TestApp, id: &str, verb: &str, body: Value) -> Answer {
 fn codes(refused: &Answer) -> Vec<String> {
     assert_eq!(refused.code(), "refused");
     let objections = refused.json()["objections"].clone();
-    let code = |objection: &Value| objection["code"].as_str().unwrap().to_owned();
+    let code = |objection: &Value| objection["reason"].as_str().unwrap().to_owned();
     objections.as_array().unwrap().iter().map(code).collect()
 }
 
@@ -90,7 +90,7 @@ async fn blue_green_moves_everybody_and_empties_the_old_slice() {
     let id = begin(&app, "1.1.0", strategy).await;
     let ended = succeeds(&app, &id).await;
     assert_eq!(ended["roles"], json!({"live": "blue", "next": "green"}));
-    assert_eq!(ended["gates"], json!([]));
+    assert_eq!(gates_now(&ended), json!([]));
     let seen = app.get(&format!("{PLACE}/slices")).await.json();
     let green = &seen["slices"][1];
     assert_eq!(
@@ -112,18 +112,25 @@ async fn a_canary_waits_for_the_approval_of_its_plan() {
         "gates": [{"gate": "approval", "at": [10]}],
     });
     let id = begin(&app, "1.1.0", strategy).await;
-    let waits = |deployment: &Value| {
-        let waiting = deployment["waiting"].as_str().unwrap_or_default();
-        waiting.contains("approval")
-    };
+    let waits = |deployment: &Value| deployment["waiting"]["reason"] == "approval";
     let waiting = app.until(&id, waits).await;
     assert_eq!(
-        waiting["gates"],
+        gates_now(&waiting),
         json!([{
             "name": "approval", "gate": "approval", "verdict": "open",
-            "text": "nobody has approved yet", "approved_by": null,
+            "sentence": "nobody has approved yet", "approved_by": null,
+            "until": waiting["waiting"]["until"], "who_can_act": "approver",
         }])
     );
+    assert_eq!(
+        waiting["waiting"],
+        json!({
+            "reason": "approval", "sentence": "a person must approve the deployment",
+            "since": waiting["steps"][2]["since"], "until": waiting["waiting"]["until"],
+            "then": "gives_up", "who_can_act": "approver", "by_another": false,
+        })
+    );
+    assert!(waiting["waiting"]["until"].is_string() && waiting["waiting"]["since"].is_string());
     assert_eq!(
         slices(&app).await,
         ["blue live 90 % 1.0.0 2", "green next 10 % 1.1.0 2"]
@@ -142,8 +149,8 @@ async fn a_canary_waits_for_the_approval_of_its_plan() {
     );
     let approved = give(&app, &id, "approve", json!({"plan_hash": hash})).await;
     assert_eq!(approved.status, 200, "{}", approved.text);
-    assert_eq!(approved.json()["gates"][0]["approved_by"], "admin");
-    assert_eq!(approved.json()["gates"][0]["verdict"], "met");
+    assert_eq!(gates_now(&approved.json())[0]["approved_by"], "admin");
+    assert_eq!(gates_now(&approved.json())[0]["verdict"], "met");
     let ended = succeeds(&app, &id).await;
     assert_eq!(ended["plan_hash"], hash.as_str());
     assert_eq!(
@@ -162,14 +169,17 @@ async fn a_rejected_deployment_gives_users_the_old_release_back() {
     let id = begin(&app, "1.1.0", strategy).await;
     let early = give(&app, &id, "reject", json!({"reason": " "})).await;
     assert_eq!(early.code(), "invalid");
-    app.until(&id, |deployment| deployment["gates"] != json!([]))
+    app.until(&id, |deployment| gates_now(deployment) != json!([]))
         .await;
     let rejected = give(&app, &id, "reject", json!({"reason": "wrong colour"})).await;
     assert_eq!(rejected.status, 200, "{}", rejected.text);
-    assert_eq!(rejected.json()["gates"], json!([]));
+    assert_eq!(gates_now(&rejected.json()), json!([]));
     let ended = app.finished(&id).await;
     assert_eq!(ended["status"], "rolled_back");
-    assert_eq!(ended["failure"], "rejected by admin: wrong colour");
+    assert_eq!(
+        ended["failure"]["sentence"],
+        "rejected by admin: wrong colour"
+    );
     assert_eq!(
         slices(&app).await[0],
         "blue live 100 % 1.0.0 2",
@@ -191,7 +201,7 @@ async fn who_asked_cannot_approve_where_the_type_says_so() {
     let id = begin(&app, "1.1.0", strategy).await;
     let early = give(&app, &id, "promote", json!({})).await;
     assert_eq!(early.code(), "nothing_to_promote");
-    app.until(&id, |deployment| deployment["gates"] != json!([]))
+    app.until(&id, |deployment| gates_now(deployment) != json!([]))
         .await;
     let own = give(&app, &id, "approve", json!({})).await;
     assert_eq!(
@@ -212,7 +222,7 @@ async fn promote_cuts_a_watch_short() {
     let id = begin(&app, "1.1.0", strategy).await;
     for step in [2, 4] {
         let baking =
-            |deployment: &Value| deployment["step"] == step && deployment["waiting"].is_string();
+            |deployment: &Value| deployment["step"] == step && deployment["waiting"].is_object();
         app.until(&id, baking).await;
         let promoted = give(&app, &id, "promote", json!({})).await;
         assert_eq!(promoted.status, 200, "{}", promoted.text);

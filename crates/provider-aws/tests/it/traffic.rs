@@ -277,7 +277,8 @@ async fn an_alarm_of_cloudwatch_halts_a_canary() {
         .await;
     ended(&deployment, Outcome::RolledBack);
     assert_eq!(largest, 10, "nobody beyond the first stage ever got it");
-    let why = deployment.failure.unwrap().to_string();
+    let why = deployment.failure.as_ref().unwrap();
+    let why = why.sentence(&deployment.versions());
     assert!(why.contains("the alarm shop errors is ALARM"), "{why}");
     assert_eq!(served(&pair, &listener), json!([100, 0]));
 }

@@ -27,8 +27,7 @@ use crate::{
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
 
-pub(super) use views::status;
-pub use views::{DeploymentView, PreviewView};
+pub use views::{DeploymentView, FailureView, PreviewView, WaitingView};
 
 /// The routes of this noun.
 pub(super) fn routes() -> OpenApiRouter<App> {

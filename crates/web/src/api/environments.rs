@@ -24,7 +24,7 @@ use super::{
 use crate::{
     App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
-    problem::{Problem, ProblemDocument},
+    problem::{Problem, ProblemDocument, TroubleView},
 };
 use operations::{cloud::LogQuery, status::Status};
 
@@ -150,7 +150,7 @@ pub struct StatusView {
     /// What the provider sees; null when there is no server group, or the provider is in trouble.
     pub observation: Option<ObservationView>,
     /// Why there is no observation, when the provider is in trouble.
-    pub trouble: Option<String>,
+    pub trouble: Option<TroubleView>,
     /// Where users reach the service, when the provider knows.
     pub url: Option<String>,
 }
@@ -340,7 +340,7 @@ impl From<Status> for StatusView {
             deployment: status.deployment.map(DeploymentView::from),
             lock: status.lock.map(LockView::from),
             observation: status.observation.map(ObservationView::from),
-            trouble: status.trouble,
+            trouble: status.trouble.map(TroubleView::from),
             url: status.url,
         }
     }

@@ -1,6 +1,8 @@
 //! What happened to a deployment: as a page, or as it happens (server-sent events).
 
-use std::{convert::Infallible, time::Duration};
+mod views;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{OriginalUri, State},
@@ -10,23 +12,20 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
-use domain::{event::Event, evidence::Look, names::DeploymentId};
+use domain::{deployment::Deployment, event::What, names::DeploymentId};
 use futures_util::{Stream, StreamExt};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::wire::{Listing, Paging, cursor, limit, listing, time, word};
+use super::wire::{Listing, Paging, cursor, limit, listing};
 use crate::{
     App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
 };
-use operations::{
-    Error,
-    events::{Looked, Numbered},
-};
+use operations::{Desk, Error, events::Numbered};
+use views::{EventView, LookView};
 
 /// The routes of this noun.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -45,47 +44,6 @@ pub struct EventsPath {
     /// Its id.
     #[param(value_type = String)]
     id: DeploymentId,
-}
-
-/// One thing that happened to a deployment.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Event)]
-pub struct EventView {
-    /// Its place in the deployment's list, counted from 1.
-    pub seq: i64,
-    /// When, RFC 3339.
-    pub at: String,
-    /// What: `requested`, `recorded`, `step_started`, `applied`, `waiting`, `looked`,
-    /// `commanded`, `rolling_back` or `finished`.
-    pub event: String,
-    /// The same as a sentence.
-    pub message: String,
-    /// The rest, by the kind of event: `step`, `effect`, `waiting`, `look`, `command` and `by`,
-    /// `outcome`.
-    #[serde(flatten)]
-    #[schema(additional_properties)]
-    pub rest: Map<String, Value>,
-}
-
-impl From<Numbered> for EventView {
-    fn from((seq, event): Numbered) -> Self {
-        let Event { at, what, message } = event;
-        let mut rest = match serde_json::to_value(what) {
-            Ok(Value::Object(fields)) => fields,
-            _ => Map::new(),
-        };
-        let event = match rest.remove("event") {
-            Some(Value::String(word)) => word,
-            _ => String::new(),
-        };
-        Self {
-            seq,
-            at: time(at),
-            event,
-            message,
-            rest,
-        }
-    }
 }
 
 /// The events of a deployment: a JSON page, or a stream with `Accept: text/event-stream`, which goes
@@ -120,56 +78,14 @@ pub(super) async fn events(
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     if wants_stream(&headers) {
         let after = last_event_id(&headers).unwrap_or(after);
-        let events = desk.follow(&path.id, after).await?;
-        return stream(&app, events);
+        return stream(&app, desk, &path.id, after).await;
     }
     let limit = limit(paging.limit)?;
     let page = desk.events(&path.id, after, limit).await?;
-    Ok(listing(&uri, page, EventView::from))
-}
-
-/// One look at one gate.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = GateLook)]
-pub struct LookView {
-    /// The place of its event in the deployment's list, counted from 1.
-    pub seq: i64,
-    /// When, RFC 3339.
-    pub at: String,
-    /// At which step of the way forward, counted from 0.
-    pub step: usize,
-    /// Users that were meant to be on the new release then, in percent.
-    pub percent: u8,
-    /// Index of the gate in its step.
-    pub gate: usize,
-    /// Which gate, in words.
-    pub name: String,
-    /// `open` (not enough is known yet), `met` or `failed`.
-    pub verdict: String,
-    /// The same with its numbers, as a sentence.
-    pub text: String,
-    /// The numbers, where users' traffic was compared.
-    pub traffic: Option<Look>,
-    /// The value, where something outside was asked.
-    pub value: Option<f64>,
-}
-
-impl From<Looked> for LookView {
-    fn from(looked: Looked) -> Self {
-        let look = looked.look;
-        Self {
-            seq: looked.seq,
-            at: time(looked.at),
-            step: looked.step,
-            percent: looked.percent,
-            gate: look.gate,
-            name: look.name,
-            verdict: word(&look.verdict),
-            text: look.text,
-            traffic: look.traffic,
-            value: look.value.map(|number| number.0),
-        }
-    }
+    let deployment = desk.deployment(&path.id).await?;
+    Ok(listing(&uri, page, |event| {
+        EventView::of(event, &deployment)
+    }))
 }
 
 /// The looks at the gates of a deployment, oldest first, to be drawn.
@@ -196,34 +112,51 @@ pub(super) async fn looks(
     Ok(listing(&uri, page, LookView::from))
 }
 
-fn stream(
-    app: &App,
-    events: impl Stream<Item = Result<Numbered, Error>> + Send + 'static,
-) -> Result<Response, Problem> {
-    let events = app.streams.bounded(told(events))?;
+async fn stream(app: &App, desk: Desk, id: &DeploymentId, after: i64) -> Result<Response, Problem> {
+    let opened = Arc::new(desk.deployment(id).await?);
+    let events = desk.follow(id, after).await?;
+    let views = events.then(move |event| shown(desk.clone(), Arc::clone(&opened), event));
+    let events = app.streams.bounded(sent(views))?;
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
 }
 
-/// Events as they are sent. After an error the stream ends; clients come back with the last id.
-fn told(
-    events: impl Stream<Item = Result<Numbered, Error>> + Send + 'static,
-) -> impl Stream<Item = Result<sse::Event, Infallible>> + Send + 'static {
-    events
-        .take_while(|event| {
-            if let Err(error) = event {
-                tracing::warn!(%error, "an event stream ends early");
-            }
-            std::future::ready(event.is_ok())
-        })
-        .filter_map(|event| std::future::ready(event.ok()))
-        .map(|numbered| Ok(sse_event(numbered)))
+/// An event as people and programs read it. Why a deployment went back is read again: it was not known
+/// when the stream was `opened`.
+async fn shown(
+    desk: Desk,
+    opened: Arc<Deployment>,
+    event: Result<Numbered, Error>,
+) -> Result<EventView, Error> {
+    let event = event?;
+    match event.1.what {
+        What::RollingBack | What::Finished { .. } => {
+            let now = desk.deployment(&opened.id).await?;
+            Ok(EventView::of(event, &now))
+        }
+        _ => Ok(EventView::of(event, &opened)),
+    }
 }
 
-fn sse_event(numbered: Numbered) -> sse::Event {
-    let event = sse::Event::default().id(numbered.0.to_string());
-    let data = serde_json::to_string(&EventView::from(numbered));
-    event.data(data.expect("events have text keys and no failing parts"))
+/// Events as they are sent. After an error the stream ends; clients come back with the last id.
+fn sent(
+    views: impl Stream<Item = Result<EventView, Error>> + Send + 'static,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> + Send + 'static {
+    views
+        .take_while(|view| {
+            if let Err(error) = view {
+                tracing::warn!(%error, "an event stream ends early");
+            }
+            std::future::ready(view.is_ok())
+        })
+        .filter_map(|view| std::future::ready(view.ok()))
+        .map(|view| Ok(sse_event(&view)))
+}
+
+fn sse_event(view: &EventView) -> sse::Event {
+    let data = serde_json::to_string(view).expect("events have text keys and no failing parts");
+    let event = sse::Event::default().id(view.seq.to_string());
+    event.data(data)
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

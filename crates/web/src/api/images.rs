@@ -14,7 +14,7 @@ use super::{deployments::PreviewView, wire::time};
 use crate::{
     App,
     extract::{InDesk, InJson, InQuery},
-    problem::{Problem, ProblemDocument},
+    problem::{Problem, ProblemDocument, TroubleView},
 };
 use operations::{
     images::AccountImages,
@@ -57,7 +57,7 @@ pub struct AccountImagesView {
     /// There are more images than are ever listed.
     pub truncated: bool,
     /// Why nothing is known; null when all is well.
-    pub trouble: Option<String>,
+    pub trouble: Option<TroubleView>,
     /// The images, by kind and newest first.
     pub images: Vec<ImageView>,
 }
@@ -227,7 +227,7 @@ impl From<AccountImages> for AccountImagesView {
             account: of.account.to_string(),
             listed_at: time(of.at),
             truncated: of.truncated,
-            trouble: of.trouble,
+            trouble: of.trouble.map(TroubleView::from),
             images: images.collect(),
         }
     }

@@ -10,14 +10,13 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    deployments,
     environments::{EnvironmentPath, LiveView},
     wire::{Listing, Paging, cursor, limit, listing},
 };
 use crate::{
     App,
     extract::{InDesk, InPath, InQuery},
-    problem::{Problem, ProblemDocument},
+    problem::{Problem, ProblemDocument, TroubleView},
 };
 
 /// The routes of this noun.
@@ -42,7 +41,7 @@ pub struct PlaceStatusView {
     /// Percentage of users on each slice.
     pub weights: BTreeMap<String, u8>,
     /// Why the instances are not known, when the provider does not answer.
-    pub trouble: Option<String>,
+    pub trouble: Option<TroubleView>,
     /// The address of the service, when the provider knows it.
     pub url: Option<String>,
 }
@@ -103,7 +102,7 @@ impl From<Status> for PlaceStatusView {
             weights: weights
                 .map(|(slice, share)| (slice.to_string(), share))
                 .collect(),
-            trouble: status.trouble,
+            trouble: status.trouble.map(TroubleView::from),
             url: status.url,
         }
     }
@@ -114,7 +113,7 @@ impl From<&Deployment> for RunningView {
         Self {
             id: deployment.id.to_string(),
             version: deployment.launch.version.to_string(),
-            status: deployments::status(deployment),
+            status: deployment.status().as_str().to_owned(),
         }
     }
 }

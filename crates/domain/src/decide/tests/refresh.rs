@@ -72,8 +72,8 @@ fn aws_is_asked_once_and_then_watched() {
             (70, "succeeded v2 100 : 2/2/2 v2 | v2+ v2+"),
         ],
         expect![[r#"
-            0    s - : 2/2/2 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
-            0    s succeeded v0 100 : 2/2/2 v1 | v1+ v1+        apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
+            0    s - : 2/2/2 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2, 100 to 200 % at once
+            0    s succeeded v0 100 : 2/2/2 v1 | v1+ v1+        apply: blue: start an instance refresh to v2, 100 to 200 % at once
             9    s running v3 0 : 2/2/2 v2 | v2+ v2+            next step
             5    s running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
             50   s running v2 50 : 2/2/2 v1 | v1~ v1+ v2+ v2+   wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
@@ -97,7 +97,7 @@ fn a_group_that_scales_itself_does_not_scale_in_meanwhile() {
         ],
         expect![[r#"
             0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: never fewer than 2 instances
-            0    s - : 2/2/8 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2 (v2), 100 to 200 % at once
+            0    s - : 2/2/8 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2, 100 to 200 % at once
             5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: never fewer than 3 instances
             5    s running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
         "#]],
@@ -172,7 +172,8 @@ fn the_way_back_first_ends_the_refresh() {
     };
     let back = refreshed().command(abort, "ada", UnixMs(0)).unwrap();
     let steps = back.progress.steps.iter();
-    let steps: Vec<String> = steps.map(ToString::to_string).collect();
+    let versions = back.versions();
+    let steps: Vec<String> = steps.map(|step| step.sentence(&versions)).collect();
     expect![[r#"
         end refresh blue: no instance refresh of this deployment is under way
         fill blue: 2 healthy of v1
@@ -202,7 +203,7 @@ fn the_way_back_first_ends_the_refresh() {
             1300 s cancelling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2. wait: AWS is at work: Cancelling, 50 % replaced; gives up at 1970-01-01T00:11:21Z
             9    s ended v2 0 : 2/2/2 v1 | v1+ v1+              next step
             9    s - : 2/2/2 v1 | v1+ v1+                       next step
-            9    s running v3 0 : 2/2/2 v1 | v1+ v1+            wait: the instance refresh r1 of somebody else replaces the instances; it goes on once that is over
+            9    s running v3 0 : 2/2/2 v1 | v1+ v1+            wait: the instance refresh r1, which somebody else started, replaces the instances; the deployment goes on once that is over
         "#]],
     );
     // It shows up late: nothing else is done before it ended.

@@ -65,7 +65,7 @@ fn check(deployment: &Deployment, rows: &[(u64, &str)], expected: Expect) {
 
 #[test]
 fn the_plan_is_five_conditions() {
-    let plan = canary(vec![], 0).plan.to_string();
+    let plan = crate::plan::golden(&canary(vec![], 0).plan);
     expect![[r#"
         1. fill green: 2 healthy of v2
         2. shift users: 90 % blue, 10 % green
@@ -89,7 +89,7 @@ fn fill_touches_only_the_slice_that_nobody_uses() {
             (5, FILLED),
         ],
         expect![[r#"
-            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 - |                                 apply: green: new instances start from v2 (v2)
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 - |                                 apply: green: new instances start from v2
             0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 v2 |                                apply: green: suspend rebalancing between zones
             0   s 100 2/2/2 v1 | v1+ v1+ ; 0 0/0/0 v2 suspended |                      apply: green: sizes min 2 desired 2 max 2
             5   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2.              wait: 1 of 2 instances of v2 are healthy, 1 are starting; gives up at 1970-01-01T00:01:00Z
@@ -128,7 +128,7 @@ fn a_bake_holds_users_where_the_shift_put_them() {
         &canary(vec![], 2),
         &[(0, TENTH), (0, FILLED), (0, MOVED)],
         expect![[r#"
-            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched until 1970-01-01T00:00:10Z; every instance is healthy so far
+            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:10Z
             0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
             0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
         "#]],
@@ -150,7 +150,7 @@ fn warm_is_a_time_and_a_loss_does_not_begin_it_anew() {
             (5, "0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2! v2!"),
         ],
         expect![[r#"
-            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              wait: all users are on v2; blue stays ready for `pointsman rollback` until 1970-01-01T00:01:00Z, `pointsman promote` ends the wait
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              wait: all users are on v2; blue stays ready for a rollback; goes on at 1970-01-01T00:01:00Z
             30  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2.              wait: 1 of 2 instances of v2 are healthy; it goes on once all are
             61  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              next step
             5   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2! v2!              fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
@@ -398,7 +398,7 @@ fn only_somebody_else_can_say_yes() {
         &asking,
         &[(11, TENTH)],
         expect![[r#"
-            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched until 1970-01-01T00:00:21Z; every instance is healthy so far
+            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:21Z
         "#]],
     );
     let promoted = asking.clone().command(Command::Promote, "bob", at(11));
@@ -423,7 +423,7 @@ fn only_somebody_else_can_say_yes() {
         .command(Command::Reject { reason }, "bob", at(11))
         .unwrap();
     assert_eq!(
-        rejected.failure.unwrap().to_string(),
+        rejected.failure.unwrap().sentence(&Versions::default()),
         "rejected by bob: not today"
     );
 }

@@ -75,10 +75,7 @@ fn check(change: impl FnOnce(&mut Wish, &mut Facts), expected: Expect) {
 fn told(answer: Result<Admitted, Vec<Objection>>) -> String {
     match answer {
         Ok(admitted) => format!("admitted: {}", admitted.content()),
-        Err(objections) => objections
-            .iter()
-            .map(|o| format!("{o}\n  -> {}\n", o.remedy()))
-            .collect(),
+        Err(objections) => objections.iter().map(super::shown).collect(),
     }
 }
 

@@ -42,7 +42,7 @@ fn stages(text: &str) -> TwoSlices {
 fn check(options: TwoSlices, situation: &Situation, expected: Expect) {
     let strategy = Strategy::Canary(options);
     let plan = plan(&strategy, situation, &launch("v2"), Some(&launch("v1")));
-    expected.assert_eq(&plan.to_string());
+    expected.assert_eq(&crate::plan::golden(&plan));
 }
 
 #[test]
@@ -192,8 +192,14 @@ fn the_way_back_moves_users_before_it_waits_for_anything() {
         .into(),
         weights: [(Slice::Blue, 100)].into(),
     };
-    let back =
-        |strategy| roll_back(&strategy, &baseline, Some(&launch("v1")), &launch("v2")).to_string();
+    let back = |strategy| {
+        crate::plan::golden(&roll_back(
+            &strategy,
+            &baseline,
+            Some(&launch("v1")),
+            &launch("v2"),
+        ))
+    };
     expect![[r#"
         1. fill blue: 2 healthy of v1
         2. shift users: 100 % blue

@@ -221,7 +221,9 @@ impl Checker {
     pub fn at_the_end(&mut self, story: &Story, deployment: &Deployment, world: &mut SimWorld) {
         let now = world.now;
         let Some(ending) = &deployment.ending else {
-            let waiting = deployment.waiting.as_ref().map(ToString::to_string);
+            let versions = deployment.versions();
+            let waiting = deployment.waiting.as_ref();
+            let waiting = waiting.map(|it| it.sentence(&versions));
             return self.broken(
                 now,
                 &format!("the deployment never ended; waiting: {waiting:?}"),

@@ -1,21 +1,20 @@
-//! What deployments and their previews look like in answers.
+//! What deployments look like in answers.
 
-use std::collections::BTreeMap;
+mod preview;
+mod reasons;
+mod steps;
 
-use domain::{
-    deployment::{Certificate, Course, Deployment},
-    gate::{Gate, GateState, Verdict},
-    plan::{
-        Step,
-        preview::{AwsPreview, CapacityPoint, Preview, PreviewStep},
-    },
-};
+use domain::deployment::{Certificate, Deployment};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use operations::deployments::plan_hash;
 
-use crate::api::wire::{time, word};
+use crate::api::wire::time;
+
+pub use preview::PreviewView;
+pub use reasons::{FailureView, WaitingView};
+use steps::{StepView, steps};
 
 /// One attempt to make a release the live one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,21 +40,17 @@ pub struct DeploymentView {
     pub status: String,
     /// `forward` or `rolling_back`.
     pub course: String,
-    /// The steps of the present course, as texts.
-    pub plan: Vec<String>,
-    /// The same steps, for programs.
+    /// The steps of the present course.
     pub steps: Vec<StepView>,
     /// Index of the current step; equal to their number while the baseline is being restored, and
     /// at the end.
     pub step: usize,
     /// SHA-256 over the JSON of the way forward: an approval can name the plan that was read.
     pub plan_hash: String,
-    /// The gates of the current step.
-    pub gates: Vec<GateView>,
     /// What it waits for.
-    pub waiting: Option<String>,
+    pub waiting: Option<WaitingView>,
     /// Why it does not go forward any more.
-    pub failure: Option<String>,
+    pub failure: Option<FailureView>,
     /// Who paused it, and since when.
     pub paused: Option<PauseView>,
     /// Who asked for it.
@@ -70,18 +65,6 @@ pub struct DeploymentView {
     pub version_number: u64,
 }
 
-/// One condition to reach.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Step)]
-pub struct StepView {
-    /// The condition, as a text.
-    pub text: String,
-    /// `reached`, `current` or `ahead`.
-    pub state: String,
-    /// The condition with its numbers; `step` says which kind it is.
-    pub condition: Step,
-}
-
 /// Which slice has which role.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Roles)]
@@ -90,22 +73,6 @@ pub struct RolesView {
     pub live: String,
     /// Where the new release comes up; the same where both share a slice.
     pub next: String,
-}
-
-/// Where a gate stands.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = GateState)]
-pub struct GateView {
-    /// Which gate, in words.
-    pub name: String,
-    /// `traffic`, `shadow`, `prometheus`, `http` or `approval`.
-    pub gate: String,
-    /// `open` (not enough is known yet), `met` or `failed`.
-    pub verdict: String,
-    /// The last look at it, in words.
-    pub text: String,
-    /// Who approved, where a person was asked.
-    pub approved_by: Option<String>,
 }
 
 /// A person's hold on a deployment.
@@ -142,76 +109,15 @@ pub struct CertificateLineView {
     pub seen: String,
 }
 
-/// What a deployment is expected to do.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Preview)]
-pub struct PreviewView {
-    /// The steps, with what each one costs.
-    pub steps: Vec<PreviewStepView>,
-    /// Ids of the instances that go.
-    pub retires: Vec<String>,
-    /// How many instances run from when on.
-    pub capacity: Vec<CapacityPointView>,
-    /// Most instances at once.
-    pub peak_instances: u32,
-    /// Instance-milliseconds above what runs now or shall run, whichever is more.
-    pub extra_instance_ms: u64,
-    /// Requests to the provider that change something.
-    pub calls: u32,
-    /// The whole deployment, in milliseconds.
-    pub expected_ms: u64,
-    /// Index of the first step after which the way back has to start instances again.
-    pub point_of_no_return: Option<usize>,
-    /// Where it takes place on AWS; null on the machine of the server.
-    pub aws: Option<AwsPreviewView>,
-}
-
-/// Where a deployment on AWS takes place, and what is started there.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AwsPreview)]
-pub struct AwsPreviewView {
-    /// The account.
-    pub account: String,
-    /// Its region.
-    pub region: Option<String>,
-    /// The Auto Scaling group of each slice, by `blue` and `green`.
-    pub groups: BTreeMap<String, String>,
-    /// SHA-256 of the package; null for a machine image that holds everything.
-    pub digest: Option<String>,
-    /// The machine image; null for a package on whatever image the group's launch template has.
-    pub image: Option<String>,
-    /// What is different there, one sentence each.
-    pub notes: Vec<String>,
-}
-
-/// One step, with what it costs.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = PreviewStep)]
-pub struct PreviewStepView {
-    /// The condition.
-    pub text: String,
-    /// How long it is expected to take, in milliseconds.
-    pub expected_ms: u64,
-    /// How long the way back takes from the end of this step, in milliseconds.
-    pub way_back_ms: u64,
-}
-
-/// A point of the capacity curve.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CapacityPoint)]
-pub struct CapacityPointView {
-    /// Milliseconds after the start.
-    pub at_ms: u64,
-    /// Instances from then on.
-    pub instances: u32,
-}
-
 impl From<Deployment> for DeploymentView {
     fn from(deployment: Deployment) -> Self {
-        let (status, course) = (status(&deployment), word(&deployment.progress.course));
-        let at = deployment.progress.at;
-        let (plan_hash, gates) = (plan_hash(&deployment), gates(&deployment));
-        let numbered = |(index, step): (usize, &Step)| format!("{}. {step}", index + 1);
+        let versions = deployment.versions();
+        let (steps, plan_hash) = (steps(&deployment), plan_hash(&deployment));
+        let (status, since) = (deployment.status(), deployment.waiting_since());
+        let waiting = deployment.waiting.as_ref();
+        let waiting = waiting.map(|it| WaitingView::of(it, since, &versions));
+        let failure = deployment.failure.as_ref();
+        let failure = failure.map(|it| FailureView::of(it, &versions));
         let place = deployment.target.place;
         Self {
             id: deployment.id.to_string(),
@@ -225,21 +131,13 @@ impl From<Deployment> for DeploymentView {
                 live: deployment.roles.live.to_string(),
                 next: deployment.roles.next.to_string(),
             },
-            status,
-            course,
-            plan: deployment
-                .progress
-                .steps
-                .iter()
-                .enumerate()
-                .map(numbered)
-                .collect(),
-            steps: steps(deployment.progress.steps, at),
-            step: at,
+            status: status.to_string(),
+            course: deployment.progress.course.as_str().to_owned(),
+            steps,
+            step: deployment.progress.at,
             plan_hash,
-            gates,
-            waiting: deployment.waiting.map(|waiting| waiting.to_string()),
-            failure: deployment.failure.map(|failure| failure.to_string()),
+            waiting,
+            failure,
             paused: deployment.paused.map(|pause| PauseView {
                 by: pause.by,
                 since: time(pause.since),
@@ -251,68 +149,6 @@ impl From<Deployment> for DeploymentView {
             version_number: deployment.version,
         }
     }
-}
-
-/// The status of a deployment, in one word.
-pub(in crate::api) fn status(deployment: &Deployment) -> String {
-    match (
-        &deployment.ending,
-        &deployment.paused,
-        deployment.progress.course,
-    ) {
-        (Some(ending), _, _) => word(&ending.outcome),
-        (None, Some(_), _) => "paused".to_owned(),
-        (None, None, Course::RollingBack) => "rolling_back".to_owned(),
-        (None, None, Course::Forward) => "running".to_owned(),
-    }
-}
-
-/// The gates of the current step. On the way back nothing is asked any more.
-fn gates(deployment: &Deployment) -> Vec<GateView> {
-    let Some(Step::Bake(bake)) = deployment.step() else {
-        return Vec::new();
-    };
-    let states = &deployment.progress.watch.gates;
-    let gates = bake.until.gates.iter().enumerate();
-    gates
-        .map(|(index, gate)| gate_view(gate, states.get(index).cloned().unwrap_or_default()))
-        .collect()
-}
-
-fn gate_view(gate: &Gate, state: GateState) -> GateView {
-    let text = match (gate, &state.approved_by) {
-        (Gate::Approval(_), Some(by)) => format!("approved by {by}"),
-        (Gate::Approval(_), None) => "nobody has approved yet".to_owned(),
-        _ => state.text,
-    };
-    let verdict = match state.approved_by {
-        Some(_) => Verdict::Met,
-        None => state.verdict,
-    };
-    GateView {
-        name: gate.to_string(),
-        gate: gate.kind().to_owned(),
-        verdict: word(&verdict),
-        text,
-        approved_by: state.approved_by,
-    }
-}
-
-fn steps(steps: Vec<Step>, at: usize) -> Vec<StepView> {
-    let state = |index: usize| match index.cmp(&at) {
-        std::cmp::Ordering::Less => "reached",
-        std::cmp::Ordering::Equal => "current",
-        std::cmp::Ordering::Greater => "ahead",
-    };
-    steps
-        .into_iter()
-        .enumerate()
-        .map(|(index, condition)| StepView {
-            text: condition.to_string(),
-            state: state(index).to_owned(),
-            condition,
-        })
-        .collect()
 }
 
 impl From<Certificate> for CertificateView {
@@ -330,65 +166,6 @@ impl From<Certificate> for CertificateView {
         Self {
             clean,
             lines: lines.collect(),
-        }
-    }
-}
-
-impl From<Preview> for PreviewView {
-    fn from(preview: Preview) -> Self {
-        Self {
-            steps: preview
-                .steps
-                .into_iter()
-                .map(PreviewStepView::from)
-                .collect(),
-            retires: preview.retires.iter().map(ToString::to_string).collect(),
-            capacity: preview
-                .capacity
-                .into_iter()
-                .map(CapacityPointView::from)
-                .collect(),
-            peak_instances: preview.peak_instances,
-            extra_instance_ms: preview.extra_instance_ms,
-            calls: preview.calls,
-            expected_ms: preview.expected_ms,
-            point_of_no_return: preview.point_of_no_return,
-            aws: preview.aws.map(AwsPreviewView::from),
-        }
-    }
-}
-
-impl From<AwsPreview> for AwsPreviewView {
-    fn from(aws: AwsPreview) -> Self {
-        let groups = aws.groups.into_iter();
-        Self {
-            account: aws.account.to_string(),
-            region: aws.region,
-            groups: groups
-                .map(|(slice, name)| (slice.to_string(), name))
-                .collect(),
-            digest: aws.digest.map(|digest| digest.to_string()),
-            image: aws.image.map(|image| image.to_string()),
-            notes: aws.notes,
-        }
-    }
-}
-
-impl From<PreviewStep> for PreviewStepView {
-    fn from(step: PreviewStep) -> Self {
-        Self {
-            text: step.text,
-            expected_ms: step.expected_ms,
-            way_back_ms: step.way_back_ms,
-        }
-    }
-}
-
-impl From<CapacityPoint> for CapacityPointView {
-    fn from(point: CapacityPoint) -> Self {
-        Self {
-            at_ms: point.at_ms,
-            instances: point.instances,
         }
     }
 }

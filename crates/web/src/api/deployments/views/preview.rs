@@ -1,0 +1,144 @@
+//! What a preview looks like in answers.
+
+use std::collections::BTreeMap;
+
+use domain::plan::{
+    Step,
+    preview::{AwsPreview, CapacityPoint, Preview, PreviewStep},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::steps::GateView;
+
+/// What a deployment is expected to do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Preview)]
+pub struct PreviewView {
+    /// The steps, with what each one costs.
+    pub steps: Vec<PreviewStepView>,
+    /// Ids of the instances that go.
+    pub retires: Vec<String>,
+    /// How many instances run from when on.
+    pub capacity: Vec<CapacityPointView>,
+    /// Most instances at once.
+    pub peak_instances: u32,
+    /// Instance-milliseconds above what runs now or shall run, whichever is more.
+    pub extra_instance_ms: u64,
+    /// Requests to the provider that change something.
+    pub calls: u32,
+    /// The whole deployment, in milliseconds.
+    pub expected_ms: u64,
+    /// Index of the first step after which the way back has to start instances again.
+    pub point_of_no_return: Option<usize>,
+    /// Where it takes place on AWS; null on the machine of the server.
+    pub aws: Option<AwsPreviewView>,
+}
+
+/// Where a deployment on AWS takes place, and what is started there.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AwsPreview)]
+pub struct AwsPreviewView {
+    /// The account.
+    pub account: String,
+    /// Its region.
+    pub region: Option<String>,
+    /// The Auto Scaling group of each slice, by `blue` and `green`.
+    pub groups: BTreeMap<String, String>,
+    /// SHA-256 of the package; null for a machine image that holds everything.
+    pub digest: Option<String>,
+    /// The machine image; null for a package on whatever image the group's launch template has.
+    pub image: Option<String>,
+    /// What is different there, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// One step, with what it costs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreviewStep)]
+pub struct PreviewStepView {
+    /// Its kind: `fill`, `shift`, `bake`, `refresh`, `end_refresh` or `retire`.
+    pub step: String,
+    /// The condition, for people.
+    pub sentence: String,
+    /// The gates that must be met before it is reached.
+    pub gates: Vec<GateView>,
+    /// The condition with its numbers.
+    pub condition: Step,
+    /// How long it is expected to take, in milliseconds.
+    pub expected_ms: u64,
+    /// How long the way back takes from the end of this step, in milliseconds.
+    pub way_back_ms: u64,
+}
+
+/// A point of the capacity curve.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CapacityPoint)]
+pub struct CapacityPointView {
+    /// Milliseconds after the start.
+    pub at_ms: u64,
+    /// Instances from then on.
+    pub instances: u32,
+}
+
+impl From<Preview> for PreviewView {
+    fn from(preview: Preview) -> Self {
+        Self {
+            steps: preview
+                .steps
+                .into_iter()
+                .map(PreviewStepView::from)
+                .collect(),
+            retires: preview.retires.iter().map(ToString::to_string).collect(),
+            capacity: preview
+                .capacity
+                .into_iter()
+                .map(CapacityPointView::from)
+                .collect(),
+            peak_instances: preview.peak_instances,
+            extra_instance_ms: preview.extra_instance_ms,
+            calls: preview.calls,
+            expected_ms: preview.expected_ms,
+            point_of_no_return: preview.point_of_no_return,
+            aws: preview.aws.map(AwsPreviewView::from),
+        }
+    }
+}
+
+impl From<AwsPreview> for AwsPreviewView {
+    fn from(aws: AwsPreview) -> Self {
+        let groups = aws.groups.into_iter();
+        Self {
+            account: aws.account.to_string(),
+            region: aws.region,
+            groups: groups
+                .map(|(slice, name)| (slice.to_string(), name))
+                .collect(),
+            digest: aws.digest.map(|digest| digest.to_string()),
+            image: aws.image.map(|image| image.to_string()),
+            notes: aws.notes,
+        }
+    }
+}
+
+impl From<PreviewStep> for PreviewStepView {
+    fn from(step: PreviewStep) -> Self {
+        Self {
+            step: step.step.as_str().to_owned(),
+            gates: step.step.gates().iter().map(GateView::ahead).collect(),
+            sentence: step.sentence,
+            condition: step.step,
+            expected_ms: step.expected_ms,
+            way_back_ms: step.way_back_ms,
+        }
+    }
+}
+
+impl From<CapacityPoint> for CapacityPointView {
+    fn from(point: CapacityPoint) -> Self {
+        Self {
+            at_ms: point.at_ms,
+            instances: point.instances,
+        }
+    }
+}
