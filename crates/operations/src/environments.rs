@@ -1,5 +1,7 @@
 //! Locking environments: a person's hold, which governance respects.
 
+use std::collections::BTreeMap;
+
 use domain::{
     access::{Resource, Right},
     catalogue::Kind,
@@ -51,15 +53,13 @@ impl Desk {
         Ok(())
     }
 
-    /// The lock of an environment.
+    /// The locks of these environments, as far as there are any, by name.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn lock_of(&self, environment: &EnvironmentName) -> Result<Option<Lock>, Error> {
-        let permit = self
-            .may(Right::View, Resource::Environment(environment))
-            .await?;
-        Ok(permit.store().lock_of(environment).await?)
+    pub async fn locks_of(&self, environments: &[&str]) -> Result<BTreeMap<String, Lock>, Error> {
+        let permit = self.may(Right::View, Resource::Everything).await?;
+        Ok(permit.store().locks_of(environments).await?)
     }
 }
 

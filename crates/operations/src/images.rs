@@ -14,7 +14,9 @@ use domain::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{Desk, Error, Operations, PAGE_MAX, catalogue::unknown, trouble::Trouble};
+use super::{
+    Desk, Error, Operations, PAGE_MAX, catalogue::unknown, status::group_of, trouble::Trouble,
+};
 
 /// Most accounts that are asked in one call.
 const ACCOUNTS_MAX: usize = 100;
@@ -189,35 +191,30 @@ impl Operations {
         service: Option<&str>,
         environment: Option<&str>,
     ) -> Result<Vec<Target>, Error> {
-        let mut places = Vec::new();
+        let mut groups = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let page = self
                 .entries(Kind::ServerGroup, after.as_deref(), PAGE_MAX)
                 .await?;
-            let names = page.items.iter().filter_map(|it| it.name.split_once('.'));
-            for (of, within) in names {
-                let asked =
-                    service.is_none_or(|it| it == of) && environment.is_none_or(|it| it == within);
-                let place = of.parse().ok().zip(within.parse().ok());
-                if let Some((service, environment)) = place.filter(|_| asked) {
-                    places.push(Place {
-                        service,
-                        environment,
-                    });
-                }
-            }
             after = page.next;
-            if after.is_none() || places.len() > GROUPS_MAX {
+            for entry in page.items {
+                let group = group_of(entry.body)?;
+                let asked = service.is_none_or(|it| it == group.service.as_str())
+                    && environment.is_none_or(|it| it == group.environment.as_str());
+                groups.extend(asked.then_some(group));
+            }
+            if after.is_none() || groups.len() > GROUPS_MAX {
                 break;
             }
         }
-        let places = bounded("the scope", places, GROUPS_MAX, "server groups")?;
-        let mut targets = Vec::new();
-        for place in places {
-            targets.extend(self.target(&place).await?);
-        }
-        Ok(targets)
+        let groups = bounded("the scope", groups, GROUPS_MAX, "server groups")?;
+        let accounts = self.accounts_of_groups(&groups).await?;
+        let targets = groups.into_iter().map(|group| {
+            let account = group.home().account().and_then(|name| accounts.get(name));
+            Target::new(group.place(), group.clone(), account.cloned()).to_show()
+        });
+        Ok(targets.collect())
     }
 }
 

@@ -14,7 +14,8 @@ use domain::{
     time::UnixMs,
 };
 use futures_util::{StreamExt, stream};
-use store::{catalogue::Entry, status::AtPlace};
+use serde_json::Value;
+use store::status::AtPlace;
 
 use super::{Desk, Error, Operations, Page, trouble::Trouble};
 
@@ -86,13 +87,19 @@ impl Desk {
         let places = permit.store().places(environment, after, fetch).await?;
         let page = Page::of(places, limit, |place| place.service.to_string());
         let lock = permit.store().lock_of(environment).await?;
-        let accounts = permit.accounts_of_places(&page.items).await?;
-        let statuses = stream::iter(page.items)
-            .map(|place| permit.status_of(environment, place, &accounts, lock.clone()))
+        let groups = page.items.iter().map(|at| group_of(at.group.body.clone()));
+        let groups: Vec<ServerGroup> = groups.collect::<Result<_, _>>()?;
+        let accounts = permit.accounts_of_groups(&groups).await?;
+        let targets = groups.into_iter().map(|group| {
+            let account = group.home().account().and_then(|name| accounts.get(name));
+            Target::new(group.place(), group.clone(), account.cloned()).to_show()
+        });
+        let places: Vec<(AtPlace, Target)> = page.items.into_iter().zip(targets).collect();
+        let statuses = stream::iter(places)
+            .map(|(at, target)| permit.status_at(at, target, lock.clone()))
             .buffered(AT_ONCE);
-        let items: Vec<Result<Status, Error>> = statuses.collect().await;
         Ok(Page {
-            items: items.into_iter().collect::<Result<_, _>>()?,
+            items: statuses.collect().await,
             next: page.next,
         })
     }
@@ -111,52 +118,28 @@ impl Operations {
     }
 
     /// One row of the status of an environment.
-    async fn status_of(
-        &self,
-        environment: &EnvironmentName,
-        place: AtPlace,
-        accounts: &BTreeMap<AccountName, Account>,
-        lock: Option<Lock>,
-    ) -> Result<Status, Error> {
-        let AtPlace {
-            service,
-            group,
-            live,
-            deployment,
-        } = place;
-        let place = Place {
-            service,
-            environment: environment.clone(),
-        };
-        let target = match &deployment {
-            Some(deployment) => deployment.target.clone(),
-            None => {
-                let group = group_of(group)?;
-                let account = group.home().account().and_then(|name| accounts.get(name));
-                Target::new(place.clone(), group.clone(), account.cloned()).to_show()
-            }
-        };
+    async fn status_at(&self, at: AtPlace, described: Target, lock: Option<Lock>) -> Status {
+        let running = at.deployment.as_ref().map(|it| it.target.clone());
+        let target = running.unwrap_or(described);
         let (observation, trouble) = self.seen(Some(&target)).await;
-        Ok(Status {
+        Status {
             url: self.clouds().url(&target),
-            place,
-            live,
-            deployment,
+            place: target.place,
+            live: at.live,
+            deployment: at.deployment,
             lock,
             observation,
             trouble,
-        })
+        }
     }
 
     /// The accounts of these server groups, in one question.
-    async fn accounts_of_places(
+    pub(crate) async fn accounts_of_groups(
         &self,
-        places: &[AtPlace],
+        groups: impl IntoIterator<Item = &ServerGroup>,
     ) -> Result<BTreeMap<AccountName, Account>, Error> {
-        let mut names = BTreeSet::new();
-        for place in places {
-            names.extend(group_of(place.group.clone())?.home().account().cloned());
-        }
+        let homes = groups.into_iter().map(ServerGroup::home);
+        let names: BTreeSet<AccountName> = homes.filter_map(|it| it.account().cloned()).collect();
         let names: Vec<&str> = names.iter().map(AccountName::as_str).collect();
         let entries = self.store().entries_named(Kind::Account, &names).await?;
         let accounts = entries.into_iter().map(|entry| {
@@ -183,7 +166,7 @@ impl Operations {
         let Some(entry) = self.store().entry(Kind::ServerGroup, &name).await? else {
             return Ok(None);
         };
-        let group = group_of(entry)?;
+        let group = group_of(entry.body)?;
         let account = match group.home().account() {
             None => None,
             Some(name) => self.account(name).await?,
@@ -201,8 +184,9 @@ impl Operations {
     }
 }
 
-fn group_of(entry: Entry) -> Result<ServerGroup, Error> {
-    serde_json::from_value(entry.body).map_err(|_| Error::Internal {
+/// A server group, as an entry of the catalogue describes it.
+pub(crate) fn group_of(body: Value) -> Result<ServerGroup, Error> {
+    serde_json::from_value(body).map_err(|_| Error::Internal {
         doing: "reading a server group of the catalogue",
     })
 }

@@ -1,17 +1,21 @@
 //! A person's hold on an environment.
 
+use std::collections::BTreeMap;
+
 use domain::{catalogue::Kind, governance::Lock, names::EnvironmentName, time::UnixMs};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     Audit, Store, StoreError, catalogue,
     pool::{Doing, check_text},
+    query::Select,
 };
 
 /// Longest reason for a lock, a withdrawal or a command, in bytes.
 pub const REASON_BYTES_MAX: usize = 4096;
 
 const SELECT: &str = "select held_by, since, reason from locks where environment = $1";
+const SELECT_ALL: &str = "select * from locks where environment in";
 const UPSERT: &str = "insert into locks (environment, held_by, since, reason)
     values ($1, $2, $3, $4)
     on conflict (environment) do update set
@@ -69,6 +73,28 @@ impl Store {
             .doing(DOING)?;
         writer.commit(&[audit]).await?;
         Ok(Some(before))
+    }
+
+    /// The locks of these environments, as far as there are any, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn locks_of(
+        &self,
+        environments: &[&str],
+    ) -> Result<BTreeMap<String, Lock>, StoreError> {
+        if environments.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut select = Select::new(SELECT_ALL);
+        select.bind_all(environments.iter().copied());
+        let mut connection = self.readers.acquire().await.doing(DOING)?;
+        let rows = select.all(&mut connection, DOING).await?;
+        let locks = rows.iter().map(|row| {
+            let environment: String = row.try_get("environment").doing(DOING)?;
+            Ok((environment, lock_of_row(row).doing(DOING)?))
+        });
+        locks.collect()
     }
 
     /// The lock of an environment.

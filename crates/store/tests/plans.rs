@@ -169,6 +169,7 @@ async fn tour_of_access(world: &World) {
 
 async fn tour_of_the_catalogue(world: &World) {
     let store = &world.store;
+    store.locks_of(&["live", "test"]).await.unwrap();
     let named = store.entries_named(Kind::Service, &["cart", "till"]);
     named.await.unwrap();
     for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {

@@ -32,7 +32,9 @@ use crate::{
     problem::Problem,
 };
 use domain::catalogue::Kind;
+use domain::governance::Lock;
 use operations::{Desk, Page, catalogue::Entry, manifests::Changed};
+use std::collections::BTreeMap;
 
 /// One entry.
 #[derive(Debug, Deserialize)]
@@ -70,15 +72,24 @@ async fn list(
 }
 
 async fn listed(desk: &Desk, uri: &Uri, page: Page<Entry>) -> Result<Response, Problem> {
-    let mut items = Vec::with_capacity(page.items.len());
-    for entry in page.items {
-        items.push(view(desk, entry).await?);
-    }
-    let page = Page {
-        items,
-        next: page.next,
-    };
-    Ok(super::wire::listing(uri, page, |item| item))
+    let locks = locks(desk, &page.items).await?;
+    Ok(super::wire::listing(uri, page, |entry| view(entry, &locks)))
+}
+
+/// The locks of those entries that are environments, by name.
+async fn locks(desk: &Desk, entries: &[Entry]) -> Result<BTreeMap<String, Lock>, Problem> {
+    let environments = entries.iter().filter(|it| it.kind == Kind::Environment);
+    let names: Vec<&str> = environments.map(|it| it.name.as_str()).collect();
+    Ok(if names.is_empty() {
+        BTreeMap::new()
+    } else {
+        desk.locks_of(&names).await?
+    })
+}
+
+async fn shown(desk: &Desk, entry: Entry) -> Result<Response, Problem> {
+    let locks = locks(desk, std::slice::from_ref(&entry)).await?;
+    Ok(tagged(entry.version, view(entry, &locks)))
 }
 
 async fn read(
@@ -87,7 +98,7 @@ async fn read(
     InPath(NamePath { name }): InPath<NamePath>,
 ) -> Result<Response, Problem> {
     let entry = desk.entry(kind, &name).await?;
-    Ok(tagged(entry.version, view(&desk, entry).await?))
+    shown(&desk, entry).await
 }
 
 async fn put(
@@ -104,7 +115,7 @@ async fn put(
         Changed::Updated | Changed::Unchanged => StatusCode::OK,
     };
     let entry = desk.entry(kind, &name).await?;
-    let body = tagged(entry.version, view(&desk, entry).await?);
+    let body = shown(&desk, entry).await?;
     Ok((status, body).into_response())
 }
 
@@ -121,23 +132,22 @@ async fn delete(
 
 /// The fields of the entry, and what is known about it: version, when, who, and for environments
 /// the lock.
-async fn view(desk: &Desk, entry: Entry) -> Result<Value, Problem> {
+fn view(entry: Entry, locks: &BTreeMap<String, Lock>) -> Value {
     let mut fields = match entry.body {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
     if entry.kind == Kind::Environment {
-        let name = entry.name.parse().ok();
-        let lock = match name {
-            Some(name) => desk.lock_of(&name).await?,
-            None => None,
-        };
-        fields.insert("lock".to_owned(), json!(lock.map(LockView::from)));
+        let lock = locks.get(&entry.name).cloned();
+        fields.insert(
+            "lock".to_owned(),
+            json!(lock.map(super::environments::LockView::from)),
+        );
     }
     fields.insert("version".to_owned(), entry.version.into());
     fields.insert("updated_at".to_owned(), time(entry.updated_at).into());
     fields.insert("updated_by".to_owned(), entry.updated_by.into());
-    Ok(Value::Object(fields))
+    Value::Object(fields)
 }
 
 fn list_docs(kind: Kind) -> Paths {
