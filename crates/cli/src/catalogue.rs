@@ -69,13 +69,14 @@ impl Subcommand for CatalogueCommand {
         kinds.fold(commands, |commands, kind| {
             let words = kind.words();
             let command = Command::new(words.word)
-                .about(words.sentence)
                 .subcommand_required(true)
                 .arg_required_else_help(true);
-            commands.subcommand(match kind {
+            let command = match kind {
                 Kind::Environment => EnvironmentCommand::augment_subcommands(command),
                 _ => EntryCommand::augment_subcommands(command),
-            })
+            };
+            // The description of the commands inside is not that of the kind.
+            commands.subcommand(command.about(words.sentence).long_about(None::<&str>))
         })
     }
 
@@ -199,4 +200,41 @@ async fn list(context: &Context, kind: Kind) -> Result<Exit, Failure> {
         output::table(&heading, &rows)
     })?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: CatalogueCommand,
+    }
+
+    fn typed(line: &str) -> Result<CatalogueCommand, clap::Error> {
+        let words = ["pointsman"].into_iter().chain(line.split(' '));
+        Line::try_parse_from(words).map(|line| line.command)
+    }
+
+    #[test]
+    fn every_kind_has_its_commands_and_its_words() {
+        let help = typed("--help").expect_err("help").to_string();
+        for kind in Kind::ALL {
+            let words = kind.words();
+            let listed = typed(&format!("{} list", words.word));
+            let named = match listed.expect("it is a command") {
+                CatalogueCommand::Entry(kind, EntryCommand::List) => kind,
+                CatalogueCommand::Environment(_) => Kind::Environment,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(named, kind);
+            assert!(help.contains(words.sentence), "{help}");
+        }
+        assert!(typed("environment lock live --reason audit").is_ok());
+        assert!(typed("team lock web").is_err());
+        assert!(typed("thing list").is_err());
+    }
 }

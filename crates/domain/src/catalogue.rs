@@ -6,6 +6,7 @@ mod aws;
 mod custom;
 mod environment;
 mod environment_type;
+mod freeze;
 mod home;
 mod kind;
 mod manifest;
@@ -25,6 +26,7 @@ pub use aws::{
 pub use custom::CustomGroup;
 pub use environment::Environment;
 pub use environment_type::EnvironmentType;
+pub use freeze::{Freeze, FreezeName};
 pub use home::Home;
 pub use kind::{Kind, Words};
 pub use manifest::{Manifest, Reference};

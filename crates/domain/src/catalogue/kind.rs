@@ -21,6 +21,8 @@ pub enum Kind {
     Service,
     /// [`Environment`](super::Environment).
     Environment,
+    /// [`Freeze`](super::Freeze).
+    Freeze,
     /// [`ServerGroup`](super::ServerGroup).
     ServerGroup,
 }
@@ -141,6 +143,24 @@ const ENVIRONMENT: Words = Words {
         ("DESCRIPTION", "/description"),
     ],
 };
+const FREEZE: Words = Words {
+    manifest: "Freeze",
+    word: "freeze",
+    path: "freezes",
+    noun: "freeze",
+    plural: "freezes",
+    sentence: "Freezes, times in which nothing is deployed",
+    named_by: NAME,
+    right: Right::Govern,
+    columns: &[
+        ("NAME", "/name"),
+        ("FROM", "/from"),
+        ("UNTIL", "/until"),
+        ("ENVIRONMENTS", "/environments"),
+        ("ENVIRONMENT TYPES", "/environment_types"),
+        ("REASON", "/reason"),
+    ],
+};
 const SERVER_GROUP: Words = Words {
     manifest: "ServerGroup",
     word: "server-group",
@@ -170,6 +190,7 @@ impl Kind {
         Self::EnvironmentType,
         Self::Service,
         Self::Environment,
+        Self::Freeze,
         Self::ServerGroup,
     ];
 
@@ -183,6 +204,7 @@ impl Kind {
             Self::EnvironmentType => &ENVIRONMENT_TYPE,
             Self::Service => &SERVICE,
             Self::Environment => &ENVIRONMENT,
+            Self::Freeze => &FREEZE,
             Self::ServerGroup => &SERVER_GROUP,
         }
     }

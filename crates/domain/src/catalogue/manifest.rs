@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeSeed};
 
-use super::{Account, Environment, EnvironmentType, Kind, Prometheus, ServerGroup, Service, Team};
+use super::{
+    Account, Environment, EnvironmentType, Freeze, Kind, Prometheus, ServerGroup, Service, Team,
+};
 use crate::bounds::{Fault, Faults};
 
 /// What an entry refers to.
@@ -61,6 +63,8 @@ pub enum Manifest {
     Service(Service),
     /// An environment.
     Environment(Environment),
+    /// A freeze.
+    Freeze(Freeze),
     /// A server group.
     ServerGroup(Box<ServerGroup>),
 }
@@ -76,6 +80,7 @@ impl Manifest {
             Self::EnvironmentType(_) => Kind::EnvironmentType,
             Self::Service(_) => Kind::Service,
             Self::Environment(_) => Kind::Environment,
+            Self::Freeze(_) => Kind::Freeze,
             Self::ServerGroup(_) => Kind::ServerGroup,
         }
     }
@@ -88,6 +93,7 @@ impl Manifest {
             Self::EnvironmentType(entry) => entry,
             Self::Service(entry) => entry,
             Self::Environment(entry) => entry,
+            Self::Freeze(entry) => entry,
             Self::ServerGroup(entry) => entry.as_ref(),
         }
     }
@@ -124,6 +130,7 @@ impl Kind {
     /// The limits of the fields of every kind.
     pub(crate) fn limits(into: &mut crate::bounds::schema::Limits<'_>) {
         into.of::<Environment>();
+        into.of::<Freeze>();
         into.of::<ServerGroup>();
     }
 
@@ -138,6 +145,7 @@ impl Kind {
             Self::EnvironmentType => with_parts::<EnvironmentType>(),
             Self::Service => with_parts::<Service>(),
             Self::Environment => with_parts::<Environment>(),
+            Self::Freeze => with_parts::<Freeze>(),
             Self::ServerGroup => with_parts::<ServerGroup>(),
         }
     }
@@ -157,6 +165,7 @@ impl<'de> DeserializeSeed<'de> for Kind {
             }
             Self::Service => Manifest::Service(Service::deserialize(fields)?),
             Self::Environment => Manifest::Environment(Environment::deserialize(fields)?),
+            Self::Freeze => Manifest::Freeze(Freeze::deserialize(fields)?),
             Self::ServerGroup => Manifest::ServerGroup(Box::deserialize(fields)?),
         })
     }

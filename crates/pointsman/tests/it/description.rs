@@ -56,6 +56,13 @@ url: http://metrics:9090
 kind: Account
 name: cloud
 provider: local
+---
+kind: Freeze
+name: year-end
+from: 2026-12-20T00:00:00Z
+until: 2027-01-03T00:00:00Z
+environment_types: [testing]
+reason: holidays
 ";
 
 /// Numbers that may be as large as people like.

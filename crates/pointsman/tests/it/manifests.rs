@@ -122,7 +122,7 @@ environment_type: 7
         health.healthy_threshold: document 4 (ServerGroup shop.staging): must be between 1 and 100
         variables.1X: document 4 (ServerGroup shop.staging): a name has 1 to 128 letters, digits and underscores, and starts with no digit
         variables.PORT: document 4 (ServerGroup shop.staging): PORT is set by the provider, differently for each instance
-        kind: document 5 (Tema x): write one of Prometheus, Account, Team, EnvironmentType, Service, Environment, ServerGroup
+        kind: document 5 (Tema x): write one of Prometheus, Account, Team, EnvironmentType, Service, Environment, Freeze, ServerGroup
         : document 6: a manifest is a mapping with `kind` and the fields of that kind
         environment_type: document 7 (Environment staging): invalid type: integer `7`, expected a string
     "#]].assert_eq(&told.concat());
