@@ -33,9 +33,10 @@ use crate::{
     deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},
     effect::Effect,
     gate::{Answer, GateLook},
-    observation::{Instance, InstanceState, Observation, Slice, SliceSeen, count},
+    observation::{Instance, InstanceState, Observation, SliceSeen, count},
     plan::Step,
     release::LaunchId,
+    slice::Slice,
     time::UnixMs,
 };
 

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod release;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod slice;
 pub mod time;
 pub mod traffic;
 pub mod users;

@@ -22,8 +22,9 @@ use crate::{
     catalogue::{ServerGroup, StrategyKind},
     deployment::Baseline,
     names::Version,
-    observation::{Observation, Slice},
+    observation::Observation,
     release::{Launch, LaunchId},
+    slice::Slice,
     users::Weights,
 };
 use instance_refresh::InstanceRefresh;

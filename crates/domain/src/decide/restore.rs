@@ -7,9 +7,10 @@ use crate::{
     catalogue::Bounds,
     deployment::{Certificate, CertificateLine, Course, SliceBaseline},
     effect::Effect,
-    observation::{InstanceId, Sizes, Slice, count},
+    observation::{InstanceId, Sizes, count},
     plan::{Retire, Step, Strategy},
     release::Launch,
+    slice::Slice,
     users::Weights,
 };
 

@@ -14,9 +14,10 @@ use crate::{
     deployment::{Command, Request},
     effect::Target,
     names::{DeploymentId, Place},
-    observation::{Instance, InstanceId, InstanceState, Sizes, Slice},
+    observation::{Instance, InstanceId, InstanceState, Sizes},
     plan::{Strategy, scale_up::ScaleUp},
     release::{Content, Digest, Launch, LaunchId},
+    slice::Slice,
     users::Weights,
     versions::Versions,
 };

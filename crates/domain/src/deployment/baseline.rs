@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observation::{InstanceId, Observation, Sizes, Slice},
+    observation::{InstanceId, Observation, Sizes},
     plan::{Roles, Strategy},
     release::{Launch, LaunchId},
+    slice::Slice,
     users::Weights,
 };
 

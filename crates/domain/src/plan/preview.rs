@@ -16,7 +16,8 @@ use super::{Refresh, Retire, Step};
 use crate::{
     catalogue::ServerGroup,
     deployment::Deployment,
-    observation::{InstanceId, Observation, Slice, SliceSeen},
+    observation::{InstanceId, Observation, SliceSeen},
+    slice::Slice,
     versions::Versions,
 };
 

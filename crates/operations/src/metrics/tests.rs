@@ -3,8 +3,8 @@ use domain::{
     deployment::{Certificate, Pause},
     gate::{ApprovalGate, Gate, GateLook, Verdict},
     names::DeploymentId,
-    observation::Slice,
     plan::{Bake, Step, Until},
+    slice::Slice,
     time::UnixMs,
 };
 use engine::{

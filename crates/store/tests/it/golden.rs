@@ -13,9 +13,10 @@ use domain::{
     effect::{Effect, Target},
     event::{Event, What},
     names::DeploymentId,
-    observation::{InstanceId, Sizes, Slice},
+    observation::{InstanceId, Sizes},
     plan::{Strategy, instance_refresh::InstanceRefresh},
     release::{Content, Launch, LaunchId},
+    slice::Slice,
     time::UnixMs,
 };
 use expect_test::expect_file;

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     decide::Failure,
     deployment::{Course, Deployment, Outcome},
-    observation::{InstanceId, Sizes, Slice},
+    observation::{InstanceId, Sizes},
     plan::{Roles, Step, Strategy},
+    slice::Slice,
     time::UnixMs,
     users::Weights,
 };
