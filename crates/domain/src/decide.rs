@@ -18,7 +18,6 @@
 mod bake;
 mod fill;
 mod gates;
-mod reason;
 mod refresh;
 mod restore;
 mod retire;
@@ -27,7 +26,6 @@ mod survivors;
 mod users;
 
 pub use gates::questions;
-pub use reason::{Failure, Then, Waiting};
 
 use crate::{
     deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},
@@ -35,6 +33,7 @@ use crate::{
     gate::{Answer, GateLook},
     observation::{Instance, InstanceState, Observation, SliceSeen, count},
     plan::Step,
+    reason::{Failure, Waiting},
     release::LaunchId,
     slice::Slice,
     time::UnixMs,

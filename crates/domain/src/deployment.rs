@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decided, Decision, Failure, Waiting},
+    decide::{Decided, Decision},
     effect::{Effect, Purpose, Target, Token},
     evidence::{Comparison, Evidence},
     gate::GateState,
     names::DeploymentId,
     observation::Observation,
     plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
+    reason::{Failure, Waiting},
     release::Launch,
     slice::Slice,
     time::UnixMs,

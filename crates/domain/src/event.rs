@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decided, Decision, Waiting},
+    decide::{Decided, Decision},
     deployment::{Command, Deployment, Outcome},
     effect::Effect,
     gate::GateLook,
+    reason::Waiting,
     time::UnixMs,
 };
 

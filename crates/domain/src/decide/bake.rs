@@ -1,9 +1,10 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decided, Decision, Failure, Look, Waiting, gates, users};
+use super::{Decided, Decision, Look, gates, users};
 use crate::{
     observation::{Instance, InstanceState, count},
     plan::{Bake, Until},
+    reason::{Failure, Waiting},
     release::LaunchId,
 };
 

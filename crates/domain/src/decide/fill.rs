@@ -1,10 +1,11 @@
 //! `Fill`: so many healthy instances of a launch are in the slice.
 
-use super::{Decision, Failure, Look, Waiting};
+use super::{Decision, Look};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
     plan::Fill,
+    reason::{Failure, Waiting},
     release::{Launch, LaunchId},
 };
 

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, bake, retire::RETIRE_DEADLINE_MS, survivors};
+use super::{Decision, Look, bake, retire::RETIRE_DEADLINE_MS, survivors};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, RefreshSeen, RefreshState},
     plan::{Refresh, Step, instance_refresh::Preferences},
+    reason::{Failure, Waiting},
 };
 
 pub(super) fn decide(look: &Look<'_>, refresh: &Refresh) -> Decision {

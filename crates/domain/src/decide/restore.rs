@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, retire, survivors, users};
+use super::{Decision, Look, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
     deployment::{Certificate, CertificateLine, Course, SliceBaseline},
     effect::Effect,
     observation::{InstanceId, Sizes, count},
     plan::{Retire, Step, Strategy},
+    reason::{Failure, Waiting},
     release::Launch,
     slice::Slice,
     users::Weights,

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, survivors, users};
+use super::{Decision, Look, survivors, users};
 use crate::{
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
     plan::Retire,
+    reason::{Failure, Waiting},
     users::Weights,
 };
 

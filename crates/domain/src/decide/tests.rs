@@ -16,6 +16,7 @@ use crate::{
     names::{DeploymentId, Place},
     observation::{Instance, InstanceId, InstanceState, Sizes},
     plan::{Strategy, scale_up::ScaleUp},
+    reason::Then,
     release::{Content, Digest, Launch, LaunchId},
     slice::Slice,
     users::Weights,

@@ -1,9 +1,9 @@
 use domain::{
-    decide::{Failure, Waiting},
     deployment::{Certificate, Pause},
     gate::{ApprovalGate, Gate, GateLook, Verdict},
     names::DeploymentId,
     plan::{Bake, Step, Until},
+    reason::{Failure, Waiting},
     slice::Slice,
     time::UnixMs,
 };

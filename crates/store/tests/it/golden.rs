@@ -5,7 +5,6 @@
 //! once with `UPDATE_EXPECT=1`.
 
 use domain::{
-    decide::{Failure, Waiting},
     deployment::{
         Baseline, Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request,
         SliceBaseline,
@@ -15,6 +14,7 @@ use domain::{
     names::DeploymentId,
     observation::{InstanceId, Sizes},
     plan::{Strategy, instance_refresh::InstanceRefresh},
+    reason::{Failure, Waiting},
     release::{Content, Launch, LaunchId},
     slice::Slice,
     time::UnixMs,
