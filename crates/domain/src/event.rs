@@ -6,8 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decided, Decision},
-    deployment::{Command, Deployment, Outcome},
+    deployment::{Command, Decided, Decision, Deployment, Outcome},
     effect::Effect,
     gate::GateLook,
     reason::Waiting,

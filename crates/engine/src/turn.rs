@@ -8,8 +8,8 @@
 //! loses this turn and nothing else.
 
 use domain::{
-    decide::{Decided, Decision, decide, on_provider_error, questions},
-    deployment::Deployment,
+    decide::{decide, on_provider_error, questions},
+    deployment::{Decided, Decision, Deployment},
     event,
     gate::Answer,
     observation::Observation,

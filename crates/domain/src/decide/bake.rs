@@ -1,7 +1,8 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decided, Decision, Look, gates, users};
+use super::{Look, gates, users};
 use crate::{
+    deployment::{Decided, Decision},
     observation::{Instance, InstanceState, count},
     plan::{Bake, Until},
     reason::{Failure, Waiting},

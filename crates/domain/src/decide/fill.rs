@@ -1,7 +1,8 @@
 //! `Fill`: so many healthy instances of a launch are in the slice.
 
-use super::{Decision, Look};
+use super::Look;
 use crate::{
+    deployment::Decision,
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
     plan::Fill,

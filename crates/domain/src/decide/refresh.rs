@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Look, bake, retire::RETIRE_DEADLINE_MS, survivors};
+use super::{Look, bake, retire::RETIRE_DEADLINE_MS, survivors};
 use crate::{
+    deployment::Decision,
     effect::Effect,
     observation::{InstanceId, InstanceState, RefreshSeen, RefreshState},
     plan::{Refresh, Step, instance_refresh::Preferences},

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Look, retire, survivors, users};
+use super::{Look, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
-    deployment::{Certificate, CertificateLine, Course, SliceBaseline},
+    deployment::{Certificate, CertificateLine, Course, Decision, SliceBaseline},
     effect::Effect,
     observation::{InstanceId, Sizes, count},
     plan::{Retire, Step, Strategy},

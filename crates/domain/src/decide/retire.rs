@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Look, survivors, users};
+use super::{Look, survivors, users};
 use crate::{
+    deployment::Decision,
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
     plan::Retire,

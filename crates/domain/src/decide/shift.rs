@@ -1,10 +1,11 @@
 //! `Shift`: users are split as the plan says, and routers were seen to do so.
 
 use super::{
-    Decision, Look,
+    Look,
     users::{self, SHIFT_DEADLINE_MS},
 };
 use crate::{
+    deployment::Decision,
     reason::{Failure, Waiting},
     users::{Split, Weights},
 };

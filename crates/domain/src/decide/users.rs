@@ -1,7 +1,8 @@
 //! What is known about users: where they are, where they can go, and the request that moves them.
 
-use super::{Decision, Look};
+use super::Look;
 use crate::{
+    deployment::Decision,
     plan::Step,
     reason::{Failure, Waiting},
     users::{Split, Weights},
