@@ -28,11 +28,11 @@ mod users;
 pub use gates::questions;
 
 use crate::{
-    deployment::{Baseline, Certificate, Course, Decided, Decision, Deployment, SliceBaseline},
+    deployment::{Certificate, Course, Decided, Decision, Deployment},
     effect::Effect,
     gate::Answer,
     observation::{Instance, InstanceState, Observation, SliceSeen, count},
-    plan::Step,
+    plan::{Baseline, SliceBaseline, Step},
     reason::{Failure, Waiting},
     release::LaunchId,
     slice::Slice,

@@ -14,7 +14,7 @@ use crate::{
     gate::GateState,
     names::DeploymentId,
     observation::Observation,
-    plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
+    plan::{self, Baseline, Capacity, Plan, Roles, Situation, Step, Strategy},
     reason::{Failure, Waiting},
     release::Launch,
     slice::Slice,
@@ -23,13 +23,11 @@ use crate::{
     users::Split,
 };
 
-mod baseline;
 mod certificate;
 mod command;
 mod decision;
 mod shown;
 
-pub use baseline::{Baseline, SliceBaseline};
 pub use certificate::{Certificate, CertificateLine};
 pub use command::{Command, CommandRefused};
 pub use decision::{Decided, Decision};

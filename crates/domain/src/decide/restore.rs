@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::{Look, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
-    deployment::{Certificate, CertificateLine, Course, Decision, SliceBaseline},
+    deployment::{Certificate, CertificateLine, Course, Decision},
     effect::Effect,
     observation::{InstanceId, Sizes, count},
-    plan::{Retire, Step, Strategy},
+    plan::{Retire, SliceBaseline, Step, Strategy},
     reason::{Failure, Waiting},
     release::Launch,
     slice::Slice,

@@ -1,9 +1,10 @@
 //! What a turn of the engine comes to, as a deployment takes it.
 
-use super::{Baseline, Certificate, Watch};
+use super::{Certificate, Watch};
 use crate::{
     effect::Effect,
     gate::GateLook,
+    plan::Baseline,
     reason::{Failure, Waiting},
     time::UnixMs,
 };

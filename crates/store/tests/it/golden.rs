@@ -5,15 +5,12 @@
 //! once with `UPDATE_EXPECT=1`.
 
 use domain::{
-    deployment::{
-        Baseline, Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request,
-        SliceBaseline,
-    },
+    deployment::{Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request},
     effect::{Effect, Target},
     event::{Event, What},
     names::DeploymentId,
     observation::{InstanceId, Sizes},
-    plan::{Strategy, instance_refresh::InstanceRefresh},
+    plan::{Baseline, SliceBaseline, Strategy, instance_refresh::InstanceRefresh},
     reason::{Failure, Waiting},
     release::{Content, Launch, LaunchId},
     slice::Slice,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::{Roles, Strategy};
 use crate::{
     observation::{InstanceId, Observation, Sizes},
-    plan::{Roles, Strategy},
     release::{Launch, LaunchId},
     slice::Slice,
     users::Weights,
