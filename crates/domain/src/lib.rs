@@ -25,6 +25,7 @@ pub mod live;
 pub mod names;
 pub mod observation;
 pub mod plan;
+pub mod preview;
 pub mod reason;
 pub mod release;
 #[cfg(feature = "schema")]

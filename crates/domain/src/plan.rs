@@ -5,7 +5,6 @@
 
 mod baseline;
 pub mod instance_refresh;
-pub mod preview;
 pub mod scale_up;
 mod step;
 pub mod two_slices;
