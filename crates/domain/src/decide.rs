@@ -18,7 +18,6 @@
 mod bake;
 mod fill;
 mod gates;
-mod reason;
 mod refresh;
 mod restore;
 mod retire;
@@ -27,67 +26,21 @@ mod survivors;
 mod users;
 
 pub use gates::questions;
-pub use reason::{Failure, Then, Waiting};
 
 use crate::{
-    deployment::{Baseline, Certificate, Course, Deployment, SliceBaseline, Watch},
+    deployment::{Certificate, Course, Decided, Decision, Deployment},
     effect::Effect,
-    gate::{Answer, GateLook},
-    observation::{Instance, InstanceState, Observation, Slice, SliceSeen, count},
-    plan::Step,
+    gate::Answer,
+    observation::{Instance, InstanceState, Observation, SliceSeen, count},
+    plan::{Baseline, SliceBaseline, Step},
+    reason::{Failure, Waiting},
     release::LaunchId,
+    slice::Slice,
     time::UnixMs,
 };
 
 /// The same request is made again after this, if its effect is not seen, in milliseconds.
 pub const ASK_AGAIN_MS: u64 = 2000;
-
-/// What one turn comes to: what gates were seen to say, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decided {
-    /// What to remember of the gates; `None`: none was looked at.
-    pub watch: Option<Watch>,
-    /// The looks at gates, for people.
-    pub looks: Vec<GateLook>,
-    /// What to do.
-    pub then: Decision,
-}
-
-/// What one turn does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Keep this baseline before anything is changed.
-    Record(Baseline),
-    /// Ask the provider for this.
-    Apply(Effect),
-    /// The condition holds since `since`; go on looking.
-    Hold {
-        /// Since when, without a break.
-        since: UnixMs,
-        /// What it is held for.
-        waiting: Waiting,
-    },
-    /// The condition does not hold yet.
-    Wait(Waiting),
-    /// Nothing can be learned now; what was known stays.
-    Keep(Waiting),
-    /// The condition is reached.
-    Next,
-    /// The condition will not be reached.
-    Fail(Failure),
-    /// The baseline is restored.
-    Finish(Certificate),
-}
-
-impl From<Decision> for Decided {
-    fn from(then: Decision) -> Self {
-        Self {
-            watch: None,
-            looks: Vec::new(),
-            then,
-        }
-    }
-}
 
 /// One deployment, one observation, one moment: what every arm of `decide` looks at.
 struct Look<'a> {

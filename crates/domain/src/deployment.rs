@@ -9,25 +9,28 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decided, Decision, Failure, Waiting},
     effect::{Effect, Purpose, Target, Token},
     evidence::{Comparison, Evidence},
     gate::GateState,
     names::DeploymentId,
-    observation::{Observation, Slice},
-    plan::{self, Capacity, Plan, Roles, Situation, Step, Strategy},
+    observation::Observation,
+    plan::{self, Baseline, Capacity, Plan, Roles, Situation, Step, Strategy},
+    reason::{Failure, Waiting},
     release::Launch,
+    slice::Slice,
     time::UnixMs,
     traffic::{Mirrored, Traffic},
     users::Split,
 };
 
-mod baseline;
+mod certificate;
 mod command;
+mod decision;
 mod shown;
 
-pub use baseline::{Baseline, SliceBaseline};
+pub use certificate::{Certificate, CertificateLine};
 pub use command::{Command, CommandRefused};
+pub use decision::{Decided, Decision};
 pub use shown::Status;
 
 /// One attempt to make a release the live one in an environment.
@@ -164,34 +167,6 @@ pub enum Outcome {
     Aborted,
     /// Stable could not be brought back in full either. The baseline is restored.
     Failed,
-}
-
-/// Compares what a deployment left behind with what it was meant to leave behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Certificate {
-    /// One line per field.
-    pub lines: Vec<CertificateLine>,
-}
-
-/// One field of a restoration certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateLine {
-    /// Which field.
-    pub field: String,
-    /// Before the deployment.
-    pub before: String,
-    /// Meant to be now: the baseline plus exactly the intended change.
-    pub intended: String,
-    /// Seen now.
-    pub seen: String,
-}
-
-impl Certificate {
-    /// Every field is as intended.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.lines.iter().all(|line| line.intended == line.seen)
-    }
 }
 
 /// What a new deployment is made of.

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     catalogue::{Account, ServerGroup},
     names::{DeploymentId, Place},
-    observation::{InstanceId, Sizes, Slice},
+    observation::{InstanceId, Sizes},
     plan::instance_refresh::Preferences,
     release::Launch,
+    slice::Slice,
     traffic::Mirror,
     users::{Split, Weights},
 };

@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::{Decided, Decision, Waiting},
-    deployment::{Command, Deployment, Outcome},
+    deployment::{Command, Decided, Decision, Deployment, Outcome},
     effect::Effect,
     gate::GateLook,
+    reason::Waiting,
     time::UnixMs,
 };
 

@@ -25,9 +25,12 @@ pub mod live;
 pub mod names;
 pub mod observation;
 pub mod plan;
+pub mod preview;
+pub mod reason;
 pub mod release;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod slice;
 pub mod time;
 pub mod traffic;
 pub mod users;

@@ -3,14 +3,15 @@
 //! Invariant: a step is a condition to reach, never a command to send. The same plan is right after
 //! a crash, after a lost reply, and when half of it holds already.
 
+mod baseline;
 pub mod instance_refresh;
-pub mod preview;
 pub mod scale_up;
 mod step;
 pub mod two_slices;
 mod way_back;
 mod words;
 
+pub use baseline::{Baseline, SliceBaseline};
 pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
 pub use way_back::roll_back;
 #[cfg(test)]
@@ -20,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{ServerGroup, StrategyKind},
-    deployment::Baseline,
     names::Version,
-    observation::{Observation, Slice},
+    observation::Observation,
     release::{Launch, LaunchId},
+    slice::Slice,
     users::Weights,
 };
 use instance_refresh::InstanceRefresh;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Faults, Limit, Limited, NAMES_MAX},
-    observation::Slice,
+    slice::Slice,
 };
 
 /// What was counted of the users' requests to one slice since `epoch`.

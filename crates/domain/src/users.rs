@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{observation::Slice, traffic::Mirror};
+use crate::{slice::Slice, traffic::Mirror};
 
 /// The share of the users that each slice gets, in percent. A slice that is not named has none.
 ///

@@ -53,8 +53,9 @@ impl Versions {
 mod tests {
     use super::*;
     use crate::{
-        observation::{Instance, InstanceId, InstanceState, Slice, SliceSeen},
+        observation::{Instance, InstanceId, InstanceState, SliceSeen},
         release::{Content, Digest},
+        slice::Slice,
         time::UnixMs,
     };
 

@@ -8,11 +8,12 @@
 //! loses this turn and nothing else.
 
 use domain::{
-    decide::{Decided, Decision, Waiting, decide, on_provider_error, questions},
-    deployment::Deployment,
+    decide::{decide, on_provider_error, questions},
+    deployment::{Decided, Decision, Deployment},
     event,
     gate::Answer,
     observation::Observation,
+    reason::Waiting,
     time::UnixMs,
 };
 use futures_util::future::join_all;

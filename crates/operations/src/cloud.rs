@@ -14,8 +14,9 @@ use domain::{
     gate::{Gate, Said},
     image::{Listed, Running, Standing},
     names::{DeploymentId, Place},
-    observation::{InstanceId, Observation, Slice},
+    observation::{InstanceId, Observation},
     release::{Digest, ImageId},
+    slice::Slice,
     time::UnixMs,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};

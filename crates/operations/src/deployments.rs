@@ -18,7 +18,7 @@ use domain::{
     image::Standing,
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
     observation::Observation,
-    plan::preview::{Estimates, Preview, preview},
+    preview::{Estimates, Preview, preview},
     release::{Launch, LaunchId},
 };
 use serde_json::json;

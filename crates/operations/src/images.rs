@@ -8,8 +8,9 @@ use domain::{
     effect::Target,
     image::{self, Ranked, Running},
     names::{AccountName, Place},
-    observation::{Observation, Slice},
+    observation::Observation,
     release::ImageId,
+    slice::Slice,
     time::UnixMs,
 };
 use futures_util::{StreamExt, stream};

@@ -6,7 +6,7 @@
 use domain::{
     access::{Resource, Right},
     names::Place,
-    observation::Slice,
+    slice::Slice,
 };
 use engine::ports::ErrorKind;
 use serde_json::json;

@@ -9,10 +9,8 @@ use domain::{
     governance::Wish,
     image::{self, NotPatched, PatchTo, Ranked, Running, patch_step},
     names::{AccountName, EnvironmentName, Place, ServiceName, Version},
-    plan::{
-        Strategy, instance_refresh::InstanceRefresh, preview::Preview, scale_up::ScaleUp,
-        two_slices::TwoSlices,
-    },
+    plan::{Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp, two_slices::TwoSlices},
+    preview::Preview,
     release::ImageId,
 };
 use futures_util::{StreamExt, stream};

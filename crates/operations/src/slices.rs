@@ -5,8 +5,9 @@ use domain::{
     catalogue::Kind,
     deployment::Deployment,
     names::{Place, Version},
-    observation::{Observation, Slice, SliceSeen},
+    observation::{Observation, SliceSeen},
     plan::{Roles, Strategy},
+    slice::Slice,
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
 };

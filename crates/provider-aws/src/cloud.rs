@@ -8,8 +8,8 @@ use domain::{
     gate::{Gate, Said},
     image::{Listed, Running, Standing},
     names::{DeploymentId, Place},
-    observation::Slice,
     release::{Digest, ImageId},
+    slice::Slice,
 };
 use operations::cloud::{Answered, Calls, Cloud, not_offered_for};
 use serde_json::Value;

@@ -13,8 +13,9 @@ use domain::{
     gate::{CloudWatchGate, Said},
     image::{Listed, Running, Standing},
     names::{AccountName, DeploymentId, Place},
-    observation::{Observation, Slice},
+    observation::Observation,
     release::{Digest, ImageId},
+    slice::Slice,
 };
 use engine::ports::{Clock, Provider, ProviderError};
 

@@ -1,6 +1,6 @@
 //! A server group on AWS: its settings, its slices, and the names of their Auto Scaling groups.
 
-use domain::{catalogue::AwsGroup, effect::Target, observation::Slice};
+use domain::{catalogue::AwsGroup, effect::Target, slice::Slice};
 use engine::ports::ProviderError;
 
 use crate::calls::errors::invalid;

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::{Observation, Slice},
+    observation::Observation,
     release::Digest,
+    slice::Slice,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use futures_util::{Stream, StreamExt};

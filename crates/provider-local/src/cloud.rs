@@ -17,7 +17,8 @@ use domain::{
     catalogue::Account,
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
-    observation::{Observation, Slice},
+    observation::Observation,
+    slice::Slice,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use futures_util::StreamExt;

@@ -3,7 +3,8 @@
 use domain::{
     effect::{Effect, Target, Token},
     names::Place,
-    observation::{InstanceId, Slice},
+    observation::InstanceId,
+    slice::Slice,
     time::UnixMs,
 };
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,9 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Token},
     names::DeploymentId,
-    observation::{InstanceId, InstanceState, Sizes, Slice},
+    observation::{InstanceId, InstanceState, Sizes},
     release::{Content, Digest, Launch, LaunchId},
+    slice::Slice,
     time::UnixMs,
     users::Weights,
 };

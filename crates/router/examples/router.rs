@@ -8,7 +8,8 @@
 use std::{collections::HashMap, error::Error, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use domain::{
-    observation::{InstanceId, Slice},
+    observation::InstanceId,
+    slice::Slice,
     time::UnixMs,
     traffic::{Compare, Mirror},
 };

@@ -5,10 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use domain::{
-    catalogue::Stickiness,
-    observation::{InstanceId, Slice},
-};
+use domain::{catalogue::Stickiness, observation::InstanceId, slice::Slice};
 use router::{Backend, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},

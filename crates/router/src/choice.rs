@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{

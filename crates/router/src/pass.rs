@@ -11,7 +11,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{observation::Slice, time::UnixMs};
+use domain::{slice::Slice, time::UnixMs};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

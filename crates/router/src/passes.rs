@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 use http::{HeaderMap, HeaderValue};
 
 use crate::{

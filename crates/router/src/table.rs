@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 
 use crate::{dark::mirror::Mirroring, instances::backend::Backend, sticky::Sticky};
 

@@ -15,8 +15,8 @@ use crate::{
     Audit, Store, StoreError,
     audit::TEXT_BYTES_MAX,
     catalogue,
-    pool::{Doing, check_text, page, parse},
     query::Select,
+    values::{Doing, check_text, page, parse},
 };
 
 /// Most people with tokens.

@@ -16,8 +16,8 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     PAGE_MAX, Store, StoreError,
-    pool::{Doing, check_text, json, page, parse},
     query::Select,
+    values::{Doing, check_text, json, page, parse},
 };
 
 /// Largest detail of an audit event, in bytes of JSON.

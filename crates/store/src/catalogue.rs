@@ -9,8 +9,8 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     PAGE_MAX, Store, StoreError,
-    pool::{Doing, page, parse},
     query::Select,
+    values::{Doing, page, parse},
 };
 
 /// Largest body of an entry, in bytes of JSON.

@@ -18,8 +18,8 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     PAGE_MAX, Store, StoreError,
-    pool::{Doing, page, parse},
     query::Select,
+    values::{Doing, page, parse},
 };
 
 /// Largest record of a deployment, in bytes of JSON.

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 use crate::{
     Store, StoreError,
     audit::TEXT_BYTES_MAX,
-    pool::{Doing, check_text, later},
+    values::{Doing, check_text, later},
 };
 
 /// How long an answer is kept, in milliseconds.

@@ -17,7 +17,7 @@ use crate::{
         deployment_of_row,
         record::{Written, outcome},
     },
-    pool::{Doing, check_text, later, page},
+    values::{Doing, check_text, later, page},
 };
 
 const CLAIMING: &str = "claiming deployments";

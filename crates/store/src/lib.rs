@@ -24,13 +24,14 @@ mod pool;
 mod query;
 pub mod releases;
 pub mod status;
+mod values;
 
 use std::path::Path;
 
 use sqlx::{AnyPool, any::AnyConnectOptions};
 
 use dialect::Dialect;
-use pool::Doing;
+use values::Doing;
 
 pub use audit::Audit;
 pub use error::{Referrer, StoreError};

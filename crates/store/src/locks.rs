@@ -7,8 +7,8 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     Audit, Store, StoreError, catalogue,
-    pool::{Doing, check_text},
     query::Select,
+    values::{Doing, check_text},
 };
 
 /// Longest reason for a lock, a withdrawal or a command, in bytes.

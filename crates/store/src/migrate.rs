@@ -10,11 +10,7 @@ use domain::release::Digest;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row};
 
-use crate::{
-    StoreError,
-    dialect::Dialect,
-    pool::{Doing, Writer},
-};
+use crate::{StoreError, dialect::Dialect, pool::Writer, values::Doing};
 
 /// One step of the schema.
 struct Migration {

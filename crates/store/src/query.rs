@@ -5,7 +5,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, any::AnyRow};
 
-use crate::{StoreError, pool::Doing};
+use crate::{StoreError, values::Doing};
 
 /// A `select` under construction.
 pub(crate) struct Select {

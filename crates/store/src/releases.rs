@@ -13,8 +13,8 @@ use crate::{
     audit::TEXT_BYTES_MAX,
     catalogue,
     locks::REASON_BYTES_MAX,
-    pool::{Doing, bigint, check_text, page},
     query::Select,
+    values::{Doing, bigint, check_text, page},
 };
 
 /// What became of a new release.

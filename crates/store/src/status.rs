@@ -14,8 +14,8 @@ use crate::{
     Store, StoreError,
     catalogue::{Entry, entry_of_row},
     deployments::{deployment_of_row, live_of_row},
-    pool::page,
     query::Select,
+    values::page,
 };
 
 /// A server group, and what is known of its place.

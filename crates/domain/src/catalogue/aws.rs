@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Abilities, Lack, ProviderKind, abilities::NO_MIRRORS};
 use crate::{
     names::{AccountName, Place},
-    observation::Slice,
     release::ImageId,
+    slice::Slice,
 };
 
 /// The AWS side of a server group.

@@ -5,7 +5,7 @@
 //! [`ProviderKind`]; the compiler then asks for each answer.
 
 use super::{AwsGroup, CustomGroup, ProviderKind, ServerGroup, index};
-use crate::{names::AccountName, observation::Slice, release::ImageId};
+use crate::{names::AccountName, release::ImageId, slice::Slice};
 
 /// Where the instances of a server group live, with the settings of that place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Decided, Decision, Failure, Look, Waiting, gates, users};
+use super::{Look, gates, users};
 use crate::{
+    deployment::{Decided, Decision},
     observation::{Instance, InstanceState, count},
     plan::{Bake, Until},
+    reason::{Failure, Waiting},
     release::LaunchId,
 };
 

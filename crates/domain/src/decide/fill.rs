@@ -1,10 +1,12 @@
 //! `Fill`: so many healthy instances of a launch are in the slice.
 
-use super::{Decision, Failure, Look, Waiting};
+use super::Look;
 use crate::{
+    deployment::Decision,
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
     plan::Fill,
+    reason::{Failure, Waiting},
     release::{Launch, LaunchId},
 };
 

@@ -4,12 +4,13 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Failure, Look, Waiting, users};
+use super::{Look, users};
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
     gate::{Answer, Gate, GateLook, GateState, Said, ShadowGate, TrafficGate, Verdict},
     plan::{Bake, Step, Until},
+    reason::{Failure, Waiting},
     time::{UnixMs, human_ms},
     traffic::{Mirrored, Traffic},
 };

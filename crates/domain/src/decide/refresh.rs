@@ -6,11 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, bake, retire::RETIRE_DEADLINE_MS, survivors};
+use super::{Look, bake, retire::RETIRE_DEADLINE_MS, survivors};
 use crate::{
+    deployment::Decision,
     effect::Effect,
     observation::{InstanceId, InstanceState, RefreshSeen, RefreshState},
     plan::{Refresh, Step, instance_refresh::Preferences},
+    reason::{Failure, Waiting},
 };
 
 pub(super) fn decide(look: &Look<'_>, refresh: &Refresh) -> Decision {

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, retire, survivors, users};
+use super::{Look, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
-    deployment::{Certificate, CertificateLine, Course, SliceBaseline},
+    deployment::{Certificate, CertificateLine, Course, Decision},
     effect::Effect,
-    observation::{InstanceId, Sizes, Slice, count},
-    plan::{Retire, Step, Strategy},
+    observation::{InstanceId, Sizes, count},
+    plan::{Retire, SliceBaseline, Step, Strategy},
+    reason::{Failure, Waiting},
     release::Launch,
+    slice::Slice,
     users::Weights,
 };
 

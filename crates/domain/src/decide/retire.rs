@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Decision, Failure, Look, Waiting, survivors, users};
+use super::{Look, survivors, users};
 use crate::{
+    deployment::Decision,
     effect::Effect,
     observation::{InstanceId, InstanceState, Sizes, count},
     plan::Retire,
+    reason::{Failure, Waiting},
     users::Weights,
 };
 

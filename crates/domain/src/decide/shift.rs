@@ -1,10 +1,14 @@
 //! `Shift`: users are split as the plan says, and routers were seen to do so.
 
 use super::{
-    Decision, Failure, Look, Waiting,
+    Look,
     users::{self, SHIFT_DEADLINE_MS},
 };
-use crate::users::{Split, Weights};
+use crate::{
+    deployment::Decision,
+    reason::{Failure, Waiting},
+    users::{Split, Weights},
+};
 
 pub(super) fn decide(look: &Look<'_>, shift: &Split) -> Decision {
     let split = users::possible(look, shift);

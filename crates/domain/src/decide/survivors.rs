@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     effect::{Effect, PROTECT_IDS_MAX},
-    observation::{Instance, InstanceId, InstanceState, Slice, SliceSeen, count},
+    observation::{Instance, InstanceId, InstanceState, SliceSeen, count},
     release::LaunchId,
+    slice::Slice,
 };
 
 /// Picks at most `many` of `candidates`: healthy before pending before unhealthy, then so that zones

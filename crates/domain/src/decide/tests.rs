@@ -14,9 +14,11 @@ use crate::{
     deployment::{Command, Request},
     effect::Target,
     names::{DeploymentId, Place},
-    observation::{Instance, InstanceId, InstanceState, Sizes, Slice},
+    observation::{Instance, InstanceId, InstanceState, Sizes},
     plan::{Strategy, scale_up::ScaleUp},
+    reason::Then,
     release::{Content, Digest, Launch, LaunchId},
+    slice::Slice,
     users::Weights,
     versions::Versions,
 };

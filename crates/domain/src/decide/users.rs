@@ -1,8 +1,10 @@
 //! What is known about users: where they are, where they can go, and the request that moves them.
 
-use super::{Decision, Failure, Look, Waiting};
+use super::Look;
 use crate::{
+    deployment::Decision,
     plan::Step,
+    reason::{Failure, Waiting},
     users::{Split, Weights},
 };
 

@@ -2,9 +2,9 @@
 
 use super::{Course, Deployment, Pause};
 use crate::{
-    decide::Failure,
     gate::{Gate, GateState},
     plan::Step,
+    reason::Failure,
     time::UnixMs,
 };
 

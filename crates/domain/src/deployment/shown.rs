@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{Course, Deployment, Outcome};
-use crate::{decide::Waiting, gate::Gate, plan::Step, time::UnixMs, versions::Versions};
+use crate::{gate::Gate, plan::Step, reason::Waiting, time::UnixMs, versions::Versions};
 
 /// Where a deployment stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use crate::{
         AccountName, DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName,
         Version,
     },
-    observation::Slice,
     release::ImageId,
+    slice::Slice,
 };
 
 /// One reason why governance says no.

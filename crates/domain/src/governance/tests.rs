@@ -6,9 +6,10 @@ use super::*;
 use crate::{
     catalogue::{HealthCheck, StrategyKind},
     names::EnvironmentTypeName,
-    observation::{Sizes, Slice, SliceSeen},
+    observation::{Sizes, SliceSeen},
     plan::scale_up::ScaleUp,
     release::{Content, Digest, LaunchId, Withdrawal},
+    slice::Slice,
 };
 
 mod aws;

@@ -244,9 +244,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        observation::Slice,
         plan::{Plan, Roles},
         release::{Content, Digest, LaunchId},
+        slice::Slice,
     };
 
     fn options(surge_percent: u32, checkpoints: &[u8]) -> InstanceRefresh {

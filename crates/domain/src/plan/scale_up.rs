@@ -133,9 +133,9 @@ mod tests {
     use super::*;
     use crate::{
         names::Version,
-        observation::Slice,
         plan::{Plan, Roles, Strategy, plan},
         release::{Content, Digest, LaunchId},
+        slice::Slice,
     };
 
     fn launch(version: &str) -> Launch {

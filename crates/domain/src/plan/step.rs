@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::instance_refresh::Preferences;
-use crate::{gate::Gate, observation::Slice, release::LaunchId, users::Split};
+use crate::{gate::Gate, release::LaunchId, slice::Slice, users::Split};
 
 /// One condition to reach; `step` says which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,8 +16,8 @@ use super::{Bake, Fill, Retire, Situation, Step, Until};
 use crate::{
     bounds::{Faults, GATES_MAX, HEALTH_DEADLINE, Limit, Limited, NAMES_MAX, PERCENT, WEEK},
     gate::{self, Gate, ShadowGate},
-    observation::Slice,
     release::Launch,
+    slice::Slice,
     traffic::{Compare, Mirror},
     users::{Split, Weights},
 };

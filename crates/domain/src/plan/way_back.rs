@@ -7,8 +7,8 @@
 //! two slices        fill half of stable, shift, fill the rest, retire
 //! ```
 
-use super::{EndRefresh, Fill, Plan, Retire, Step, Strategy};
-use crate::{deployment::Baseline, release::Launch, users::Weights};
+use super::{Baseline, EndRefresh, Fill, Plan, Retire, Step, Strategy};
+use crate::{release::Launch, users::Weights};
 
 /// The plan that gives users `stable` back and takes `failed` away.
 ///

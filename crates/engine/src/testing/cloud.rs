@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use domain::{
     effect::Effect,
-    observation::{Observation, Slice},
+    observation::Observation,
     release::{Launch, LaunchId},
+    slice::Slice,
     time::UnixMs,
     traffic::{Mirror, Mirrored, Traffic},
     users::{Split, Weights},

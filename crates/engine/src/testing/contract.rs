@@ -10,8 +10,9 @@ use domain::{
     effect::{Effect, Target, Token},
     event,
     names::DeploymentId,
-    observation::{InstanceId, Observation, Sizes, Slice, SliceSeen},
+    observation::{InstanceId, Observation, Sizes, SliceSeen},
     release::{Launch, LaunchId},
+    slice::Slice,
     time::UnixMs,
     users::{Split, Weights},
 };

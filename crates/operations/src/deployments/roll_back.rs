@@ -16,9 +16,10 @@ use domain::{
     names::{Place, Version},
     observation::Observation,
     plan::{
-        Capacity, Roles, Strategy, instance_refresh::InstanceRefresh, preview::Preview,
-        scale_up::ScaleUp, two_slices::TwoSlices,
+        Capacity, Roles, Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp,
+        two_slices::TwoSlices,
     },
+    preview::Preview,
     release::{Content, ImageId, Launch},
 };
 use store::deployments::Filter;

@@ -11,9 +11,9 @@ use std::{
 };
 
 use domain::{
-    decide::Waiting,
     deployment::{Deployment, Status},
     names::DeploymentId,
+    reason::Waiting,
 };
 use prometheus_client::{
     collector::Collector,

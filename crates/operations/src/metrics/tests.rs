@@ -1,10 +1,10 @@
 use domain::{
-    decide::{Failure, Waiting},
     deployment::{Certificate, Pause},
     gate::{ApprovalGate, Gate, GateLook, Verdict},
     names::DeploymentId,
-    observation::Slice,
     plan::{Bake, Step, Until},
+    reason::{Failure, Waiting},
+    slice::Slice,
     time::UnixMs,
 };
 use engine::{

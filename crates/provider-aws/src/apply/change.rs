@@ -1,6 +1,6 @@
 //! What every change to a server group needs.
 
-use domain::{catalogue::AwsGroup, effect::Target, observation::Slice};
+use domain::{catalogue::AwsGroup, effect::Target, slice::Slice};
 use engine::ports::ProviderError;
 
 use crate::{account::AwsAccount, apply::packages::Packages, server_group};

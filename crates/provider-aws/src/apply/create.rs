@@ -12,8 +12,8 @@ use aws_sdk_ec2::types::{
 use domain::{
     catalogue::{AwsCreate, AwsVolumeKind},
     effect::Target,
-    observation::Slice,
     release::ImageId,
+    slice::Slice,
 };
 use engine::ports::{ErrorKind, ProviderError};
 

@@ -1,7 +1,7 @@
 //! What new instances of a slice start from: the launch template version of its Auto Scaling group.
 
 use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
-use domain::{observation::Slice, release::Launch};
+use domain::{release::Launch, slice::Slice};
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{

@@ -7,7 +7,7 @@ use aws_sdk_autoscaling::types::{
     AlarmSpecification, DesiredConfiguration, LaunchTemplateSpecification, RefreshPreferences,
     RefreshStrategy, ScaleInProtectedInstances, StandbyInstances,
 };
-use domain::{observation::Slice, plan::instance_refresh::Preferences, release::Launch};
+use domain::{plan::instance_refresh::Preferences, release::Launch, slice::Slice};
 use engine::ports::{ErrorKind, ProviderError};
 
 use crate::{

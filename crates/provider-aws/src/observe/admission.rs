@@ -9,11 +9,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{
-    names::Place,
-    observation::{Observation, Slice},
-    time::UnixMs,
-};
+use domain::{names::Place, observation::Observation, slice::Slice, time::UnixMs};
 use engine::ports::ProviderError;
 use tokio::sync::Semaphore;
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use domain::{
     catalogue::{AwsGroup, AwsTraffic},
     effect::Target,
-    observation::{Instance, InstanceId, InstanceState, Observation, Slice, SliceSeen},
+    observation::{Instance, InstanceId, InstanceState, Observation, SliceSeen},
     release::LaunchId,
+    slice::Slice,
 };
 use engine::ports::ProviderError;
 

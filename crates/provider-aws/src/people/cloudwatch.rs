@@ -11,7 +11,7 @@ use domain::{
     catalogue::AwsTraffic,
     effect::Target,
     gate::{CloudWatchGate, CloudWatchMetric, Number, Said},
-    observation::Slice,
+    slice::Slice,
     time::UnixMs,
 };
 use engine::ports::ProviderError;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{effect::Target, image::Running, observation::Slice};
+use domain::{effect::Target, image::Running, slice::Slice};
 use engine::ports::ProviderError;
 
 use crate::{

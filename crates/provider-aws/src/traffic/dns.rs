@@ -6,7 +6,7 @@
 mod pending_changes;
 
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecordSet};
-use domain::{observation::Slice, time::UnixMs, users::Weights};
+use domain::{slice::Slice, time::UnixMs, users::Weights};
 use engine::ports::ProviderError;
 
 use crate::{

@@ -12,7 +12,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use domain::{
     catalogue::{AwsGroup, ServerGroup, Stickiness},
     effect::Target,
-    observation::Slice,
+    slice::Slice,
     users::Weights,
 };
 use engine::ports::ProviderError;

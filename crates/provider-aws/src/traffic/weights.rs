@@ -2,7 +2,7 @@
 //!
 //! Invariant: a percentage that is written is read back as the same percentage.
 
-use domain::{observation::Slice, users::Weights};
+use domain::{slice::Slice, users::Weights};
 
 /// How users are split, as seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

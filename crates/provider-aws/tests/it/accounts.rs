@@ -7,7 +7,8 @@ use domain::{
     checkup::{Check, Verdict},
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Sizes, Slice},
+    observation::Sizes,
+    slice::Slice,
     time::UnixMs,
 };
 use engine::ports::{Clock, ErrorKind, Provider};

@@ -6,8 +6,8 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::DeploymentId,
-    observation::Slice,
     release::{Content, ImageId, Launch, LaunchId},
+    slice::Slice,
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use provider_aws::Aws;

@@ -9,7 +9,8 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Purpose, Target, Token},
     names::DeploymentId,
-    observation::{Sizes, Slice, SliceSeen},
+    observation::{Sizes, SliceSeen},
+    slice::Slice,
 };
 use engine::ports::Provider;
 use provider_aws::Aws;

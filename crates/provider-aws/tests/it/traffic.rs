@@ -5,12 +5,12 @@ use domain::{
     catalogue::ServerGroup,
     deployment::{Command, Course, Deployment, Outcome},
     gate::{CloudWatchGate, Gate},
-    observation::Slice,
     plan::{
         Strategy,
         two_slices::{Stage, TwoSlices},
     },
     release::{ImageId, Launch},
+    slice::Slice,
     users::Weights,
 };
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{names::Version, observation::Slice, time::UnixMs, traffic::Traffic};
+use domain::{names::Version, slice::Slice, time::UnixMs, traffic::Traffic};
 use router::{Counters, Counts};
 
 use crate::group::Group;

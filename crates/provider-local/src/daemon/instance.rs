@@ -15,7 +15,8 @@ use std::{
 
 use domain::{
     catalogue::ServerGroup,
-    observation::{InstanceId, InstanceState, Slice},
+    observation::{InstanceId, InstanceState},
+    slice::Slice,
     time::human_ms,
 };
 use router::Backend;

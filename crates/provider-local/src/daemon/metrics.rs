@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use domain::{
-    observation::{InstanceState, Slice},
+    observation::InstanceState,
+    slice::Slice,
     traffic::{BUCKET_LAST, Histogram, bucket_end_us},
 };
 use prometheus_client::{

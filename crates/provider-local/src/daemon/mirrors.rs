@@ -47,7 +47,7 @@ impl Mirrors {
 
 #[cfg(test)]
 mod tests {
-    use domain::{catalogue::ServerGroup, observation::Slice, traffic::Mirror};
+    use domain::{catalogue::ServerGroup, slice::Slice, traffic::Mirror};
 
     use super::*;
 

@@ -10,10 +10,7 @@ use std::{
     path::Path,
 };
 
-use domain::{
-    observation::{InstanceId, Slice},
-    time::UnixMs,
-};
+use domain::{observation::InstanceId, slice::Slice, time::UnixMs};
 use serde::{Deserialize, Serialize};
 
 use super::error::DaemonError;

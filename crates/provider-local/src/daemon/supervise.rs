@@ -4,8 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    observation::{InstanceState, Sizes, Slice},
+    observation::{InstanceState, Sizes},
     release::Launch,
+    slice::Slice,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

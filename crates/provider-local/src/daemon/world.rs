@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use domain::observation::{InstanceId, InstanceState, Slice};
+use domain::{
+    observation::{InstanceId, InstanceState},
+    slice::Slice,
+};
 use parking_lot::{Mutex, MutexGuard};
 use router::{Backend, Route, Router, SliceRoute, Sticky, Table, pass::PassKey};
 use tokio::sync::{Notify, watch};

@@ -87,7 +87,7 @@ fn check_mirror(mirror: &Mirror) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{observation::Slice, users::Weights};
+    use domain::{slice::Slice, users::Weights};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! What the daemon shows of what its router counted.
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 
 use crate::stage::Stage;
 

@@ -11,7 +11,8 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use domain::{
     effect::Effect,
-    observation::{InstanceState, Sizes, Slice},
+    observation::{InstanceState, Sizes},
+    slice::Slice,
     users::Weights,
 };
 use engine::{ports::ErrorKind, testing::contract::provider_contract};

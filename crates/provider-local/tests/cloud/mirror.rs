@@ -2,7 +2,7 @@
 
 use domain::{
     effect::Effect,
-    observation::Slice,
+    slice::Slice,
     traffic::{Compare, Mirror},
     users::Weights,
 };

@@ -12,8 +12,9 @@ use domain::{
     catalogue::ServerGroup,
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
-    observation::{Observation, Sizes, Slice, SliceSeen},
+    observation::{Observation, Sizes, SliceSeen},
     release::{Content, Digest, Launch, LaunchId},
+    slice::Slice,
     users::Weights,
 };
 use engine::{

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
 
-use domain::{effect::Effect, observation::Slice};
+use domain::{effect::Effect, slice::Slice};
 use engine::ports::ErrorKind;
 
 use crate::stage::{Stage, pids_alive};

@@ -199,7 +199,7 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use domain::observation::Slice;
+    use domain::slice::Slice;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::observation::{InstanceId, Slice};
+use domain::{observation::InstanceId, slice::Slice};
 use router::{Backend, Counters, Limits};
 
 use crate::support::{

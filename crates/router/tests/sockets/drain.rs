@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 use router::Router;
 use tokio::{sync::mpsc, task::JoinSet};
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 use router::{Limits, Table};
 
 use tokio::sync::{Notify, mpsc};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::observation::Slice;
+use domain::slice::Slice;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{HOST, Instance, Wire, get, router, status, table, until};

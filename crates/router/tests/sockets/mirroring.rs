@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    observation::Slice,
+    slice::Slice,
     time::UnixMs,
     traffic::{Mirror, Mirrored},
 };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{observation::Slice, time::UnixMs};
+use domain::{slice::Slice, time::UnixMs};
 use router::{PassCheck, Router, RouterConfig, pass::PassKey};
 
 use crate::support::{Instance, Wire, get, status, table};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::{catalogue::Stickiness, observation::Slice};
+use domain::{catalogue::Stickiness, slice::Slice};
 use router::Router;
 
 use crate::support::{Instance, Wire, get, router, table, table_with};

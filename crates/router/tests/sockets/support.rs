@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
-use domain::{
-    catalogue::Stickiness,
-    observation::{InstanceId, Slice},
-};
+use domain::{catalogue::Stickiness, observation::InstanceId, slice::Slice};
 use router::{Backend, Limits, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},

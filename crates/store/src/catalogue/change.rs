@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row};
 use super::{BODY_BYTES_MAX, CHANGES_MAX, Change, REFERENCES_MAX, referrers, unknown};
 use crate::{
     Audit, Store, StoreError,
-    pool::{Doing, check_text, json},
+    values::{Doing, check_text, json},
 };
 
 const CHANGING: &str = "changing the catalogue";

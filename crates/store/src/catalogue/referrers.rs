@@ -4,7 +4,7 @@ use domain::{catalogue::Kind, names::DeploymentId};
 use sqlx::{AnyConnection, Row};
 
 use super::{REFERRERS_MAX, kind_of};
-use crate::{StoreError, error::Referrer, pool::Doing};
+use crate::{StoreError, error::Referrer, values::Doing};
 
 /// A question that finds referrers: `$1` is the limit, the rest is from the entry's name.
 struct Question {

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::live_in;
 use crate::{
-    Store, StoreError, catalogue::entry_in, locks::lock_in, pool::Doing, releases::release_in,
+    Store, StoreError, catalogue::entry_in, locks::lock_in, releases::release_in, values::Doing,
 };
 
 /// Most that the gates of one deployment may ask; governance refuses more gates than this.

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Row};
 use super::{EVENT_BYTES_MAX, RECORD_BYTES_MAX, live_in};
 use crate::{
     StoreError,
-    pool::{Doing, bigint, json},
+    values::{Doing, bigint, json},
 };
 
 /// Most events of one turn or command.

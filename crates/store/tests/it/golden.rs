@@ -5,17 +5,15 @@
 //! once with `UPDATE_EXPECT=1`.
 
 use domain::{
-    decide::{Failure, Waiting},
-    deployment::{
-        Baseline, Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request,
-        SliceBaseline,
-    },
+    deployment::{Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request},
     effect::{Effect, Target},
     event::{Event, What},
     names::DeploymentId,
-    observation::{InstanceId, Sizes, Slice},
-    plan::{Strategy, instance_refresh::InstanceRefresh},
+    observation::{InstanceId, Sizes},
+    plan::{Baseline, SliceBaseline, Strategy, instance_refresh::InstanceRefresh},
+    reason::{Failure, Waiting},
     release::{Content, Launch, LaunchId},
+    slice::Slice,
     time::UnixMs,
 };
 use expect_test::expect_file;

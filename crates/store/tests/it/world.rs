@@ -12,9 +12,10 @@ use domain::{
     event::{self, Event},
     governance::{Admitted, Artifact, Facts, Wish, admit},
     names::{DeploymentId, Place},
-    observation::{Observation, Sizes, Slice, SliceSeen},
+    observation::{Observation, Sizes, SliceSeen},
     plan::{Strategy, scale_up::ScaleUp},
     release::{Content, Digest, Launch, LaunchId, Release},
+    slice::Slice,
     time::UnixMs,
 };
 use serde_json::{Value, json};

@@ -11,7 +11,8 @@ use domain::{
     governance::Lock,
     live::Live,
     names::{EnvironmentName, Place, ServiceName},
-    observation::{Instance, InstanceId, Observation, Sizes, Slice},
+    observation::{Instance, InstanceId, Observation, Sizes},
+    slice::Slice,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

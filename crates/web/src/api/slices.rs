@@ -178,7 +178,7 @@ pub struct PassRequest {
     /// `blue` or `green`; the slice without users when it is left out.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    slice: Option<domain::observation::Slice>,
+    slice: Option<domain::slice::Slice>,
     /// For how long, at most a week.
     #[serde(default = "an_hour")]
     #[schema(required = false, default = 3600, minimum = 1, maximum = 604_800)]

@@ -9,13 +9,14 @@ use crate::{
     catalogue::{Account, AwsGroup, AwsTraffic, ServerGroup, Stickiness, StrategyKind},
     gate::{Gate, TrafficGate},
     governance::*,
-    observation::{Sizes, Slice, SliceSeen},
+    observation::{Sizes, SliceSeen},
     plan::{
         instance_refresh::InstanceRefresh,
         scale_up::ScaleUp,
         two_slices::{Shadow, Stages, TwoSlices},
     },
     release::Digest,
+    slice::Slice,
 };
 
 fn aws(facts: &mut Facts) -> &mut AwsGroup {

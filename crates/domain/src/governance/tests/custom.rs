@@ -7,11 +7,12 @@ use crate::{
     catalogue::{ProviderKind, Stickiness, StrategyKind},
     gate::{Gate, TrafficGate},
     governance::*,
-    observation::{Slice, SliceSeen},
+    observation::SliceSeen,
     plan::{
         instance_refresh::InstanceRefresh,
         two_slices::{Shadow, Stages, TwoSlices},
     },
+    slice::Slice,
 };
 
 /// A group with a provider of your own, as it is allowed to be deployed to.

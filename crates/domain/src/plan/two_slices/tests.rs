@@ -176,11 +176,11 @@ fn what_is_left_in_the_next_slice_goes_first() {
 
 #[test]
 fn the_way_back_moves_users_before_it_waits_for_anything() {
-    let baseline = crate::deployment::Baseline {
+    let baseline = crate::plan::Baseline {
         roles: situation(4).roles,
         slices: [(
             Slice::Blue,
-            crate::deployment::SliceBaseline {
+            crate::plan::SliceBaseline {
                 sizes: crate::observation::Sizes {
                     min: 4,
                     desired: 4,

@@ -5,10 +5,11 @@ mod expected;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    decide::Failure,
     deployment::{Course, Deployment, Outcome},
-    observation::{InstanceId, Sizes, Slice},
+    observation::{InstanceId, Sizes},
     plan::{Roles, Step, Strategy},
+    reason::Failure,
+    slice::Slice,
     time::UnixMs,
     users::Weights,
 };

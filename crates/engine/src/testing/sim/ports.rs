@@ -14,7 +14,8 @@ use domain::{
     event::Event,
     gate::{Gate, Said},
     names::DeploymentId,
-    observation::{Observation, Slice},
+    observation::Observation,
+    slice::Slice,
     time::UnixMs,
 };
 use fastrand::Rng;

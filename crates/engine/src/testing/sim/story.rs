@@ -7,9 +7,10 @@ use domain::{
     deployment::{Command, Deployment, Request},
     effect::Target,
     names::{DeploymentId, Place},
-    observation::{Sizes, Slice},
+    observation::Sizes,
     plan::{Roles, Strategy},
     release::{Content, Digest, Launch, LaunchId},
+    slice::Slice,
     time::UnixMs,
 };
 use fastrand::Rng;

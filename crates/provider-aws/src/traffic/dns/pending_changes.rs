@@ -130,7 +130,7 @@ fn mean(before: &[Weights], after: &Weights) -> Weights {
 
 #[cfg(test)]
 mod tests {
-    use domain::observation::Slice;
+    use domain::slice::Slice;
 
     use super::*;
 

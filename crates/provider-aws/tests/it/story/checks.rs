@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    decide::Failure,
     deployment::{Deployment, Outcome},
+    reason::Failure,
     release::ImageId,
 };
 use serde_json::Value;

@@ -12,9 +12,10 @@ use domain::{
     event::{self, Event},
     gate::{Gate, Said},
     names::DeploymentId,
-    observation::{Observation, Slice},
+    observation::Observation,
     plan::{Step, Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp},
     release::{ImageId, Launch},
+    slice::Slice,
     time::UnixMs,
 };
 use engine::{

@@ -3,11 +3,7 @@
 use expect_test::expect;
 
 use super::{aws, check, image, is_image, on_aws};
-use crate::{
-    image::Standing,
-    observation::{Slice, SliceSeen},
-    plan::Strategy,
-};
+use crate::{image::Standing, observation::SliceSeen, plan::Strategy, slice::Slice};
 
 #[test]
 fn only_images_that_can_be_started_are_deployed() {

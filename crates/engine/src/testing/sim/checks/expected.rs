@@ -3,8 +3,9 @@
 use domain::{
     deployment::Outcome,
     gate::Gate,
-    observation::{Sizes, Slice},
+    observation::Sizes,
     plan::{Step, Strategy},
+    slice::Slice,
 };
 
 use crate::testing::sim::story::Story;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::plan::{
-    Step,
+use domain::{
+    plan::Step,
     preview::{AwsPreview, CapacityPoint, Preview, PreviewStep},
 };
 use serde::Serialize;

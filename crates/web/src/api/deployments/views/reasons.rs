@@ -4,7 +4,7 @@
 mod fields;
 
 use domain::{
-    decide::{Failure, Waiting},
+    reason::{Failure, Waiting},
     time::UnixMs,
     versions::Versions,
 };

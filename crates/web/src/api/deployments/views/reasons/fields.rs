@@ -1,7 +1,7 @@
 //! The fields of waits and failures, apart from what all reasons have.
 
 use domain::{
-    decide::{Failure, Waiting},
+    reason::{Failure, Waiting},
     release::LaunchId,
     versions::Versions,
 };

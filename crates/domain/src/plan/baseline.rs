@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::{Roles, Strategy};
 use crate::{
-    observation::{InstanceId, Observation, Sizes, Slice},
-    plan::{Roles, Strategy},
+    observation::{InstanceId, Observation, Sizes},
     release::{Launch, LaunchId},
+    slice::Slice,
     users::Weights,
 };
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::says;
 use crate::{
-    observation::Slice,
     release::LaunchId,
+    slice::Slice,
     time::{UnixMs, human_ms},
     versions::Versions,
     who::WhoCanAct,

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 pub use aws::AwsPreview;
 
-use super::{Refresh, Retire, Step};
 use crate::{
     catalogue::ServerGroup,
     deployment::Deployment,
-    observation::{InstanceId, Observation, Slice, SliceSeen},
+    observation::{InstanceId, Observation, SliceSeen},
+    plan::{Refresh, Retire, Step},
+    slice::Slice,
     versions::Versions,
 };
 

@@ -8,9 +8,10 @@ use crate::{
     catalogue::{AwsTraffic, Stickiness},
     deployment::Deployment,
     names::AccountName,
-    observation::{Observation, Slice},
+    observation::Observation,
     plan::{Step, Strategy},
     release::{Digest, ImageId},
+    slice::Slice,
     time::human_ms,
 };
 

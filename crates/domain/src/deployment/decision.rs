@@ -1,0 +1,57 @@
+//! What a turn of the engine comes to, as a deployment takes it.
+
+use super::{Certificate, Watch};
+use crate::{
+    effect::Effect,
+    gate::GateLook,
+    plan::Baseline,
+    reason::{Failure, Waiting},
+    time::UnixMs,
+};
+
+/// What one turn comes to: what gates were seen to say, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What to remember of the gates; `None`: none was looked at.
+    pub watch: Option<Watch>,
+    /// The looks at gates, for people.
+    pub looks: Vec<GateLook>,
+    /// What to do.
+    pub then: Decision,
+}
+
+/// What one turn does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Keep this baseline before anything is changed.
+    Record(Baseline),
+    /// Ask the provider for this.
+    Apply(Effect),
+    /// The condition holds since `since`; go on looking.
+    Hold {
+        /// Since when, without a break.
+        since: UnixMs,
+        /// What it is held for.
+        waiting: Waiting,
+    },
+    /// The condition does not hold yet.
+    Wait(Waiting),
+    /// Nothing can be learned now; what was known stays.
+    Keep(Waiting),
+    /// The condition is reached.
+    Next,
+    /// The condition will not be reached.
+    Fail(Failure),
+    /// The baseline is restored.
+    Finish(Certificate),
+}
+
+impl From<Decision> for Decided {
+    fn from(then: Decision) -> Self {
+        Self {
+            watch: None,
+            looks: Vec::new(),
+            then,
+        }
+    }
+}
