@@ -1,14 +1,10 @@
 //! `team list`, `service get NAME` and the like, for every kind of the catalogue; and locks of
 //! environments.
 
-use clap::{
-    ArgMatches, Args, Command, FromArgMatches, Subcommand,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
-    error::ErrorKind,
-};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, error::ErrorKind};
 use domain::catalogue::Kind;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Context,
@@ -109,32 +105,6 @@ impl FromArgMatches for CatalogueCommand {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
-}
-
-/// Reads a kind as people type it.
-pub fn kind() -> impl TypedValueParser<Value = Kind> {
-    let values =
-        Kind::ALL.map(|kind| PossibleValue::new(kind.as_str()).help(kind.words().sentence));
-    PossibleValuesParser::new(values)
-        .try_map(|word| Kind::find(|words| words.word == word).ok_or("there is no such kind"))
-}
-
-/// The manifest of an entry as the API answers it: the kind first, and no record keeping.
-#[must_use]
-pub fn manifest(kind: Kind, value: Value) -> Value {
-    let mut manifest = Map::new();
-    manifest.insert("kind".to_owned(), kind.words().manifest.into());
-    if let Value::Object(fields) = value {
-        let kept = fields.into_iter().filter(|(name, value)| {
-            let record = matches!(
-                name.as_str(),
-                "updated_at" | "updated_by" | "version" | "lock"
-            );
-            !record && name != "kind" && !value.is_null()
-        });
-        manifest.extend(kept);
-    }
-    Value::Object(manifest)
 }
 
 /// Shows entries of a kind, or locks an environment.

@@ -6,14 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use domain::catalogue::Kind;
 use reqwest::{Method, header};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
-    Context, catalogue,
+    Context,
     failure::{Exit, Failure},
     output::{self, Format},
     style::Style,
@@ -34,10 +37,35 @@ pub struct FilesArgs {
 #[derive(Debug, Args)]
 pub struct EntryArgs {
     /// Kind of the entry
-    #[arg(value_parser = catalogue::kind())]
+    #[arg(value_parser = kind())]
     pub kind: Kind,
     /// Its name; a server group is named SERVICE.ENVIRONMENT
     pub name: String,
+}
+
+/// Reads a kind as people type it.
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    let values =
+        Kind::ALL.map(|kind| PossibleValue::new(kind.as_str()).help(kind.words().sentence));
+    PossibleValuesParser::new(values)
+        .try_map(|word| Kind::find(|words| words.word == word).ok_or("there is no such kind"))
+}
+
+/// The manifest of an entry as the API answers it: the kind first, and no record keeping.
+fn manifest(kind: Kind, value: Value) -> Value {
+    let mut manifest = Map::new();
+    manifest.insert("kind".to_owned(), kind.words().manifest.into());
+    if let Value::Object(fields) = value {
+        let kept = fields.into_iter().filter(|(name, value)| {
+            let record = matches!(
+                name.as_str(),
+                "updated_at" | "updated_by" | "version" | "lock"
+            );
+            !record && name != "kind" && !value.is_null()
+        });
+        manifest.extend(kept);
+    }
+    Value::Object(manifest)
 }
 
 /// The answer to manifests.
@@ -93,7 +121,7 @@ pub async fn get(context: &Context, args: &EntryArgs) -> Result<Exit, Failure> {
     let client = context.client()?;
     let url = client.url(&[args.kind.words().path, &args.name]);
     let value: Value = client.get(url).await?;
-    let manifest = catalogue::manifest(args.kind, value);
+    let manifest = manifest(args.kind, value);
     output::value(context.format, &manifest, |manifest| {
         output::yaml(manifest).trim_end().to_owned()
     })?;
