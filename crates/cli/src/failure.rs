@@ -22,8 +22,10 @@ pub enum Exit {
     Unauthorised = 5,
 }
 
-/// The text about exit codes under `--help`.
-pub const EXIT_CODES: &str = "\
+/// The text under `--help`: exit codes, and where the words are explained.
+pub const AFTER_HELP: &str = "\
+Words are explained in docs/concepts.md; a running server shows it at /docs/concepts.md.
+
 Exit codes:
   0  success
   1  the deployment did not succeed, something differs, or something does not exist

@@ -38,18 +38,20 @@ pub fn heading(deployment: &Deployment, style: Style) -> String {
 /// The numbers of a strategy, with those that nobody typed. One that is not known here has none.
 fn numbers(strategy: &serde_json::Value) -> Vec<String> {
     let time = |seconds: u32| human_ms(u64::from(seconds) * 1000);
+    let surge = |percent: u32| format!("surge {percent} %");
+    let bake = |seconds| format!("bake {}", time(seconds));
     let deadline = |seconds| format!("health deadline {}", time(seconds));
     match serde_json::from_value(strategy.clone()) {
-        Ok(Strategy::ScaleUp(options)) => {
-            let refresh = options.instance_refresh.iter();
-            let by_aws = refresh.map(|_| "by AWS instance refresh".to_owned());
-            let numbers = [
-                format!("surge {} %", options.surge_percent),
-                format!("bake {}", time(options.bake_seconds)),
-                deadline(options.health_deadline_seconds),
-            ];
-            by_aws.chain(numbers).collect()
-        }
+        Ok(Strategy::ScaleUp(options)) => vec![
+            surge(options.surge_percent),
+            bake(options.bake_seconds),
+            deadline(options.health_deadline_seconds),
+        ],
+        Ok(Strategy::InstanceRefresh(options)) => vec![
+            surge(options.surge_percent),
+            bake(options.bake_seconds),
+            deadline(options.health_deadline_seconds),
+        ],
         Ok(Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
             let stages: Vec<String> = options.stages().map(stage).collect();
             let mut numbers = vec![match &stages[..] {

@@ -9,12 +9,12 @@ use std::{fs, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use domain::{
-    gate::{ApprovalGate, Gate, TrafficGate},
+    gate::{ApprovalGate, Gate, TcpGate, TrafficGate},
     plan::two_slices::{Stage, Stages},
 };
 use serde_json::{Map, Value, json};
 
-use self::refresh::EngineArgs;
+use self::refresh::RefreshArgs;
 use super::{
     amounts::{Percent, Seconds},
     failure::Failure,
@@ -30,14 +30,22 @@ const CANARY_SHARES: &str = "1,10,50";
 pub enum Way {
     /// Double the group, then keep the new half
     ScaleUp,
+    /// Let AWS replace the instances with an instance refresh of the Auto Scaling group
+    InstanceRefresh,
     /// Fill the other slice, then move the users over, at once or by weights
     BlueGreen,
     /// Fill the other slice, then move the users over in stages, watching what they get
     Canary,
 }
 
-const ALL: &[Way] = &[Way::ScaleUp, Way::BlueGreen, Way::Canary];
-const SCALE_UP: &[Way] = &[Way::ScaleUp];
+const ALL: &[Way] = &[
+    Way::ScaleUp,
+    Way::InstanceRefresh,
+    Way::BlueGreen,
+    Way::Canary,
+];
+const ONE_SLICE: &[Way] = &[Way::ScaleUp, Way::InstanceRefresh];
+const REFRESH: &[Way] = &[Way::InstanceRefresh];
 const TWO_SLICES: &[Way] = &[Way::BlueGreen, Way::Canary];
 
 /// How the release becomes live.
@@ -46,12 +54,13 @@ pub struct StrategyArgs {
     /// Deployment strategy [default: scale-up]
     #[arg(long, value_enum, value_name = "STRATEGY")]
     strategy: Option<Way>,
-    /// scale-up: extra instances at once, as a percentage of the group's size, such as 50%
+    /// scale-up, instance-refresh: extra instances at once, as a percentage of the group's size,
+    /// such as 50%
     /// [default: 100%]
     #[arg(long, value_name = "PERCENT")]
     surge: Option<Percent>,
     #[command(flatten)]
-    engine: EngineArgs,
+    refresh: RefreshArgs,
     /// blue-green: shares of users to move, in order, such as 5,25,50,100
     #[arg(long, value_name = "SHARES")]
     weights: Option<Stages>,
@@ -62,8 +71,8 @@ pub struct StrategyArgs {
     /// [default: 1%:2m,10%:5m,50%:10m]
     #[arg(long, value_name = "STAGES")]
     steps: Option<Stages>,
-    /// scale-up: how long new instances must stay healthy before old ones are retired
-    /// [default: 10s]; blue-green, canary: how long stages without a time last
+    /// scale-up, instance-refresh: how long new instances must stay healthy before old ones are
+    /// retired [default: 10s]; blue-green, canary: how long stages without a time last
     #[arg(long, value_name = "TIME")]
     bake: Option<Seconds>,
     /// Time limit for new instances to become healthy, such as 2m [default: 5m]
@@ -91,6 +100,10 @@ pub struct StrategyArgs {
     /// stable release
     #[arg(long)]
     gate_traffic: bool,
+    /// blue-green, canary: continue only while this port accepts connections from the server; can be
+    /// repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    gate_tcp: Vec<String>,
     /// blue-green, canary: a file with a YAML list of gates, instead of those of the server group
     #[arg(long, value_name = "FILE")]
     gates: Option<PathBuf>,
@@ -140,6 +153,7 @@ impl Way {
     fn word(self) -> &'static str {
         match self {
             Self::ScaleUp => "scale-up",
+            Self::InstanceRefresh => "instance-refresh",
             Self::BlueGreen => "blue-green",
             Self::Canary => "canary",
         }
@@ -154,11 +168,26 @@ impl StrategyArgs {
     /// Gates are added to those of the server group, which must be known then.
     #[must_use]
     pub fn adds_to_the_group(&self) -> bool {
-        self.adds_gates() && self.gates.is_none()
+        self.gates.is_none() && !self.added().is_empty()
     }
 
-    fn adds_gates(&self) -> bool {
-        self.gate_traffic || self.approve_at.is_some()
+    /// The gates that are added to others, with the option that does.
+    fn added(&self) -> Vec<(&'static str, Gate)> {
+        let traffic = self
+            .gate_traffic
+            .then(|| ("--gate-traffic", Gate::Traffic(TrafficGate::default())));
+        let ports = self
+            .gate_tcp
+            .iter()
+            .map(|address| ("--gate-tcp", Gate::Tcp(TcpGate::new(address.clone()))));
+        let approval = self.approve_at.as_ref().map(|Shares(at)| {
+            let approval = ApprovalGate {
+                at: at.clone(),
+                ..ApprovalGate::default()
+            };
+            ("--approve-at", Gate::Approval(approval))
+        });
+        traffic.into_iter().chain(ports).chain(approval).collect()
     }
 
     /// The options make sense together.
@@ -167,18 +196,16 @@ impl StrategyArgs {
     /// A sentence about the first one that does not.
     pub fn check(&self) -> Result<(), Failure> {
         let way = self.way();
-        let of_engine = self
-            .engine
-            .options()
-            .map(|(option, given)| (option, given, SCALE_UP));
-        let given = self.options().into_iter().chain(of_engine);
+        let of_refresh = self.refresh.options();
+        let of_refresh = of_refresh.map(|(option, given)| (option, given, REFRESH));
+        let given = self.options().into_iter().chain(of_refresh);
         let given = given.filter(|(_, given, _)| *given);
         for (option, _, ways) in given {
             if !ways.contains(&way) {
                 return Err(self.stray(option, ways));
             }
         }
-        self.engine.check()?;
+        self.refresh.check()?;
         let clash = |one: &str, other: &str, why: &str| {
             Failure::usage(format!("{one} and {other} cannot be used together")).because(why)
         };
@@ -193,13 +220,11 @@ impl StrategyArgs {
             let why = "a slice that is kept has no time limit";
             return Err(clash("--keep-old", "--warm", why));
         }
-        if self.no_gates && (self.gates.is_some() || self.adds_gates()) {
+        let added = self.added();
+        let brings = self.gates.as_ref().map(|_| "--gates");
+        let brings = brings.or(added.first().map(|(option, _)| *option));
+        if let Some(other) = brings.filter(|_| self.no_gates) {
             let why = "one removes all gates, the other adds some";
-            let other = match (&self.gates, self.gate_traffic) {
-                (Some(_), _) => "--gates",
-                (None, true) => "--gate-traffic",
-                (None, false) => "--approve-at",
-            };
             return Err(clash("--no-gates", other, why));
         }
         if self.shadow_compare && self.shadow.is_none() {
@@ -235,9 +260,9 @@ impl StrategyArgs {
     }
 
     /// Every option: whether it is given, and what it belongs to.
-    fn options(&self) -> [(&'static str, bool, &'static [Way]); 14] {
+    fn options(&self) -> [(&'static str, bool, &'static [Way]); 15] {
         [
-            ("--surge", self.surge.is_some(), SCALE_UP),
+            ("--surge", self.surge.is_some(), ONE_SLICE),
             ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
             ("--all-at-once", self.all_at_once, &[Way::BlueGreen]),
             ("--steps", self.steps.is_some(), &[Way::Canary]),
@@ -249,6 +274,7 @@ impl StrategyArgs {
             ("--shadow-compare", self.shadow_compare, TWO_SLICES),
             ("--approve-at", self.approve_at.is_some(), TWO_SLICES),
             ("--gate-traffic", self.gate_traffic, TWO_SLICES),
+            ("--gate-tcp", !self.gate_tcp.is_empty(), TWO_SLICES),
             ("--gates", self.gates.is_some(), TWO_SLICES),
             ("--no-gates", self.no_gates, TWO_SLICES),
         ]
@@ -304,10 +330,12 @@ impl StrategyArgs {
         };
         let seconds = |time: Option<Seconds>| time.map(|Seconds(seconds)| seconds.into());
         set("health_deadline_seconds", seconds(self.health_deadline));
-        if self.way() == Way::ScaleUp {
+        if ONE_SLICE.contains(&self.way()) {
             set("surge_percent", self.surge.map(|percent| percent.0.into()));
             set("bake_seconds", seconds(self.bake));
-            set("instance_refresh", self.engine.body());
+            for (name, value) in self.refresh.body() {
+                set(name, value);
+            }
         } else {
             let stages = self.stages();
             set("stages", (!stages.is_empty()).then(|| json!(stages)));
@@ -339,21 +367,13 @@ impl StrategyArgs {
         if self.no_gates {
             return Ok(Some(Vec::new()));
         }
+        let added = self.added();
         let mut gates = match &self.gates {
             Some(file) => read_gates(file)?,
-            None if self.adds_gates() => usual,
+            None if !added.is_empty() => usual,
             None => return Ok(None),
         };
-        if self.gate_traffic {
-            gates.push(json!(Gate::Traffic(TrafficGate::default())));
-        }
-        if let Some(Shares(at)) = self.approve_at.clone() {
-            let approval = ApprovalGate {
-                at,
-                ..ApprovalGate::default()
-            };
-            gates.push(json!(Gate::Approval(approval)));
-        }
+        gates.extend(added.into_iter().map(|(_, gate)| json!(gate)));
         Ok(Some(gates))
     }
 }

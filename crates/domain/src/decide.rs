@@ -190,8 +190,7 @@ pub fn decide(
         healthy: 0,
     }
     .on(next, &deployment.launch.id);
-    let under_way = refresh::still_under_way(&look);
-    let decided = under_way.map_or_else(|| at_step(&look), Decided::from);
+    let decided = at_step(&look);
     let then = not_again(deployment, seen, now, decided.then);
     Decided {
         then: within_budget(deployment, then),
@@ -201,15 +200,24 @@ pub fn decide(
 
 /// Says what the current step needs; `look` is at the next slice, about the new launch.
 fn at_step(look: &Look<'_>) -> Decided {
-    match look.deployment.step() {
+    match in_force(look) {
         Some(Step::Fill(fill)) => fill::decide(&look.on(fill.slice, &fill.launch), fill).into(),
         Some(Step::Shift(split)) => shift::decide(look, split).into(),
         Some(Step::Bake(bake)) => bake::decide(&look.on(bake.slice, &bake.launch), bake),
         Some(Step::Retire(it)) => retire::decide(&look.on(it.slice, &it.launch), it).into(),
         Some(Step::Refresh(it)) => refresh::decide(&look.on(it.slice, &it.launch), it).into(),
-        Some(Step::EndRefresh(_)) => look.reached(Decision::Next).into(),
+        Some(Step::EndRefresh(_)) => refresh::end(look).into(),
         None => restore::decide(look).into(),
     }
+}
+
+/// The current step; or one that ended a refresh, while one shows up late: nothing else goes on before.
+fn in_force<'a>(look: &Look<'a>) -> Option<&'a Step> {
+    let progress = &look.deployment.progress;
+    let mut passed = progress.steps[..progress.at].iter();
+    let ended = passed.find(|step| matches!(step, Step::EndRefresh(_)));
+    let broken = ended.filter(|_| refresh::is_under_way(look));
+    broken.or_else(|| look.deployment.step())
 }
 
 /// What follows when the provider failed to answer, or refused.

@@ -234,10 +234,9 @@ impl Deployment {
             watch: Watch::default(),
         };
         let target = Target {
-            purpose: if request.strategy.is_refresh() {
-                Purpose::InstanceRefresh
-            } else {
-                Purpose::Deployment
+            purpose: match request.strategy {
+                Strategy::InstanceRefresh(_) => Purpose::InstanceRefresh,
+                _ => Purpose::Deployment,
             },
             ..request.target
         };
@@ -369,7 +368,7 @@ impl Deployment {
         self.progress.steps.clone_from(&self.plan.steps);
         self.progress.since = now;
         if self.plan.steps.is_empty() {
-            self.turn_round(Failure::NoRoom { current }, now);
+            self.roll_back(Failure::NoRoom { current }, now);
         }
     }
 
@@ -387,11 +386,11 @@ impl Deployment {
         self.last_effect = None;
     }
 
-    /// A step failed. Going forward this turns round; on the way back there is nothing left to turn
+    /// A step failed. Going forward it is rolled back; on the way back there is nothing left to go
     /// to, so the baseline is restored with whatever is healthy.
     fn fail(&mut self, failure: Failure, now: UnixMs) {
         match self.progress.course {
-            Course::Forward => self.turn_round(failure, now),
+            Course::Forward => self.roll_back(failure, now),
             Course::RollingBack => {
                 let versions = self.versions();
                 let first = self.failure.take().map(|it| it.sentence(&versions));
@@ -406,7 +405,7 @@ impl Deployment {
 
     /// Goes back to stable from wherever it is. A deployment that has changed nothing yet has
     /// nothing to take back: its way back is empty.
-    fn turn_round(&mut self, failure: Failure, now: UnixMs) {
+    fn roll_back(&mut self, failure: Failure, now: UnixMs) {
         let back = self
             .baseline
             .as_ref()

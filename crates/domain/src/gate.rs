@@ -13,6 +13,7 @@ mod cloudwatch;
 mod http;
 mod prometheus;
 mod shadow;
+mod tcp;
 mod traffic;
 
 use std::fmt;
@@ -31,6 +32,7 @@ pub use cloudwatch::{CloudWatchGate, CloudWatchMetric};
 pub use http::HttpGate;
 pub use prometheus::PrometheusGate;
 pub use shadow::ShadowGate;
+pub use tcp::TcpGate;
 pub use traffic::TrafficGate;
 
 /// A condition on the way to more users; `gate` says which kind. Missing data leaves a gate open, and
@@ -50,6 +52,8 @@ pub enum Gate {
     CloudWatch(CloudWatchGate),
     /// An HTTP check.
     Http(HttpGate),
+    /// A TCP port that accepts connections.
+    Tcp(TcpGate),
     /// A person's approval.
     Approval(ApprovalGate),
 }
@@ -65,6 +69,11 @@ trait Settings: fmt::Display {
     /// How often the world outside is asked; `None` where it is not asked.
     fn patience(&self) -> Option<Patience> {
         None
+    }
+
+    /// Who can end it while it is open.
+    fn who_can_act(&self) -> WhoCanAct {
+        WhoCanAct::Engine
     }
 
     /// The rules that it breaks, beyond those of every gate.
@@ -128,6 +137,7 @@ impl Gate {
             Self::Prometheus(gate) => gate,
             Self::CloudWatch(gate) => gate,
             Self::Http(gate) => gate,
+            Self::Tcp(gate) => gate,
             Self::Approval(gate) => gate,
         }
     }
@@ -141,6 +151,7 @@ impl Gate {
             Self::Prometheus(_) => "prometheus",
             Self::CloudWatch(_) => "cloudwatch",
             Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
             Self::Approval(_) => "approval",
         }
     }
@@ -148,14 +159,7 @@ impl Gate {
     /// Who can end it while it is open.
     #[must_use]
     pub fn who_can_act(&self) -> WhoCanAct {
-        match self {
-            Self::Approval(_) => WhoCanAct::Approver,
-            Self::Traffic(_)
-            | Self::Shadow(_)
-            | Self::Prometheus(_)
-            | Self::CloudWatch(_)
-            | Self::Http(_) => WhoCanAct::Engine,
-        }
+        self.settings().who_can_act()
     }
 
     /// The shares of users that it names, in percent.
@@ -220,6 +224,7 @@ impl Gate {
         into.of::<ShadowGate>();
         into.of::<PrometheusGate>();
         into.of::<HttpGate>();
+        into.of::<TcpGate>();
     }
 }
 
@@ -253,6 +258,7 @@ mod tests {
             r#"{"gate": "prometheus", "prometheus": "main", "query": "up"}"#,
             r#"{"gate": "cloudwatch"}"#,
             r#"{"gate": "http", "url": "http://check"}"#,
+            r#"{"gate": "tcp", "address": "cart:6379"}"#,
             r#"{"gate": "approval"}"#,
         ] {
             let gate: Gate = serde_json::from_str(text).unwrap();

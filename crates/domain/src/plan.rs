@@ -8,9 +8,11 @@ pub mod preview;
 pub mod scale_up;
 mod step;
 pub mod two_slices;
+mod way_back;
 mod words;
 
 pub use step::{Bake, EndRefresh, Fill, Refresh, Retire, Step, Until};
+pub use way_back::roll_back;
 #[cfg(test)]
 pub(crate) use words::golden;
 
@@ -24,6 +26,8 @@ use crate::{
     release::{Launch, LaunchId},
     users::Weights,
 };
+use instance_refresh::InstanceRefresh;
+use scale_up::ScaleUp;
 use two_slices::TwoSlices;
 
 /// How a deployment makes its release the live one, with all its numbers.
@@ -32,7 +36,9 @@ use two_slices::TwoSlices;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Strategy {
     /// Double the group, keep the new half.
-    ScaleUp(scale_up::ScaleUp),
+    ScaleUp(ScaleUp),
+    /// Let AWS replace the instances of the group.
+    InstanceRefresh(InstanceRefresh),
     /// Fill the other slice, move the users over, all at once or by weights.
     BlueGreen(TwoSlices),
     /// Fill the other slice, move the users over bit by bit, each time watching what they get.
@@ -47,6 +53,7 @@ impl Strategy {
     pub fn kind(&self) -> StrategyKind {
         match self {
             Self::ScaleUp(_) => StrategyKind::ScaleUp,
+            Self::InstanceRefresh(_) => StrategyKind::InstanceRefresh,
             Self::BlueGreen(_) => StrategyKind::BlueGreen,
             Self::Canary(_) => StrategyKind::Canary,
             Self::Switch => StrategyKind::Switch,
@@ -58,6 +65,7 @@ impl Strategy {
     pub fn health_deadline_ms(&self) -> u64 {
         let seconds = match self {
             Self::ScaleUp(options) => options.health_deadline_seconds,
+            Self::InstanceRefresh(options) => options.health_deadline_seconds,
             Self::BlueGreen(options) | Self::Canary(options) => options.health_deadline_seconds,
             Self::Switch => SWITCH_DEADLINE_SECONDS,
         };
@@ -67,13 +75,7 @@ impl Strategy {
     /// The new release gets a slice of its own.
     #[must_use]
     pub fn needs_two_slices(&self) -> bool {
-        !matches!(self, Self::ScaleUp(_))
-    }
-
-    /// AWS replaces the instances.
-    #[must_use]
-    pub fn is_refresh(&self) -> bool {
-        matches!(self, Self::ScaleUp(options) if options.instance_refresh.is_some())
+        !matches!(self, Self::ScaleUp(_) | Self::InstanceRefresh(_))
     }
 
     /// The numbers of a strategy that moves users from slice to slice.
@@ -81,7 +83,7 @@ impl Strategy {
     pub fn two_slices(&self) -> Option<&TwoSlices> {
         match self {
             Self::BlueGreen(options) | Self::Canary(options) => Some(options),
-            Self::ScaleUp(_) | Self::Switch => None,
+            Self::ScaleUp(_) | Self::InstanceRefresh(_) | Self::Switch => None,
         }
     }
 }
@@ -212,6 +214,9 @@ pub fn plan(
         (Some(stable), Strategy::ScaleUp(options)) => {
             scale_up::steps(options, situation, launch, stable)
         }
+        (Some(stable), Strategy::InstanceRefresh(options)) => {
+            instance_refresh::steps(options, situation, launch, stable)
+        }
         (Some(stable), Strategy::BlueGreen(options) | Strategy::Canary(options)) => {
             two_slices::steps(options, situation, launch, stable)
         }
@@ -227,6 +232,7 @@ pub fn plan(
 pub fn ceiling(strategy: &Strategy, capacity: Capacity) -> u32 {
     match strategy {
         Strategy::ScaleUp(options) => scale_up::ceiling(options, capacity),
+        Strategy::InstanceRefresh(options) => instance_refresh::ceiling(options, capacity),
         Strategy::BlueGreen(_) | Strategy::Canary(_) | Strategy::Switch => {
             capacity.asked.max(capacity.current)
         }
@@ -238,6 +244,7 @@ pub fn ceiling(strategy: &Strategy, capacity: Capacity) -> u32 {
 pub fn has_room(strategy: &Strategy, capacity: Capacity) -> bool {
     match strategy {
         Strategy::ScaleUp(options) => scale_up::has_room(options, capacity),
+        Strategy::InstanceRefresh(options) => instance_refresh::has_room(options, capacity),
         Strategy::BlueGreen(_) | Strategy::Canary(_) | Strategy::Switch => true,
     }
 }
@@ -247,6 +254,7 @@ pub fn has_room(strategy: &Strategy, capacity: Capacity) -> bool {
 pub fn peak(strategy: &Strategy, capacity: Capacity) -> u32 {
     match strategy {
         Strategy::ScaleUp(options) => scale_up::ceiling(options, capacity),
+        Strategy::InstanceRefresh(options) => instance_refresh::ceiling(options, capacity),
         Strategy::BlueGreen(_) | Strategy::Canary(_) => capacity.asked + capacity.current,
         Strategy::Switch => capacity.current,
     }
@@ -264,64 +272,4 @@ fn first(situation: &Situation, launch: &Launch) -> Vec<Step> {
         }),
         Step::Shift(Weights::all_on(slice).into()),
     ]
-}
-
-/// The plan that gives users `stable` back and takes `failed` away.
-///
-/// Without a stable nobody was served, so users are taken away before the instances are. Where
-/// stable has a slice of its own, users go back as soon as half of it is healthy: that is far better
-/// for them than the failed release, and nothing is retired before all of it is. Where AWS replaces
-/// the instances, it is asked to take that back first; the steps after that find little left to do.
-#[must_use]
-pub fn roll_back(
-    strategy: &Strategy,
-    baseline: &Baseline,
-    stable: Option<&Launch>,
-    failed: &Launch,
-) -> Plan {
-    let roles = baseline.roles;
-    let shift = |weights: Weights| Step::Shift(weights.into());
-    let retire = |leaving| {
-        Step::Retire(Retire {
-            slice: roles.next,
-            launch: failed.id.clone(),
-            keep: 0,
-            leaving,
-        })
-    };
-    let fill = |stable: &Launch, count| {
-        Step::Fill(Fill {
-            slice: roles.live,
-            launch: stable.id.clone(),
-            count,
-            beside: 0,
-        })
-    };
-    let count = baseline.live_sizes().desired;
-    let steps = match stable {
-        None => vec![shift(baseline.weights.clone()), retire(0)],
-        Some(stable) if roles.are_apart() => {
-            let mut steps = vec![
-                fill(stable, count.div_ceil(2)),
-                shift(Weights::all_on(roles.live)),
-                fill(stable, count),
-            ];
-            if *strategy != Strategy::Switch {
-                steps.push(retire(0));
-            }
-            steps
-        }
-        Some(stable) => {
-            let end = strategy
-                .is_refresh()
-                .then_some(Step::EndRefresh(EndRefresh { slice: roles.next }));
-            let steps = [
-                fill(stable, count),
-                shift(baseline.weights.clone()),
-                retire(count),
-            ];
-            end.into_iter().chain(steps).collect()
-        }
-    };
-    Plan { steps }
 }

@@ -9,7 +9,10 @@ use domain::{
     governance::Wish,
     image::{self, NotPatched, PatchTo, Ranked, Running, patch_step},
     names::{AccountName, EnvironmentName, Place, ServiceName, Version},
-    plan::{Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
+    plan::{
+        Strategy, instance_refresh::InstanceRefresh, preview::Preview, scale_up::ScaleUp,
+        two_slices::TwoSlices,
+    },
     release::ImageId,
 };
 use futures_util::{StreamExt, stream};
@@ -206,11 +209,13 @@ impl Permit {
         })?;
         let scale_up = || Strategy::ScaleUp(ScaleUp::default());
         let two_slices = TwoSlices::default;
+        let refresh = || Strategy::InstanceRefresh(InstanceRefresh::default());
         let allowed = |kind| service.strategies.contains(&kind);
         Ok(match () {
             () if allowed(StrategyKind::ScaleUp) => scale_up(),
             () if allowed(StrategyKind::BlueGreen) => Strategy::BlueGreen(two_slices()),
             () if allowed(StrategyKind::Canary) => Strategy::Canary(two_slices()),
+            () if allowed(StrategyKind::InstanceRefresh) => refresh(),
             // Governance says that nothing is allowed.
             () => scale_up(),
         })

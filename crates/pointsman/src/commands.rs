@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use cli::{
     Context, GlobalArgs,
-    failure::{EXIT_CODES, Exit, Failure},
+    failure::{AFTER_HELP, Exit, Failure},
     style::Style,
 };
 
@@ -16,7 +16,7 @@ use crate::serve;
 /// Start with `pointsman demo`: it shows everything on this machine, and stops what it started.
 /// The vocabulary is in docs/concepts.md.
 #[derive(Debug, Parser)]
-#[command(name = "pointsman", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "pointsman", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     options: GlobalArgs,

@@ -1,19 +1,20 @@
-//! The world outside, as gates ask it: a Prometheus, an HTTP check, the provider itself.
+//! The world outside, as gates ask it: a Prometheus, an HTTP check, a TCP port, the provider itself.
 //!
 //! Invariant: an answer always comes, within `TIMEOUT` and of bounded size; what goes wrong on the
 //! way is [`Said::Nothing`], never success.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use domain::{
     deployment::Deployment,
-    gate::{Gate, HttpGate, Number, PrometheusGate, Said},
+    gate::{Gate, HttpGate, Number, PrometheusGate, Said, TcpGate},
 };
 use engine::ports::Probe;
 use futures_util::StreamExt;
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::{net::TcpStream, time::timeout};
 
 use operations::clouds::Clouds;
 
@@ -73,7 +74,7 @@ impl Outside {
         let (target, slice) = (&deployment.target, deployment.roles.next);
         let provider = target.group.home().provider();
         let asked = self.clouds.call(provider, |it| it.ask(target, slice, gate));
-        let text = match tokio::time::timeout(TIMEOUT, asked).await {
+        let text = match timeout(TIMEOUT, asked).await {
             Ok(Ok(said)) => return said,
             Ok(Err(error)) => error.message,
             Err(_) => format!("{gate} did not answer in time"),
@@ -112,10 +113,34 @@ impl Probe for Outside {
             Gate::Prometheus(gate) => self.prometheus(gate).await,
             Gate::CloudWatch(_) => self.provider(deployment, gate).await,
             Gate::Http(gate) => self.http(deployment, gate).await,
+            Gate::Tcp(gate) => tcp(gate).await,
             Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => Said::Nothing {
                 text: "nobody outside is asked".to_owned(),
             },
         }
+    }
+}
+
+/// Connects, and closes the connection again. Only the other side can refuse one; what is lost on the
+/// way says nothing.
+async fn tcp(gate: &TcpGate) -> Said {
+    let address = &gate.address;
+    let value = None;
+    match timeout(TIMEOUT, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Said::Good {
+            text: format!("{address} accepts connections"),
+            value,
+        },
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Said::Bad {
+            text: format!("{address} refuses connections"),
+            value,
+        },
+        Ok(Err(_)) => Said::Nothing {
+            text: format!("{address} cannot be reached"),
+        },
+        Err(_) => Said::Nothing {
+            text: format!("{address} did not answer in time"),
+        },
     }
 }
 

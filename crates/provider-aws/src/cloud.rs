@@ -14,7 +14,7 @@ use domain::{
 use operations::cloud::{Answered, Calls, Cloud, not_offered_for};
 use serde_json::Value;
 
-use crate::Aws;
+use crate::provider::Aws;
 
 impl Cloud for Aws {
     fn calls(&self, target: &Target, deployment: &DeploymentId) -> Option<Calls> {

@@ -1,6 +1,7 @@
 //! Amazon Web Services as a provider: Auto Scaling groups, launch templates, load balancers, Route 53.
 //!
 //! ```text
+//! cloud        AWS as a cloud that operations know
 //! provider     the engine's two verbs, and what people ask for
 //! people       check-ups, imports, policies, images, CloudWatch gates
 //! observe      one poll per account, and what it shows of each server group

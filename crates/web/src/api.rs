@@ -26,6 +26,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{App, problem::ProblemDocument};
 use describe::TokenScheme;
 
+/// Where a server explains the words.
+pub(crate) const CONCEPTS_PATH: &str = "/docs/concepts.md";
+
 /// What the API says about itself.
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +36,7 @@ use describe::TokenScheme;
         title = "Pointsman",
         description = "Sets which release of a service the users reach. Every answer that is no success is a problem document (RFC 9457) with a stable `code`.",
     ),
+    external_docs(url = "/docs/concepts.md", description = "The words, and a deployment step by step"),
     components(schemas(ProblemDocument)),
     security(("token" = [])),
     modifiers(&TokenScheme),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{StatusCode, Uri},
+    http::{HeaderName, StatusCode, Uri, header},
     middleware::{from_fn, from_fn_with_state},
+    routing::get,
 };
 use operations::{Operations, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,8 @@ use crate::{
 
 /// Largest ordinary body, in bytes.
 const BODY_LEN_MAX: usize = 1024 * 1024;
+/// What the words mean; the same text as in the repository.
+const CONCEPTS: &str = include_str!("../../../docs/concepts.md");
 /// Event and log streams that are open at once.
 const STREAMS_MAX: usize = 256;
 
@@ -69,6 +72,7 @@ pub fn router(app: App) -> Router {
         .merge(with_token)
         .with_state(app)
         .merge(docs)
+        .route(api::CONCEPTS_PATH, get(concepts))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(layers::panicked))
@@ -82,6 +86,12 @@ fn quick(routes: OpenApiRouter<App>, app: &App, body_len_max: usize) -> Router<A
         .route_layer(from_fn_with_state(app.clone(), idempotency::remember))
         .layer(DefaultBodyLimit::max(body_len_max))
         .layer(from_fn(layers::in_time))
+}
+
+/// The words that the API and the command line use.
+async fn concepts() -> ([(HeaderName, &'static str); 1], &'static str) {
+    let media_type = "text/markdown; charset=utf-8";
+    ([(header::CONTENT_TYPE, media_type)], CONCEPTS)
 }
 
 async fn no_such_route(uri: Uri) -> Problem {

@@ -35,15 +35,15 @@ fn what_is_typed_is_what_is_sent() {
             json!({"kind": "scale-up", "surge_percent": 50, "bake_seconds": 5}),
         ),
         (
-            "--engine instance-refresh",
-            json!({"kind": "scale-up", "instance_refresh": {}}),
+            "--strategy instance-refresh",
+            json!({"kind": "instance-refresh"}),
         ),
         (
-            "--engine instance-refresh --checkpoints 20,50,100 --checkpoint-delay 10m \
-             --alarm errors --alarm latency",
-            json!({"kind": "scale-up", "instance_refresh": {
+            "--strategy instance-refresh --surge 50% --checkpoints 20,50,100 \
+             --checkpoint-delay 10m --alarm errors --alarm latency",
+            json!({"kind": "instance-refresh", "surge_percent": 50,
                 "checkpoints": [20, 50], "checkpoint_delay_seconds": 600,
-                "alarms": ["errors", "latency"]}}),
+                "alarms": ["errors", "latency"]}),
         ),
         (
             "--strategy blue-green --all-at-once",
@@ -90,7 +90,9 @@ fn what_is_typed_is_what_is_sent() {
 
 #[test]
 fn gates_are_added_to_those_of_the_group() {
-    let body = sent("--strategy canary --steps 10,50 --approve-at 10,50% --gate-traffic");
+    let body = sent(
+        "--strategy canary --steps 10,50 --approve-at 10,50% --gate-traffic --gate-tcp cart:6379",
+    );
     let gates = body.expect("it makes sense").expect("there is a strategy")["gates"].clone();
     let kind = |gate: &Value| gate["gate"].as_str().map(str::to_owned);
     let kinds: Vec<_> = gates
@@ -99,8 +101,9 @@ fn gates_are_added_to_those_of_the_group() {
         .flatten()
         .filter_map(kind)
         .collect();
-    assert_eq!(kinds, ["http", "traffic", "approval"]);
-    assert_eq!(gates[2]["at"], json!([10, 50]));
+    assert_eq!(kinds, ["http", "traffic", "tcp", "approval"]);
+    assert_eq!(gates[2]["address"], "cart:6379");
+    assert_eq!(gates[3]["at"], json!([10, 50]));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("gates.yaml");
     fs::write(&file, "- {gate: approval, at: [0]}\n").expect("written");
@@ -133,21 +136,27 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
         ("--warm 1m", "without --strategy, the strategy is scale-up"),
         ("--strategy canary --surge 50%", "is an option of scale-up"),
         (
-            "--strategy canary --engine instance-refresh",
-            "is an option of scale-up",
+            "--strategy instance-refresh --warm 1m",
+            "is an option of blue-green or canary",
         ),
-        ("--checkpoints 50", "add --engine instance-refresh"),
+        ("--checkpoints 50", "add --strategy instance-refresh"),
         (
-            "--engine pointsman --alarm errors",
-            "Pointsman is the engine",
+            "--strategy scale-up --alarm errors",
+            "it is an option of instance-refresh",
         ),
         (
-            "--engine instance-refresh --checkpoint-delay 1m",
+            "--strategy instance-refresh --checkpoint-delay 1m",
             "add --checkpoints 50",
         ),
-        ("--strategy canary --weights 5", "is an option of blue-green"),
+        (
+            "--strategy canary --weights 5",
+            "is an option of blue-green",
+        ),
         ("--strategy blue-green --steps 5", "is an option of canary"),
-        ("--strategy canary --all-at-once", "is an option of blue-green"),
+        (
+            "--strategy canary --all-at-once",
+            "is an option of blue-green",
+        ),
         (
             "--strategy scale-up --gate-traffic",
             "is an option of blue-green or canary",
@@ -177,7 +186,7 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
         ),
         (
             "--strategy sideways",
-            "possible values: scale-up, blue-green, canary",
+            "possible values: scale-up, instance-refresh, blue-green, canary",
         ),
     ] {
         let text = sent(line).expect_err(line);

@@ -20,6 +20,8 @@ use crate::{
 pub enum StrategyKind {
     /// Double the group, keep the new half.
     ScaleUp,
+    /// Let AWS replace the instances of the group.
+    InstanceRefresh,
     /// Fill the other slice, move the users over, all at once or by weights.
     BlueGreen,
     /// Fill the other slice, move the users over bit by bit, each time watching what they get.
@@ -32,6 +34,7 @@ impl std::fmt::Display for StrategyKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::ScaleUp => "scale-up",
+            Self::InstanceRefresh => "instance-refresh",
             Self::BlueGreen => "blue-green",
             Self::Canary => "canary",
             Self::Switch => "switch",
@@ -63,6 +66,7 @@ pub struct Service {
 fn every_strategy() -> BTreeSet<StrategyKind> {
     BTreeSet::from([
         StrategyKind::ScaleUp,
+        StrategyKind::InstanceRefresh,
         StrategyKind::BlueGreen,
         StrategyKind::Canary,
         StrategyKind::Switch,

@@ -9,9 +9,8 @@ use crate::{
 };
 
 pub(super) fn decide(look: &Look<'_>, fill: &Fill) -> Decision {
-    let untouched = look.deployment.roles.are_apart() || taken_back(look, fill);
-    if untouched && !look.going_forward() && look.healthy >= fill.count {
-        // Stable runs as it always did: users go back to it without another request before.
+    if is_untouched(look, fill) {
+        // Users go back to stable without another request before.
         return look.reached(Decision::Next);
     }
     let ready = prepare(look, &fill.launch)
@@ -51,12 +50,12 @@ pub(super) fn decide(look: &Look<'_>, fill: &Fill) -> Decision {
     })
 }
 
-/// AWS replaced instances, and took all of it back.
-fn taken_back(look: &Look<'_>, fill: &Fill) -> bool {
+/// Stable runs as it always did: in a slice of its own, or with nobody else in the slice.
+fn is_untouched(look: &Look<'_>, fill: &Fill) -> bool {
     let launches = look.slice.launches.as_ref().map(|launch| &launch.id);
-    look.deployment.strategy.is_refresh()
-        && launches == Some(&fill.launch)
-        && look.others.is_empty()
+    let alone = launches == Some(&fill.launch) && look.others.is_empty();
+    let apart = look.deployment.roles.are_apart();
+    !look.going_forward() && (apart || alone) && look.healthy >= fill.count
 }
 
 /// New instances are of `launch`, and nothing moves instances between zones meanwhile.

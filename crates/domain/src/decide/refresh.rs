@@ -52,18 +52,18 @@ fn begin(look: &Look<'_>, refresh: &Refresh) -> Decision {
     Decision::Apply(hold_scale_in(look).unwrap_or_else(start))
 }
 
-/// On the way back nothing else happens while AWS still replaces instances. `None`: it does not.
-pub(super) fn still_under_way(look: &Look<'_>) -> Option<Decision> {
-    if look.going_forward() || !look.deployment.strategy.is_refresh() {
-        return None;
-    }
+/// Asks AWS to take its refresh back, and waits until nothing is under way in the slice; past the
+/// deadline the refresh is cancelled.
+pub(super) fn end(look: &Look<'_>) -> Decision {
     if let Some(foreign) = foreign(look) {
         let id = foreign.id.clone();
-        return Some(Decision::Wait(Waiting::ForeignRefresh { id }));
+        return Decision::Wait(Waiting::ForeignRefresh { id });
     }
-    let seen = own(look).filter(|seen| seen.state.is_active())?;
+    let Some(seen) = own(look).filter(|seen| seen.state.is_active()) else {
+        return look.reached(Decision::Next);
+    };
     let slice = look.at;
-    let deadline = look.deployment.progress.since.plus_ms(way_back_ms(look)?);
+    let deadline = look.deployment.progress.since.plus_ms(way_back_ms(look));
     let wait = || {
         Decision::Wait(Waiting::Refreshing {
             text: seen.text.clone(),
@@ -71,12 +71,18 @@ pub(super) fn still_under_way(look: &Look<'_>) -> Option<Decision> {
             deadline,
         })
     };
-    Some(match seen.state {
+    match seen.state {
         RefreshState::Cancelling => wait(),
         _ if look.now >= deadline => cancel(look),
         RefreshState::RollingBack => hold_scale_in(look).map_or_else(wait, Decision::Apply),
         _ => Decision::Apply(Effect::RollBackRefresh { slice }),
-    })
+    }
+}
+
+/// A refresh may still change instances of the slice, this deployment's or somebody else's.
+pub(super) fn is_under_way(look: &Look<'_>) -> bool {
+    let seen = look.slice.refresh.as_ref();
+    seen.is_some_and(|seen| seen.state.is_active())
 }
 
 /// A refresh that is cancelled leaves what it added to the group's own scale-in, which takes anybody; so
@@ -210,9 +216,9 @@ fn time_for(look: &Look<'_>, count: u32, preferences: &Preferences) -> u64 {
 }
 
 /// The time that AWS has to take it back: as much, without waiting at checkpoints.
-fn way_back_ms(look: &Look<'_>) -> Option<u64> {
-    let steps = &look.deployment.plan.steps;
-    steps.iter().find_map(|step| match step {
+fn way_back_ms(look: &Look<'_>) -> u64 {
+    let steps = look.deployment.plan.steps.iter();
+    let times = steps.filter_map(|step| match step {
         Step::Refresh(refresh) => {
             let straight = Preferences {
                 checkpoints: Vec::new(),
@@ -221,5 +227,6 @@ fn way_back_ms(look: &Look<'_>) -> Option<u64> {
             Some(time_for(look, refresh.count, &straight))
         }
         _ => None,
-    })
+    });
+    times.sum()
 }

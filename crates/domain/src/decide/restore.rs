@@ -107,6 +107,7 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
             launch: retired.id.clone(),
             keep: 0,
             leaving,
+            only_if_any: false,
         },
     ))
 }

@@ -25,9 +25,7 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire) -> Decision {
             .filter(|i| i.launch == retire.launch),
     );
     let there = count(&look.mine);
-    let taken_back = look.deployment.strategy.is_refresh() && !look.going_forward();
-    if taken_back && listed == 0 {
-        // AWS took it back; what remains to be done to the sizes is the restoration's.
+    if retire.only_if_any && listed == 0 {
         return look.reached(Decision::Next);
     }
     let desired = leaving_now(look, retire, there);

@@ -124,14 +124,14 @@ impl Deployment {
             {
                 return Err(CommandRefused::AlreadyRollingBack);
             }
-            Command::Abort { reason } => self.turn_round(Failure::Aborted { by, reason }, now),
+            Command::Abort { reason } => self.roll_back(Failure::Aborted { by, reason }, now),
             Command::RollBack { reason } => {
-                self.turn_round(Failure::RolledBackByPerson { by, reason }, now);
+                self.roll_back(Failure::RolledBackByPerson { by, reason }, now);
             }
             Command::Reject { reason } => {
                 self.open_approval()
                     .ok_or(CommandRefused::NothingToApprove)?;
-                self.turn_round(Failure::Rejected { by, reason }, now);
+                self.roll_back(Failure::Rejected { by, reason }, now);
             }
             Command::Approve => self.approve(by)?,
             Command::Promote => self.promote(now)?,

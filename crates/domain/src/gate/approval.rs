@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Deadline, Settings};
-use crate::bounds::{DAY, Faults};
+use crate::{
+    bounds::{DAY, Faults},
+    who::WhoCanAct,
+};
 
 /// A person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,10 @@ impl Settings for ApprovalGate {
 
     fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    fn who_can_act(&self) -> WhoCanAct {
+        WhoCanAct::Approver
     }
 
     fn faults(&self, _: &mut Faults) {}

@@ -385,7 +385,7 @@ impl Objection {
                 "describe it in a manifest (kind: Prometheus) and run `pointsman apply -f FILE`".into()
             }
             Self::RefreshNotOffered { .. } => {
-                "leave --engine out: Pointsman replaces the instances itself then".into()
+                "deploy with --strategy scale-up: Pointsman replaces the instances itself".into()
             }
             Self::NothingToCompare { .. } => {
                 "add a stage below 100 %, such as --weights 10,100, or leave the gate out with --no-gates".into()

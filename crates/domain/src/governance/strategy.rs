@@ -40,6 +40,7 @@ pub(super) fn numbers(strategy: &Strategy) -> Vec<Objection> {
     let mut faults = Faults::default();
     match strategy {
         Strategy::ScaleUp(options) => options.faults(&mut faults),
+        Strategy::InstanceRefresh(options) => options.faults(&mut faults),
         Strategy::BlueGreen(options) | Strategy::Canary(options) => options.faults(&mut faults),
         Strategy::Switch => {}
     }

@@ -9,7 +9,7 @@ use crate::{
     gate::Gate,
     image::Standing,
     observation::count,
-    plan::{Capacity, Roles, Strategy, scale_up},
+    plan::{self, Capacity, Roles, Strategy},
     release::Content,
 };
 
@@ -20,7 +20,7 @@ pub(super) fn faults(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     };
     let home = group.home();
     let mut objections = content(wish, facts, home);
-    if wish.strategy.is_refresh() && !home.abilities().refreshes {
+    if refreshes(wish) && !home.abilities().refreshes {
         let place = wish.place.clone();
         objections.push(Objection::RefreshNotOffered { place });
     }
@@ -31,12 +31,17 @@ pub(super) fn faults(wish: &Wish, facts: &Facts) -> Vec<Objection> {
     objections
 }
 
+/// The provider replaces the instances.
+fn refreshes(wish: &Wish) -> bool {
+    matches!(wish.strategy, Strategy::InstanceRefresh(_))
+}
+
 /// Somebody else is at work in a slice, or it has no room.
 fn obstructed(wish: &Wish, group: &ServerGroup, facts: &Facts) -> Vec<Objection> {
     let mut objections = Vec::new();
     let roles = Roles::of(&wish.strategy, super::stable_version(facts), &facts.seen);
     for (slice, seen) in &facts.seen.slices {
-        let refreshed = wish.strategy.is_refresh() && *slice == roles.live;
+        let refreshed = refreshes(wish) && *slice == roles.live;
         let hazard = seen.hazard.iter().filter(|_| refreshed);
         let cramped = cramped(wish, group, facts, roles).filter(|_| *slice == roles.next);
         let reasons = seen.obstacles.iter().chain(&cramped).chain(hazard);
@@ -57,8 +62,8 @@ fn cramped(wish: &Wish, group: &ServerGroup, facts: &Facts, roles: Roles) -> Opt
     let capacity = Capacity::of(group, facts.seen.slice(roles.live).sizes.desired);
     let needed = match &wish.strategy {
         Strategy::Switch => return None,
-        Strategy::ScaleUp(options) => {
-            scale_up::ceiling(options, capacity).saturating_sub(capacity.current)
+        Strategy::ScaleUp(_) | Strategy::InstanceRefresh(_) => {
+            plan::ceiling(&wish.strategy, capacity).saturating_sub(capacity.current)
         }
         Strategy::BlueGreen(_) | Strategy::Canary(_) => {
             capacity.asked.saturating_sub(count(next.present()))

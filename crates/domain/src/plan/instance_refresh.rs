@@ -1,11 +1,17 @@
-//! Scale-up patching driven by AWS: an instance refresh that starts new instances before it stops old
-//! ones ("Use an instance refresh to update instances in an Auto Scaling group", AWS, read 2026-11).
+//! Instance refresh: AWS replaces the instances, and starts new ones before it stops old ones ("Use an
+//! instance refresh to update instances in an Auto Scaling group", AWS, read 2026-11).
 //!
 //! ```text
-//! 4 instances, surge 100 %, a checkpoint at 50 %
+//! 4 instances, surge 50 %
 //! refresh    AWS starts 2 new beside 4, stops 2 old once they are ready, waits, and does it again
 //! (fill)     only where more instances are asked for than there are
 //! (retire)   only where fewer are
+//! ```
+//!
+//! The way back is AWS's own first. What it leaves undone is done as after a scale-up:
+//!
+//! ```text
+//! end refresh -> fill with stable -> shift -> retire the failed release
 //! ```
 //!
 //! Invariant: never less than 100 % healthy, as AWS counts it; the group launches stable until the
@@ -15,9 +21,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capacity, Fill, Refresh, Retire, Situation, Step, scale_up::ScaleUp};
+use super::{Capacity, Fill, Refresh, Retire, Situation, Step};
 use crate::{
-    bounds::{Faults, Limit, Limited},
+    bounds::{DAY, Faults, HEALTH_DEADLINE, Limit, Limited, PERCENT},
     gate,
     release::Launch,
     time::human_ms,
@@ -28,11 +34,18 @@ pub const ALARMS_MAX: u32 = 10;
 /// Longest time at a checkpoint, in seconds (API reference, `RefreshPreferences`, read 2026-11).
 pub const CHECKPOINT_DELAY_SECONDS_MAX: u32 = 172_800;
 
-/// An instance refresh: AWS starts new instances, waits until they are in service, and stops old ones.
+/// The numbers of an instance refresh: AWS starts new instances, waits until they are in service, and
+/// stops old ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceRefresh {
+    /// Maximum number of extra instances at once, in percent of the instances that there are.
+    pub surge_percent: u32,
+    /// Time that AWS waits before old instances are stopped, once new ones are in service, in seconds.
+    pub bake_seconds: u32,
+    /// Time for new instances to become healthy, in seconds.
+    pub health_deadline_seconds: u32,
     /// Shares of the group after which it waits, in percent, growing.
     pub checkpoints: Vec<u8>,
     /// Time that it waits at each checkpoint, in seconds.
@@ -44,6 +57,9 @@ pub struct InstanceRefresh {
 impl Default for InstanceRefresh {
     fn default() -> Self {
         Self {
+            surge_percent: 100,
+            bake_seconds: 10,
+            health_deadline_seconds: 300,
             checkpoints: Vec::new(),
             checkpoint_delay_seconds: 3600,
             alarms: Vec::new(),
@@ -53,6 +69,11 @@ impl Default for InstanceRefresh {
 
 impl Limited for InstanceRefresh {
     const LIMITS: &'static [Limit<Self>] = &[
+        Limit::number("surge_percent", PERCENT, |it| Some(it.surge_percent)),
+        Limit::number("bake_seconds", 0..=DAY, |it| Some(it.bake_seconds)),
+        Limit::number("health_deadline_seconds", HEALTH_DEADLINE, |it| {
+            Some(it.health_deadline_seconds)
+        }),
         Limit::each("checkpoints", 1..=99, |it| &it.checkpoints),
         Limit::number(
             "checkpoint_delay_seconds",
@@ -64,13 +85,13 @@ impl Limited for InstanceRefresh {
 }
 
 impl InstanceRefresh {
-    /// Notes the rules that its settings break; they stand at `at`.
-    pub(crate) fn faults(&self, at: &str, faults: &mut Faults) {
+    /// Notes the rules that its numbers break.
+    pub(crate) fn faults(&self, faults: &mut Faults) {
         let growing = self.checkpoints.is_sorted_by(|one, next| one < next);
         let rule = "must be growing shares of the group from 1 to 99";
-        faults.unless(growing, &format!("{at}.checkpoints"), rule);
-        faults.limits(at, self);
-        gate::alarms(&format!("{at}.alarms"), &self.alarms, faults);
+        faults.unless(growing, "checkpoints", rule);
+        faults.limits("", self);
+        gate::alarms("alarms", &self.alarms, faults);
     }
 }
 
@@ -149,17 +170,22 @@ fn surge(count: u32, percent: u32) -> u32 {
 }
 
 /// The largest percentage that the surge and the limit allow; `None` without room for one instance more.
-#[must_use]
-pub fn max_healthy_percent(options: &ScaleUp, capacity: Capacity) -> Option<u32> {
+fn max_healthy_percent(options: &InstanceRefresh, capacity: Capacity) -> Option<u32> {
     let room = capacity.limit.saturating_sub(capacity.current);
     let fits = |percent: &u32| surge(capacity.current, *percent) <= room;
     let percent = (1..=options.surge_percent.min(100)).rev().find(fits)?;
     Some(100 + percent)
 }
 
+/// Whether there is room to start one new instance beside the old ones.
+#[must_use]
+pub fn has_room(options: &InstanceRefresh, capacity: Capacity) -> bool {
+    max_healthy_percent(options, capacity).is_some()
+}
+
 /// Most instances that the plan ever has at once.
 #[must_use]
-pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
+pub fn ceiling(options: &InstanceRefresh, capacity: Capacity) -> u32 {
     let percent = max_healthy_percent(options, capacity).unwrap_or(100) - 100;
     let most = capacity
         .current
@@ -170,10 +196,10 @@ pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
 /// The steps. Empty when the limit leaves no room for a single instance more.
 #[must_use]
 pub fn steps(
-    options: &ScaleUp,
-    refresh: &InstanceRefresh,
+    options: &InstanceRefresh,
     situation: &Situation,
-    (new, old): (&Launch, &Launch),
+    new: &Launch,
+    old: &Launch,
 ) -> Vec<Step> {
     let (slice, capacity) = (situation.roles.next, situation.capacity);
     let Some(max_healthy_percent) = max_healthy_percent(options, capacity) else {
@@ -186,9 +212,9 @@ pub fn steps(
         preferences: Preferences {
             max_healthy_percent,
             bake_seconds: options.bake_seconds,
-            checkpoints: refresh.checkpoints.clone(),
-            checkpoint_delay_seconds: refresh.checkpoint_delay_seconds,
-            alarms: refresh.alarms.clone(),
+            checkpoints: options.checkpoints.clone(),
+            checkpoint_delay_seconds: options.checkpoint_delay_seconds,
+            alarms: options.alarms.clone(),
         },
     })];
     if capacity.asked > capacity.current {
@@ -205,6 +231,7 @@ pub fn steps(
             launch: old.id.clone(),
             keep: 0,
             leaving: capacity.asked,
+            only_if_any: false,
         }));
     }
     steps
@@ -222,15 +249,13 @@ mod tests {
         release::{Content, Digest, LaunchId},
     };
 
-    fn options(surge_percent: u32, checkpoints: &[u8]) -> ScaleUp {
-        ScaleUp {
+    fn options(surge_percent: u32, checkpoints: &[u8]) -> InstanceRefresh {
+        InstanceRefresh {
             surge_percent,
-            instance_refresh: Some(InstanceRefresh {
-                checkpoints: checkpoints.to_vec(),
-                checkpoint_delay_seconds: 600,
-                alarms: vec!["too many errors".to_owned()],
-            }),
-            ..ScaleUp::default()
+            checkpoints: checkpoints.to_vec(),
+            checkpoint_delay_seconds: 600,
+            alarms: vec!["too many errors".to_owned()],
+            ..InstanceRefresh::default()
         }
     }
 
@@ -242,7 +267,7 @@ mod tests {
         }
     }
 
-    fn planned(options: &ScaleUp, (asked, current, limit): (u32, u32, u32)) -> Plan {
+    fn planned(options: &InstanceRefresh, (asked, current, limit): (u32, u32, u32)) -> Plan {
         let situation = Situation {
             capacity: Capacity {
                 asked,
@@ -256,12 +281,11 @@ mod tests {
             leftovers: Vec::new(),
             users_on_next: false,
         };
-        let steps =
-            super::super::scale_up::steps(options, &situation, &launch("v2"), &launch("v1"));
+        let steps = steps(options, &situation, &launch("v2"), &launch("v1"));
         Plan { steps }
     }
 
-    fn check(options: &ScaleUp, numbers: (u32, u32, u32), expected: Expect) {
+    fn check(options: &InstanceRefresh, numbers: (u32, u32, u32), expected: Expect) {
         expected.assert_eq(&crate::plan::golden(&planned(options, numbers)));
     }
 

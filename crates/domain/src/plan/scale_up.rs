@@ -15,10 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Bake, Capacity, Fill, Retire, Situation, Step, Until,
-    instance_refresh::{self, InstanceRefresh},
-};
+use super::{Bake, Capacity, Fill, Retire, Situation, Step, Until};
 use crate::{
     bounds::{DAY, Faults, HEALTH_DEADLINE, Limit, Limited, PERCENT},
     release::Launch,
@@ -35,9 +32,6 @@ pub struct ScaleUp {
     pub bake_seconds: u32,
     /// Time for new instances to become healthy, in seconds.
     pub health_deadline_seconds: u32,
-    /// Lets AWS replace the instances, by an instance refresh.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance_refresh: Option<InstanceRefresh>,
 }
 
 impl Default for ScaleUp {
@@ -46,7 +40,6 @@ impl Default for ScaleUp {
             surge_percent: 100,
             bake_seconds: 10,
             health_deadline_seconds: 300,
-            instance_refresh: None,
         }
     }
 }
@@ -65,9 +58,6 @@ impl ScaleUp {
     /// Notes the rules that its numbers break.
     pub(crate) fn faults(&self, faults: &mut Faults) {
         faults.limits("", self);
-        if let Some(refresh) = &self.instance_refresh {
-            refresh.faults("instance_refresh", faults);
-        }
     }
 }
 
@@ -83,18 +73,12 @@ pub fn surge(options: &ScaleUp, capacity: Capacity) -> u32 {
 /// Whether there is room to start one new instance beside the old ones.
 #[must_use]
 pub fn has_room(options: &ScaleUp, capacity: Capacity) -> bool {
-    match options.instance_refresh {
-        Some(_) => instance_refresh::max_healthy_percent(options, capacity).is_some(),
-        None => ceiling(options, capacity) > capacity.asked.max(capacity.current),
-    }
+    ceiling(options, capacity) > capacity.asked.max(capacity.current)
 }
 
 /// Most instances that the plan ever has at once.
 #[must_use]
 pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
-    if options.instance_refresh.is_some() {
-        return instance_refresh::ceiling(options, capacity);
-    }
     let base = capacity.asked.max(capacity.current);
     base.saturating_add(surge(options, capacity))
         .min(capacity.limit.max(base))
@@ -104,9 +88,6 @@ pub fn ceiling(options: &ScaleUp, capacity: Capacity) -> u32 {
 /// governance refuses such a deployment before anybody asks for its plan.
 #[must_use]
 pub fn steps(options: &ScaleUp, situation: &Situation, new: &Launch, old: &Launch) -> Vec<Step> {
-    if let Some(refresh) = &options.instance_refresh {
-        return instance_refresh::steps(options, refresh, situation, (new, old));
-    }
     let (slice, capacity) = (situation.roles.next, situation.capacity);
     let ceiling = ceiling(options, capacity);
     let (mut filled, mut beside) = (0, capacity.current);
@@ -137,6 +118,7 @@ pub fn steps(options: &ScaleUp, situation: &Situation, new: &Launch, old: &Launc
             launch: old.id.clone(),
             keep,
             leaving: count + keep,
+            only_if_any: false,
         }));
         (filled, beside) = (count, keep);
     }
@@ -315,7 +297,7 @@ mod tests {
             }
             prop_assert_eq!(
                 last,
-                Some(Step::Retire(Retire { slice: Slice::Blue, launch: old.id, keep: 0, leaving: asked })),
+                Some(Step::Retire(Retire { slice: Slice::Blue, launch: old.id, keep: 0, leaving: asked, only_if_any: false })),
                 "the last step leaves exactly the asked count and nothing old"
             );
         }

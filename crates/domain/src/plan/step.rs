@@ -86,6 +86,9 @@ pub struct Retire {
     pub keep: u32,
     /// How many instances of any launch stay in all.
     pub leaving: u32,
+    /// Where no instance of the launch is listed, the sizes stay as they are: they are not the plan's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_if_any: bool,
 }
 
 /// What ends a bake: this many seconds of uninterrupted health, and every gate is met.

@@ -304,6 +304,7 @@ impl Way<'_> {
             launch,
             keep: 0,
             leaving: 0,
+            only_if_any: false,
         }));
     }
 }

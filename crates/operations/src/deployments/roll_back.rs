@@ -4,7 +4,7 @@
 //! ```text
 //! the other slice runs it, healthy    switch        seconds: one change of weights
 //! there is another slice              blue-green    all at once, without gates or waiting
-//! one slice                           scale-up      without a bake
+//! one slice                           scale-up, or else instance-refresh, without a bake
 //! ```
 
 use domain::{
@@ -15,7 +15,10 @@ use domain::{
     live::Live,
     names::{Place, Version},
     observation::Observation,
-    plan::{Capacity, Roles, Strategy, preview::Preview, scale_up::ScaleUp, two_slices::TwoSlices},
+    plan::{
+        Capacity, Roles, Strategy, instance_refresh::InstanceRefresh, preview::Preview,
+        scale_up::ScaleUp, two_slices::TwoSlices,
+    },
     release::{Content, ImageId, Launch},
 };
 use store::deployments::Filter;
@@ -81,9 +84,31 @@ impl Operations {
             bake_seconds: 0,
             ..ScaleUp::default()
         });
+        let refresh = Strategy::InstanceRefresh(InstanceRefresh {
+            bake_seconds: 0,
+            ..InstanceRefresh::default()
+        });
+        let mut ways = self.ways_between_slices(place, version).await?;
+        ways.extend([scale_up, refresh]);
+        let entry = self.entry(Kind::Service, place.service.as_str()).await?;
+        let service: Service = serde_json::from_value(entry.body).map_err(|_| Error::Internal {
+            doing: "reading a service of the catalogue",
+        })?;
+        let allowed = |way: &Strategy| service.strategies.contains(&way.kind());
+        // Where none is allowed, governance says so of the best one.
+        let best = ways.iter().position(allowed).unwrap_or(0);
+        Ok(ways.swap_remove(best))
+    }
+
+    /// The ways that only a group with two slices has, the quickest first.
+    async fn ways_between_slices(
+        &self,
+        place: &Place,
+        version: &Version,
+    ) -> Result<Vec<Strategy>, Error> {
         let target = self.target(place).await?;
         let Some(target) = target.filter(|target| target.group.slices > 1) else {
-            return Ok(scale_up);
+            return Ok(Vec::new());
         };
         let seen = self.observe(&target).await?;
         let live = self.store().live(place).await?;
@@ -95,16 +120,7 @@ impl Operations {
         });
         let switch =
             runs_beside(version, live.as_ref(), &target.group, &seen).then_some(Strategy::Switch);
-        let ways = switch.into_iter().chain([blue_green, scale_up]);
-        let entry = self.entry(Kind::Service, place.service.as_str()).await?;
-        let service: Service = serde_json::from_value(entry.body).map_err(|_| Error::Internal {
-            doing: "reading a service of the catalogue",
-        })?;
-        let mut ways: Vec<Strategy> = ways.collect();
-        let allowed = |way: &Strategy| service.strategies.contains(&way.kind());
-        // Where none is allowed, governance says so of the best one.
-        let best = ways.iter().position(allowed).unwrap_or(0);
-        Ok(ways.swap_remove(best))
+        Ok(switch.into_iter().chain([blue_green]).collect())
     }
 
     /// The service and the environment are in the catalogue.

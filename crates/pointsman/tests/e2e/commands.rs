@@ -241,7 +241,8 @@ async fn deployments(tour: &mut Tour) {
     let id = list[0]["id"].as_str().expect("an id").to_owned();
     tour.shows(&["deployment", "get", &id], "succeeded").await;
     tour.does(&["watch", &id], "1.0.0 is live").await;
-    tour.shows(&["looks", &id], "no gate has been measured").await;
+    tour.shows(&["looks", &id], "no gate has been measured")
+        .await;
     tour.does(
         &[&["logs"], &PLACE[..]].concat(),
         "storefront 1.0.0 listens on",

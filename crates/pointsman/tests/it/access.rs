@@ -81,7 +81,7 @@ async fn every_endpoint_needs_the_token() {
 #[tokio::test]
 async fn the_open_doors_are_open() {
     let app = TestApp::start().await;
-    for path in ["/health", "/openapi.json", "/docs/"] {
+    for path in ["/health", "/openapi.json", "/docs/", "/docs/concepts.md"] {
         let answer = Answer::of(app.request(Persona::Anonymous, Method::GET, path)).await;
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");

@@ -232,7 +232,7 @@ async fn a_refresh_is_deployed_on_aws_and_cannot_be_paused() {
     let app = with_aws().await;
     brought_up(&app, wish("1.0.0")).await;
     let mut refresh = wish("2.0.0");
-    refresh["strategy"] = json!({"kind": "scale-up", "bake_seconds": 1, "instance_refresh": {}});
+    refresh["strategy"] = json!({"kind": "instance-refresh", "bake_seconds": 1});
     let begun = app.post("/api/v1/deployments", refresh.clone()).await;
     assert_eq!(begun.status, 202, "{}", begun.text);
     let steps = begun.json()["deployment"]["steps"].clone();

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use domain::{
     deployment::Deployment,
-    gate::{Gate, HttpGate, Number, PrometheusGate, Said},
+    gate::{Gate, HttpGate, Number, PrometheusGate, Said, TcpGate},
 };
 use engine::{ports::Probe, testing::sim::story::Story};
 use operations::clouds::Clouds;
 use pointsman::outside::Outside;
 use serde_json::Value;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{
     Prometheus, TestApp,
@@ -43,6 +44,10 @@ fn http(url: &str) -> Gate {
         patience: Default::default(),
         deadline: Default::default(),
     })
+}
+
+fn tcp(address: &str) -> Gate {
+    Gate::Tcp(TcpGate::new(address.to_owned()))
 }
 
 /// What the gate hears, as a line. It hears something in time, whatever the other side does.
@@ -320,4 +325,36 @@ async fn an_http_check_is_good_only_with_2xx() {
     let nobody = nobody().await;
     let said = asked(&http(&nobody)).await;
     assert_eq!(said, format!("nothing: {nobody} cannot be reached"));
+}
+
+#[tokio::test]
+async fn a_port_accepts_connections_or_refuses_them() {
+    let stub = Stub::start(Behaviour::Silence).await;
+    let address = stub.address.to_string();
+    let open = format!("good: {address} accepts connections");
+    assert_eq!(asked(&tcp(&address)).await, open);
+    let by_name = format!("localhost:{}", stub.address.port());
+    assert!(asked(&tcp(&by_name)).await.starts_with("good: "));
+    let nobody = nobody().await;
+    let nobody = nobody.trim_start_matches("http://");
+    let closed = format!("bad: {nobody} refuses connections");
+    assert_eq!(asked(&tcp(nobody)).await, closed);
+    let unknown = asked(&tcp("no-such-host.invalid:80")).await;
+    assert!(unknown.starts_with("nothing: "), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_port_that_answers_nobody_says_nothing() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Once the queue of those that nobody accepts is full, the system lets others wait.
+    let patience = Duration::from_millis(200);
+    let mut queue = Vec::new();
+    while let Ok(waiting) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        queue.push(waiting.unwrap());
+    }
+    let late = format!("nothing: {address} did not answer in time");
+    assert_eq!(asked(&tcp(&address.to_string())).await, late);
 }

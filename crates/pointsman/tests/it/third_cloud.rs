@@ -176,7 +176,7 @@ async fn the_verbs_that_it_lacks_are_not_offered() {
 async fn what_it_cannot_do_is_refused_before_anything_is_changed() {
     let app = with_rack().await;
     let mut refresh = wish("1.0.0");
-    refresh["strategy"] = json!({"kind": "scale-up", "instance_refresh": {}});
+    refresh["strategy"] = json!({"kind": "instance-refresh"});
     let refused = app.post("/api/v1/deployments", refresh).await;
     assert_eq!(
         refused.json()["objections"][0]["reason"],

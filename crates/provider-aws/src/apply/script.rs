@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn values_that_break_the_script_are_refused() {
-        let (name, value) = ("environment variable", "start-up script");
+        let (name, value) = ("environment variable", "cannot contain");
         for (variables, why) in [
             (serde_json::json!({"A B": "1"}), name),
             (serde_json::json!({"": "1"}), name),

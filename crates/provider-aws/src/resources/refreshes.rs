@@ -117,7 +117,7 @@ pub fn hazard(group: &Group) -> Option<String> {
         return Some(format!(
             "the Auto Scaling group {name} does not use the health checks of its load balancer, so AWS \
              would go on although new instances fail them; set its health check type to ELB, or deploy \
-             without --engine"
+             with --strategy scale-up"
         ));
     }
     let stopped = group.suspended.iter().any(|it| it == "InstanceRefresh");

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// From the bottom up. A room names only rooms further down, and none of its own floor.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["settings"],
     &["calls"],
     &["server_group"],
@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 9] = [
     &["observe", "apply"],
     &["people"],
     &["provider"],
+    &["cloud"],
 ];
 const FILES_MAX: usize = 10;
 const LINES_MAX: usize = 450;

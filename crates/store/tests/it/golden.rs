@@ -14,7 +14,7 @@ use domain::{
     event::{Event, What},
     names::DeploymentId,
     observation::{InstanceId, Sizes, Slice},
-    plan::{Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp},
+    plan::{Strategy, instance_refresh::InstanceRefresh},
     release::{Content, Launch, LaunchId},
     time::UnixMs,
 };
@@ -144,13 +144,10 @@ fn refreshing() -> Deployment {
     let request = Request {
         id: DeploymentId("019aa000-0000-7000-8000-000000000002".to_owned()),
         target: Target::local(place("cart", "live"), serde_json::from_value(body).unwrap()),
-        strategy: Strategy::ScaleUp(ScaleUp {
-            instance_refresh: Some(InstanceRefresh {
-                checkpoints: vec![50],
-                alarms: vec!["errors".to_owned()],
-                ..InstanceRefresh::default()
-            }),
-            ..ScaleUp::default()
+        strategy: Strategy::InstanceRefresh(InstanceRefresh {
+            checkpoints: vec![50],
+            alarms: vec!["errors".to_owned()],
+            ..InstanceRefresh::default()
         }),
         launch: launch("l4", "4.0.0"),
         stable: Some(launch("l3", "3.0.0")),

@@ -38,11 +38,11 @@ fn both(text: &str) -> Observation {
 }
 
 fn refreshed() -> Deployment {
-    let options = ScaleUp {
-        instance_refresh: Some(InstanceRefresh::default()),
-        ..quick()
+    let options = InstanceRefresh {
+        health_deadline_seconds: 60,
+        ..InstanceRefresh::default()
     };
-    let request = request(Strategy::ScaleUp(options), 1, Some("v1"));
+    let request = request(Strategy::InstanceRefresh(options), 1, Some("v1"));
     at_step(Deployment::new(request, &seen(START)), START, 0)
 }
 

@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::{
-    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, Said, TrafficGate},
+    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, Said, TcpGate, TrafficGate},
     plan::two_slices::{Stages, TwoSlices},
     traffic::Traffic,
 };
@@ -343,17 +343,27 @@ fn enough_evidence_lets_it_pass() {
     assert_eq!(after.progress.at, 3);
 }
 
-#[test]
-fn a_check_may_fail_twice_but_not_three_times() {
-    let gate = Gate::Http(HttpGate {
+/// Gates that ask the world outside once a second, and forgive two bad answers in a row.
+fn that_ask() -> [Gate; 2] {
+    let patience = Patience {
+        interval_seconds: 1,
+        bad_answers: 3,
+    };
+    let http = HttpGate {
         at: Vec::new(),
         url: "http://check".into(),
-        patience: Patience {
-            interval_seconds: 1,
-            bad_answers: 3,
-        },
+        patience,
         deadline: Deadline::default(),
-    });
+    };
+    let tcp = TcpGate {
+        patience,
+        ..TcpGate::new("check:80".into())
+    };
+    [Gate::Http(http), Gate::Tcp(tcp)]
+}
+
+#[test]
+fn a_check_may_fail_twice_but_not_three_times() {
     let say = |said: &str| {
         let text = said.to_owned();
         let said = match said {
@@ -368,22 +378,37 @@ fn a_check_may_fail_twice_but_not_three_times() {
         };
         (both(TENTH), vec![answer])
     };
-    let once = ["bad", "bad", "good", "bad", "silence", "bad", "bad"].map(say);
-    let (after, text) = watch(canary(vec![gate.clone()], 2), &once);
-    assert!(
-        text.contains("6 s look: Failed"),
-        "silence forgives nothing: {text}"
+    for gate in that_ask() {
+        let once = ["bad", "bad", "good", "bad", "silence", "bad", "bad"].map(say);
+        let (after, text) = watch(canary(vec![gate.clone()], 2), &once);
+        assert!(
+            text.contains("6 s look: Failed"),
+            "silence forgives nothing: {text}"
+        );
+        assert_eq!(after.progress.course, Course::RollingBack);
+        let forgiven: Vec<_> = ["bad", "bad", "good"]
+            .iter()
+            .copied()
+            .cycle()
+            .take(12)
+            .map(say)
+            .collect();
+        let (after, _) = watch(canary(vec![gate], 2), &forgiven);
+        assert_eq!(after.progress.at, 3);
+    }
+}
+
+#[test]
+fn a_port_that_never_answers_fails_at_the_deadline() {
+    let [_, tcp] = that_ask();
+    check(
+        &canary(vec![tcp], 2),
+        &[(11, TENTH), (611, TENTH)],
+        expect![[r#"
+            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched until 1970-01-01T00:00:21Z; every instance is healthy so far
+            611 s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              fail: connection to check:80 stayed open for 10 min 10 s, and missing evidence is no success: nothing was measured yet
+        "#]],
     );
-    assert_eq!(after.progress.course, Course::RollingBack);
-    let forgiven: Vec<_> = ["bad", "bad", "good"]
-        .iter()
-        .copied()
-        .cycle()
-        .take(12)
-        .map(say)
-        .collect();
-    let (after, _) = watch(canary(vec![gate], 2), &forgiven);
-    assert_eq!(after.progress.at, 3);
 }
 
 #[test]

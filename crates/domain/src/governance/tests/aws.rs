@@ -345,17 +345,14 @@ fn what_an_adopted_group_runs_is_stable() {
     assert_eq!(admitted.stable(), Some(&found));
 }
 
-/// A scale-up by an instance refresh with these checkpoints.
+/// An instance refresh with these checkpoints.
 fn refresh(wish: &mut Wish, facts: &mut Facts, checkpoints: &[u8]) -> InstanceRefresh {
     let refresh = InstanceRefresh {
         checkpoints: checkpoints.to_vec(),
         ..InstanceRefresh::default()
     };
-    wish.strategy = Strategy::ScaleUp(ScaleUp {
-        instance_refresh: Some(refresh.clone()),
-        ..ScaleUp::default()
-    });
-    facts.service.as_mut().unwrap().strategies = [StrategyKind::ScaleUp].into();
+    wish.strategy = Strategy::InstanceRefresh(refresh.clone());
+    facts.service.as_mut().unwrap().strategies = [StrategyKind::InstanceRefresh].into();
     refresh
 }
 
@@ -371,7 +368,7 @@ fn an_instance_refresh_is_for_groups_on_aws() {
     refresh(&mut wish, &mut facts, &[]);
     expect![[r#"
         cart.live is not on AWS, and an instance refresh is AWS's own way to replace instances
-          -> leave --engine out: Pointsman replaces the instances itself then
+          -> deploy with --strategy scale-up: Pointsman replaces the instances itself
     "#]]
     .assert_eq(&told(admit(wish, facts)));
 }
@@ -383,19 +380,16 @@ fn an_instance_refresh_has_bounds() {
             let mut wrong = refresh(wish, facts, &[50, 20]);
             wrong.checkpoint_delay_seconds = 200_000;
             wrong.alarms = vec![String::new(); 11];
-            wish.strategy = Strategy::ScaleUp(ScaleUp {
-                instance_refresh: Some(wrong),
-                ..ScaleUp::default()
-            });
+            wish.strategy = Strategy::InstanceRefresh(wrong);
         },
         expect![[r#"
-            instance_refresh.checkpoints must be growing shares of the group from 1 to 99
+            checkpoints must be growing shares of the group from 1 to 99
               -> correct it
-            instance_refresh.checkpoint_delay_seconds must be between 0 and 172800
+            checkpoint_delay_seconds must be between 0 and 172800
               -> correct it
-            instance_refresh.alarms must have 0 to 10 items
+            alarms must have 0 to 10 items
               -> correct it
-            instance_refresh.alarms must be a name of 1 to 255 characters
+            alarms must be a name of 1 to 255 characters
               -> correct it
         "#]],
     );

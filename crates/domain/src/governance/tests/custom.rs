@@ -10,7 +10,6 @@ use crate::{
     observation::{Slice, SliceSeen},
     plan::{
         instance_refresh::InstanceRefresh,
-        scale_up::ScaleUp,
         two_slices::{Shadow, Stages, TwoSlices},
     },
 };
@@ -84,15 +83,14 @@ fn refuses_what_only_some_providers_do() {
         "#]],
     );
     check(
-        |wish, _| {
-            wish.strategy = Strategy::ScaleUp(ScaleUp {
-                instance_refresh: Some(InstanceRefresh::default()),
-                ..ScaleUp::default()
-            });
+        |wish, facts| {
+            wish.strategy = Strategy::InstanceRefresh(InstanceRefresh::default());
+            let service = facts.service.as_mut().unwrap();
+            service.strategies = [StrategyKind::InstanceRefresh].into();
         },
         expect![[r#"
             cart.live is not on AWS, and an instance refresh is AWS's own way to replace instances
-              -> leave --engine out: Pointsman replaces the instances itself then
+              -> deploy with --strategy scale-up: Pointsman replaces the instances itself
         "#]],
     );
 }

@@ -84,8 +84,8 @@ fn notes(deployment: &Deployment, traffic: &AwsTraffic) -> Vec<String> {
     });
     let shares: Vec<usize> = shifts.map(|weights| weights.served().count()).collect();
     let (moves, splits) = (!shares.is_empty(), shares.iter().any(|sides| *sides > 1));
-    let strategy = &deployment.strategy;
-    if strategy.is_refresh() && deployment.stable.is_none() {
+    let refreshes = matches!(deployment.strategy, Strategy::InstanceRefresh(_));
+    if refreshes && deployment.stable.is_none() {
         return vec![
             "nothing runs yet that AWS could refresh: Pointsman starts the first instances itself"
                 .to_owned(),

@@ -381,12 +381,11 @@ fn expected_outcome(story: &Story) -> Option<Outcome> {
     let strategy = &story.deployment.strategy;
     let bad = match (strategy, story.new_release) {
         (_, Behaviour::Broken) if *strategy != Strategy::Switch => true,
-        (Strategy::ScaleUp(options), release) if refreshes(story) => match release {
+        (Strategy::InstanceRefresh(options), release) => match release {
             // AWS starts others in the place of what faded, over and over.
             Behaviour::Fades(_) => return None,
             Behaviour::Errs(_) => {
-                let refresh = options.instance_refresh.as_ref();
-                let alarms = refresh.is_some_and(|refresh| !refresh.alarms.is_empty());
+                let alarms = refreshes(story) && !options.alarms.is_empty();
                 // Without a watch it may be over before anything rings.
                 if alarms && options.bake_seconds == 0 {
                     return None;

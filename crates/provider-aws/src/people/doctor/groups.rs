@@ -45,7 +45,7 @@ fn examine(name: String, target: &Target, observation: &Observation) -> Check {
             .with("deployments are refused until this is resolved");
     }
     let hazard = here().find_map(|slice| slice.hazard.clone());
-    let hazard = hazard.map(|it| format!("do not use --engine instance-refresh here: {it}"));
+    let hazard = hazard.map(|it| format!("do not use --strategy instance-refresh here: {it}"));
     let warnings: Vec<String> = here().flat_map(|it| it.warnings.clone()).collect();
     if !warnings.is_empty() {
         let found: Vec<String> = warnings.into_iter().chain(hazard).collect();

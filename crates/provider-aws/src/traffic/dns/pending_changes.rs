@@ -119,7 +119,8 @@ fn mean(before: &[Weights], after: &Weights) -> Weights {
     let all: Vec<&Weights> = before.iter().chain([after]).collect();
     let total = |slice| all.iter().map(|it| u64::from(it.share(slice))).sum::<u64>();
     let mut weights = weights::percent(&SLICES.map(|slice| (slice, total(slice))));
-    for slice in SLICES.into_iter().filter(|slice| total(*slice) > 0) {
+    let served = SLICES.into_iter().filter(|slice| total(*slice) > 0);
+    for slice in served {
         if weights.share(slice) == 0 {
             weights.set(slice, 1);
         }

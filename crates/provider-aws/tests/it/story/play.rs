@@ -220,20 +220,24 @@ impl<'a> Stage<'a> {
             self.checker
                 .broken(format!("an obstacle where there is none: {why}"));
         }
-        let options = ScaleUp {
-            bake_seconds: 10,
-            health_deadline_seconds: 180,
-            instance_refresh: self.story.scenario.refreshes().then(|| InstanceRefresh {
+        let strategy = if self.story.scenario.refreshes() {
+            Strategy::InstanceRefresh(InstanceRefresh {
+                health_deadline_seconds: 180,
                 checkpoints: self.story.checkpoints.to_vec(),
                 checkpoint_delay_seconds: 60,
-                alarms: Vec::new(),
-            }),
-            ..ScaleUp::default()
+                ..InstanceRefresh::default()
+            })
+        } else {
+            Strategy::ScaleUp(ScaleUp {
+                bake_seconds: 10,
+                health_deadline_seconds: 180,
+                ..ScaleUp::default()
+            })
         };
         let request = Request {
             id: DeploymentId(format!("deployment-{}", launch.version)),
             target: self.target.clone(),
-            strategy: Strategy::ScaleUp(options),
+            strategy,
             launch: launch.clone(),
             stable: Some(stable.clone()),
             requested_by: "ada".to_owned(),

@@ -2,7 +2,7 @@
 
 use domain::{
     evidence::Tolerance,
-    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TrafficGate},
+    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TcpGate, TrafficGate},
     plan::{
         Strategy,
         instance_refresh::InstanceRefresh,
@@ -15,27 +15,35 @@ use fastrand::Rng;
 /// Draws a strategy with all its numbers.
 pub(super) fn draw(rng: &mut Rng, first: bool) -> Strategy {
     match rng.u32(0..20) {
-        0..=9 => Strategy::ScaleUp(scale_up(rng)),
+        0..=9 => in_place(rng),
         10 if !first => Strategy::Switch,
         10..=14 => Strategy::BlueGreen(two_slices(rng)),
         _ => Strategy::Canary(two_slices(rng)),
     }
 }
 
-fn scale_up(rng: &mut Rng) -> ScaleUp {
-    ScaleUp {
+/// New instances come up in the slice of the old ones.
+fn in_place(rng: &mut Rng) -> Strategy {
+    let scale_up = ScaleUp {
         surge_percent: *rng.choice(&[100, 100, 100, 50, 25, 1]).unwrap_or(&100),
         bake_seconds: *rng.choice(&[0, 5, 20]).unwrap_or(&5),
         health_deadline_seconds: 120,
-        instance_refresh: (rng.u32(0..4) == 0).then(|| instance_refresh(rng)),
+    };
+    if rng.u32(0..4) == 0 {
+        Strategy::InstanceRefresh(instance_refresh(rng, &scale_up))
+    } else {
+        Strategy::ScaleUp(scale_up)
     }
 }
 
-fn instance_refresh(rng: &mut Rng) -> InstanceRefresh {
+fn instance_refresh(rng: &mut Rng, numbers: &ScaleUp) -> InstanceRefresh {
     let checkpoints: &[u8] = rng
         .choice(&[&[][..], &[], &[20, 50], &[1], &[99]])
         .unwrap_or(&[].as_slice());
     InstanceRefresh {
+        surge_percent: numbers.surge_percent,
+        bake_seconds: numbers.bake_seconds,
+        health_deadline_seconds: numbers.health_deadline_seconds,
         checkpoints: checkpoints.to_vec(),
         checkpoint_delay_seconds: *rng.choice(&[0, 30, 200]).unwrap_or(&30),
         alarms: rng.bool().then(|| "alarm".to_owned()).into_iter().collect(),
@@ -91,15 +99,29 @@ fn gates(rng: &mut Rng) -> Vec<Gate> {
         }));
     }
     if rng.u32(0..6) == 0 {
-        gates.push(Gate::Http(HttpGate {
-            at: Vec::new(),
-            url: "http://check".to_owned(),
-            patience: Patience {
-                interval_seconds: 2,
-                bad_answers: 2,
-            },
-            deadline: Deadline(300),
-        }));
+        gates.push(asks_outside(rng));
     }
     gates
+}
+
+fn asks_outside(rng: &mut Rng) -> Gate {
+    let (at, deadline) = (Vec::new(), Deadline(300));
+    let patience = Patience {
+        interval_seconds: 2,
+        bad_answers: 2,
+    };
+    if rng.bool() {
+        return Gate::Http(HttpGate {
+            at,
+            url: "http://check".to_owned(),
+            patience,
+            deadline,
+        });
+    }
+    Gate::Tcp(TcpGate {
+        at,
+        address: "check:80".to_owned(),
+        patience,
+        deadline,
+    })
 }
