@@ -16,9 +16,9 @@ const ACCOUNTS_MAX: usize = 100;
 /// What to check.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The account [default: all of the catalogue]
+    /// The account [default: every account in the catalogue]
     account: Option<String>,
-    /// Print the least policy that the account must give to Pointsman, instead of checking
+    /// Print the smallest policy that Pointsman needs in the account, instead of checking
     #[arg(long, requires = "account")]
     policy: bool,
 }
@@ -26,23 +26,23 @@ pub struct DoctorArgs {
 /// What can be read into manifests.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Auto Scaling groups, as a server group that adopts them: one, or two for blue/green
+    /// Generate a server group that adopts an Auto Scaling group, or two for blue/green
     Asg(ImportArgs),
 }
 
 /// Which groups, and for what.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The Auto Scaling group; with two, that of blue first
+    /// Name of the Auto Scaling group; with two, the blue one first
     #[arg(required = true, num_args = 1..=2)]
     groups: Vec<String>,
-    /// The account that they are in
+    /// The account of the groups
     #[arg(short, long)]
     account: String,
-    /// The service that runs there
+    /// The service that runs on them
     #[arg(short, long)]
     service: String,
-    /// The environment it runs in
+    /// The environment of the service
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: String,
 }
@@ -104,7 +104,7 @@ pub async fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failur
     let checkups = values.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     output::value(context.format, &Value::Array(values), |_| {
         if checkups.is_empty() {
-            return "no account is in the catalogue; everything runs on this machine".to_owned();
+            return "the catalogue has no accounts: everything runs on this machine".to_owned();
         }
         let pages: Vec<String> = checkups.iter().map(page).collect();
         pages.join("\n\n")

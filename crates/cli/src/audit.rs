@@ -14,11 +14,11 @@ use super::{
 pub enum AuditCommand {
     /// List audit events, newest first
     List {
-        /// At most so many
+        /// Maximum number of events
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
     },
-    /// Check the chain of hashes from the first event to the last
+    /// Verify the chain of hashes from the first event to the last
     Verify,
 }
 
@@ -89,7 +89,7 @@ async fn verify(context: &Context) -> Result<Exit, Failure> {
             Exit::NotReached,
             format!("the audit log was changed at event {seq}, or just before it"),
         )
-        .because("its hash does not follow from its content and the event before it")
-        .next("compare with a backup of the database; everything before that event is as written")),
+        .because("its hash does not match its content and the event before it")
+        .next("compare it with a backup of the database; the events before it are intact")),
     }
 }

@@ -28,9 +28,9 @@ pub enum CatalogueCommand {
 /// What can be asked of any kind.
 #[derive(Debug, Subcommand)]
 pub enum EntryCommand {
-    /// List them
+    /// List all entries
     List,
-    /// Show one, as a manifest that can be applied again
+    /// Show an entry as a manifest, which `apply` accepts
     Get(NameArgs),
 }
 
@@ -40,22 +40,22 @@ pub enum EnvironmentCommand {
     /// What can be asked of any kind
     #[command(flatten)]
     Entry(EntryCommand),
-    /// Refuse deployments there until it is unlocked
+    /// Lock an environment: deployments are refused until it is unlocked
     Lock {
         /// Name of the environment
         name: String,
-        /// Why, for people whose deployments are refused
+        /// Reason, for people whose deployments are refused
         #[arg(short, long)]
         reason: String,
     },
-    /// Allow deployments there again
+    /// Unlock an environment
     Unlock(NameArgs),
 }
 
 /// Which entry.
 #[derive(Debug, Args)]
 pub struct NameArgs {
-    /// Its name; a server group is named SERVICE.ENVIRONMENT
+    /// Name of the entry; server groups are named SERVICE.ENVIRONMENT
     name: String,
 }
 
@@ -137,7 +137,7 @@ async fn environment(context: &Context, command: EnvironmentCommand) -> Result<E
             let body = json!({ "reason": reason });
             client.send(request.json(&body)).await?;
             context.say(&format!(
-                "locked {name}; `pointsman environment unlock {name}` opens it again"
+                "locked {name}; unlock it with `pointsman environment unlock {name}`"
             ));
             Ok(Exit::Ok)
         }

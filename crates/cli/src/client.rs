@@ -235,7 +235,7 @@ impl Client {
         )
         .because(root_cause(error));
         if error.is_connect() {
-            failure.next("start one with `pointsman server`, or say where it is with --server URL")
+            failure.next("start one with `pointsman server`, or set its address with --server URL")
         } else {
             failure.next("try again; `pointsman server` writes its log to standard error")
         }
@@ -245,7 +245,7 @@ impl Client {
         let base = self.address();
         Failure::new(
             Exit::Unreachable,
-            format!("{base} does not answer like a pointsman server"),
+            format!("{base} does not answer like a Pointsman server"),
         )
         .because(why)
         .next("check the address, and that client and server have the same version")

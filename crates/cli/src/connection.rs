@@ -29,13 +29,13 @@ const START_PAUSE: Duration = Duration::from_millis(50);
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConnectionArgs {
-    /// Address of the server [default: what the data folder says, else http://127.0.0.1:7080]
+    /// Address of the server [default: the one in the data folder, else http://127.0.0.1:7080]
     #[arg(long, global = true, value_name = "URL", env = "POINTSMAN_SERVER")]
     pub server: Option<String>,
-    /// File that holds the token [default: the token of the data folder; or set POINTSMAN_TOKEN]
+    /// File with the token [default: the token in the data folder; or set POINTSMAN_TOKEN]
     #[arg(long, global = true, value_name = "FILE", env = "POINTSMAN_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
-    /// Show the token also to a server that is not on this machine and does not speak https
+    /// Send the token even to another machine without TLS
     #[arg(long, global = true)]
     pub plain_http: bool,
 }
@@ -137,10 +137,10 @@ impl Connection {
         };
         if token.is_some() && base.scheme() != "https" && !is_loopback(&base) && !args.plain_http {
             return Err(Failure::usage(format!(
-                "{base} is not on this machine and does not speak https"
+                "{base} is on another machine and does not use https"
             ))
-            .because("the token could be read by anybody on the way")
-            .next("use an https:// address, or add --plain-http when the way there is safe"));
+            .because("anybody on the network could read the token")
+            .next("use an https:// address, or add --plain-http if the network can be trusted"));
         }
         Ok(Self { base, token })
     }
@@ -166,7 +166,7 @@ fn parse(address: &str) -> Result<Url, Failure> {
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| {
             Failure::usage(format!("{address:?} is not the address of a server"))
-                .next("write it like --server http://127.0.0.1:7080")
+                .next("use an address such as --server http://127.0.0.1:7080")
         })
 }
 
@@ -189,7 +189,7 @@ fn read_token(file: &Path) -> Result<Token, Failure> {
             format!("the token file {} cannot be read", file.display()),
         )
         .because(error)
-        .next("name another file with --token-file, or set POINTSMAN_TOKEN")
+        .next("choose another file with --token-file, or set POINTSMAN_TOKEN")
     })?;
     Ok(Token(text.trim().to_owned()))
 }

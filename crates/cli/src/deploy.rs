@@ -25,19 +25,18 @@ use super::{
 pub struct WishArgs {
     /// The service
     pub service: String,
-    /// The release that shall become live
+    /// The version of the release to deploy
     pub version: String,
-    /// Where
+    /// The environment
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     pub environment: String,
     /// How the release becomes live.
     #[command(flatten)]
     pub strategy: StrategyArgs,
-    /// Also when this release is live already: replaces its instances by fresh ones
+    /// Deploy even if this release is live already, and replace its instances with new ones
     #[arg(long)]
     pub force: bool,
-    /// On AWS: start the package on this machine image, also where the same release is live on
-    /// another one
+    /// AWS: run the package on this machine image, even if the release is live on another one
     #[arg(long, value_name = "AMI")]
     pub image: Option<ImageId>,
 }
@@ -47,13 +46,13 @@ pub struct WishArgs {
 pub struct DeployArgs {
     #[command(flatten)]
     wish: WishArgs,
-    /// Only show the plan and every objection
+    /// Show only the plan and every objection
     #[arg(long)]
     dry_run: bool,
-    /// Watch until it ends (the default)
+    /// Watch until the deployment ends (the default)
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
-    /// Return as soon as it has begun
+    /// Return as soon as the deployment has started
     #[arg(long)]
     no_wait: bool,
 }
@@ -176,8 +175,9 @@ pub async fn finish(
         .await
         && let (Some(changes), Some(looks)) = (calls.changes, calls.looks)
     {
-        let text =
-            format!("  calls to AWS: {changes} of its own, {looks:.0} as its share of looks");
+        let text = format!(
+            "  AWS calls: {changes} that changed something, {looks:.0} to look (its share)"
+        );
         screen.log(&text);
     }
     if context.format != Format::Table {
@@ -211,7 +211,7 @@ pub fn outcome(ended: &Deployment, elapsed_ms: u64, style: Style) -> String {
             ended.version
         ),
         "failed" => format!(
-            "{} failed after {time}; look at `pointsman status`",
+            "{} failed after {time}; see `pointsman status`",
             style.red("✘")
         ),
         "aborted" => format!(
@@ -287,7 +287,7 @@ pub async fn begin(client: &Client, body: &Value) -> Result<Begun, Failure> {
 pub struct Begun {
     /// The deployment.
     pub deployment: Deployment,
-    /// What it is expected to do; `None` for one that turns round.
+    /// What it is expected to do; `None` for one that is rolled back.
     pub preview: Option<Preview>,
 }
 

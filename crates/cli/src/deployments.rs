@@ -18,9 +18,9 @@ use super::{
 pub enum DeploymentCommand {
     /// List deployments, newest first
     List(ListArgs),
-    /// Show one deployment
+    /// Show a deployment
     Get {
-        /// Its id
+        /// Id of the deployment
         id: String,
     },
 }
@@ -28,16 +28,16 @@ pub enum DeploymentCommand {
 /// Which deployments.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only of this service
+    /// Only deployments of this service
     #[arg(short, long)]
     service: Option<String>,
-    /// Only in this environment
+    /// Only deployments in this environment
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: Option<String>,
-    /// Only those that have not ended
+    /// Only deployments that have not ended
     #[arg(long)]
     unfinished: bool,
-    /// At most so many
+    /// Maximum number of rows
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
 }
@@ -45,9 +45,9 @@ pub struct ListArgs {
 /// Which deployment.
 #[derive(Debug, Args)]
 pub struct TargetArgs {
-    /// The id of a deployment; or a service, together with --environment
+    /// Id of a deployment; or, with --environment, a service
     target: String,
-    /// Where the service is being deployed
+    /// The environment in which the service is being deployed
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: Option<String>,
 }
@@ -57,10 +57,10 @@ pub struct TargetArgs {
 pub struct ReasonArgs {
     #[command(flatten)]
     target: TargetArgs,
-    /// Why, for those who read the audit log
+    /// Reason, for the audit log
     #[arg(short, long, default_value = "no reason given")]
     reason: String,
-    /// Return at once instead of watching until stable is back
+    /// Return at once instead of watching until the stable release is restored
     #[arg(long)]
     no_wait: bool,
 }
@@ -70,7 +70,7 @@ pub struct ReasonArgs {
 pub struct ApproveArgs {
     #[command(flatten)]
     target: TargetArgs,
-    /// Only if its plan is still the one with this hash (`plan_hash` of `pointsman deployment get`)
+    /// Approve only if the plan still has this hash (`plan_hash` of `pointsman deployment get`)
     #[arg(long, value_name = "HASH")]
     plan_hash: Option<String>,
 }
@@ -78,11 +78,11 @@ pub struct ApproveArgs {
 /// What a person can ask of a running deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Give stable back, end as aborted.
+    /// Restore the stable release; the deployment ends as aborted.
     Abort,
-    /// Say no where a gate asks: give stable back, end as rolled back.
+    /// Refuse an approval: restore the stable release; the deployment ends as rolled back.
     Reject,
-    /// Give stable back, end as rolled back.
+    /// Restore the stable release; the deployment ends as rolled back.
     RollBack,
 }
 
@@ -161,50 +161,48 @@ pub async fn watch(context: &Context, args: &TargetArgs) -> Result<Exit, Failure
     deploy::finish(context, &client, deployment).await
 }
 
-/// Holds a deployment where it is.
+/// Pauses a deployment.
 ///
 /// # Errors
-/// When there is none, it ended or is held already, or the server cannot be reached.
+/// When there is none, it has ended or is paused already, or the server cannot be reached.
 pub async fn pause(context: &Context, args: &TargetArgs) -> Result<Exit, Failure> {
     let id = send(context, args, "pause", json!({})).await?;
-    context.say(&format!("paused; `pointsman resume {id}` lets it go on"));
+    context.say(&format!("paused; continue with `pointsman resume {id}`"));
     Ok(Exit::Ok)
 }
 
-/// Lets a held deployment go on.
+/// Resumes a paused deployment.
 ///
 /// # Errors
-/// When there is none, it is not held, or the server cannot be reached.
+/// When there is none, it is not paused, or the server cannot be reached.
 pub async fn resume(context: &Context, args: &TargetArgs) -> Result<Exit, Failure> {
     let id = send(context, args, "resume", json!({})).await?;
-    context.say(&format!("it goes on; `pointsman watch {id}` shows how"));
+    context.say(&format!("resumed; follow it with `pointsman watch {id}`"));
     Ok(Exit::Ok)
 }
 
-/// Says yes where a deployment waits for a person.
+/// Approves a deployment that waits for approval.
 ///
 /// # Errors
-/// When it waits for none, somebody else must say it, or the server cannot be reached.
+/// When it waits for none, somebody else must approve, or the server cannot be reached.
 pub async fn approve(context: &Context, args: &ApproveArgs) -> Result<Exit, Failure> {
     let body = match &args.plan_hash {
         Some(hash) => json!({ "plan_hash": hash }),
         None => json!({}),
     };
     let id = send(context, &args.target, "approve", body).await?;
-    context.say(&format!(
-        "approved; `pointsman watch {id}` shows how it goes on"
-    ));
+    context.say(&format!("approved; follow it with `pointsman watch {id}`"));
     Ok(Exit::Ok)
 }
 
-/// Cuts the present watch of a deployment short.
+/// Ends the current bake early.
 ///
 /// # Errors
-/// When it watches nothing now, waits for a person, or the server cannot be reached.
+/// When it does not bake now, waits for approval, or the server cannot be reached.
 pub async fn promote(context: &Context, args: &TargetArgs) -> Result<Exit, Failure> {
     let id = send(context, args, "promote", json!({})).await?;
     context.say(&format!(
-        "it goes on with the next step; `pointsman watch {id}` shows how"
+        "the bake is over; follow the next step with `pointsman watch {id}`"
     ));
     Ok(Exit::Ok)
 }
@@ -225,7 +223,7 @@ async fn send(
     Ok(id)
 }
 
-/// Turns a deployment round, and watches until stable is back.
+/// Sends a deployment back, and watches until the stable release is restored.
 ///
 /// With a service and an environment, a roll-back also works when nothing runs there: the release
 /// before the live one is deployed.
@@ -262,7 +260,7 @@ pub async fn turn(context: &Context, args: &ReasonArgs, turn: Turn) -> Result<Ex
     let deployment: Deployment = client.read(body)?;
     if args.no_wait {
         context.say(&format!(
-            "watch it with `pointsman watch {}`",
+            "follow it with `pointsman watch {}`",
             deployment.id
         ));
         return Ok(Exit::Ok);
@@ -316,6 +314,6 @@ async fn id(client: &Client, args: &TargetArgs) -> Result<String, Failure> {
                 Exit::NotReached,
                 format!("no deployment of {} runs in {environment}", args.target),
             )
-            .next("`pointsman deployment list` shows those that ended")
+            .next("`pointsman deployment list` shows past deployments")
         })
 }

@@ -27,10 +27,10 @@ pub const AFTER_HELP: &str = "\
 Words are explained in docs/concepts.md; a running server shows it at /docs/concepts.md.
 
 Exit codes:
-  0  all went as asked
+  0  success
   1  the deployment did not succeed, something differs, or something does not exist
-  2  the arguments or the input make no sense
-  3  refused by a rule: governance, a reference, a conflict
+  2  invalid arguments or input
+  3  refused: by governance, a reference or a conflict
   4  the server cannot be reached
   5  the server does not accept the token";
 

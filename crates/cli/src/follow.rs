@@ -87,7 +87,7 @@ impl Follower {
                 Err(failure) => return Err(failure),
             }
             if self.updates.is_closed() {
-                return Err(Failure::new(Exit::NotReached, "nobody watches any more"));
+                return Err(Failure::new(Exit::NotReached, "the watch has ended"));
             }
             sleep(RETRY).await;
         }
@@ -142,7 +142,7 @@ impl Follower {
             }
             Some(since) if since.elapsed() > AWAY_MAX => {
                 return Err(failure.next(format!(
-                    "the deployment goes on as soon as the server does; look again with `pointsman watch {}`",
+                    "the deployment continues once the server is back; run `pointsman watch {}` again",
                     self.id
                 )));
             }
@@ -152,7 +152,7 @@ impl Follower {
     }
 
     async fn tell(&self, update: Update) {
-        // The receiver is gone when nobody watches any more; `run` sees that.
+        // The receiver is gone when the watch has ended; `run` sees that.
         let _ = self.updates.send(update).await;
     }
 }

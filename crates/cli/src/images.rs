@@ -13,10 +13,10 @@ use super::{
 /// Whose, and of which kind.
 #[derive(Debug, Args)]
 pub struct ImagesArgs {
-    /// Only of this account
+    /// Only images of this account
     #[arg(long)]
     account: Option<String>,
-    /// Only of this kind, such as `web-base` for the image `web-base-1.4.0`
+    /// Only images of this kind, such as `web-base` for the image `web-base-1.4.0`
     #[arg(long, value_name = "TYPE")]
     kind: Option<String>,
 }
@@ -112,7 +112,10 @@ pub fn days(days: Option<&Value>) -> String {
 fn note(account: &Value) -> String {
     let name = text_at(account, "account");
     if let Some(trouble) = account.get("trouble").filter(|it| it.is_object()) {
-        return format!("{name}: nothing is known: {}", text_at(trouble, "sentence"));
+        return format!(
+            "{name}: the images are not known: {}",
+            text_at(trouble, "sentence")
+        );
     }
     let listed = ago(&text_at(account, "listed_at"));
     match account.get("truncated").and_then(Value::as_bool) {

@@ -53,7 +53,7 @@ use self::{
 pub struct GlobalArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Output format of results
+    /// Output format
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     output: Format,
 }
@@ -61,68 +61,68 @@ pub struct GlobalArgs {
 /// The commands that talk to a server.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Deploy a release, and watch until it is live
+    /// Deploy a release and watch it until it is live
     Deploy(deploy::DeployArgs),
-    /// Show what a deployment would do, and every objection against it
+    /// Show what a deployment would do, and every objection to it
     Plan(deploy::WishArgs),
-    /// Show what runs, and what is being done
+    /// Show what is live, what is running and what is in progress
     Status(status::StatusArgs),
     /// Watch a deployment until it ends
     Watch(TargetArgs),
-    /// Hold a deployment where it is
+    /// Pause a deployment
     Pause(TargetArgs),
-    /// Let a held deployment go on
+    /// Resume a paused deployment
     Resume(TargetArgs),
-    /// Give up a deployment: what was live before is brought back
+    /// Abort a deployment and restore the stable release
     Abort(ReasonArgs),
-    /// Go back to what was live before, during a deployment or after it
+    /// Roll back to the previous release, during a deployment or after it
     Rollback(ReasonArgs),
-    /// Say yes where a deployment waits for a person
+    /// Approve a deployment that waits for approval
     Approve(ApproveArgs),
-    /// Say no where a deployment waits for a person: what was live before is brought back
+    /// Reject a deployment that waits for approval, and restore the stable release
     Reject(ReasonArgs),
-    /// Cut the present watch of a deployment short; approvals cannot be skipped
+    /// End the current bake early; approvals cannot be skipped
     Promote(TargetArgs),
-    /// Move the users to what the other slice runs
+    /// Switch users to the release on the other slice
     Switch(slices::SwitchArgs),
     /// Show the slices of a service side by side: users, versions, requests
     Slices(slices::SlicesArgs),
-    /// Draw every look at the gates of a deployment
+    /// Chart every measurement of a deployment's gates
     Looks(looks::LooksArgs),
-    /// Give a pass that lets testers into one slice, also one without users
+    /// Create a pass that lets testers into one slice, even one without users
     Pass(slices::PassArgs),
-    /// Show what the instances of a service wrote
+    /// Print the logs of a service's instances
     Logs(logs::LogsArgs),
-    /// Show the machine images of the accounts on AWS, their age, and who runs on them
+    /// List the machine images of the AWS accounts, their age and the server groups that run them
     Images(images::ImagesArgs),
-    /// Bring server groups on AWS to another machine image, with the release that they run
+    /// Move server groups on AWS to another machine image; their releases stay the same
     Patch(patch::PatchArgs),
-    /// Make the catalogue what manifests say, all or nothing
+    /// Apply manifests to the catalogue, all or nothing
     Apply(manifests::FilesArgs),
-    /// Show what `apply` would change; exit code 1 when something differs
+    /// Show what `apply` would change; the exit code is 1 when something differs
     Diff(manifests::FilesArgs),
-    /// Show one entry of the catalogue, as a manifest
+    /// Show an entry of the catalogue as a manifest
     Get(manifests::EntryArgs),
-    /// Delete one entry of the catalogue; refused while something refers to it
+    /// Delete an entry of the catalogue; refused while other entries refer to it
     Delete(manifests::EntryArgs),
     /// The kinds of the catalogue
     #[command(flatten)]
     Catalogue(CatalogueCommand),
-    /// Check accounts: credentials, permissions, the way there, quotas, clocks, server groups
+    /// Check accounts: credentials, permissions, network, quotas, clocks, server groups
     Doctor(accounts::DoctorArgs),
-    /// Read what is there already into a manifest, which `apply` takes
+    /// Generate manifests from existing infrastructure
     #[command(subcommand)]
     Import(accounts::ImportCommand),
-    /// Releases, the immutable versions of a service
+    /// Manage releases, the immutable versions of a service
     #[command(subcommand)]
     Release(releases::ReleaseCommand),
-    /// Deployments, past and present
+    /// List and show deployments
     #[command(subcommand)]
     Deployment(DeploymentCommand),
-    /// The audit log
+    /// List and verify the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Tokens of people, in addition to the token of the first start
+    /// Manage people's tokens, in addition to the token of the first start
     #[command(subcommand)]
     Token(tokens::TokenCommand),
 }

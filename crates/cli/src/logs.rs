@@ -19,13 +19,13 @@ pub struct LogsArgs {
     /// The environment
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: String,
-    /// Only of this instance
+    /// Only lines of this instance
     #[arg(short, long, value_name = "ID")]
     instance: Option<String>,
-    /// How many lines of what is there already, per instance
+    /// Number of past lines per instance
     #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     lines: u32,
-    /// Go on with what is written from now on, until Ctrl-C
+    /// Keep printing new lines until Ctrl-C
     #[arg(short, long)]
     follow: bool,
 }
@@ -57,9 +57,9 @@ pub async fn run(context: &Context, args: &LogsArgs) -> Result<Exit, Failure> {
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| {
-            Failure::new(Exit::Unreachable, "the stream of logs broke off")
+            Failure::new(Exit::Unreachable, "the log stream was interrupted")
                 .because(error)
-                .next("ask again")
+                .next("run the command again")
         })?;
         let mut out = io::stdout().lock();
         if out.write_all(&piece).and_then(|()| out.flush()).is_err() {

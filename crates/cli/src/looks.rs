@@ -19,7 +19,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// Of which deployment.
 #[derive(Debug, Args)]
 pub struct LooksArgs {
-    /// The id of a deployment
+    /// Id of the deployment
     id: String,
 }
 
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, args: &LooksArgs) -> Result<Exit, Failure> {
 
 pub(super) fn page(looks: &[Look]) -> String {
     if looks.is_empty() {
-        return "no gate was looked at".to_owned();
+        return "no gate has been measured".to_owned();
     }
     let mut order: Vec<(usize, usize)> = Vec::new();
     for look in looks {
@@ -200,6 +200,6 @@ mod tests {
         };
         let text = page(&[check("open"), check("met")]);
         assert!(text.contains("\n  ·✔\n"), "{text}");
-        assert_eq!(page(&[]), "no gate was looked at");
+        assert_eq!(page(&[]), "no gate has been measured");
     }
 }

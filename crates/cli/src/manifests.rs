@@ -28,7 +28,7 @@ const TEXT_LEN_MAX: u64 = 16 * 1024 * 1024;
 /// Which manifests.
 #[derive(Debug, Args)]
 pub struct FilesArgs {
-    /// A manifest file, a folder of them (*.yaml, *.yml, *.json), or - for standard input
+    /// Manifest file, folder of manifests (*.yaml, *.yml, *.json), or - for standard input
     #[arg(short, long = "file", value_name = "PATH", required = true)]
     files: Vec<PathBuf>,
 }
@@ -39,7 +39,7 @@ pub struct EntryArgs {
     /// Kind of the entry
     #[arg(value_parser = kind())]
     pub kind: Kind,
-    /// Its name; a server group is named SERVICE.ENVIRONMENT
+    /// Name of the entry; server groups are named SERVICE.ENVIRONMENT
     pub name: String,
 }
 
@@ -163,7 +163,7 @@ fn show(context: &Context, answer: Value) -> Result<bool, Failure> {
     })?;
     let differs = |change: &Change| change.change != "unchanged";
     if context.format == Format::Table && !changes.changes.iter().any(differs) {
-        context.say("nothing differs");
+        context.say("no differences");
     }
     Ok(changes.changes.iter().any(differs))
 }
@@ -215,8 +215,9 @@ fn read(paths: &[PathBuf]) -> Result<String, Failure> {
     }
     let long = documents.iter().map(|text| text.len() as u64).sum::<u64>() > TEXT_LEN_MAX;
     if long {
-        return Err(Failure::usage("the manifests are longer than 16 MiB")
-            .next("apply them in several parts"));
+        return Err(
+            Failure::usage("the manifests are longer than 16 MiB").next("apply them in parts")
+        );
     }
     Ok(documents.join("\n---\n"))
 }
@@ -247,7 +248,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     files.sort();
     if files.is_empty() {
         return Err(
-            Failure::usage(format!("{} holds no manifests", path.display()))
+            Failure::usage(format!("{} contains no manifests", path.display()))
                 .next("manifests end in .yaml, .yml or .json"),
         );
     }
@@ -257,7 +258,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("{} cannot be read", path.display()))
         .because(error)
-        .next("name a manifest file, a folder of them, or - for standard input")
+        .next("pass a manifest file, a folder of manifests, or - for standard input")
 }
 
 #[cfg(test)]

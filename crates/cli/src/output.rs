@@ -15,11 +15,11 @@ use super::{
 /// The formats of `--output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// A table for people
     Table,
-    /// One JSON value.
+    /// One JSON value
     Json,
-    /// One YAML document.
+    /// One YAML document
     Yaml,
 }
 
@@ -29,7 +29,7 @@ pub enum Format {
 /// When standard output is gone (a closed pipe).
 pub fn line(text: &str) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{text}").map_err(|error| {
-        Failure::new(Exit::NotReached, "standard output cannot be written").because(error)
+        Failure::new(Exit::NotReached, "cannot write to standard output").because(error)
     })
 }
 

@@ -34,7 +34,7 @@ pub fn artifact(path: &Path) -> Result<Artifact, Failure> {
     let unreadable = |error: io::Error| {
         Failure::usage(format!("the artifact {} cannot be read", path.display()))
             .because(error)
-            .next("name a folder with a Procfile, or a gzipped tarball of one")
+            .next("choose a folder with a Procfile, or a gzipped tarball of one")
     };
     let mut file = if fs::metadata(path).map_err(unreadable)?.is_dir() {
         pack(path)?
@@ -54,7 +54,7 @@ fn require_gzip(file: &mut File, path: &Path) -> Result<(), Failure> {
         Ok(()) if magic == [0x1f, 0x8b] => Ok(()),
         _ => Err(
             Failure::usage(format!("{} is not a gzipped tarball", path.display())).next(
-                "name a folder, or make the file with `tar --create --gzip --file FILE.tar.gz -C FOLDER .`",
+                "choose a folder, or create the file with `tar --create --gzip --file FILE.tar.gz -C FOLDER .`",
             ),
         ),
     }
@@ -64,7 +64,7 @@ fn pack(folder: &Path) -> Result<File, Failure> {
     if !folder.join("Procfile").is_file() {
         return Err(
             Failure::usage(format!("{} has no Procfile", folder.display()))
-                .because("it says how an instance is started")
+                .because("it defines how an instance is started")
                 .next("write one with the line `web: COMMAND`; the command listens on $PORT"),
         );
     }
@@ -98,7 +98,7 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, Failure> {
             entries.push((path, metadata));
             if entries.len() > ENTRIES_MAX {
                 return Err(Failure::usage(format!(
-                    "{} holds more than {ENTRIES_MAX} files",
+                    "{} contains more than {ENTRIES_MAX} files",
                     folder.display()
                 )));
             }
@@ -110,8 +110,8 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, Failure> {
 
 fn not_packable(path: &Path) -> Failure {
     Failure::usage(format!("{} is neither a file nor a folder", path.display()))
-        .because("a release holds no links and no devices, so that it means the same everywhere")
-        .next("replace it by a copy of what it stands for")
+        .because("a release contains no links and no devices, so that it is the same everywhere")
+        .next("replace it with a copy of its target")
 }
 
 fn write(folder: &Path, entries: &[(PathBuf, Metadata)]) -> io::Result<File> {

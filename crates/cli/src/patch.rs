@@ -30,28 +30,28 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What to patch, to which image, and how.
 #[derive(Debug, Args)]
 pub struct PatchArgs {
-    /// `latest`, the newest stable image of the kind that each group runs; or the id of an image
+    /// `latest` for the newest stable image of the kind that each group runs; or the id of an image
     #[arg(long, value_name = "latest|AMI")]
     ami: String,
-    /// Only in this environment
+    /// Only server groups in this environment
     #[arg(short, long, visible_alias = "env", value_name = "ENV")]
     environment: Option<String>,
-    /// Only of this service
+    /// Only server groups of this service
     #[arg(short, long)]
     service: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Only show what would be done
+    /// Show only what would be done
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Deployments that run at the same time
+    /// Maximum number of deployments at the same time
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u8).range(1..=50))]
     max_parallel: u8,
-    /// Start further deployments also after one that did not succeed
+    /// Continue with the next server group after a deployment that did not succeed
     #[arg(long)]
     keep_going: bool,
-    /// Why, for those who read the audit log
+    /// Reason, for the audit log
     #[arg(short, long)]
     reason: Option<String>,
 }
@@ -119,16 +119,16 @@ pub async fn run(context: &Context, args: &PatchArgs) -> Result<Exit, Failure> {
 fn agreed(context: &Context, count: usize) -> Result<bool, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() || context.format != Format::Table {
-        return Err(
-            Failure::usage("nobody can be asked whether to go on, so nothing was changed")
-                .next("add --yes to patch without a question, or --dry-run to only look"),
-        );
+        return Err(Failure::usage(
+            "nothing was changed: there is no terminal to ask for confirmation",
+        )
+        .next("add --yes to patch without confirmation, or --dry-run to show only the plan"));
     }
     eprint!("patch {count} server group(s)? [y/N] ");
     drop(std::io::stderr().flush());
     let mut answer = String::new();
     stdin.read_line(&mut answer).map_err(|error| {
-        Failure::usage("the answer cannot be read, so nothing was changed").because(error)
+        Failure::usage("nothing was changed: the answer cannot be read").because(error)
     })?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
@@ -230,13 +230,13 @@ impl Progress {
         if !self.not_succeeded.is_empty() {
             let names = self.not_succeeded.join(", ");
             text.push_str(&format!(
-                ", {} not: {names}; look at `pointsman deployment list`",
+                ", {} not: {names}; see `pointsman deployment list`",
                 self.not_succeeded.len()
             ));
         }
         if !self.waiting.is_empty() {
             text.push_str(&format!(
-                "; {} not started, the same command goes on with them",
+                "; {} not started: run the same command again to continue",
                 self.waiting.len()
             ));
         }
@@ -356,13 +356,13 @@ mod tests {
             (
                 false,
                 false,
-                "0 patched, 1 not: s0 in e; look at `pointsman deployment list`; 1 not started, \
-                 the same command goes on with them",
+                "0 patched, 1 not: s0 in e; see `pointsman deployment list`; 1 not started: run the \
+                 same command again to continue",
             ),
             (
                 true,
                 true,
-                "0 patched, 1 not: s0 in e; look at `pointsman deployment list`",
+                "0 patched, 1 not: s0 in e; see `pointsman deployment list`",
             ),
         ] {
             let mut progress = waiting(2);

@@ -36,11 +36,11 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
         .find(|text| !text.is_empty())
         .cloned()
         .unwrap_or_else(|| format!("the server at {address} answered {status}"));
-    // The sentence of a refusal repeats all objections, which are told one by one below.
+    // The sentence of a refusal repeats all objections, which are listed below.
     let what = match problem.objections.len() {
         0 => what,
-        1 => "this is refused".to_owned(),
-        many => format!("this is refused, for {many} reasons"),
+        1 => "the request was refused".to_owned(),
+        many => format!("the request was refused for {many} reasons"),
     };
     let mut failure = Failure::new(exit(status), what);
     for objection in problem.objections {
@@ -61,11 +61,11 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
     }
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failure.next(
-            "name the token's file with --token-file; the server keeps its token in its data folder",
+            "pass the file with the token as --token-file; the server keeps its token in its data folder",
         ),
         status if status.is_server_error() => failure
             .because(format!("the server answered {status} ({})", problem.code))
-            .next("look into the server's log; nothing was half done"),
+            .next("see the server log; no partial change was made"),
         _ => failure,
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(
             failure.text(Style::PLAIN),
-            "error: this is refused\n  - staging is locked\n      next: ask alice"
+            "error: the request was refused\n  - staging is locked\n      next: ask alice"
         );
     }
 

@@ -22,17 +22,17 @@ const RELEASES_MAX: usize = 5_000;
 /// What can be done with releases.
 #[derive(Debug, Subcommand)]
 pub enum ReleaseCommand {
-    /// Make an immutable version of a service, of a package or a machine image
+    /// Create a release from a package or a machine image
     #[command(group = ArgGroup::new("content").required(true))]
     Create {
-        /// The service that it is a version of
+        /// The service
         service: String,
-        /// Its version, such as 1.4.0
+        /// The version, such as 1.4.0
         version: String,
-        /// A folder with a Procfile, or a gzipped tarball of one
+        /// Folder with a Procfile, or a gzipped tarball of one
         #[arg(short, long, value_name = "DIR|TARBALL", group = "content")]
         artifact: Option<PathBuf>,
-        /// A machine image of AWS with the service in it
+        /// AWS machine image that contains the service
         #[arg(long, value_name = "AMI", group = "content")]
         image: Option<ImageId>,
     },
@@ -41,20 +41,20 @@ pub enum ReleaseCommand {
         /// The service
         service: String,
     },
-    /// Show one release
+    /// Show a release
     Get {
         /// The service
         service: String,
         /// The version
         version: String,
     },
-    /// Take a release out of use: it cannot be deployed any more
+    /// Withdraw a release: it can no longer be deployed
     Withdraw {
         /// The service
         service: String,
         /// The version
         version: String,
-        /// Why, for those who are refused
+        /// Reason, for people whose deployments are refused
         #[arg(short, long)]
         reason: String,
     },
@@ -76,7 +76,7 @@ pub async fn run(context: &Context, command: ReleaseCommand) -> Result<Exit, Fai
             let reply = match (artifact, image) {
                 (Some(artifact), None) => upload(&client, &service, &version, artifact).await?,
                 (None, Some(image)) => name(&client, &service, &version, &image).await?,
-                _ => return Err(Failure::usage("name --artifact or --image, one of both")),
+                _ => return Err(Failure::usage("use either --artifact or --image")),
             };
             created(context, &service, &version, &reply)
         }
@@ -110,7 +110,7 @@ fn created(
     let how = if reply.status == StatusCode::CREATED {
         "created"
     } else {
-        "was there already, with the same content:"
+        "already exists with the same content:"
     };
     context.say(&format!("{how} {service} {version} ({content})"));
     let uploads = reply.body.get("uploads").and_then(Value::as_array);
@@ -129,7 +129,7 @@ fn arrival(upload: &Value) -> String {
         "under_way" => format!("on its way to the bucket {bucket} of the account {account}"),
         _ => format!(
             "not in the bucket {bucket} of the account {account}: {trouble}\n  \
-             next: look at `pointsman doctor {account}`; the first deployment there tries again"
+             next: run `pointsman doctor {account}`; the first deployment there tries again"
         ),
     }
 }

@@ -29,10 +29,10 @@ pub struct SlicesArgs {
 pub struct SwitchArgs {
     #[command(flatten)]
     place: SlicesArgs,
-    /// Why, for those who read the audit log
+    /// Reason, for the audit log
     #[arg(short, long)]
     reason: Option<String>,
-    /// Return as soon as it has begun
+    /// Return as soon as the deployment has started
     #[arg(long)]
     no_wait: bool,
 }
@@ -42,10 +42,10 @@ pub struct SwitchArgs {
 pub struct PassArgs {
     #[command(flatten)]
     place: SlicesArgs,
-    /// `blue` or `green` [default: the slice without users]
+    /// The slice, `blue` or `green` [default: the slice without users]
     #[arg(long)]
     slice: Option<String>,
-    /// How long it lasts, such as 30m, at most a week
+    /// How long the pass is valid, such as 30m; at most a week
     #[arg(long = "for", value_name = "TIME", default_value = "1h")]
     lasts: Seconds,
 }
@@ -156,7 +156,7 @@ pub async fn pass(context: &Context, args: &PassArgs) -> Result<Exit, Failure> {
     let text = |field: &str| pass[field].as_str().unwrap_or_default().to_owned();
     output::line(&text("token"))?;
     Screen::new(Target::Stderr).log(&format!(
-        "leads to {} until {}; send it as the header x-pointsman-pass, or as the cookie pointsman-pass",
+        "leads to {} until {}; send it in the header x-pointsman-pass or the cookie pointsman-pass",
         text("slice"),
         text("expires_at")
     ));

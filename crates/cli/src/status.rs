@@ -117,7 +117,7 @@ pub(super) fn page(status: &Status, style: Style) -> String {
         status
             .live
             .as_ref()
-            .map_or("nothing that Pointsman deployed".to_owned(), |live| {
+            .map_or("nothing deployed by Pointsman".to_owned(), |live| {
                 format!(
                     "{}, deployed {}",
                     style.green(&live.version),

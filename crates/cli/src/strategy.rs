@@ -1,6 +1,6 @@
 //! How a release becomes live, as people type it: `--strategy` and the options that go with it.
 //!
-//! Invariant: an option that says nothing to the chosen strategy is refused, never ignored. What is
+//! Invariant: an option that does not apply to the chosen strategy is refused, never ignored. What is
 //! not given is left to the server.
 
 mod refresh;
@@ -28,13 +28,13 @@ const CANARY_SHARES: &str = "1,10,50";
 /// The strategies of `--strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Way {
-    /// Double the group, keep the new half
+    /// Double the group, then keep the new half
     ScaleUp,
-    /// Let AWS replace the instances, by an instance refresh of the Auto Scaling group
+    /// Let AWS replace the instances with an instance refresh of the Auto Scaling group
     InstanceRefresh,
-    /// Fill the other slice, move the users over, all at once or by weights
+    /// Fill the other slice, then move the users over, at once or by weights
     BlueGreen,
-    /// Fill the other slice, move the users over bit by bit, watching what they get
+    /// Fill the other slice, then move the users over in stages, watching what they get
     Canary,
 }
 
@@ -51,61 +51,63 @@ const TWO_SLICES: &[Way] = &[Way::BlueGreen, Way::Canary];
 /// How the release becomes live.
 #[derive(Debug, Default, Args)]
 pub struct StrategyArgs {
-    /// How the release becomes live [default: scale-up]
+    /// Deployment strategy [default: scale-up]
     #[arg(long, value_enum, value_name = "STRATEGY")]
     strategy: Option<Way>,
-    /// scale-up, instance-refresh: how many extra instances may run at once, such as 50%
+    /// scale-up, instance-refresh: extra instances at once, as a percentage of the group's size,
+    /// such as 50%
     /// [default: 100%]
     #[arg(long, value_name = "PERCENT")]
     surge: Option<Percent>,
     #[command(flatten)]
     refresh: RefreshArgs,
-    /// blue-green: shares of users that are moved one after the other, such as 5,25,50,100
+    /// blue-green: shares of users to move, in order, such as 5,25,50,100
     #[arg(long, value_name = "SHARES")]
     weights: Option<Stages>,
     /// blue-green: move all users at once (the default)
     #[arg(long)]
     all_at_once: bool,
-    /// canary: shares of users and for how long, or a name such as Canary10Percent5Minutes
+    /// canary: shares of users and how long each lasts, or a name such as Canary10Percent5Minutes
     /// [default: 1%:2m,10%:5m,50%:10m]
     #[arg(long, value_name = "STAGES")]
     steps: Option<Stages>,
-    /// scale-up, instance-refresh: how long new instances must stay healthy before old ones go
-    /// [default: 10s]; otherwise the time of stages that have none
+    /// scale-up, instance-refresh: how long new instances must stay healthy before old ones are
+    /// retired [default: 10s]; blue-green, canary: how long stages without a time last
     #[arg(long, value_name = "TIME")]
     bake: Option<Seconds>,
-    /// How long new instances may take to become healthy, such as 2m [default: 5m]
+    /// Time limit for new instances to become healthy, such as 2m [default: 5m]
     #[arg(long, value_name = "TIME")]
     health_deadline: Option<Seconds>,
-    /// blue-green, canary: how long the old slice stays ready once all users are moved
+    /// blue-green, canary: how long the old slice stays ready after all users are moved
     /// [default: 10m]
     #[arg(long, value_name = "TIME")]
     warm: Option<Seconds>,
-    /// blue-green, canary: keep the old slice for good, for `pointsman switch`
+    /// blue-green, canary: keep the old slice, for `pointsman switch`
     #[arg(long)]
     keep_old: bool,
-    /// blue-green, canary: send copies of so many requests to the new release before any user is
+    /// blue-green, canary: copy this share of the requests to the new release before any user is
     /// moved, such as 5% or 5%:2m [default time: 1m]
     #[arg(long, value_name = "PERCENT[:TIME]")]
     shadow: Option<Dark>,
-    /// With --shadow: compare the answers, and go on only if they agree
+    /// With --shadow: compare the answers, and continue only if they agree
     #[arg(long)]
     shadow_compare: bool,
-    /// blue-green, canary: wait for a person's approval at these shares, such as 10,50
+    /// blue-green, canary: require a person's approval at these shares, such as 10,50
     /// (0: before any user is moved)
     #[arg(long, value_name = "SHARES")]
     approve_at: Option<Shares>,
-    /// blue-green, canary: go on only while errors and latency are not worse than the old release's
+    /// blue-green, canary: continue only while errors and latency are no worse than those of the
+    /// stable release
     #[arg(long)]
     gate_traffic: bool,
-    /// blue-green, canary: go on only while this port accepts connections from the server; may be given
-    /// several times
+    /// blue-green, canary: continue only while this port accepts connections from the server; can be
+    /// repeated
     #[arg(long, value_name = "HOST:PORT")]
     gate_tcp: Vec<String>,
-    /// blue-green, canary: a YAML list of gates as in manifests, instead of those of the server group
+    /// blue-green, canary: a file with a YAML list of gates, instead of those of the server group
     #[arg(long, value_name = "FILE")]
     gates: Option<PathBuf>,
-    /// blue-green, canary: no gates, not even those of the server group
+    /// blue-green, canary: use no gates, not even those of the server group
     #[arg(long)]
     no_gates: bool,
 }
@@ -205,29 +207,31 @@ impl StrategyArgs {
         }
         self.refresh.check()?;
         let clash = |one: &str, other: &str, why: &str| {
-            Failure::usage(format!("{one} and {other} do not go together")).because(why)
+            Failure::usage(format!("{one} and {other} cannot be used together")).because(why)
         };
         if self.all_at_once && self.weights.is_some() {
             return Err(clash(
                 "--all-at-once",
                 "--weights",
-                "weights move users bit by bit",
+                "weights move users in stages",
             ));
         }
         if self.keep_old && self.warm.is_some() {
-            let why = "a slice that is kept for good has no time after which it goes";
+            let why = "a slice that is kept has no time limit";
             return Err(clash("--keep-old", "--warm", why));
         }
         let added = self.added();
         let brings = self.gates.as_ref().map(|_| "--gates");
         let brings = brings.or(added.first().map(|(option, _)| *option));
         if let Some(other) = brings.filter(|_| self.no_gates) {
-            let why = "one says that there are no gates, the other brings some";
+            let why = "one removes all gates, the other adds some";
             return Err(clash("--no-gates", other, why));
         }
         if self.shadow_compare && self.shadow.is_none() {
-            return Err(Failure::usage("--shadow-compare has no answers to compare")
-                .next("add --shadow 5% to send copies of requests to the new release"));
+            return Err(Failure::usage(
+                "--shadow-compare needs --shadow: there are no answers to compare",
+            )
+            .next("add --shadow 5% to send copies of requests to the new release"));
         }
         self.check_approvals()
     }
@@ -250,7 +254,7 @@ impl StrategyArgs {
                 Err(Failure::usage(format!(
                     "--approve-at {share}: no stage of this deployment has {share} % of the users"
                 ))
-                .next(format!("approve at one of {}, or 100", at.join(", "))))
+                .next(format!("use one of {}, or 100", at.join(", "))))
             }
         }
     }
@@ -280,17 +284,14 @@ impl StrategyArgs {
         let words: Vec<&str> = ways.iter().map(|way| way.word()).collect();
         let words = words.join(" or ");
         let failure = Failure::usage(format!(
-            "{option} says nothing to {}: it belongs to {words}",
+            "{option} does not apply to {}; it is an option of {words}",
             self.way().word()
         ));
         let failure = match self.strategy {
             Some(_) => failure,
-            None => failure.because("without --strategy, this is a scale-up"),
+            None => failure.because("without --strategy, the strategy is scale-up"),
         };
-        failure.next(format!(
-            "leave it out, or add --strategy {}",
-            ways[0].word()
-        ))
+        failure.next(format!("remove it, or add --strategy {}", ways[0].word()))
     }
 
     /// The stages that were typed, or are usual; the last one may be missing.
@@ -377,16 +378,16 @@ impl StrategyArgs {
     }
 }
 
-/// A YAML list of gates, read here already so that a fault is told with the name of the file.
+/// A YAML list of gates, read here already so that an error names the file.
 fn read_gates(file: &PathBuf) -> Result<Vec<Value>, Failure> {
     let shown = file.display();
     let text = fs::read_to_string(file).map_err(|error| {
         Failure::usage(format!("{shown} cannot be read"))
             .because(error)
-            .next("name a file with a YAML list of gates")
+            .next("choose a file with a YAML list of gates")
     })?;
     let gates: Vec<Gate> = serde_saphyr::from_str(&text).map_err(|error| {
-        Failure::usage(format!("{shown} holds no list of gates"))
+        Failure::usage(format!("{shown} does not contain a list of gates"))
             .because(error)
             .next("write gates as in the manifest of a server group, such as `- {gate: approval, at: [10]}`")
     })?;

@@ -1,4 +1,4 @@
-//! `token create|list|revoke`: who may use a server besides the one who started it.
+//! `token create|list|revoke`: who may use a server, in addition to the person who started it.
 //!
 //! Invariant: a token is printed once, when it is made, on standard output.
 
@@ -23,14 +23,14 @@ pub enum TokenCommand {
     Create(PersonArgs),
     /// List the people who have tokens
     List,
-    /// Revoke a person's token; the next request that shows it is refused
+    /// Revoke a person's token, starting with the next request
     Revoke(PersonArgs),
 }
 
 /// Whose token.
 #[derive(Debug, Args)]
 pub struct PersonArgs {
-    /// The person's name, as audit events will carry it
+    /// The person's name, which audit events will show
     name: PersonName,
 }
 

@@ -60,7 +60,7 @@ pub async fn watch(watching: Watching<'_>, deployment: Deployment) -> Result<Dep
                     let line = told(&update, screen, &mut verdicts);
                     if let Some(line) = line { screen.log(&line); }
                 }
-                None => break Err(Failure::new(Exit::NotReached, "the watching ended")),
+                None => break Err(Failure::new(Exit::NotReached, "lost the event stream")),
             },
             _ = tick.tick(), if screen.is_live() => {
                 let mut lines = looks.borrow().lines(started.elapsed(), screen.style());
@@ -138,8 +138,8 @@ pub(super) fn told(update: &Update, screen: &Screen, verdicts: &mut Verdicts) ->
             .changed(*step, look)
             .then(|| format!("  {} {sentence}", verdict_sign(&look.verdict, style))),
         Update::Event(event) => event_line(event, screen),
-        Update::Lost => Some(style.yellow("  the server does not answer; looking for it again")),
-        Update::Back => Some(style.dim("  the server answers again")),
+        Update::Lost => Some(style.yellow("  the server does not answer; reconnecting")),
+        Update::Back => Some(style.dim("  reconnected to the server")),
         Update::Ended(_) | Update::Failed(_) => None,
     }
 }

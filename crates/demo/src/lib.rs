@@ -41,10 +41,10 @@ use cli::{
 /// The arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Leave everything running in the end, and say how to stop it
+    /// Leave everything running at the end, and print how to stop it
     #[arg(long)]
     keep: bool,
-    /// End what an earlier `demo --keep` left running
+    /// Stop what an earlier `demo --keep` left running
     #[arg(long, value_name = "FOLDER", conflicts_with = "keep")]
     stop: Option<PathBuf>,
 }

@@ -13,7 +13,8 @@ use crate::serve;
 
 /// Sets the points: which release of a service its users reach.
 ///
-/// Start with `pointsman demo`: it plays everything on this machine, and ends what it started.
+/// Start with `pointsman demo`: it shows everything on this machine, and stops what it started.
+/// The vocabulary is in docs/concepts.md.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
@@ -30,13 +31,13 @@ enum Command {
     Client(Box<cli::Command>),
     /// Run the control plane
     Server(serve::ServerArgs),
-    /// Run the one-machine cloud, which a server starts by itself; or end it
+    /// Run the one-machine cloud, which the server starts by itself; or stop it
     Local(serve::LocalArgs),
-    /// See it all on this machine: a shop is deployed, patched, and saved from a broken release
+    /// Try it on this machine: a shop is deployed, patched, and rolled back from a broken release
     Demo(demo::DemoArgs),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Serve a release of the example shop (`examples/shop/README.md`)
@@ -78,5 +79,19 @@ mod tests {
     #[test]
     fn the_arguments_make_sense() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_text_of_its_own() {
+        let command = Cli::command();
+        let texts = command.get_subcommands().map(|command| {
+            let about = command.get_about();
+            about.map(ToString::to_string).unwrap_or_default()
+        });
+        let mut texts: Vec<String> = texts.collect();
+        let all = texts.len();
+        texts.sort();
+        texts.dedup();
+        assert!(texts.len() == all && !texts[0].is_empty(), "{texts:?}");
     }
 }

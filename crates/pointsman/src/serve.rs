@@ -18,19 +18,19 @@ use crate::{
 /// What a server is told.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
-    /// Folder with everything that it keeps [default: ~/.local/share/pointsman]
+    /// Data folder [default: ~/.local/share/pointsman]
     #[arg(long, value_name = "FOLDER", env = "POINTSMAN_DATA")]
     data: Option<PathBuf>,
-    /// Where it listens; port 0 takes any free one
+    /// Address to listen on; port 0 picks any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080")]
     listen: SocketAddr,
-    /// Also listen where others can reach it: a proxy with TLS or a private network protects it
+    /// Allow an address that other machines can reach; protect it with a TLS proxy or a private
+    /// network
     #[arg(long)]
     allow_remote: bool,
-    /// The database, such as postgres://host/name [default: a SQLite file in the data folder]
+    /// URL of the database, such as postgres://host/name [default: a SQLite file in the data folder]
     ///
-    /// An address with a password belongs into the environment variable, where `ps` does not show
-    /// it.
+    /// Put a URL with a password into the environment variable, where `ps` does not show it.
     #[arg(
         long,
         value_name = "URL",
@@ -38,10 +38,10 @@ pub struct ServerArgs {
         hide_env_values = true
     )]
     database: Option<String>,
-    /// Folder of the one-machine cloud [default: its usual one]
+    /// State folder of the one-machine cloud [default: `local` in the data folder]
     #[arg(long, value_name = "FOLDER", env = "POINTSMAN_LOCAL_STATE")]
     local_state: Option<PathBuf>,
-    /// How the log is written, to standard error
+    /// Format of the log, on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
 }
@@ -67,22 +67,23 @@ impl From<Log> for LogFormat {
 /// What a one-machine cloud is told.
 #[derive(Debug, Args)]
 pub struct LocalArgs {
-    /// Folder with everything that it keeps [default: `local` in the data folder]
+    /// State folder [default: `local` in the data folder]
     #[arg(long, value_name = "FOLDER", env = "POINTSMAN_LOCAL_STATE")]
     state_dir: Option<PathBuf>,
-    /// Port of the router [default: the one of the last run, else 8080, else any free one]
+    /// Port of the router [default: the port of the last run, else 8080, else any free port]
     #[arg(long, value_name = "PORT")]
     router_port: Option<u16>,
-    /// Port of the router's metrics on 127.0.0.1 [default: the one of the last run, else any free one]
+    /// Port of the router's metrics on 127.0.0.1 [default: the port of the last run, else any free
+    /// port]
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
-    /// End the one that runs, once its instances have finished their last requests
+    /// Stop the running cloud after its instances have finished their last requests
     #[arg(long)]
     stop: bool,
-    /// With --stop: the instances go on, and the next start takes them up again
+    /// With --stop: keep the instances running; the next start adopts them
     #[arg(long, requires = "stop")]
     leave_instances: bool,
-    /// How the log is written, to standard error
+    /// Format of the log, on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
 }
@@ -98,7 +99,7 @@ pub async fn local(context: &Context, args: LocalArgs) -> Result<Exit, Failure> 
     if args.stop {
         local::stop(&state, args.leave_instances)
             .await
-            .map_err(|error| failure("the one-machine cloud cannot be ended", &error))?;
+            .map_err(|error| failure("the one-machine cloud cannot be stopped", &error))?;
         context.say("stopped");
         return Ok(Exit::Ok);
     }

@@ -32,7 +32,7 @@ pub(super) struct RefreshArgs {
     /// With --checkpoints: how long to wait at each, such as 10m [default: 1h]
     #[arg(long, value_name = "TIME")]
     checkpoint_delay: Option<Seconds>,
-    /// instance-refresh: roll back when this CloudWatch alarm rings; may be repeated
+    /// instance-refresh: roll back when this CloudWatch alarm fires; can be repeated
     #[arg(long, value_name = "NAME")]
     alarm: Vec<String>,
 }
@@ -47,13 +47,13 @@ impl RefreshArgs {
         ]
     }
 
-    /// The options make sense together.
+    /// Whether the options can be used together.
     pub(super) fn check(&self) -> Result<(), Failure> {
         if self.checkpoint_delay.is_some() && self.checkpoints.is_none() {
-            return Err(
-                Failure::usage("--checkpoint-delay has no checkpoint to wait at")
-                    .next("add --checkpoints 50 to wait at half of the group"),
-            );
+            return Err(Failure::usage(
+                "--checkpoint-delay needs --checkpoints: there is no checkpoint to wait at",
+            )
+            .next("add --checkpoints 50 to wait at half of the group"));
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ fn gates_are_added_to_those_of_the_group() {
     );
     fs::write(&file, "- {gate: luck}\n").expect("written");
     let text = sent(&line).expect_err("there is no such gate");
-    assert!(text.contains("holds no list of gates"), "{text}");
+    assert!(text.contains("does not contain a list of gates"), "{text}");
 }
 
 #[test]
@@ -131,37 +131,43 @@ fn what_does_not_belong_together_is_refused_with_a_sentence() {
     for (line, sentence) in [
         (
             "--weights 5,100",
-            "--weights says nothing to scale-up: it belongs to blue-green",
+            "--weights does not apply to scale-up; it is an option of blue-green",
         ),
-        ("--warm 1m", "without --strategy, this is a scale-up"),
-        ("--strategy canary --surge 50%", "belongs to scale-up"),
+        ("--warm 1m", "without --strategy, the strategy is scale-up"),
+        ("--strategy canary --surge 50%", "is an option of scale-up"),
         (
             "--strategy instance-refresh --warm 1m",
-            "belongs to blue-green or canary",
+            "is an option of blue-green or canary",
         ),
         ("--checkpoints 50", "add --strategy instance-refresh"),
         (
             "--strategy scale-up --alarm errors",
-            "it belongs to instance-refresh",
+            "it is an option of instance-refresh",
         ),
         (
             "--strategy instance-refresh --checkpoint-delay 1m",
             "add --checkpoints 50",
         ),
-        ("--strategy canary --weights 5", "belongs to blue-green"),
-        ("--strategy blue-green --steps 5", "belongs to canary"),
-        ("--strategy canary --all-at-once", "belongs to blue-green"),
+        (
+            "--strategy canary --weights 5",
+            "is an option of blue-green",
+        ),
+        ("--strategy blue-green --steps 5", "is an option of canary"),
+        (
+            "--strategy canary --all-at-once",
+            "is an option of blue-green",
+        ),
         (
             "--strategy scale-up --gate-traffic",
-            "belongs to blue-green or canary",
+            "is an option of blue-green or canary",
         ),
         (
             "--strategy blue-green --all-at-once --weights 5",
-            "do not go together",
+            "cannot be used together",
         ),
         (
             "--strategy blue-green --keep-old --warm 1m",
-            "do not go together",
+            "cannot be used together",
         ),
         (
             "--strategy canary --no-gates --approve-at 10",

@@ -112,7 +112,7 @@ async fn catalogue(tour: &mut Tour) {
     tour.world.fails(&["diff", "-f", &folder], 1).await;
     tour.does(&["apply", "-f", &folder], "Service storefront created")
         .await;
-    tour.does(&["diff", "-f", &folder], "nothing differs").await;
+    tour.does(&["diff", "-f", &folder], "no differences").await;
     tour.world.apply(&group("storefront", "staging")).await;
     tour.world.fails(&["diff", "-f", &folder], 1).await;
     tour.shows(&["team", "list"], "shop@example.com").await;
@@ -147,7 +147,7 @@ async fn catalogue(tour: &mut Tour) {
     fs::write(&file, manifest).expect("written");
     tour.does(
         &["diff", "-f", file.to_str().expect("text")],
-        "nothing differs",
+        "no differences",
     )
     .await;
     tour.world.fails(&["delete", "team", "shop"], 3).await;
@@ -179,7 +179,7 @@ async fn releases(tour: &mut Tour) {
             &folder,
         ];
         tour.does(&args, "created").await;
-        tour.does(&args, "was there already").await;
+        tour.does(&args, "already exists").await;
     }
     let other = shop("releases/storefront/1.1.0");
     let args = [
@@ -195,7 +195,7 @@ async fn releases(tour: &mut Tour) {
     let args = [&image[..], &["ami-0123456789abcdef0"]].concat();
     tour.does(&args, "created storefront 2.0.0 (ami-0123456789abcdef0)")
         .await;
-    tour.does(&args, "was there already").await;
+    tour.does(&args, "already exists").await;
     let both = [&args[..], &["--artifact", &other]].concat();
     tour.world.fails(&both, 2).await;
     tour.world.fails(&image[..4], 2).await;
@@ -241,7 +241,8 @@ async fn deployments(tour: &mut Tour) {
     let id = list[0]["id"].as_str().expect("an id").to_owned();
     tour.shows(&["deployment", "get", &id], "succeeded").await;
     tour.does(&["watch", &id], "1.0.0 is live").await;
-    tour.shows(&["looks", &id], "no gate was looked at").await;
+    tour.shows(&["looks", &id], "no gate has been measured")
+        .await;
     tour.does(
         &[&["logs"], &PLACE[..]].concat(),
         "storefront 1.0.0 listens on",
