@@ -44,7 +44,7 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
     };
     let mut failure = Failure::new(exit(status), what);
     for objection in problem.objections {
-        failure = failure.reason(objection.sentence, objection.remedy);
+        failure = failure.reason(objection.told(), objection.remedy);
     }
     // A single fault is in the sentence already.
     let several = problem.errors.len() > 1;
@@ -85,7 +85,7 @@ pub(super) fn refused(what: String, objections: Vec<Reason>) -> Failure {
     objections
         .into_iter()
         .fold(Failure::new(Exit::Refused, what), |failure, objection| {
-            failure.reason(objection.sentence, objection.remedy)
+            failure.reason(objection.told(), objection.remedy)
         })
 }
 
@@ -97,13 +97,16 @@ mod tests {
     #[test]
     fn every_objection_is_told_with_its_remedy() {
         let body = br#"{"code":"refused","title":"Refused","detail":"shop 1.1.0 may not go to staging",
-            "objections":[{"reason":"environment_locked","sentence":"staging is locked","remedy":"ask alice"}],
+            "objections":[{"reason":"environment_locked","sentence":"staging is locked","remedy":"ask alice"},
+                {"reason":"environment_frozen","sentence":"staging is frozen","remedy":"wait",
+                 "until":"2027-01-03T00:00:00Z"}],
             "something_new": 1}"#;
         let failure = failure(StatusCode::CONFLICT, body, "http://here");
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(
             failure.text(Style::PLAIN),
-            "error: the request was refused\n  - staging is locked\n      next: ask alice"
+            "error: the request was refused\n  - staging is locked\n      next: ask alice\n  \
+             - staging is frozen (until 2027-01-03T00:00:00Z)\n      next: wait"
         );
     }
 

@@ -105,6 +105,19 @@ pub struct Reason {
     pub sentence: String,
     /// What would remove it.
     pub remedy: String,
+    /// When it ends by itself, RFC 3339, where that is known.
+    pub until: Option<String>,
+}
+
+impl Reason {
+    /// The reason with its end, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match &self.until {
+            None => self.sentence.clone(),
+            Some(until) => format!("{} (until {until})", self.sentence),
+        }
+    }
 }
 
 /// What a deployment left behind, compared with what was intended.

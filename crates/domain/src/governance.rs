@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::{Account, Environment, EnvironmentType, Prometheus, ServerGroup, Service},
+    catalogue::{Account, Environment, EnvironmentType, Freeze, Prometheus, ServerGroup, Service},
     image::Standing,
     names::{DeploymentId, Place, Version},
     observation::Observation,
@@ -67,6 +67,10 @@ pub struct Facts {
     pub artifact: Artifact,
     /// The hold on the environment, if there is one.
     pub lock: Option<Lock>,
+    /// The time at which all this was read.
+    pub now: UnixMs,
+    /// Every freeze that names the environment or its type, whether or not it is its time.
+    pub freezes: Vec<Freeze>,
     /// The deployment of this service that runs there now.
     pub running: Option<DeploymentId>,
     /// What is live there.
@@ -353,7 +357,22 @@ fn moment(wish: &Wish, facts: &Facts) -> Vec<Objection> {
             place: place(),
             version: live.version.clone(),
         });
-    locked.into_iter().chain(running).chain(live).collect()
+    let frozen = facts.environment.iter();
+    let frozen = frozen.flat_map(|environment| frozen_by(environment, facts));
+    let locked = locked.into_iter().chain(frozen);
+    locked.chain(running).chain(live).collect()
+}
+
+/// Every freeze that covers `environment` now.
+fn frozen_by(environment: &Environment, facts: &Facts) -> impl Iterator<Item = Objection> {
+    let covers = |freeze: &&Freeze| freeze.covers(environment, facts.now);
+    let objection = |freeze: &Freeze| Objection::EnvironmentFrozen {
+        environment: environment.name.clone(),
+        freeze: freeze.name.clone(),
+        why: freeze.reason.clone(),
+        until: freeze.until,
+    };
+    facts.freezes.iter().filter(covers).map(objection)
 }
 
 /// The group and the environment have room for the new instances beside the old ones.

@@ -251,7 +251,7 @@ impl Permit {
 
     /// Looks at everything that the rules look at, and makes the deployment that they allow.
     async fn draft(&self, wish: Wish) -> Result<Result<Drafted, Vec<Objection>>, Error> {
-        let mut facts = self.store().facts(&wish).await?;
+        let mut facts = self.store().facts(&wish, self.now()).await?;
         facts.artifact = self.artifact(&facts).await?;
         let seen = match &facts.group {
             Some(group) => {

@@ -94,26 +94,8 @@ impl Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
-        let mut select = match &filter.refers_to {
-            None => {
-                let mut select = Select::new(ENTRIES);
-                select.bind(kind.as_str()).when("and name >", after);
-                select
-            }
-            Some((to_kind, to_name)) => {
-                let mut select = Select::new(REFERRERS);
-                select
-                    .bind(kind.as_str())
-                    .when("and to_kind =", Some(to_kind.as_str()))
-                    .when("and to_name =", Some(to_name.as_str()))
-                    .when("and from_name >", after);
-                select
-            }
-        };
-        select.push("order by name limit").bind(page(limit));
         let mut connection = self.readers.acquire().await.doing(READING)?;
-        let rows = select.all(&mut connection, READING).await?;
-        rows.iter().map(entry_of_row).collect()
+        entries_in(&mut connection, (kind, filter), after, limit).await
     }
 
     /// The entries of a kind with these names, as far as there are any, in the order of their names;
@@ -151,6 +133,33 @@ impl Store {
         let mut connection = self.readers.acquire().await.doing(READING)?;
         entry_in(&mut connection, kind, name).await
     }
+}
+
+pub(crate) async fn entries_in(
+    connection: &mut AnyConnection,
+    (kind, filter): (Kind, &Filter),
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut select = match &filter.refers_to {
+        None => {
+            let mut select = Select::new(ENTRIES);
+            select.bind(kind.as_str()).when("and name >", after);
+            select
+        }
+        Some((to_kind, to_name)) => {
+            let mut select = Select::new(REFERRERS);
+            select
+                .bind(kind.as_str())
+                .when("and to_kind =", Some(to_kind.as_str()))
+                .when("and to_name =", Some(to_name.as_str()))
+                .when("and from_name >", after);
+            select
+        }
+    };
+    select.push("order by name limit").bind(page(limit));
+    let rows = select.all(connection, READING).await?;
+    rows.iter().map(entry_of_row).collect()
 }
 
 pub(crate) async fn entry_in(

@@ -46,6 +46,8 @@ pub struct Words {
     pub named_by: &'static [&'static str],
     /// What a person must be allowed to do who describes an entry.
     pub right: Right,
+    /// Most entries of the kind; `None` where only pages of them are ever read.
+    pub most: Option<u32>,
     /// The columns of a list: a heading, and the JSON pointer of what stands below it.
     pub columns: &'static [(&'static str, &'static str)],
 }
@@ -61,6 +63,7 @@ const PROMETHEUS: Words = Words {
     sentence: "Prometheus servers, which gates can query",
     named_by: NAME,
     right: Right::Operate,
+    most: None,
     columns: &[
         ("NAME", "/name"),
         ("URL", "/url"),
@@ -76,6 +79,7 @@ const ACCOUNT: Words = Words {
     sentence: "Accounts, where server groups are",
     named_by: NAME,
     right: Right::Operate,
+    most: None,
     columns: &[
         ("NAME", "/name"),
         ("PROVIDER", "/provider"),
@@ -93,6 +97,7 @@ const TEAM: Words = Words {
     sentence: "Teams, the owners of services",
     named_by: NAME,
     right: Right::Administer,
+    most: None,
     columns: &[
         ("NAME", "/name"),
         ("CONTACT", "/contact"),
@@ -108,6 +113,7 @@ const ENVIRONMENT_TYPE: Words = Words {
     sentence: "Environment types, such as staging and production",
     named_by: NAME,
     right: Right::Govern,
+    most: None,
     columns: &[("NAME", "/name"), ("DESCRIPTION", "/description")],
 };
 const SERVICE: Words = Words {
@@ -119,6 +125,7 @@ const SERVICE: Words = Words {
     sentence: "Services, what can be deployed",
     named_by: NAME,
     right: Right::Describe,
+    most: None,
     columns: &[
         ("NAME", "/name"),
         ("OWNER", "/owner"),
@@ -135,6 +142,7 @@ const ENVIRONMENT: Words = Words {
     sentence: "Environments, where services run",
     named_by: NAME,
     right: Right::Operate,
+    most: None,
     columns: &[
         ("NAME", "/name"),
         ("TYPE", "/environment_type"),
@@ -152,6 +160,7 @@ const FREEZE: Words = Words {
     sentence: "Freezes, times in which nothing is deployed",
     named_by: NAME,
     right: Right::Govern,
+    most: Some(200),
     columns: &[
         ("NAME", "/name"),
         ("FROM", "/from"),
@@ -170,6 +179,7 @@ const SERVER_GROUP: Words = Words {
     sentence: "Server groups, the capacity of a service in an environment",
     named_by: &["service", "environment"],
     right: Right::Describe,
+    most: None,
     columns: &[
         ("SERVICE", "/service"),
         ("ENVIRONMENT", "/environment"),

@@ -5,7 +5,7 @@ mod who;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::{ProviderKind, StrategyKind},
+    catalogue::{FreezeName, ProviderKind, StrategyKind},
     image::Standing,
     names::{
         AccountName, DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName,
@@ -13,6 +13,7 @@ use crate::{
     },
     release::ImageId,
     slice::Slice,
+    time::{UnixMs, rfc3339},
 };
 
 /// One reason why governance says no.
@@ -150,6 +151,19 @@ pub enum Objection {
         by: String,
         /// Why, in their words.
         why: String,
+    },
+    /// The calendar says that nothing is deployed.
+    #[error("{environment} is frozen by {freeze}: {why}")]
+    EnvironmentFrozen {
+        /// Which environment.
+        environment: EnvironmentName,
+        /// The freeze that covers it.
+        freeze: FreezeName,
+        /// Why, in the words of its people.
+        why: String,
+        /// When the freeze ends.
+        #[serde(with = "rfc3339")]
+        until: UnixMs,
     },
     /// One at a time.
     #[error("deployment {running} of {place} is running already")]
@@ -308,6 +322,9 @@ impl Objection {
             Self::ArtifactChanged { .. } => {
                 "find out who changed the artifact store; withdraw this release and create a new version".into()
             }
+            Self::EnvironmentFrozen { freeze, .. } => format!(
+                "wait until it ends; `pointsman freeze get {freeze}` shows it"
+            ),
             Self::EnvironmentLocked { environment, by, .. } => {
                 format!("ask {by}, or run `pointsman environment unlock {environment}`")
             }

@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::{
-    catalogue::{HealthCheck, StrategyKind},
+    catalogue::{Freeze, HealthCheck, StrategyKind},
     names::EnvironmentTypeName,
     observation::{Sizes, SliceSeen},
     plan::scale_up::ScaleUp,
@@ -181,6 +181,49 @@ fn says_every_reason_at_once() {
               -> correct it
         "#]],
     );
+}
+
+#[test]
+fn a_freeze_holds_for_its_time() {
+    let freeze = |name: &str, until: &str| -> Freeze {
+        let text = format!(
+            r#"{{"name": "{name}", "from": "2026-12-20T00:00:00Z", "until": "{until}",
+                "environment_types": ["production"], "reason": "the shop is full"}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+    let freezes = [
+        freeze("sales", "2026-12-24T12:00:00Z"),
+        freeze("year-end", "2027-01-03T00:00:00Z"),
+    ];
+    for (now, expected) in [
+        ("2026-12-19T23:59:59Z", expect!["admitted"]),
+        (
+            "2026-12-20T00:00:00Z",
+            expect![[r#"
+            live is frozen by sales: the shop is full
+              -> wait until it ends; `pointsman freeze get sales` shows it
+            live is frozen by year-end: the shop is full
+              -> wait until it ends; `pointsman freeze get year-end` shows it
+        "#]],
+        ),
+        (
+            "2026-12-24T12:00:00Z",
+            expect![[r#"
+            live is frozen by year-end: the shop is full
+              -> wait until it ends; `pointsman freeze get year-end` shows it
+        "#]],
+        ),
+        ("2027-01-03T00:00:00Z", expect!["admitted"]),
+    ] {
+        check(
+            |_, facts| {
+                facts.now = now.parse().unwrap();
+                facts.freezes = freezes.to_vec();
+            },
+            expected,
+        );
+    }
 }
 
 #[test]

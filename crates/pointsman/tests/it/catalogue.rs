@@ -1,5 +1,8 @@
 //! Catalogue entries one by one: put, get, delete, entity tags.
 
+use std::time::SystemTime;
+
+use domain::time::UnixMs;
 use expect_test::expect;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -280,4 +283,61 @@ async fn an_environment_tells_its_lock() {
         app.delete("/api/v1/environments/nowhere/lock").await.code(),
         "not_found"
     );
+}
+
+#[tokio::test]
+async fn a_freeze_refuses_deployments_until_it_ends() {
+    let app = TestApp::with_shop().await;
+    let now = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let hours = |hours: i64| UnixMs(now + hours * 3_600_000).to_string();
+    let freeze = |from: i64, until: i64| {
+        json!({
+            "from": hours(from), "until": hours(until), "environment_types": ["testing"],
+            "reason": "the shop is full",
+        })
+    };
+    let put = async |body| app.put("/api/v1/freezes/sales", body).await.status;
+    assert_eq!(put(freeze(-1, 1)).await, 201);
+    let refused = app.deploy("1.0.0").await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    let mut objection = refused.json()["objections"][0].take();
+    assert_eq!(objection["until"].take(), hours(1));
+    expect![[r#"
+        {
+          "environment": "staging",
+          "freeze": "sales",
+          "reason": "environment_frozen",
+          "remedy": "wait until it ends; `pointsman freeze get sales` shows it",
+          "sentence": "staging is frozen by sales: the shop is full",
+          "until": null,
+          "who_can_act": "time",
+          "why": "the shop is full"
+        }"#]]
+    .assert_eq(&format!("{objection:#}"));
+    assert_eq!(
+        app.delete("/api/v1/environment-types/testing").await.status,
+        409
+    );
+    assert_eq!(put(freeze(-2, -1)).await, 200);
+    assert_eq!(app.deploy("1.0.0").await.status, 202);
+    let bad = app
+        .put("/api/v1/freezes/sales", json!({"from": "soon"}))
+        .await;
+    expect![[r#"
+        422
+        {
+          "code": "invalid",
+          "detail": "the body cannot be accepted: from: write a time as in RFC 3339, such as [time]",
+          "errors": [
+            {
+              "field": "from",
+              "message": "write a time as in RFC 3339, such as [time]"
+            }
+          ],
+          "remedy": "correct what is named and send it again; nothing was stored",
+          "status": 422,
+          "title": "Unprocessable Entity",
+          "type": "urn:pointsman:problem:invalid"
+        }
+    "#]].assert_eq(&bad.shown());
 }

@@ -128,6 +128,9 @@ fn guides_name_the_defaults_that_the_types_have() {
     ] {
         assert!(guide.contains(&said), "gates.md does not say {said}");
     }
+    let guide = include_str!("../../../../docs/guide/freezes.md");
+    let most = Kind::Freeze.words().most.unwrap();
+    assert!(guide.contains(&format!("has room for {most} freezes")));
 }
 
 #[test]

@@ -18,6 +18,7 @@ const CHANGING: &str = "changing the catalogue";
 const NAME_BYTES_MAX: usize = 128;
 
 const VERSION: &str = "select version from catalogue where kind = $1 and name = $2";
+const COUNT: &str = "select count(*) as entries from catalogue where kind = $1";
 const NEXT_VERSIONS: &str =
     "update counters set value = value + $1 where name = 'catalogue' returning value";
 const PUT: &str = "insert into catalogue
@@ -82,6 +83,7 @@ impl Store {
             });
         }
         check_references(connection, changes).await?;
+        check_room(connection, changes).await?;
         writer.commit(audit).await?;
         Ok(versions)
     }
@@ -332,6 +334,27 @@ async fn check_references(
                     }
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Of a kind that is read whole there are not too many.
+async fn check_room(connection: &mut AnyConnection, changes: &[Change]) -> Result<(), StoreError> {
+    let kinds: BTreeSet<Kind> = changes.iter().map(Change::kind).collect();
+    for kind in kinds {
+        let Some(most) = kind.words().most else {
+            continue;
+        };
+        let row = sqlx::query(COUNT)
+            .bind(kind.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .doing(CHANGING)?;
+        let entries: i64 = row.try_get("entries").doing(CHANGING)?;
+        if entries > i64::from(most) {
+            let why = format!("has room for {most} {}; delete some", kind.words().plural);
+            return Err(invalid("the catalogue", &why));
         }
     }
     Ok(())

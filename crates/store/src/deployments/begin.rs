@@ -7,6 +7,7 @@ use domain::{
     deployment::Deployment,
     event::Event,
     governance::{Admitted, Artifact, Facts, admit},
+    time::UnixMs,
 };
 use sqlx::AnyConnection;
 
@@ -17,7 +18,7 @@ use super::{
 use crate::{Audit, Store, StoreError};
 
 impl Store {
-    /// Begins a deployment. The facts are read again in the same transaction.
+    /// Begins a deployment at the time of `audit`. The facts are read again in the same transaction.
     ///
     /// # Errors
     /// [`StoreError::AlreadyRunning`]; [`StoreError::Refused`] when governance says no by now;
@@ -34,7 +35,7 @@ impl Store {
         check_admitted(admitted, deployment)?;
         let written = Written::of(deployment, std::slice::from_ref(event))?;
         let mut writer = self.audited().await?;
-        look_again(writer.connection(), admitted, deployment).await?;
+        look_again(writer.connection(), (admitted, deployment), audit.at()).await?;
         let surge = planned_surge(admitted, deployment);
         match written.insert(writer.connection(), surge).await {
             Err(error) if is_unique_violation(&error) => Err(StoreError::Superseded {
@@ -97,11 +98,11 @@ fn check_admitted(admitted: &Admitted, deployment: &Deployment) -> Result<(), St
 /// Everything is still as it was when governance said yes.
 async fn look_again(
     connection: &mut AnyConnection,
-    admitted: &Admitted,
-    deployment: &Deployment,
+    (admitted, deployment): (&Admitted, &Deployment),
+    now: UnixMs,
 ) -> Result<(), StoreError> {
     let place = &deployment.target.place;
-    let seen = facts_in(connection, admitted.wish()).await?;
+    let seen = facts_in(connection, admitted.wish(), now).await?;
     if let Some(running) = seen.running {
         return Err(StoreError::AlreadyRunning(running));
     }

@@ -1,19 +1,26 @@
 //! What governance looks at, in a few indexed questions at one moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalogue::{Account, Environment, EnvironmentType, Kind, Prometheus, ServerGroup, Service},
+    catalogue::{
+        Account, Environment, EnvironmentType, Freeze, Kind, Prometheus, ServerGroup, Service,
+    },
     gate::Gate,
     governance::{Facts, Wish},
     names::{DeploymentId, Place},
+    time::UnixMs,
 };
 use serde::de::DeserializeOwned;
 use sqlx::{AnyConnection, Row};
 
 use super::live_in;
 use crate::{
-    Store, StoreError, catalogue::entry_in, locks::lock_in, releases::release_in, values::Doing,
+    PAGE_MAX, Store, StoreError,
+    catalogue::{Entry, Filter, entries_in, entry_in},
+    locks::lock_in,
+    releases::release_in,
+    values::Doing,
 };
 
 /// Most that the gates of one deployment may ask; governance refuses more gates than this.
@@ -27,14 +34,14 @@ const SURGE: &str = "select cast(coalesce(sum(surge), 0) as bigint) as instances
     from deployments where finished = 0 and environment = $1 and service <> $2";
 
 impl Store {
-    /// All that governance looks at, of one moment, except for `artifact` and `seen`, which the
-    /// store does not know.
+    /// All that governance looks at, of one moment, which is `now`; except for `artifact` and `seen`,
+    /// which the store does not know.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn facts(&self, wish: &Wish) -> Result<Facts, StoreError> {
+    pub async fn facts(&self, wish: &Wish, now: UnixMs) -> Result<Facts, StoreError> {
         let mut moment = self.snapshot().await?;
-        let facts = facts_in(&mut moment, wish).await?;
+        let facts = facts_in(&mut moment, wish, now).await?;
         moment.commit().await.doing(READING)?;
         Ok(facts)
     }
@@ -43,6 +50,7 @@ impl Store {
 pub(super) async fn facts_in(
     connection: &mut AnyConnection,
     wish: &Wish,
+    now: UnixMs,
 ) -> Result<Facts, StoreError> {
     let place = &wish.place;
     let environment: Option<Environment> =
@@ -62,8 +70,14 @@ pub(super) async fn facts_in(
         Some(name) => body(connection, Kind::Account, name.as_str()).await?,
     };
     let live = live_in(connection, place).await?;
+    let freezes = match &environment {
+        None => Vec::new(),
+        Some(environment) => freezes(connection, environment).await?,
+    };
     let prometheuses = prometheuses(connection, wish, group.as_ref()).await?;
     Ok(Facts {
+        now,
+        freezes,
         prometheuses,
         service,
         environment,
@@ -77,6 +91,32 @@ pub(super) async fn facts_in(
         environment_instances: other_instances(connection, place).await?,
         ..Facts::default()
     })
+}
+
+/// Every freeze that names the environment or its type, each once. There are never more than are read,
+/// because the catalogue takes no more.
+async fn freezes(
+    connection: &mut AnyConnection,
+    environment: &Environment,
+) -> Result<Vec<Freeze>, StoreError> {
+    let most = Kind::Freeze.words().most.unwrap_or(PAGE_MAX);
+    let mut found = BTreeMap::new();
+    for to in [
+        (Kind::Environment, environment.name.to_string()),
+        (
+            Kind::EnvironmentType,
+            environment.environment_type.to_string(),
+        ),
+    ] {
+        let filter = Filter {
+            refers_to: Some(to),
+        };
+        for entry in entries_in(connection, (Kind::Freeze, &filter), None, most).await? {
+            let name = entry.name.clone();
+            found.insert(name, typed(entry)?);
+        }
+    }
+    Ok(found.into_values().collect())
 }
 
 /// Every Prometheus that a gate of the wish asks, or of the server group when the wish has none.
@@ -113,11 +153,15 @@ async fn body<T: DeserializeOwned>(
     kind: Kind,
     name: &str,
 ) -> Result<Option<T>, StoreError> {
-    let Some(entry) = entry_in(connection, kind, name).await? else {
-        return Ok(None);
-    };
-    let body = serde_json::from_value(entry.body);
-    body.map(Some).map_err(|error| StoreError::Corrupt {
+    let entry = entry_in(connection, kind, name).await?;
+    entry.map(typed).transpose()
+}
+
+fn typed<T: DeserializeOwned>(entry: Entry) -> Result<T, StoreError> {
+    let Entry {
+        kind, name, body, ..
+    } = entry;
+    serde_json::from_value(body).map_err(|error| StoreError::Corrupt {
         what: format!("{kind} {name}"),
         why: error.to_string(),
     })

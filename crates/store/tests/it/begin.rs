@@ -6,16 +6,18 @@ use domain::{
     catalogue::{Account, Kind},
     deployment::Outcome,
     event,
-    governance::{Facts, Lock, Objection},
+    governance::{Facts, Lock, Objection, Wish},
     release::Withdrawal,
 };
 use engine::ports::Journal;
 use serde_json::json;
-use store::{StoreError, catalogue::Change};
+use store::{PAGE_MAX, StoreError, catalogue::Change};
 
 use crate::{
     stories,
-    world::{NOW, World, audit, delete, deployment_of, ended, place, put, server_group, wish},
+    world::{
+        NOW, World, audit, delete, deployment_of, ended, freeze, place, put, server_group, wish,
+    },
 };
 
 stories!(
@@ -24,6 +26,9 @@ stories!(
     one_deployment_runs_at_a_place,
     of_many_that_begin_at_once_one_does,
     governance_is_asked_again,
+    freezes_are_found_by_environment_and_by_type,
+    a_freeze_stops_what_was_admitted_before,
+    there_is_room_for_so_many_freezes,
     what_moved_meanwhile_is_noticed,
     an_account_is_part_of_what_is_admitted,
     only_what_was_admitted_begins,
@@ -31,12 +36,16 @@ stories!(
 
 async fn facts_are_what_governance_needs(world: World) {
     let wish_of_cart = wish("cart", "live", "1.0.0");
-    let empty = world.store.facts(&wish_of_cart).await.unwrap();
-    assert_eq!(format!("{empty:?}"), format!("{:?}", Facts::default()));
+    let empty = world.store.facts(&wish_of_cart, NOW).await.unwrap();
+    let nothing = Facts {
+        now: NOW,
+        ..Facts::default()
+    };
+    assert_eq!(format!("{empty:?}"), format!("{nothing:?}"));
 
     let world = world.with_catalogue().await;
     let release = world.release("cart", "1.0.0").await;
-    let facts = world.store.facts(&wish_of_cart).await.unwrap();
+    let facts = world.store.facts(&wish_of_cart, NOW).await.unwrap();
     assert_eq!(facts.service.unwrap().name.as_str(), "cart");
     assert_eq!(facts.environment.unwrap().name.as_str(), "live");
     assert_eq!(facts.environment_type.unwrap().name.as_str(), "production");
@@ -46,16 +55,16 @@ async fn facts_are_what_governance_needs(world: World) {
     assert_eq!(facts.environment_instances, 3, "the three of till");
 
     let deployment = world.begin(&wish_of_cart, 0).await.unwrap();
-    let facts = world.store.facts(&wish_of_cart).await.unwrap();
+    let facts = world.store.facts(&wish_of_cart, NOW).await.unwrap();
     assert_eq!(facts.running, Some(deployment.id.clone()));
     let done = ended(&deployment, Outcome::Succeeded);
     world.store.save(&done, &[]).await.unwrap();
-    let facts = world.store.facts(&wish_of_cart).await.unwrap();
+    let facts = world.store.facts(&wish_of_cart, NOW).await.unwrap();
     assert_eq!(facts.running, None);
     assert_eq!(facts.live.unwrap().version.as_str(), "1.0.0");
     let elsewhere = world
         .store
-        .facts(&wish("cart", "test", "1.0.0"))
+        .facts(&wish("cart", "test", "1.0.0"), NOW)
         .await
         .unwrap();
     assert_eq!((elsewhere.running, elsewhere.live), (None, None));
@@ -65,7 +74,7 @@ async fn instances_of_others_are_counted(world: World) {
     let world = world.with_catalogue().await;
     world.release("till", "1.0.0").await;
     let others = async || {
-        let facts = world.store.facts(&wish("cart", "live", "1.0.0")).await;
+        let facts = world.store.facts(&wish("cart", "live", "1.0.0"), NOW).await;
         facts.unwrap().environment_instances
     };
     assert_eq!(others().await, 3);
@@ -84,7 +93,7 @@ async fn instances_of_others_are_counted(world: World) {
     assert_eq!(others().await, 6, "three more while it is doubled");
     let own = world
         .store
-        .facts(&wish("till", "live", "2.0.0"))
+        .facts(&wish("till", "live", "2.0.0"), NOW)
         .await
         .unwrap();
     assert_eq!(own.environment_instances, 4, "its own do not count");
@@ -172,6 +181,75 @@ async fn of_many_that_begin_at_once_one_does(world: World) {
         begun,
         "the others hear which"
     );
+}
+
+async fn freezes_are_found_by_environment_and_by_type(world: World) {
+    let world = world.with_catalogue().await;
+    let freezes = [
+        freeze("both", &["live", "test"], &["production"]),
+        freeze("elsewhere", &["test"], &[]),
+        freeze("of-its-type", &[], &["production"]),
+    ];
+    let audits = [audit("freeze.create")];
+    let put = world.store.put_and_delete(&freezes, &audits);
+    put.await.unwrap();
+    let found = async |place: Wish| {
+        let facts = world.store.facts(&place, NOW).await.unwrap();
+        assert_eq!(facts.now, NOW);
+        let names = facts.freezes.into_iter().map(|it| it.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let live = found(wish("cart", "live", "1.0.0")).await;
+    assert_eq!(live, ["both", "of-its-type"]);
+    assert_eq!(found(wish("cart", "none", "1.0.0")).await, [""; 0]);
+}
+
+async fn a_freeze_stops_what_was_admitted_before(world: World) {
+    let world = world.with_catalogue().await;
+    world.release("cart", "1.0.0").await;
+    let wish_of_cart = wish("cart", "live", "1.0.0");
+    let (admitted, deployment) = world.planned(&wish_of_cart, 0).await;
+    let sales = [freeze("sales", &["live"], &[])];
+    let audits = [audit("freeze.create")];
+    let put = world.store.put_and_delete(&sales, &audits);
+    put.await.unwrap();
+    let event = event::of_request(&deployment);
+    let begin = world
+        .store
+        .begin(&admitted, &deployment, &event, audit("deployment.request"));
+    let Err(StoreError::Refused(objections)) = begin.await else {
+        panic!("it began although live is frozen");
+    };
+    let [Objection::EnvironmentFrozen { freeze, until, .. }] = &objections[..] else {
+        panic!("{objections:?}");
+    };
+    assert_eq!(freeze.as_str(), "sales");
+    assert_eq!(*until, NOW.plus_ms(86_400_000));
+}
+
+/// What is read whole must stay readable.
+async fn there_is_room_for_so_many_freezes(world: World) {
+    let world = world.with_catalogue().await;
+    let most = Kind::Freeze.words().most.unwrap();
+    assert!(most <= PAGE_MAX, "they are read at once");
+    let all: Vec<Change> = (0..most)
+        .map(|number| freeze(&format!("f{number}"), &["live"], &[]))
+        .collect();
+    let put = async |changes: &[Change]| {
+        let audit = [audit("freeze.create")];
+        world.store.put_and_delete(changes, &audit).await
+    };
+    put(&all).await.unwrap();
+    let facts = world.store.facts(&wish("cart", "live", "1.0.0"), NOW).await;
+    assert_eq!(facts.unwrap().freezes.len(), all.len());
+    put(&all[..1]).await.unwrap();
+    let more = put(&[freeze("more", &["live"], &[])]).await.unwrap_err();
+    assert_eq!(
+        more.to_string(),
+        "the catalogue has room for 200 freezes; delete some"
+    );
+    let instead = [delete(Kind::Freeze, "f0"), freeze("more", &["live"], &[])];
+    put(&instead).await.unwrap();
 }
 
 async fn governance_is_asked_again(world: World) {
@@ -298,7 +376,7 @@ async fn an_account_is_part_of_what_is_admitted(world: World) {
     };
     describe("eu-west-1").await;
     let wish = wish("cart", "live", "1.0.0");
-    let facts = world.store.facts(&wish).await.unwrap();
+    let facts = world.store.facts(&wish, NOW).await.unwrap();
     assert_eq!(facts.account, Some(account("eu-west-1")));
     let gone = [delete(Kind::Account, "cloud")];
     let refused = world.store.put_and_delete(&gone, &[audit("x")]).await;

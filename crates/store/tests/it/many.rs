@@ -51,7 +51,10 @@ async fn many_writers_and_readers_get_along(world: World) {
                     .save(&turned(&read), &[event("a turn")])
                     .await
                     .unwrap();
-                store.facts(&wish("cart", "live", "1.0.0")).await.unwrap();
+                store
+                    .facts(&wish("cart", "live", "1.0.0"), NOW)
+                    .await
+                    .unwrap();
             }
         });
     }
@@ -122,7 +125,7 @@ async fn readers_do_not_wait_for_a_writer(world: World) {
     let started = Instant::now();
     let facts = world
         .store
-        .facts(&wish("cart", "live", "1.0.0"))
+        .facts(&wish("cart", "live", "1.0.0"), NOW)
         .await
         .unwrap();
     assert!(facts.service.is_some());

@@ -98,7 +98,7 @@ impl World {
         let facts = Facts {
             artifact: Artifact::Intact,
             seen: running(current),
-            ..self.store.facts(wish).await.expect("facts")
+            ..self.store.facts(wish, NOW).await.expect("facts")
         };
         admit(wish.clone(), facts).expect("governance says yes")
     }
@@ -307,6 +307,19 @@ pub fn environment(name: &str, environment_type: &str) -> Change {
     };
     let references = [(Kind::EnvironmentType, environment_type)];
     put(Kind::Environment, name, json!(environment), &references)
+}
+
+/// A freeze of a day from [`NOW`] on.
+pub fn freeze(name: &str, environments: &[&str], environment_types: &[&str]) -> Change {
+    let body = json!({
+        "name": name, "from": NOW.to_string(), "until": NOW.plus_ms(86_400_000).to_string(),
+        "environments": environments, "environment_types": environment_types, "reason": "sales",
+    });
+    let environments = environments.iter().map(|name| (Kind::Environment, *name));
+    let types = environment_types.iter();
+    let types = types.map(|name| (Kind::EnvironmentType, *name));
+    let references: Vec<_> = environments.chain(types).collect();
+    put(Kind::Freeze, name, body, &references)
 }
 
 pub fn server_group(service: &str, environment: &str, size: u32) -> Change {

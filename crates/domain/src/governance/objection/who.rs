@@ -25,6 +25,7 @@ impl Objection {
             Self::NoPackageBucket { .. } => "no_package_bucket",
             Self::Obstructed { .. } => "obstructed",
             Self::EnvironmentLocked { .. } => "environment_locked",
+            Self::EnvironmentFrozen { .. } => "environment_frozen",
             Self::AlreadyRunning { .. } => "already_running",
             Self::StrategyNotAllowed { .. } => "strategy_not_allowed",
             Self::AlreadyLive { .. } => "already_live",
@@ -51,6 +52,7 @@ impl Objection {
                 Standing::Missing => WhoCanAct::ProviderAdministrator,
                 _ => WhoCanAct::Owner,
             },
+            Self::EnvironmentFrozen { .. } => WhoCanAct::Time,
             Self::OtherSliceUnhealthy { .. } => WhoCanAct::Engine,
             Self::Obstructed { .. } => WhoCanAct::ProviderAdministrator,
             Self::ServiceUnknown { .. }
