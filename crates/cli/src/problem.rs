@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(failure.exit, Exit::Refused);
         assert_eq!(
             failure.text(Style::PLAIN),
-            "error: the request was refused\n  - staging is locked\n      next: ask alice\n  \
+            "error: the request was refused for 2 reasons\n  - staging is locked\n      next: ask alice\n  \
              - staging is frozen (until 2027-01-03T00:00:00Z)\n      next: wait"
         );
     }

@@ -98,6 +98,7 @@ async fn every_command_does_what_its_help_says() {
     catalogue(&mut tour).await;
     releases(&mut tour).await;
     deployments(&mut tour).await;
+    freezes(&mut tour).await;
     others(&mut tour).await;
     endings(&mut tour).await;
     let missing: Vec<_> = all.difference(&tour.run).collect();
@@ -255,6 +256,23 @@ async fn deployments(tour: &mut Tour) {
     for shell in shells {
         tour.does(&["completions", shell], "pointsman").await;
     }
+}
+
+/// A freeze that is far away, and so keeps nothing from being deployed.
+async fn freezes(tour: &mut Tour) {
+    let manifest = serde_json::json!({
+        "kind": "Freeze",
+        "name": "year-end",
+        "from": "2099-12-20T18:00:00Z",
+        "until": "2100-01-03T00:00:00Z",
+        "environments": ["staging"],
+        "reason": "the shop is full",
+    });
+    tour.world.apply(&manifest).await;
+    tour.shows(&["freeze", "list"], "year-end").await;
+    tour.shows(&["freeze", "get", "year-end"], "the shop is full")
+        .await;
+    tour.does(&["delete", "freeze", "year-end"], "").await;
 }
 
 /// Who may use the server, and whom its gates may ask.
