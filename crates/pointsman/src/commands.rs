@@ -14,7 +14,6 @@ use crate::serve;
 /// Sets the points: which release of a service its users reach.
 ///
 /// Start with `pointsman demo`: it shows everything on this machine, and stops what it started.
-/// The vocabulary is in docs/concepts.md.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
