@@ -36,15 +36,15 @@ use two_slices::TwoSlices;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Strategy {
-    /// Double the group, keep the new half.
+    /// Double the group, then keep the new half.
     ScaleUp(ScaleUp),
     /// Let AWS replace the instances of the group.
     InstanceRefresh(InstanceRefresh),
-    /// Fill the other slice, move the users over, all at once or by weights.
+    /// Fill the other slice, then move the users over, at once or by weights.
     BlueGreen(TwoSlices),
-    /// Fill the other slice, move the users over bit by bit, each time watching what they get.
+    /// Fill the other slice, then move the users over in stages, watching what they get.
     Canary(TwoSlices),
-    /// Move the users to what the other slice runs already.
+    /// Switch the users to the release that the other slice runs.
     Switch,
 }
 

@@ -247,10 +247,7 @@ async fn trouble_with_the_provider_is_waited_out_and_said() {
         .waiting
         .unwrap()
         .sentence(&Versions::default());
-    assert_eq!(
-        waiting,
-        "the provider cannot be used now: nobody answers; looking again"
-    );
+    assert_eq!(waiting, "the provider failed: nobody answers; trying again");
     let outcome = stage.until_ended(&id).await.ending.unwrap().outcome;
     assert_eq!(outcome, Outcome::Succeeded);
     running.abort();

@@ -52,38 +52,34 @@ pub enum Error {
         limit: String,
     },
     /// An upload ended before its end.
-    #[error("the upload broke off: {why}; nothing was stored")]
+    #[error("the upload was interrupted: {why}; nothing was stored")]
     BrokenOff {
         /// What the connection said.
         why: String,
     },
     /// Governance says no.
-    #[error("governance refuses this deployment: {}", sentences(.0))]
+    #[error("governance refuses the deployment: {}", sentences(.0))]
     Refused(Vec<Objection>),
     /// A command makes no sense now.
     #[error(transparent)]
     Command(#[from] CommandRefused),
     /// Somebody approves a plan that is another one by now.
-    #[error(
-        "the plan of this deployment is not the one that you read; the present one has the hash {hash}"
-    )]
+    #[error("the plan has changed since you read it; the current one has the hash {hash}")]
     PlanChanged {
         /// The hash of the present plan.
         hash: String,
     },
     /// There is no release to go back to.
-    #[error(
-        "there is no release before the live one of {place}, so there is nothing to go back to"
-    )]
+    #[error("{place} has no previous release to roll back to")]
     NothingBefore {
         /// Where.
         place: Place,
     },
     /// Releases are immutable.
-    #[error("{} has a release {} with other content already ({})", .0.service, .0.version, .0.content)]
+    #[error("{} already has a release {} with other content ({})", .0.service, .0.version, .0.content)]
     ReleaseConflict(Box<Release>),
     /// It changed since it was read.
-    #[error("{what} changed since you read it")]
+    #[error("{what} has changed since you read it")]
     Changed {
         /// What.
         what: String,

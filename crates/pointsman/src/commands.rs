@@ -93,4 +93,28 @@ mod tests {
         texts.dedup();
         assert!(texts.len() == all && !texts[0].is_empty(), "{texts:?}");
     }
+
+    /// The help of `command` and of all below it.
+    fn help(command: &mut clap::Command) -> String {
+        let own = command.render_long_help().to_string();
+        let below = command.get_subcommands_mut().map(help);
+        below.fold(own, |all, text| all + &text)
+    }
+
+    #[test]
+    fn the_help_is_in_plain_words() {
+        let help = help(&mut Cli::command());
+        for stiff in [
+            " shall ",
+            "anew",
+            "whoever",
+            "so many",
+            "for ever",
+            "turn round",
+            "beside ",
+            "no sense",
+        ] {
+            assert!(!help.contains(stiff), "{stiff:?} is in the help");
+        }
+    }
 }

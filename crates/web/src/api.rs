@@ -34,7 +34,7 @@ pub(crate) const CONCEPTS_PATH: &str = "/docs/concepts.md";
 #[openapi(
     info(
         title = "Pointsman",
-        description = "Sets which release of a service the users reach. Every answer that is no success is a problem document (RFC 9457) with a stable `code`.",
+        description = "Controls which release of a service its users reach. Every error is a problem document (RFC 9457) with a stable `code`.",
     ),
     external_docs(url = "/docs/concepts.md", description = "The words, and a deployment step by step"),
     components(schemas(ProblemDocument)),

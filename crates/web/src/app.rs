@@ -96,13 +96,13 @@ async fn concepts() -> ([(HeaderName, &'static str); 1], &'static str) {
 
 async fn no_such_route(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    let detail = format!("there is nothing at {path}");
+    let detail = format!("there is no route {path}");
     Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
-        .remedy("`/docs` shows everything that the API offers")
+        .remedy("see `/docs` for all routes")
 }
 
 async fn no_such_method() -> Problem {
-    let detail = "there is something here, but it does not take this method";
+    let detail = "this path does not support this method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        .remedy("`/docs` shows everything that the API offers")
+        .remedy("see `/docs` for all routes")
 }

@@ -59,7 +59,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
             .map(Self)
             .map_err(|error| {
                 let message = error.inner().to_string();
-                bad_request("bad_query", "the query cannot be understood")
+                bad_request("bad_query", "the query is invalid")
                     .fault(field_of(error.path()), message)
             })
     }
@@ -99,7 +99,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Expected {
         match text(header::IF_NONE_MATCH).as_deref() {
             Some("*") => return Ok(Self(Some(0))),
             Some(_) => {
-                let detail = "here, If-None-Match can only be *: there is nothing yet";
+                let detail = "If-None-Match can only be * here: the entry must not exist";
                 return Err(bad_request("bad_if_match", detail));
             }
             None => {}
@@ -109,9 +109,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Expected {
             Some(tag) => version(&tag)
                 .map(|version| Self(Some(version)))
                 .ok_or_else(|| {
-                    bad_request("bad_if_match", "If-Match holds no single entity tag").remedy(
-                        "send the ETag of an earlier answer as it was, such as If-Match: \"7\"",
-                    )
+                    bad_request("bad_if_match", "If-Match must contain one entity tag")
+                        .remedy("send the ETag of an earlier answer, such as If-Match: \"7\"")
                 }),
         }
     }
@@ -128,7 +127,7 @@ pub fn unauthenticated() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "unauthenticated",
-        "this needs a valid bearer token",
+        "a valid bearer token is required",
     )
     .remedy("send `Authorization: Bearer TOKEN`; the server keeps its token in the file `token` of its data folder")
 }
@@ -146,7 +145,7 @@ fn bad_request(code: &'static str, detail: &str) -> Problem {
 }
 
 fn bad_path(field: &str, message: &str) -> Problem {
-    bad_request("bad_path", "the path cannot be understood").fault(field, message)
+    bad_request("bad_path", "the path is invalid").fault(field, message)
 }
 
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -157,7 +156,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        format!("this takes JSON, not {media_type:?}"),
+        format!("the request body must be JSON, not {media_type:?}"),
     )
     .remedy("send `Content-Type: application/json`"))
 }
@@ -188,11 +187,11 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
         return Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            "the body is larger than what this route accepts",
+            "the request body is too large",
         )
         .remedy("send less");
     }
-    bad_request("body_broken_off", "the body ended before its end").remedy("send it again")
+    bad_request("body_broken_off", "the request body was incomplete").remedy("send it again")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -210,9 +209,9 @@ fn not_json(field: &str, error: &serde_json::Error) -> Problem {
         return Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid",
-            "the body is JSON, but not what this takes",
+            "the request body has invalid fields",
         )
         .fault(field, error.to_string());
     }
-    bad_request("bad_json", "the body is not JSON").fault(field, error.to_string())
+    bad_request("bad_json", "the request body is not JSON").fault(field, error.to_string())
 }

@@ -169,7 +169,7 @@ fn checked(key: &HeaderValue) -> Result<String, Problem> {
             format!("an idempotency key has 1 to {KEY_BYTES_MAX} visible ASCII characters");
         return Err(
             Problem::new(StatusCode::BAD_REQUEST, "bad_idempotency_key", detail)
-                .remedy("use a random one, such as a UUID"),
+                .remedy("use a random key, such as a UUID"),
         );
     }
     Ok(text.to_owned())
@@ -185,15 +185,15 @@ fn hash(uri: &str, body: &[u8]) -> String {
 }
 
 fn in_progress() -> Problem {
-    let detail = "a request with this idempotency key is being worked on";
+    let detail = "a request with this idempotency key is in progress";
     Problem::new(StatusCode::CONFLICT, "idempotency_key_in_progress", detail)
-        .remedy("ask again a little later; you will get its answer")
+        .remedy("retry a little later to get its answer")
 }
 
 fn broken() -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal",
-        "the answer could not be kept or replayed",
+        "the answer could not be stored or replayed",
     )
 }

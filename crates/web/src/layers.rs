@@ -81,9 +81,9 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal",
-        "the server made a mistake",
+        "an internal error occurred",
     )
-    .remedy("look into the server's log; nothing was half done")
+    .remedy("see the server log; no partial change was made")
     .into_response()
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn in_time(request: Request, next: Next) -> Response {
             "timed_out",
             "the answer took longer than 30 seconds",
         )
-        .remedy("look what became of it, and try again")
+        .remedy("check whether it took effect, then retry")
         .into_response(),
     }
 }

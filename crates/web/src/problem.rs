@@ -34,7 +34,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
 }
 
-/// What went wrong, why, and what to do next, as it is sent.
+/// A problem: what went wrong, why, and what to do next.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDocument {
@@ -45,19 +45,19 @@ pub struct ProblemDocument {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// Stable, for programs.
+    /// Stable code, for programs.
     pub code: String,
-    /// What happened, in a sentence.
+    /// What happened, for people.
     pub detail: String,
     /// What to do next.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(required = false)]
     pub remedy: String,
-    /// Every reason why governance says no.
+    /// Every objection of governance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub objections: Vec<ObjectionView>,
-    /// Every fault in what was sent.
+    /// Every error in the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
@@ -106,20 +106,20 @@ impl From<Trouble> for TroubleView {
     }
 }
 
-/// One fault in what was sent.
+/// An error in a request.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Path of the field, such as `health.path`; empty for the whole.
+    /// Path of the field, such as `health.path`; empty for the whole request.
     pub field: String,
-    /// What is wrong with it, and where.
+    /// What is wrong, for people.
     pub message: String,
-    /// Which document of several, counted from 1.
+    /// Number of the document, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<usize>,
-    /// The kind of that document.
+    /// Kind of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The name of what it describes.
+    /// Name of the entry that it describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }

@@ -40,9 +40,9 @@ impl Streams {
         S::Item: Send,
     {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail = format!("{} streams are open already", self.max);
+            let detail = format!("{} streams are already open", self.max);
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail)
-                .remedy("close one, or ask for pages instead")
+                .remedy("close one, or request pages instead")
         })?;
         let stopped = self.stopping.clone().cancelled_owned();
         Ok(stream.take_until(stopped).map(move |item| {

@@ -24,7 +24,7 @@ pub enum StrategyKind {
     InstanceRefresh,
     /// Fill the other slice, move the users over, all at once or by weights.
     BlueGreen,
-    /// Fill the other slice, move the users over bit by bit, each time watching what they get.
+    /// Fill the other slice, then move the users over in stages, watching what they get.
     Canary,
     /// Move the users to what the other slice runs already.
     Switch,

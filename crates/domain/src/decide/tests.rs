@@ -245,8 +245,8 @@ fn bake_forgives_one_loss_but_not_most() {
             (71, "4/4/4 v2 suspended | v1+ v1+ v2+ v2."),
         ],
         expect![[r#"
-            4/4/4 v2 suspended | v1+ v1+ v2+ v2+         wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:10Z
-            4/4/4 v2 suspended | v1+ v1+ v2+ v2! v2.     wait: 1 of 2 instances of v2 are healthy; it goes on once all are
+            4/4/4 v2 suspended | v1+ v1+ v2+ v2+         wait: baking v2: every instance is healthy so far; goes on at 1970-01-01T00:00:10Z
+            4/4/4 v2 suspended | v1+ v1+ v2+ v2! v2.     wait: 1 of 2 instances of v2 are healthy; waiting for the rest
             4/4/4 v2 suspended | v1+ v1+ v2! v2!         fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
             4/4/4 v2 suspended | v1+ v1+ v2+ v2.         fail: v2 did not stay healthy under watch: 1 of 2 instances were healthy
         "#]],
@@ -268,8 +268,8 @@ fn bake_forgives_the_loss_of_an_only_instance_but_not_that_it_is_ill() {
             (71, "2/2/2 v2 suspended | v1+ v2."),
         ],
         expect![[r#"
-            2/2/2 v2 suspended | v1+                     wait: 0 of 1 instances of v2 are healthy; it goes on once all are
-            2/2/2 v2 suspended | v1+ v2.                 wait: 0 of 1 instances of v2 are healthy; it goes on once all are
+            2/2/2 v2 suspended | v1+                     wait: 0 of 1 instances of v2 are healthy; waiting for the rest
+            2/2/2 v2 suspended | v1+ v2.                 wait: 0 of 1 instances of v2 are healthy; waiting for the rest
             2/2/2 v2 suspended | v1+ v2!                 fail: v2 did not stay healthy under watch: 0 of 1 instances were healthy
             2/2/2 v2 suspended | v1+ v2.                 fail: v2 did not stay healthy under watch: 0 of 1 instances were healthy
         "#]],
@@ -293,7 +293,7 @@ fn restore_puts_everything_back_and_proves_it() {
         ],
         expect![[r#"
             2/2/4 v2 suspended | v2+* v2+*               apply: blue: sizes min 2 desired 2 max 2
-            2/2/2 v2 | v2+ v2+ v2.                       wait: the group returns to its size: 3 instances are there, 2 stay
+            2/2/2 v2 | v2+ v2+ v2.                       wait: the group is returning to its size: 3 instances are there, 2 stay
             2/2/2 v2 | v2+ v2+ v1.                       apply: blue: protect 2 instances from scale-in
             2/2/2 v2 suspended | v2+* v2+*               apply: blue: stop protecting 2 instances
             2/2/2 v2 suspended | v2+ v2+                 apply: blue: resume rebalancing between zones
@@ -391,7 +391,7 @@ fn an_effect_is_not_asked_for_again_before_it_could_be_seen() {
         &asked,
         &[(1, START), (3, START)],
         expect![[r#"
-            2/2/2 v1 | v1+ v1+                           wait: the provider was asked (blue: new instances start from v2) and does not show it yet
+            2/2/2 v1 | v1+ v1+                           wait: the provider accepted a request (blue: new instances start from v2) and does not show its effect yet
             2/2/2 v1 | v1+ v1+                           apply: blue: new instances start from v2
         "#]],
     );
@@ -412,7 +412,7 @@ fn commands_that_make_no_sense_are_refused_with_what_to_do() {
     let refused = back.command(abort, "ada", UnixMs(0)).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "this deployment is being rolled back already"
+        "this deployment is already being rolled back"
     );
 }
 

@@ -57,41 +57,39 @@ impl Command {
 pub enum CommandRefused {
     /// It ended.
     #[error(
-        "this deployment has finished; to go back to the release before it, run `pointsman rollback`"
+        "this deployment has ended; to return to the previous release, run `pointsman rollback`"
     )]
     Finished,
     /// Pausing a paused one.
-    #[error("this deployment is paused already; `pointsman resume` lets it go on")]
+    #[error("this deployment is already paused; continue with `pointsman resume`")]
     AlreadyPaused,
     /// Resuming a running one.
     #[error("this deployment is not paused")]
     NotPaused,
     /// Pausing what AWS does.
     #[error(
-        "AWS replaces the instances now and cannot be paused; `pointsman abort` gives the old release back"
+        "AWS is replacing instances and cannot be paused; `pointsman abort` restores the stable release"
     )]
     NotPausable,
     /// Aborting twice.
-    #[error("this deployment is being rolled back already")]
+    #[error("this deployment is already being rolled back")]
     AlreadyRollingBack,
     /// Approving what nobody asked about.
     #[error(
-        "this deployment waits for no approval now; `pointsman status` shows what it waits for"
+        "this deployment does not wait for approval now; `pointsman status` shows what it waits for"
     )]
     NothingToApprove,
     /// Approving one's own.
-    #[error("{by} asked for this deployment; somebody else must approve it")]
+    #[error("{by} requested this deployment; somebody else must approve it")]
     NotByRequester {
         /// Who.
         by: String,
     },
     /// Promoting what is under way.
-    #[error(
-        "there is no watch to cut short now; `pointsman promote` works while a deployment bakes"
-    )]
+    #[error("there is no bake to end now; `pointsman promote` works while a deployment bakes")]
     NothingToPromote,
     /// Promoting past a person.
-    #[error("this step waits for a person; say yes with `pointsman approve`")]
+    #[error("this step waits for approval; approve it with `pointsman approve`")]
     ApprovalFirst,
 }
 

@@ -166,7 +166,7 @@ pub enum Objection {
         until: UnixMs,
     },
     /// One at a time.
-    #[error("deployment {running} of {place} is running already")]
+    #[error("deployment {running} of {place} is already running")]
     AlreadyRunning {
         /// Which service, where.
         place: Place,
@@ -182,7 +182,7 @@ pub enum Objection {
         strategy: StrategyKind,
     },
     /// Nothing would change.
-    #[error("release {version} is live in {} already", .place.environment)]
+    #[error("release {version} is already live in {}", .place.environment)]
     AlreadyLive {
         /// Which service, where.
         place: Place,
@@ -317,7 +317,7 @@ impl Objection {
             ),
             Self::ReleaseWithdrawn { .. } => "choose another release, or create a new version".into(),
             Self::ArtifactMissing { .. } => {
-                "bring the artifact back from a backup, or upload the same content again with `pointsman release create`".into()
+                "restore the artifact from a backup, or upload the same content again with `pointsman release create`".into()
             }
             Self::ArtifactChanged { .. } => {
                 "find out who changed the artifact store; withdraw this release and create a new version".into()
@@ -337,7 +337,7 @@ impl Objection {
                     ProviderKind::Local | ProviderKind::Custom => "",
                 };
                 format!(
-                    "set `provider: {}`{region} in the manifest of the account {account}, or name another account",
+                    "set `provider: {}`{region} in the manifest of the account {account}, or choose another account",
                     provider.as_str()
                 )
             }
@@ -350,13 +350,13 @@ impl Objection {
             }
             Self::ImageNotAvailable { standing, .. } => match standing {
                 Standing::Is { state } if state == "pending" => {
-                    "wait until it is available, and deploy again".into()
+                    "wait until it is available, then deploy again".into()
                 }
                 Standing::Missing => {
-                    "name an image of that account and region, or share the image with the account"
+                    "choose an image of that account and region, or share the image with the account"
                         .into()
                 }
-                _ => "build the image anew: this one cannot be started".into(),
+                _ => "build the image again: this one cannot be started".into(),
             },
             Self::NoPackageBucket { place } => format!(
                 "set package_bucket in the manifest of the account, or release {} as a machine image",
@@ -368,15 +368,15 @@ impl Objection {
                     ProviderKind::Local => "on this machine",
                     ProviderKind::Custom => "at the provider",
                 };
-                format!("see to it {there}, then try again; `pointsman doctor` says more")
+                format!("resolve it {there}, then retry; `pointsman doctor` shows more")
             }
             Self::AlreadyRunning { running, .. } => format!(
-                "watch it with `pointsman watch {running}`, or end it with `pointsman abort {running}`"
+                "follow it with `pointsman watch {running}`, or abort it with `pointsman abort {running}`"
             ),
             Self::StrategyNotAllowed { strategy, .. } => {
                 format!("choose another strategy, or add {strategy} to strategies of the service")
             }
-            Self::AlreadyLive { .. } => "add --force to replace its instances by fresh ones".into(),
+            Self::AlreadyLive { .. } => "add --force to replace its instances with new ones".into(),
             Self::CapacityLimit { environment, .. } => format!(
                 "use a smaller --surge, wait for other deployments to end, or raise capacity_limit of {environment}"
             ),
@@ -405,9 +405,9 @@ impl Objection {
                 "deploy with --strategy scale-up: Pointsman replaces the instances itself".into()
             }
             Self::NothingToCompare { .. } => {
-                "add a stage below 100 %, such as --weights 10,100, or leave the gate out with --no-gates".into()
+                "add a stage below 100 %, such as --weights 10,100, or remove the gate with --no-gates".into()
             }
-            Self::StrategyInvalid { .. } => "correct it".into(),
+            Self::StrategyInvalid { .. } => "correct the value".into(),
         }
     }
 }

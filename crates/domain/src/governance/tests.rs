@@ -175,10 +175,10 @@ fn says_every_reason_at_once() {
               -> run `pointsman release create cart 2.0.0 --artifact DIR`; `pointsman release list cart` shows what exists
             live is locked by bo: audit
               -> ask bo, or run `pointsman environment unlock live`
-            deployment d7 of cart.live is running already
-              -> watch it with `pointsman watch d7`, or end it with `pointsman abort d7`
+            deployment d7 of cart.live is already running
+              -> follow it with `pointsman watch d7`, or abort it with `pointsman abort d7`
             surge_percent must be between 1 and 100
-              -> correct it
+              -> correct the value
         "#]],
     );
 }
@@ -249,7 +249,7 @@ fn refuses_releases_that_are_not_what_was_stored() {
         |_, facts| facts.artifact = Artifact::Missing,
         expect![[r#"
             the artifact of release 2.0.0 is not in the artifact store
-              -> bring the artifact back from a backup, or upload the same content again with `pointsman release create`
+              -> restore the artifact from a backup, or upload the same content again with `pointsman release create`
         "#]],
     );
 }
@@ -260,8 +260,8 @@ fn refuses_the_live_release_unless_forced() {
     check(
         |_, facts| live(facts),
         expect![[r#"
-            release 2.0.0 is live in live already
-              -> add --force to replace its instances by fresh ones
+            release 2.0.0 is already live in live
+              -> add --force to replace its instances with new ones
         "#]],
     );
     check(

@@ -201,7 +201,7 @@ impl Failure {
                 text,
                 within_ms,
             } => format!(
-                "{gate} stayed open for {}, and missing evidence is no success: {text}",
+                "{gate} stayed open for {}, and missing evidence never counts as success: {text}",
                 human_ms(*within_ms)
             ),
             Self::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
@@ -225,8 +225,8 @@ impl Failure {
             ),
             Self::Refused { message } => format!("the provider refused: {message}"),
             Self::BudgetSpent { effects } => format!(
-                "{effects} requests to the provider did not bring the deployment to its end; \
-                 somebody else may be changing the same group"
+                "{effects} requests to the provider did not complete the deployment; somebody else \
+                 may be changing the same group"
             ),
             Self::Aborted { by, reason } => format!("aborted by {by}: {reason}"),
             Self::RolledBackByPerson { by, reason } => format!("rolled back by {by}: {reason}"),

@@ -79,20 +79,20 @@ fn every_wait_is_data() {
     expect![[r#"
         healthy | engine | gives_up at 1970-01-01T00:01:00Z | 1 of 2 instances of 2.0 are healthy, 1 are starting
         healthy | provider_administrator | gives_up at 1970-01-01T00:01:00Z | 1 of 2 instances of 2.0 are healthy, 1 are starting; the provider says: no quota
-        recovering | engine | - | 1 of 2 instances of 2.0 are healthy; it goes on once all are
-        baking | time | goes_on at 1970-01-01T00:01:00Z | 2.0 is watched; every instance is healthy so far
+        recovering | engine | - | 1 of 2 instances of 2.0 are healthy; waiting for the rest
+        baking | time | goes_on at 1970-01-01T00:01:00Z | baking 2.0: every instance is healthy so far
         warm | time | goes_on at 1970-01-01T00:01:00Z | all users are on 2.0; blue stays ready for a rollback
         gate | engine | gives_up at 1970-01-01T00:01:00Z | up of main: 0 is below 1
         approval | approver | gives_up at 1970-01-01T00:01:00Z | somebody other than the requester must approve the deployment
         weights | engine | - | routers do not serve the new weights yet
-        refreshing | engine | gives_up at 1970-01-01T00:01:00Z | AWS is at work: InProgress, 50 % replaced
-        foreign_refresh | provider_administrator | - | the instance refresh r1, which somebody else started, replaces the instances; the deployment goes on once that is over
-        draining | engine | - | 2 instances of 1.0-cd finish their last requests and stop
-        confirming | time | - | the provider may show an old state for up to 1 s; looking again
-        accepted | engine | - | the provider was asked (users: 100 % blue) and does not show it yet
-        settling | engine | - | the group returns to its size: 3 instances are there, 2 stay
+        refreshing | engine | gives_up at 1970-01-01T00:01:00Z | AWS instance refresh: InProgress, 50 % replaced
+        foreign_refresh | provider_administrator | - | instance refresh r1, started by somebody else, is replacing the instances; waiting for it to end
+        draining | engine | - | 2 instances of 1.0-cd are finishing their last requests
+        confirming | time | - | what the provider shows may be up to 1 s old; checking again
+        accepted | engine | - | the provider accepted a request (users: 100 % blue) and does not show its effect yet
+        settling | engine | - | the group is returning to its size: 3 instances are there, 2 stay
         paused | operator | - | paused by ada
-        provider | provider_administrator | - | the provider cannot be used now: nobody answers; looking again
+        provider | provider_administrator | - | the provider failed: nobody answers; trying again
     "#]].assert_eq(&WAITS.map(row).concat());
 }
 
@@ -114,14 +114,14 @@ fn every_failure_is_data() {
         not_stable | owner | 2.0 did not stay healthy under watch: 0 of 2 instances were healthy
         no_room | owner | the group keeps 3 instances now, and its size limit leaves no room to start one new instance
         gate | owner | up of main: 0 is below 1
-        gate_open | operator | up of main stayed open for 1 min, and missing evidence is no success: no value
+        gate_open | operator | up of main stayed open for 1 min, and missing evidence never counts as success: no value
         rejected | operator | rejected by ada: not today
         refresh_ended | provider_administrator | the instance refresh did not succeed: Cancelled
         refresh_late | provider_administrator | AWS did not finish its instance refresh within 1 min: InProgress
         not_shifted | provider_administrator | routers did not serve the new weights within 1 min
         not_retired | provider_administrator | 1 instances of 1.0-cd were still there after 1 min
         refused | provider_administrator | the provider refused: no such group
-        budget_spent | provider_administrator | 200 requests to the provider did not bring the deployment to its end; somebody else may be changing the same group
+        budget_spent | provider_administrator | 200 requests to the provider did not complete the deployment; somebody else may be changing the same group
         aborted | operator | aborted by ada: wrong one
         rolled_back_by_person | operator | rolled back by ada: errors
         stable_lost | provider_administrator | one; on the way back, two: the healthiest instances were kept

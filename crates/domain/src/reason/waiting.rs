@@ -234,12 +234,12 @@ impl Waiting {
                 wanted,
                 trouble,
             } => format!(
-                "{healthy} of {wanted} instances of {} are healthy; it goes on once all are{}",
+                "{healthy} of {wanted} instances of {} are healthy; waiting for the rest{}",
                 versions.name(launch),
                 says(trouble.as_ref())
             ),
             Self::Baking { launch, .. } => format!(
-                "{} is watched; every instance is healthy so far",
+                "baking {}: every instance is healthy so far",
                 versions.name(launch)
             ),
             Self::Warm { launch, slice, .. } => format!(
@@ -253,29 +253,31 @@ impl Waiting {
             },
             Self::Weights => "routers do not serve the new weights yet".to_owned(),
             Self::Refreshing { text, percent, .. } => {
-                format!("AWS is at work: {text}, {percent} % replaced")
+                format!("AWS instance refresh: {text}, {percent} % replaced")
             }
             Self::ForeignRefresh { id } => format!(
-                "the instance refresh {id}, which somebody else started, replaces the instances; \
-                 the deployment goes on once that is over"
+                "instance refresh {id}, started by somebody else, is replacing the instances; \
+                 waiting for it to end"
             ),
             Self::Draining { launch, left } => format!(
-                "{left} instances of {} finish their last requests and stop",
+                "{left} instances of {} are finishing their last requests",
                 versions.name(launch)
             ),
             Self::Confirming { stale_ms_max } => format!(
-                "the provider may show an old state for up to {}; looking again",
+                "what the provider shows may be up to {} old; checking again",
                 human_ms(*stale_ms_max)
             ),
             Self::Accepted { effect } => {
-                format!("the provider was asked ({effect}) and does not show it yet")
+                format!(
+                    "the provider accepted a request ({effect}) and does not show its effect yet"
+                )
             }
             Self::Settling { present, wanted } => format!(
-                "the group returns to its size: {present} instances are there, {wanted} stay"
+                "the group is returning to its size: {present} instances are there, {wanted} stay"
             ),
             Self::Paused { by } => format!("paused by {by}"),
             Self::Provider { message } => {
-                format!("the provider cannot be used now: {message}; looking again")
+                format!("the provider failed: {message}; trying again")
             }
         }
     }

@@ -60,7 +60,7 @@ fn table(error: &Error) -> (Class, &'static str, &'static str) {
         Error::Unknown { .. } => (
             C::Unknown,
             "not_found",
-            "check the name; the list of its kind shows what exists",
+            "check the name; the list of this kind shows what exists",
         ),
         Error::Denied(_) => (C::Denied, "denied", ""),
         Error::Exists { .. } => (
@@ -71,43 +71,43 @@ fn table(error: &Error) -> (Class, &'static str, &'static str) {
         Error::Invalid { .. } => (
             C::Invalid,
             "invalid",
-            "correct what is named and send it again; nothing was stored",
+            "correct the listed fields and retry; nothing was stored",
         ),
-        Error::TooLarge { .. } => (C::TooLarge, "too_large", "send less"),
-        Error::BrokenOff { .. } => (C::Malformed, "upload_broken_off", "send it again"),
+        Error::TooLarge { .. } => (C::TooLarge, "too_large", "send a smaller request"),
+        Error::BrokenOff { .. } => (C::Malformed, "upload_broken_off", "retry the upload"),
         Error::Refused(_) => (C::Conflict, "refused", ""),
         Error::Command(refused) => (C::Conflict, command_code(refused), ""),
         Error::PlanChanged { .. } => (
             C::Conflict,
             "plan_changed",
-            "read the deployment again, and approve its present plan",
+            "read the deployment again, then approve its current plan",
         ),
         Error::NothingBefore { .. } => (
             C::Conflict,
             "nothing_to_roll_back_to",
-            "deploy the release that you want by its version",
+            "deploy the release that you want, by its version",
         ),
         Error::ReleaseConflict(_) => (
             C::Conflict,
             "release_conflict",
-            "releases are immutable: give the other content a new version",
+            "releases are immutable; create a new version for the new content",
         ),
-        Error::Changed { .. } => (C::Changed, "changed", "read it again, and decide anew"),
+        Error::Changed { .. } => (C::Changed, "changed", "read it again, then decide"),
         Error::Referenced { .. } => (
             C::Conflict,
             "still_referenced",
-            "remove or change what needs it first",
+            "first remove or change the entries that refer to it",
         ),
-        Error::Busy { .. } => (C::Unavailable, "busy", "try again a little later"),
+        Error::Busy { .. } => (C::Unavailable, "busy", "retry a little later"),
         Error::NoLogs { .. } => (
             C::Unknown,
             "no_logs",
-            "logs are kept of what was deployed on this machine; machines on AWS send theirs with an agent of their own",
+            "logs are available for services on this machine; instances on AWS send theirs with an agent of their own",
         ),
         Error::NoPasses { .. } => (
             C::Unknown,
             "no_passes",
-            "passes are for slices on this machine in which something runs; `pointsman slices` shows them",
+            "passes work for slices on this machine that run something; see `pointsman slices`",
         ),
         Error::Provider(error) => by_provider(error.kind),
         Error::Store(_) | Error::Disk { .. } | Error::Internal { .. } => failing(error.failing()),
@@ -119,17 +119,17 @@ fn by_provider(kind: ErrorKind) -> (Class, &'static str, &'static str) {
         ErrorKind::Throttled => (
             Class::Unavailable,
             "provider_throttled",
-            "try again a little later; somebody uses up what the provider allows",
+            "retry a little later; the provider's request limit is used up",
         ),
         ErrorKind::Denied => (
             Class::Unavailable,
             "provider_denied",
-            "`pointsman doctor ACCOUNT` shows what the server needs; give it that, and try again",
+            "grant the rights that `pointsman doctor ACCOUNT` lists, then retry",
         ),
         ErrorKind::Missing | ErrorKind::Invalid => (
             Class::Conflict,
             "provider_refused",
-            "correct what is named, in the manifest or at the provider, and try again",
+            "correct the manifest or the resource at the provider, then retry",
         ),
         ErrorKind::NotOffered => (
             Class::Conflict,
@@ -139,7 +139,7 @@ fn by_provider(kind: ErrorKind) -> (Class, &'static str, &'static str) {
         ErrorKind::Unavailable | ErrorKind::Superseded => (
             Class::Unavailable,
             "provider_unavailable",
-            "try again; if it stays, ask `pointsman doctor ACCOUNT` for a group on AWS, and `local.log` in the state folder of the one-machine cloud for others",
+            "retry; if it persists, run `pointsman doctor ACCOUNT` for a group on AWS, or see `local.log` in the state folder of the one-machine cloud",
         ),
     }
 }
@@ -149,12 +149,12 @@ fn failing(failing: Failing) -> (Class, &'static str, &'static str) {
         Failing::ForNow => (
             Class::Unavailable,
             "store_unavailable",
-            "try again; if it stays, look into the server's log",
+            "retry; if it persists, see the server log",
         ),
         Failing::ForGood => (
             Class::Internal,
             "internal",
-            "look into the server's log; nothing was half done",
+            "see the server log; no partial change was made",
         ),
     }
 }

@@ -65,7 +65,7 @@ async fn governance_refuses_with_every_reason_at_once() {
         .fails(&["deploy", "storefront", "1.0.0", "-e", "staging"], 3)
         .await;
     assert!(
-        refused.contains("is live in staging already") && refused.contains("--force"),
+        refused.contains("is already live in staging") && refused.contains("--force"),
         "{refused}"
     );
     world
@@ -127,5 +127,5 @@ async fn governance_refuses_with_every_reason_at_once() {
     let refused = world
         .fails(&["deploy", "storefront", "1.2.0", "-e", "staging"], 3)
         .await;
-    assert!(refused.contains("is running already"), "{refused}");
+    assert!(refused.contains("is already running"), "{refused}");
 }

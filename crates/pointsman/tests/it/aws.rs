@@ -103,8 +103,8 @@ async fn a_release_can_be_a_machine_image() {
         409
         {
           "code": "release_conflict",
-          "detail": "shop has a release 2.0.0 with other content already (image ami-0123456789abcdef0)",
-          "remedy": "releases are immutable: give the other content a new version",
+          "detail": "shop already has a release 2.0.0 with other content (image ami-0123456789abcdef0)",
+          "remedy": "releases are immutable; create a new version for the new content",
           "status": 409,
           "title": "Conflict",
           "type": "urn:pointsman:problem:release_conflict"

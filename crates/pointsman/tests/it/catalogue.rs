@@ -43,7 +43,7 @@ async fn an_entry_is_created_read_changed_and_deleted() {
         {
           "code": "not_found",
           "detail": "there is no team web in the catalogue",
-          "remedy": "check the name; the list of its kind shows what exists",
+          "remedy": "check the name; the list of this kind shows what exists",
           "status": 404,
           "title": "Not Found",
           "type": "urn:pointsman:problem:not_found"
@@ -149,8 +149,8 @@ async fn an_entity_tag_keeps_two_people_from_overwriting_each_other() {
         412
         {
           "code": "changed",
-          "detail": "the team web changed since you read it",
-          "remedy": "read it again, and decide anew",
+          "detail": "the team web has changed since you read it",
+          "remedy": "read it again, then decide",
           "status": 412,
           "title": "Precondition Failed",
           "type": "urn:pointsman:problem:changed"
@@ -181,7 +181,7 @@ async fn what_is_referred_to_stays() {
         {
           "code": "still_referenced",
           "detail": "the team web is still needed by service shop",
-          "remedy": "remove or change what needs it first",
+          "remedy": "first remove or change the entries that refer to it",
           "status": 409,
           "title": "Conflict",
           "type": "urn:pointsman:problem:still_referenced"
@@ -221,7 +221,7 @@ async fn a_body_must_fit_its_path_and_its_references() {
               "message": "the body describes \"other\", the path says \"web\""
             }
           ],
-          "remedy": "correct what is named and send it again; nothing was stored",
+          "remedy": "correct the listed fields and retry; nothing was stored",
           "status": 422,
           "title": "Unprocessable Entity",
           "type": "urn:pointsman:problem:invalid"

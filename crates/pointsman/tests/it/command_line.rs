@@ -58,7 +58,7 @@ async fn a_canary_is_approved_promoted_and_watched() {
     let early = says(&app, "promote shop -e staging", 3).await;
     assert!(early.contains("pointsman approve"), "{early}");
     let wrong = says(&app, &format!("approve {id} --plan-hash 0"), 3).await;
-    assert!(wrong.contains("not the one that you read"), "{wrong}");
+    assert!(wrong.contains("has changed since you read it"), "{wrong}");
     let status = says(&app, "status shop -e staging", 0).await;
     assert!(status.contains("90 % blue, 10 % green"), "{status}");
     assert!(

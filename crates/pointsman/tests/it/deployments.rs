@@ -274,7 +274,7 @@ async fn a_person_pauses_resumes_and_aborts() {
         409
         {
           "code": "deployment_finished",
-          "detail": "this deployment has finished; to go back to the release before it, run `pointsman rollback`",
+          "detail": "this deployment has ended; to return to the previous release, run `pointsman rollback`",
           "status": 409,
           "title": "Conflict",
           "type": "urn:pointsman:problem:deployment_finished"

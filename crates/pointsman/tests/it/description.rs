@@ -161,3 +161,40 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
         "each operation has its own name: {names:?}"
     );
 }
+
+/// Every description of the document.
+fn descriptions(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(fields) => {
+            let own = ["description", "summary"].map(|name| fields.get(name));
+            let own = own.into_iter().flatten().filter_map(Value::as_str);
+            own.chain(fields.values().flat_map(descriptions)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(descriptions).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn descriptions_name_what_they_describe_in_plain_words() {
+    let document: Value = serde_json::to_value(web::api::description()).unwrap();
+    let all = descriptions(&document);
+    assert!(all.len() > 500, "only {} were found", all.len());
+    let stiff = [
+        " shall ",
+        "anew",
+        "whoever",
+        "so many",
+        "for ever",
+        "turn round",
+        "turns round",
+        "beside ",
+        "no sense",
+        "in words",
+    ];
+    for text in all {
+        let bare = text == "It." || text.starts_with("It,") || text.starts_with("They,");
+        let found = stiff.iter().find(|words| text.contains(**words));
+        assert!(!bare && found.is_none(), "{text} ({found:?})");
+    }
+}

@@ -182,7 +182,7 @@ async fn waits_and_failures_travel_in_events_as_objects() {
     assert_eq!(
         bake["waiting"],
         json!({
-            "reason": "baking", "sentence": "1.1.0 is watched; every instance is healthy so far",
+            "reason": "baking", "sentence": "baking 1.1.0: every instance is healthy so far",
             "since": bake["at"], "until": deployment["waiting"]["until"], "then": "goes_on",
             "who_can_act": "time", "version": "1.1.0", "launch": deployment["launch"],
         })

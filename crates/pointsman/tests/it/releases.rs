@@ -42,8 +42,8 @@ async fn a_release_is_immutable() {
         409
         {
           "code": "release_conflict",
-          "detail": "shop has a release 1.0.0 with other content already (sha256 [digest])",
-          "remedy": "releases are immutable: give the other content a new version",
+          "detail": "shop already has a release 1.0.0 with other content (sha256 [digest])",
+          "remedy": "releases are immutable; create a new version for the new content",
           "status": 409,
           "title": "Conflict",
           "type": "urn:pointsman:problem:release_conflict"

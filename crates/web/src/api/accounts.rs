@@ -25,28 +25,28 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct AccountPath {
-    /// The name of an account.
+    /// Name of the account.
     name: String,
 }
 
-/// What a check-up found.
+/// The result of checking an account.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Checkup)]
 pub struct CheckupView {
     /// The account.
     pub account: String,
-    /// Each thing that was looked at.
+    /// The checks.
     pub checks: Vec<CheckView>,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Check)]
 pub struct CheckView {
-    /// What, such as `credentials`.
+    /// Name of the check, such as `credentials`.
     pub name: String,
-    /// `ok`, `unchecked` (it cannot be found out without changing something), `warning` (it works,
-    /// and somebody should look at it) or `failed` (deployments here will fail).
+    /// `ok`, `unchecked` (checking would change something), `warning` (it works, but should be looked
+    /// at) or `failed` (deployments to the account will fail).
     pub verdict: String,
     /// What was found.
     pub found: String,
@@ -65,8 +65,8 @@ impl From<Check> for CheckView {
     }
 }
 
-/// Looks at everything that deployments to an account depend on: credentials, permissions, the way
-/// there, quotas, clocks, and each server group. Changes nothing.
+/// Checks everything that deployments to an account depend on: credentials, permissions, network,
+/// quotas, clocks and each server group. Changes nothing.
 #[utoipa::path(
     get,
     operation_id = "check_account",
@@ -74,8 +74,8 @@ impl From<Check> for CheckView {
     tag = "accounts",
     params(AccountPath),
     responses(
-        (status = 200, body = CheckupView, description = "What was found, well or not."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such account."),
+        (status = 200, body = CheckupView, description = "The results of all checks."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such account."),
     )
 )]
 pub(super) async fn checkup(
@@ -89,7 +89,7 @@ pub(super) async fn checkup(
     }))
 }
 
-/// The least that Pointsman needs in an account, as an IAM policy.
+/// Returns the smallest IAM policy that Pointsman needs in an account.
 #[utoipa::path(
     get,
     operation_id = "get_account_policy",
@@ -98,7 +98,7 @@ pub(super) async fn checkup(
     params(AccountPath),
     responses(
         (status = 200, body = Object, description = "An IAM policy document."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such account."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such account."),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The provider of this account offers no policy, or this build does not have that provider."),
     )
 )]
@@ -114,26 +114,26 @@ pub(super) async fn policy(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImportQuery {
-    /// One Auto Scaling group, or two with a comma between: that of blue first.
+    /// Name of the Auto Scaling group, or of two separated by a comma, the blue one first.
     groups: String,
-    /// The service that runs there.
+    /// The service that runs on the groups.
     service: String,
-    /// The environment it runs in.
+    /// The environment of the service.
     environment: String,
 }
 
-/// A manifest that was read off what is there.
+/// A manifest generated from existing groups.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Imported)]
 pub struct ImportedView {
     /// The manifest of a server group.
     #[schema(value_type = Object)]
     pub manifest: Value,
-    /// What stands against deployments there, or must be completed by hand.
+    /// What prevents deployments there, and what must be completed by hand.
     pub notes: Vec<String>,
 }
 
-/// Reads Auto Scaling groups that exist into a manifest that adopts them. Changes nothing.
+/// Generates a manifest that adopts existing Auto Scaling groups. Changes nothing.
 #[utoipa::path(
     get,
     operation_id = "import_groups",
@@ -141,10 +141,10 @@ pub struct ImportedView {
     tag = "accounts",
     params(AccountPath, ImportQuery),
     responses(
-        (status = 200, body = ImportedView, description = "The manifest, which nobody has applied yet."),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "No group, more than two, or no names."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such account."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider is in trouble, or there is no such group."),
+        (status = 200, body = ImportedView, description = "The manifest; it is not applied."),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "No group name, or more than two."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such account."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider does not answer, or there is no such group."),
     )
 )]
 pub(super) async fn import(
@@ -153,9 +153,9 @@ pub(super) async fn import(
     InQuery(query): InQuery<ImportQuery>,
 ) -> Result<Json<ImportedView>, Problem> {
     let name = |field: &str| {
-        let detail = format!("{field} is not a name that a {field} can have");
+        let detail = format!("{field} is not a valid name");
         Problem::new(axum::http::StatusCode::BAD_REQUEST, "invalid", detail)
-            .remedy("lower-case letters, digits and hyphens")
+            .remedy("use lower-case letters, digits and hyphens")
     };
     let place = Place {
         service: query.service.parse().map_err(|_| name("service"))?,

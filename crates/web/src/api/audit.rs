@@ -29,33 +29,33 @@ pub(super) fn slow_routes() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditQuery {
-    /// Only of this actor.
+    /// Only events of this actor.
     pub actor: Option<String>,
-    /// Only this action, such as `release.withdraw`.
+    /// Only events of this action, such as `release.withdraw`.
     pub action: Option<String>,
-    /// Only about this subject, such as `service/shop`.
+    /// Only events about this subject, such as `service/shop`.
     pub subject: Option<String>,
-    /// Where the page begins: `next` of the page before.
+    /// Start of the page: `next` of the previous page.
     pub cursor: Option<String>,
-    /// Most rows, 1 to 500; 50 when it is left out.
+    /// Maximum number of rows, 1 to 500; 50 by default.
     pub limit: Option<u32>,
 }
 
-/// One audit event.
+/// An audit event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub struct AuditEventView {
     /// Its place in the log, counted from 1 without gaps.
     pub seq: i64,
-    /// When, RFC 3339.
+    /// Time of the event, RFC 3339.
     pub at: String,
-    /// Who.
+    /// Who did it.
     pub actor: String,
-    /// What, as `noun.verb`.
+    /// What was done, as `noun.verb`.
     pub action: String,
-    /// To what.
+    /// What it was done to, such as `service/shop`.
     pub subject: String,
-    /// The rest.
+    /// More about the event, depending on the action.
     pub detail: Value,
     /// The hash of the event before it.
     pub previous_hash: String,
@@ -78,15 +78,15 @@ impl From<AuditEvent> for AuditEventView {
     }
 }
 
-/// What checking the whole log found.
+/// The result of verifying the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Verification)]
 pub struct VerificationView {
-    /// Nobody changed it.
+    /// Whether the log is as it was written.
     pub intact: bool,
-    /// How many events were checked and found in order.
+    /// Number of events that were verified.
     pub checked: i64,
-    /// Sequence number of the first event that is not as it was written, or missing.
+    /// Sequence number of the first event that was changed or is missing.
     pub first_broken: Option<i64>,
     /// What is wrong there.
     pub why: Option<String>,
@@ -107,14 +107,14 @@ impl From<Verification> for VerificationView {
     }
 }
 
-/// Audit events, newest first.
+/// Lists audit events, newest first.
 #[utoipa::path(
     get,
     operation_id = "list_audit_events",
     path = "/api/v1/audit-events",
     tag = "audit",
     params(AuditQuery),
-    responses((status = 200, body = Listing<AuditEventView>, description = "One page."))
+    responses((status = 200, body = Listing<AuditEventView>, description = "A page of audit events."))
 )]
 pub(super) async fn list(
     InDesk(desk): InDesk,
@@ -132,13 +132,13 @@ pub(super) async fn list(
     Ok(listing(&uri, page, AuditEventView::from))
 }
 
-/// Checks the chain of hashes of the whole audit log.
+/// Verifies the hash chain of the whole audit log.
 #[utoipa::path(
     get,
     operation_id = "verify_audit_events",
     path = "/api/v1/audit-events/verification",
     tag = "audit",
-    responses((status = 200, body = VerificationView, description = "What was found."))
+    responses((status = 200, body = VerificationView, description = "The result."))
 )]
 pub(super) async fn verify(InDesk(desk): InDesk) -> Result<Json<VerificationView>, Problem> {
     Ok(Json(desk.verify_audit().await?.into()))

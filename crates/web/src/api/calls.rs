@@ -17,18 +17,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read))
 }
 
-/// Calls that were made for a deployment.
+/// Calls to the provider that were made for a deployment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeploymentCalls)]
 pub struct CallsView {
-    /// For its own requests; null where the provider counts none, or this server has not driven it.
+    /// Calls that changed something; null when the provider does not count them, or another server
+    /// drove the deployment.
     pub changes: Option<u64>,
-    /// Its share of the looks that it had in common with other deployments; null likewise.
+    /// Its share of the calls that only read, which deployments have in common; null as above.
     pub looks: Option<f64>,
 }
 
-/// What a deployment costs in calls to AWS: its own, and its share of those that serve all. Known for
-/// the last deployment of a place, to the server that drives it, until that server ends.
+/// Returns how many AWS calls a deployment made. Known for the last deployment of a service in an
+/// environment, to the server that drives it, until that server stops.
 #[utoipa::path(
     get,
     operation_id = "get_deployment_calls",
@@ -37,7 +38,7 @@ pub struct CallsView {
     params(DeploymentPath),
     responses(
         (status = 200, body = CallsView, description = "The calls so far."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such deployment."),
     )
 )]
 pub(super) async fn read(

@@ -162,13 +162,9 @@ fn list_docs(kind: Kind) -> Paths {
         .property("next", next)
         .required("next");
     let page = Schema::from(page.build()).into();
-    let operation = operation(
-        kind,
-        "list",
-        format!("Lists {plural} in the order of their names."),
-    )
-    .parameters(Some(Paging::into_params(|| Some(ParameterIn::Query))))
-    .response("200", json_response(&format!("A page of {plural}."), page));
+    let operation = operation(kind, "list", format!("Lists {plural} by name."))
+        .parameters(Some(Paging::into_params(|| Some(ParameterIn::Query))))
+        .response("200", json_response(&format!("A page of {plural}."), page));
     let item = PathItem::new(HttpMethod::Get, operation.build());
     PathsBuilder::new().path(path(kind), item).build()
 }
@@ -176,29 +172,32 @@ fn list_docs(kind: Kind) -> Paths {
 fn entry_docs(kind: Kind) -> Paths {
     let noun = kind.words().noun;
     let the = format!("The {noun}.");
-    let read = named(kind, "get", format!("Reads one {noun}, with its ETag."))
+    let read = named(kind, "get", format!("Returns the {noun}, with its ETag."))
         .response("200", json_response(&the, reference(kind)));
     let body = RequestBodyBuilder::new()
         .content("application/json", Content::new(Some(reference(kind))))
         .required(Some(Required::True))
         .description(Some(
-            "Fields that the path names may be left out; `version`, `updated_at`, `updated_by` and `lock` are ignored.",
+            "Fields that are in the path can be omitted; `version`, `updated_at`, `updated_by` and `lock` are ignored.",
         ));
-    let put = named(kind, "put", format!("Creates or replaces one {noun}."))
+    let put = named(kind, "put", format!("Creates or replaces the {noun}."))
         .parameters(Some([header("If-Match"), header("If-None-Match")]))
         .request_body(Some(body.build()))
         .response("200", json_response("Replaced.", reference(kind)))
         .response("201", json_response("Created.", reference(kind)))
-        .response("412", problem("The stored version is another."))
-        .response("422", problem("It breaks rules; each is named."));
-    let delete = named(kind, "delete", format!("Deletes one {noun}."))
+        .response("412", problem("The stored version has a different ETag."))
+        .response(
+            "422",
+            problem(&format!("The {noun} is invalid; every error is listed.")),
+        );
+    let delete = named(kind, "delete", format!("Deletes the {noun}."))
         .parameters(Some([header("If-Match")]))
         .response("204", ResponseBuilder::new().description("Deleted."))
         .response(
             "409",
-            problem("Something still refers to it; each is named."),
+            problem("Other entries still refer to it; each is named."),
         )
-        .response("412", problem("The stored version is another."));
+        .response("412", problem("The stored version has a different ETag."));
     let mut item = PathItem::new(HttpMethod::Get, read.build());
     item.merge_operations(PathItem::new(HttpMethod::Put, put.build()));
     item.merge_operations(PathItem::new(HttpMethod::Delete, delete.build()));
@@ -232,7 +231,7 @@ fn named(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
     operation(kind, verb, summary)
         .parameter(name)
-        .response("404", problem(&format!("There is no such {}.", words.noun)))
+        .response("404", problem(&format!("No such {}.", words.noun)))
 }
 
 fn reference(kind: Kind) -> RefOr<Schema> {
@@ -251,8 +250,8 @@ fn schemas(kind: Kind) -> Vec<(String, RefOr<Schema>)> {
             add("lock", lock());
         }
         add("version", version());
-        add("updated_at", known("Time of the last put, RFC 3339."));
-        add("updated_by", known("Who put it last."));
+        add("updated_at", known("Time of the last change, RFC 3339."));
+        add("updated_by", known("Who changed it last."));
     }
     if kind == Kind::Environment {
         schemas.push((LockView::name().into_owned(), LockView::schema()));
@@ -273,7 +272,7 @@ fn version() -> Schema {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .description(Some("Changes with every put."))
+        .description(Some("Increases with every change."))
         .read_only(true)
         .build()
         .into()
@@ -283,7 +282,7 @@ fn lock() -> Schema {
     let held = RefOr::Ref(Ref::from_schema_name(LockView::name()));
     let free = ObjectBuilder::new().schema_type(Type::Null);
     let mut lock = OneOfBuilder::new().item(held).item(free).build();
-    lock.description = Some("A person's hold on the environment.".to_owned());
+    lock.description = Some("The lock of the environment; null when it is not locked.".to_owned());
     lock.read_only = Some(true);
     lock.into()
 }
@@ -293,7 +292,7 @@ fn header(name: &str) -> utoipa::openapi::path::Parameter {
         .name(name)
         .parameter_in(ParameterIn::Header)
         .description(Some(
-            "An ETag; `If-None-Match: *` means that there is nothing yet.",
+            "The expected ETag; `If-None-Match: *` expects that the entry does not exist.",
         ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()

@@ -53,49 +53,49 @@ pub struct DeployRequest {
     /// The environment.
     #[schema(value_type = String)]
     environment: EnvironmentName,
-    /// The release.
+    /// The version of the release.
     #[schema(value_type = String)]
     version: Version,
-    /// How; scale-up with its usual numbers when it is left out.
+    /// The strategy; a scale-up with its defaults if omitted.
     #[serde(default)]
     strategy: Option<Strategy>,
-    /// Also when the release is live already: replace its instances by fresh ones.
+    /// Deploys even if the release is live already, and replaces its instances with new ones.
     #[serde(default)]
     force: bool,
-    /// On AWS: start the package on this machine image. Left out: on the one that is live, or else
-    /// that of the server group.
+    /// AWS: the machine image to run the package on. Left out: the image that is live, or else that
+    /// of the server group.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     image: Option<ImageId>,
-    /// Why, for those who read the audit log.
+    /// The reason, for the audit log.
     #[serde(default)]
     reason: Option<String>,
-    /// Only say what would become of it.
+    /// Returns what the deployment would do, and starts nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// Why somebody does something.
+/// The reason for a request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// In their words.
+    /// In the person's own words.
     pub reason: String,
 }
 
-/// Why somebody does something, if they say so.
+/// The reason for a request, optional.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MaybeReason {
-    /// In their words.
+    /// In the person's own words.
     pub reason: Option<String>,
 }
 
-/// Which plan is approved.
+/// The plan that is approved.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Approval {
-    /// `plan_hash` of the deployment as it was read; without it, the present plan is approved.
+    /// The `plan_hash` of the deployment as it was read; without it, the current plan is approved.
     pub plan_hash: Option<String>,
 }
 
@@ -111,26 +111,26 @@ impl MaybeReason {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct DeploymentPath {
-    /// Its id.
+    /// Id of the deployment.
     #[param(value_type = String)]
     pub(super) id: DeploymentId,
 }
 
-/// A deployment that began (or turns round).
+/// A deployment that was started, or is being rolled back.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeploymentBegun {
     /// The deployment.
     pub deployment: DeploymentView,
-    /// What it is expected to do; null for one that turns round.
+    /// What it is expected to do; null for one that is being rolled back.
     pub preview: Option<PreviewView>,
 }
 
-/// What would become of a request.
+/// What a request would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeploymentRehearsed {
-    /// What the deployment would do; null when governance says no.
+    /// What the deployment would do; null when governance refuses it.
     pub preview: Option<PreviewView>,
-    /// Every reason why governance says no.
+    /// Every objection of governance.
     pub objections: Vec<ObjectionView>,
 }
 
@@ -139,21 +139,21 @@ pub struct DeploymentRehearsed {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeploymentsQuery {
-    /// Only of this service.
+    /// Only deployments of this service.
     #[param(value_type = Option<String>)]
     pub service: Option<ServiceName>,
-    /// Only in this environment.
+    /// Only deployments in this environment.
     #[param(value_type = Option<String>)]
     pub environment: Option<EnvironmentName>,
-    /// Only those that have not ended.
+    /// Only deployments that have not ended.
     pub unfinished: bool,
-    /// Where the page begins: `next` of the page before.
+    /// Start of the page: `next` of the previous page.
     pub cursor: Option<String>,
-    /// Most rows, 1 to 500; 50 when it is left out.
+    /// Maximum number of rows, 1 to 500; 50 by default.
     pub limit: Option<u32>,
 }
 
-/// Begins a deployment, or rehearses one with `dry_run`.
+/// Starts a deployment or, with `dry_run`, returns what it would do.
 #[utoipa::path(
     post,
     operation_id = "create_deployment",
@@ -161,9 +161,9 @@ pub struct DeploymentsQuery {
     tag = "deployments",
     request_body = DeployRequest,
     responses(
-        (status = 202, body = DeploymentBegun, description = "It began."),
-        (status = 200, body = DeploymentRehearsed, description = "dry_run: what would become of it."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance says no; every objection with its remedy."),
+        (status = 202, body = DeploymentBegun, description = "The deployment has started."),
+        (status = 200, body = DeploymentRehearsed, description = "With `dry_run`: what the deployment would do."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance refuses the deployment; each objection has a remedy."),
     )
 )]
 pub(super) async fn request(
@@ -192,14 +192,14 @@ pub(super) async fn request(
     Ok((StatusCode::ACCEPTED, Json(DeploymentBegun::from(begun))).into_response())
 }
 
-/// Deployments, newest first.
+/// Lists deployments, newest first.
 #[utoipa::path(
     get,
     operation_id = "list_deployments",
     path = "/api/v1/deployments",
     tag = "deployments",
     params(DeploymentsQuery),
-    responses((status = 200, body = Listing<DeploymentView>, description = "One page."))
+    responses((status = 200, body = Listing<DeploymentView>, description = "A page of deployments."))
 )]
 pub(super) async fn list(
     InDesk(desk): InDesk,
@@ -217,7 +217,7 @@ pub(super) async fn list(
     Ok(listing(&uri, page, DeploymentView::from))
 }
 
-/// One deployment.
+/// Returns a deployment.
 #[utoipa::path(
     get,
     operation_id = "get_deployment",
@@ -225,8 +225,8 @@ pub(super) async fn list(
     tag = "deployments",
     params(DeploymentPath),
     responses(
-        (status = 200, body = DeploymentView, description = "It, with its ETag."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
+        (status = 200, body = DeploymentView, description = "The deployment, with its ETag."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such deployment."),
     )
 )]
 pub(super) async fn read(
@@ -237,7 +237,7 @@ pub(super) async fn read(
     Ok(tagged(deployment.version, DeploymentView::from(deployment)))
 }
 
-/// Holds a deployment where it is.
+/// Pauses a deployment.
 #[utoipa::path(
     post,
     operation_id = "pause_deployment",
@@ -245,15 +245,15 @@ pub(super) async fn read(
     tag = "deployments",
     params(DeploymentPath),
     responses(
-        (status = 200, body = DeploymentView, description = "It is paused."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 200, body = DeploymentView, description = "Paused."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Not possible in the current state."),
     )
 )]
 pub(super) async fn pause(desk: InDesk, path: InPath<DeploymentPath>) -> Result<Response, Problem> {
     command(desk, path, Command::Pause).await
 }
 
-/// Lets a paused deployment go on.
+/// Resumes a paused deployment.
 #[utoipa::path(
     post,
     operation_id = "resume_deployment",
@@ -261,8 +261,8 @@ pub(super) async fn pause(desk: InDesk, path: InPath<DeploymentPath>) -> Result<
     tag = "deployments",
     params(DeploymentPath),
     responses(
-        (status = 200, body = DeploymentView, description = "It goes on."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 200, body = DeploymentView, description = "Resumed."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Not possible in the current state."),
     )
 )]
 pub(super) async fn resume(
@@ -272,7 +272,7 @@ pub(super) async fn resume(
     command(desk, path, Command::Resume).await
 }
 
-/// Gives users the release back that was live before; the deployment ends as aborted.
+/// Aborts a deployment: restores the stable release, and ends as aborted.
 #[utoipa::path(
     post,
     operation_id = "abort_deployment",
@@ -281,8 +281,8 @@ pub(super) async fn resume(
     params(DeploymentPath),
     request_body = Reason,
     responses(
-        (status = 200, body = DeploymentView, description = "It turns round."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 200, body = DeploymentView, description = "Rollback started."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Not possible in the current state."),
     )
 )]
 pub(super) async fn abort(
@@ -293,7 +293,7 @@ pub(super) async fn abort(
     command(desk, path, Command::Abort { reason }).await
 }
 
-/// Gives users the release back that was live before; the deployment ends as rolled back.
+/// Rolls a deployment back: restores the stable release, and ends as rolled back.
 #[utoipa::path(
     post,
     operation_id = "roll_back_deployment",
@@ -302,8 +302,8 @@ pub(super) async fn abort(
     params(DeploymentPath),
     request_body = Option<MaybeReason>,
     responses(
-        (status = 200, body = DeploymentView, description = "It turns round."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 200, body = DeploymentView, description = "Rollback started."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Not possible in the current state."),
     )
 )]
 pub(super) async fn roll_back(
@@ -315,7 +315,7 @@ pub(super) async fn roll_back(
     command(desk, path, Command::RollBack { reason }).await
 }
 
-/// Says yes where the deployment waits for a person.
+/// Approves a deployment that waits for approval.
 #[utoipa::path(
     post,
     operation_id = "approve_deployment",
@@ -324,8 +324,8 @@ pub(super) async fn roll_back(
     params(DeploymentPath),
     request_body = Option<Approval>,
     responses(
-        (status = 200, body = DeploymentView, description = "It is approved."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody asked for it, somebody else must say it (`not_by_requester`), or the plan is another one by now (`plan_changed`)."),
+        (status = 200, body = DeploymentView, description = "Approved."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "No approval is needed now, somebody else must approve (`not_by_requester`), or the plan has changed (`plan_changed`)."),
     )
 )]
 pub(super) async fn approve(
@@ -338,7 +338,7 @@ pub(super) async fn approve(
     Ok(tagged(deployment.version, DeploymentView::from(deployment)))
 }
 
-/// Says no where the deployment waits for a person: it ends as rolled back.
+/// Rejects a deployment that waits for approval; it ends as rolled back.
 #[utoipa::path(
     post,
     operation_id = "reject_deployment",
@@ -347,8 +347,8 @@ pub(super) async fn approve(
     params(DeploymentPath),
     request_body = Reason,
     responses(
-        (status = 200, body = DeploymentView, description = "It turns round."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 200, body = DeploymentView, description = "Rollback started."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Not possible in the current state."),
     )
 )]
 pub(super) async fn reject(
@@ -359,7 +359,7 @@ pub(super) async fn reject(
     command(desk, path, Command::Reject { reason }).await
 }
 
-/// Cuts the present watch short: its time and its gates count as passed. Approvals cannot be skipped.
+/// Ends the current bake early: its time and its gates count as passed. Approvals cannot be skipped.
 #[utoipa::path(
     post,
     operation_id = "promote_deployment",
@@ -367,8 +367,8 @@ pub(super) async fn reject(
     tag = "deployments",
     params(DeploymentPath),
     responses(
-        (status = 200, body = DeploymentView, description = "It goes on with the next step."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "That makes no sense now."),
+        (status = 200, body = DeploymentView, description = "The bake ended; the next step started."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Not possible in the current state."),
     )
 )]
 pub(super) async fn promote(

@@ -47,10 +47,10 @@ pub(super) fn completed(mut document: OpenApi) -> OpenApi {
 fn complete(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     if operation.security.is_none() {
-        let response = problem("There is no valid token.");
+        let response = problem("The request has no valid token.");
         responses.insert("401".to_owned(), RefOr::T(response));
     }
-    let response = problem("Something else went wrong; `code` says what.");
+    let response = problem("Any other problem; its `code` says which.");
     responses.insert("default".to_owned(), RefOr::T(response));
 }
 
@@ -68,7 +68,7 @@ fn idempotency_key() -> Parameter {
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
         .description(Some(
-            "Asked again with the same key within a day, the first answer is given again.",
+            "Makes the request safe to repeat: within a day, the same key returns the first answer.",
         ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()

@@ -42,7 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct EnvironmentPath {
-    /// Its name.
+    /// Name of the environment.
     #[param(value_type = String)]
     pub(super) name: EnvironmentName,
 }
@@ -68,15 +68,15 @@ impl From<PlacePath> for Place {
     }
 }
 
-/// A person's hold on an environment.
+/// The lock of an environment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lock)]
 pub struct LockView {
-    /// Who.
+    /// Who locked it.
     pub by: String,
-    /// Since when, RFC 3339.
+    /// When it was locked, RFC 3339.
     pub since: String,
-    /// Why, in their words.
+    /// The reason, in that person's words.
     pub reason: String,
 }
 
@@ -90,7 +90,7 @@ impl From<Lock> for LockView {
     }
 }
 
-/// Locks an environment: nothing can be deployed there until it is unlocked.
+/// Locks an environment: deployments are refused until it is unlocked.
 #[utoipa::path(
     put,
     operation_id = "lock_environment",
@@ -99,8 +99,8 @@ impl From<Lock> for LockView {
     params(EnvironmentPath),
     request_body = Reason,
     responses(
-        (status = 200, body = LockView, description = "It is locked."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such environment."),
+        (status = 200, body = LockView, description = "Locked."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such environment."),
     )
 )]
 pub(super) async fn lock(
@@ -120,8 +120,8 @@ pub(super) async fn lock(
     tag = "environments",
     params(EnvironmentPath),
     responses(
-        (status = 204, description = "It is not locked (any more)."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such environment."),
+        (status = 204, description = "Unlocked."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such environment."),
     )
 )]
 pub(super) async fn unlock(
@@ -132,7 +132,7 @@ pub(super) async fn unlock(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What is going on at a place.
+/// The status of a service in an environment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Status)]
 pub struct StatusView {
@@ -142,17 +142,17 @@ pub struct StatusView {
     /// The environment.
     #[schema(value_type = String)]
     pub environment: EnvironmentName,
-    /// The live release.
+    /// The live release; null when nothing was deployed.
     pub live: Option<LiveView>,
-    /// The deployment that runs there now.
+    /// The running deployment; null when there is none.
     pub deployment: Option<DeploymentView>,
-    /// A person's hold on the environment.
+    /// The lock of the environment; null when it is not locked.
     pub lock: Option<LockView>,
-    /// What the provider sees; null when there is no server group, or the provider is in trouble.
+    /// What the provider sees; null without a server group, or when the provider does not answer.
     pub observation: Option<ObservationView>,
-    /// Why there is no observation, when the provider is in trouble.
+    /// Why there is no observation, when the provider does not answer.
     pub trouble: Option<TroubleView>,
-    /// Where users reach the service, when the provider knows.
+    /// The address of the service, when the provider knows it.
     pub url: Option<String>,
 }
 
@@ -162,7 +162,7 @@ pub struct StatusView {
 pub struct LiveView {
     /// Its version.
     pub version: String,
-    /// Since when, RFC 3339.
+    /// When it became live, RFC 3339.
     pub since: String,
     /// The deployment that made it live.
     pub deployment: String,
@@ -180,7 +180,7 @@ pub struct ObservationView {
     pub weights: std::collections::BTreeMap<String, u8>,
     /// The capacity settings of each slice.
     pub sizes: std::collections::BTreeMap<String, SizesView>,
-    /// Every instance that it lists, dying ones included.
+    /// Every instance that the provider lists, including those that are stopping.
     pub instances: Vec<InstanceView>,
 }
 
@@ -196,7 +196,7 @@ pub struct SizesView {
     pub max: u32,
 }
 
-/// One running copy.
+/// An instance.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Instance)]
 pub struct InstanceView {
@@ -204,7 +204,7 @@ pub struct InstanceView {
     pub id: String,
     /// The version that it runs.
     pub version: String,
-    /// What it was started from.
+    /// The launch that it was started from.
     pub launch: String,
     /// The slice that it is in.
     pub slice: String,
@@ -212,13 +212,14 @@ pub struct InstanceView {
     pub zone: String,
     /// `pending`, `healthy`, `unhealthy`, `draining` or `terminating`.
     pub state: String,
-    /// Protected from scale-in.
+    /// Whether it is protected from scale-in.
     pub protected: bool,
     /// When it was started, RFC 3339.
     pub started_at: String,
 }
 
-/// What is going on at a place: what is live, what runs, what the provider sees.
+/// Returns the status of a service in an environment: the live release, the running deployment, and
+/// what the provider sees.
 #[utoipa::path(
     get,
     operation_id = "get_status",
@@ -226,8 +227,8 @@ pub struct InstanceView {
     tag = "environments",
     params(PlacePath),
     responses(
-        (status = 200, body = StatusView, description = "What is going on."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such service or environment."),
+        (status = 200, body = StatusView, description = "The status of the service in the environment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such service or environment."),
     )
 )]
 pub(super) async fn status(
@@ -238,8 +239,8 @@ pub(super) async fn status(
     Ok(Json(status.into()))
 }
 
-/// Rolls back whatever was deployed last: a deployment that runs turns round; otherwise the release
-/// before the live one is deployed.
+/// Rolls a service back: the running deployment if there is one; otherwise the previous release is
+/// deployed.
 #[utoipa::path(
     post,
     operation_id = "roll_back_place",
@@ -248,8 +249,8 @@ pub(super) async fn status(
     params(PlacePath),
     request_body = Option<MaybeReason>,
     responses(
-        (status = 202, body = DeploymentBegun, description = "The deployment that turns round, or the new one."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance says no, or there is nothing to go back to."),
+        (status = 202, body = DeploymentBegun, description = "The deployment that is rolled back, or the new one."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance refuses the deployment, or there is no previous release."),
     )
 )]
 pub(super) async fn roll_back(
@@ -272,12 +273,12 @@ pub(super) async fn roll_back(
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogsQuery {
-    /// Only of this instance.
+    /// Only lines of this instance.
     pub instance: Option<String>,
-    /// So many lines from the past, per instance.
+    /// Number of past lines per instance.
     #[param(maximum = 100_000)]
     pub lines: u32,
-    /// Go on with what is written from now on.
+    /// Whether new lines follow until the request is closed.
     pub follow: bool,
 }
 
@@ -291,7 +292,7 @@ impl Default for LogsQuery {
     }
 }
 
-/// What the instances at a place wrote, as text.
+/// Returns the logs of a service's instances.
 #[utoipa::path(
     get,
     operation_id = "get_logs",
@@ -299,9 +300,9 @@ impl Default for LogsQuery {
     tag = "environments",
     params(PlacePath, LogsQuery),
     responses(
-        (status = 200, body = String, content_type = "text/plain", description = "Lines, as they come."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such place, or nobody wrote anything there."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider is in trouble."),
+        (status = 200, body = String, content_type = "text/plain", description = "Log lines, as text."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such service, environment or logs."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider does not answer."),
     )
 )]
 pub(super) async fn logs(

@@ -41,13 +41,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct EventsPath {
-    /// Its id.
+    /// Id of the deployment.
     #[param(value_type = String)]
     id: DeploymentId,
 }
 
-/// The events of a deployment: a JSON page, or a stream with `Accept: text/event-stream`, which goes
-/// on from `Last-Event-ID` and ends with the deployment.
+/// Returns the events of a deployment: a JSON page or, with `Accept: text/event-stream`, a stream that
+/// resumes after `Last-Event-ID` and ends with the deployment.
 #[utoipa::path(
     get,
     operation_id = "list_deployment_events",
@@ -56,15 +56,15 @@ pub struct EventsPath {
     params(
         EventsPath,
         Paging,
-        ("Last-Event-ID" = Option<i64>, Header, description = "The stream goes on after this event."),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The stream starts after this event."),
     ),
     responses(
-        (status = 200, description = "One page, or the stream.", content(
+        (status = 200, description = "A page of events, or the stream.", content(
             (Listing<EventView> = "application/json"),
             (String = "text/event-stream"),
         )),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Too many streams at once."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such deployment."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "Too many open streams."),
     )
 )]
 pub(super) async fn events(
@@ -88,7 +88,7 @@ pub(super) async fn events(
     }))
 }
 
-/// The looks at the gates of a deployment, oldest first, to be drawn.
+/// Lists the looks at the gates of a deployment, oldest first.
 #[utoipa::path(
     get,
     operation_id = "list_deployment_looks",
@@ -96,8 +96,8 @@ pub(super) async fn events(
     tag = "deployments",
     params(EventsPath, Paging),
     responses(
-        (status = 200, body = Listing<LookView>, description = "One page."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such deployment."),
+        (status = 200, body = Listing<LookView>, description = "A page of looks."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such deployment."),
     )
 )]
 pub(super) async fn looks(

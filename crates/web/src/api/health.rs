@@ -15,7 +15,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health))
 }
 
-/// The server is there.
+/// The server answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// `ok`.
@@ -24,7 +24,7 @@ pub struct Health {
     pub version: &'static str,
 }
 
-/// Answers when the server and its store do. Needs no token.
+/// Returns whether the server and its store answer. Needs no token.
 #[utoipa::path(
     get,
     operation_id = "get_health",
@@ -32,7 +32,7 @@ pub struct Health {
     tag = "server",
     security(()),
     responses(
-        (status = 200, body = Health, description = "Server and store answer."),
+        (status = 200, body = Health, description = "The server and its store answer."),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The store does not answer."),
     )
 )]

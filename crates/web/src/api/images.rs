@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImagesQuery {
-    /// Only of this account.
+    /// Only images of this account.
     #[param(value_type = Option<String>)]
     pub account: Option<AccountName>,
 }
@@ -42,7 +42,7 @@ pub struct ImagesQuery {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Images)]
 pub struct ImagesView {
-    /// One per account on AWS.
+    /// One item per account on AWS.
     pub accounts: Vec<AccountImagesView>,
 }
 
@@ -54,21 +54,21 @@ pub struct AccountImagesView {
     pub account: String,
     /// When the images were listed, RFC 3339; at most a minute ago.
     pub listed_at: String,
-    /// There are more images than are ever listed.
+    /// Whether there are more images than are listed.
     pub truncated: bool,
-    /// Why nothing is known; null when all is well.
+    /// Why the images are not known; null when they are.
     pub trouble: Option<TroubleView>,
     /// The images, by kind and newest first.
     pub images: Vec<ImageView>,
 }
 
-/// A machine image, and its place among those of its kind.
+/// A machine image, and how recent it is among those of its kind.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Image)]
 pub struct ImageView {
-    /// Its id.
+    /// Id of the image.
     pub id: String,
-    /// Its name.
+    /// Name of the image.
     pub name: String,
     /// The part of its name before the version; the whole name when there is none.
     pub kind: String,
@@ -76,27 +76,27 @@ pub struct ImageView {
     pub version: Option<String>,
     /// `available`, `pending`, `failed` and others.
     pub state: String,
-    /// Its makers call it stable, by the tag or the description `stable`.
+    /// Whether it is marked stable, by a tag or a description `stable`.
     pub stable: bool,
-    /// From 1, the newest of its kind.
+    /// Rank within its kind; 1 is the newest.
     pub rank: u32,
-    /// It is the newest of its kind.
+    /// Whether it is the newest of its kind.
     pub is_latest: bool,
-    /// It is the newest stable one of its kind that is available.
+    /// Whether it is the newest available stable image of its kind.
     pub is_latest_stable: bool,
-    /// For how many whole days the next newer stable image of its kind has been out.
+    /// Whole days since the next newer stable image of its kind was released.
     pub days_behind: u64,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: String,
-    /// When it was released, RFC 3339: the time in its stable tag, else when it was made.
+    /// When it was released, RFC 3339: the time in its stable tag, else when it was created.
     pub released_at: String,
     /// `x86_64`, `arm64`.
     pub architecture: String,
     /// `linux` or `windows`.
     pub platform: String,
-    /// It belongs to another account, which shares it.
+    /// Whether it is shared by another account.
     pub shared: bool,
-    /// How many server groups of the catalogue run on it with their live slice.
+    /// Number of server groups in the catalogue whose live slice runs on it.
     pub server_groups: u32,
 }
 
@@ -106,11 +106,11 @@ pub struct ImageView {
 pub struct PatchPlanRequest {
     /// The id of an image, or `latest`: for each group the newest stable image of its kind.
     ami: String,
-    /// Only in this environment.
+    /// Only server groups in this environment.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     environment: Option<EnvironmentName>,
-    /// Only of this service.
+    /// Only server groups of this service.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     service: Option<ServiceName>,
@@ -134,29 +134,29 @@ pub struct PatchGroupView {
     pub environment: String,
     /// The release that is live and stays live; null when nothing is.
     pub version: Option<String>,
-    /// It would be patched.
+    /// Whether it would be patched.
     pub eligible: bool,
-    /// Why not, when it would not be.
+    /// The reasons, when it would not be.
     pub reasons: Vec<String>,
-    /// What a person should know first.
+    /// A warning, if there is one.
     pub warning: Option<String>,
-    /// Id of the image that it runs on; null when that is not just one.
+    /// Id of the image that it runs on; null when it runs on several.
     pub from_image: Option<String>,
     /// Name of that image, when its account sees it.
     pub from_name: Option<String>,
-    /// For how many whole days a newer stable image of its kind has been out.
+    /// Whole days since a newer stable image of its kind was released.
     pub days_behind: Option<u64>,
     /// Id of the image that it would run on.
     pub to_image: Option<String>,
     /// Name of that image.
     pub to_name: Option<String>,
-    /// How it would be deployed.
+    /// The strategy of the deployment.
     pub strategy: Option<domain::plan::Strategy>,
     /// What the deployment would do.
     pub preview: Option<PreviewView>,
 }
 
-/// Machine images of all accounts on AWS, or of one, with their age and use.
+/// Lists the machine images of all AWS accounts, or of one, with their age and use.
 #[utoipa::path(
     get,
     operation_id = "list_images",
@@ -164,8 +164,8 @@ pub struct PatchGroupView {
     tag = "images",
     params(ImagesQuery),
     responses(
-        (status = 200, body = ImagesView, description = "They, at most 10,000 per account."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such account."),
+        (status = 200, body = ImagesView, description = "The images, at most 10,000 per account."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such account."),
     )
 )]
 pub(super) async fn list(
@@ -177,7 +177,7 @@ pub(super) async fn list(
     Ok(Json(ImagesView { accounts }))
 }
 
-/// Says which server groups would be patched to which image, and why the others would not. Changes
+/// Returns which server groups would be patched to which image, and why the others would not. Changes
 /// nothing.
 #[utoipa::path(
     post,
@@ -188,7 +188,7 @@ pub(super) async fn list(
     responses(
         (status = 200, body = PatchPlanView, description = "Every server group in scope."),
         (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "`ami` is neither `latest` nor the id of an image."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such service or environment."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such service or environment."),
     )
 )]
 pub(super) async fn plan(
@@ -211,7 +211,7 @@ fn target(ami: &str) -> Result<PatchTo, Problem> {
     }
     let id = ami.parse::<ImageId>().map_err(|error| {
         let status = axum::http::StatusCode::BAD_REQUEST;
-        Problem::new(status, "bad_body", "the body cannot be understood")
+        Problem::new(status, "bad_body", "the request body has invalid fields")
             .fault("ami", format!("is neither `latest` nor an id: {error}"))
     })?;
     Ok(PatchTo::Image(id))

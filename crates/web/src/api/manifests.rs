@@ -30,47 +30,47 @@ pub const BODY_LEN_MAX: usize = 16 * 1024 * 1024;
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct ManifestsQuery {
-    /// Only say what would change.
+    /// Returns what would change, and stores nothing.
     pub dry_run: bool,
 }
 
-/// What changes, or would.
+/// What changes, or would change.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Changes {
-    /// One per manifest, in their order.
+    /// One item per manifest, in the same order.
     pub changes: Vec<ChangeView>,
 }
 
-/// What becomes of one entry.
+/// The change of one entry.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Change)]
 pub struct ChangeView {
-    /// Its kind, as in manifests.
+    /// Kind of the entry, as in manifests.
     pub kind: String,
-    /// Its name.
+    /// Name of the entry.
     pub name: String,
     /// `created`, `updated` or `unchanged`.
     pub change: String,
-    /// Field by field.
+    /// The fields that change.
     pub differences: Vec<DifferenceView>,
-    /// What to know before it is done, one sentence each.
+    /// What to know before applying it, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// One field that differs; null stands for a field that is not there.
+/// A field that changes; null stands for a field that is missing.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Difference)]
 pub struct DifferenceView {
-    /// Its path, such as `health.path`.
+    /// Path of the field, such as `health.path`.
     pub field: String,
-    /// Stored before.
+    /// The stored value.
     pub before: Value,
-    /// Wanted.
+    /// The new value.
     pub after: Value,
 }
 
-/// Makes the catalogue what the manifests say: all or nothing.
+/// Applies manifests to the catalogue, all or nothing.
 #[utoipa::path(
     post,
     operation_id = "apply_manifests",
@@ -82,9 +82,9 @@ pub struct DifferenceView {
         (Value = "application/json"),
     ), description = "YAML with any number of documents, or a JSON manifest or list of them."),
     responses(
-        (status = 200, body = Changes, description = "What changed; with dry_run, what would."),
+        (status = 200, body = Changes, description = "What changed; with `dry_run`, what would change."),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json",
-         description = "Faults; each with document, kind, name and field. Nothing was stored."),
+         description = "The manifests are invalid; each error has document, kind, name and field. Nothing was stored."),
     )
 )]
 pub(super) async fn apply(

@@ -11,7 +11,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
 
-/// What this server counted since it started, for a Prometheus.
+/// Returns the metrics of this server since it started, in the text format of Prometheus.
 #[utoipa::path(
     get,
     operation_id = "get_metrics",
@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         status = 200,
         body = String,
         content_type = "application/openmetrics-text",
-        description = "One series per line.",
+        description = "Metrics, one per line.",
     ))
 )]
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {

@@ -50,7 +50,7 @@ const IMAGE_BODY_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct ServicePath {
-    /// Its name.
+    /// Name of the service.
     #[param(value_type = String)]
     service: ServiceName,
 }
@@ -81,56 +81,57 @@ pub struct ReleaseView {
     pub image: Option<String>,
     /// Size of the package in bytes; 0 for a machine image.
     pub size_bytes: u64,
-    /// RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: String,
     /// Who created it.
     pub created_by: String,
-    /// Set when somebody withdrew it.
+    /// Who withdrew it; null when it is not withdrawn.
     pub withdrawn: Option<WithdrawalView>,
 }
 
-/// Which machine image a release is.
+/// The machine image of a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = ImageRelease)]
 #[serde(deny_unknown_fields)]
 pub struct ImageBody {
-    /// Its id, such as `ami-0123456789abcdef0`.
+    /// Id of the image, such as `ami-0123456789abcdef0`.
     #[schema(value_type = String)]
     image: ImageId,
 }
 
-/// Who took a release out of use, when and why.
+/// The withdrawal of a release.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Withdrawal)]
 pub struct WithdrawalView {
-    /// RFC 3339.
+    /// When it was withdrawn, RFC 3339.
     pub at: String,
-    /// Who.
+    /// Who withdrew it.
     pub by: String,
-    /// Why, in their words.
+    /// The reason, in that person's words.
     pub reason: String,
 }
 
-/// A release that was just made, and where its package is on its way to.
+/// A new release, and the upload of its package to the accounts that need it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CreatedRelease)]
 pub struct CreatedView {
     /// The release.
     #[serde(flatten)]
     release: ReleaseView,
-    /// The accounts in which machines will fetch the package.
+    /// The uploads, one per account whose instances fetch the package.
     uploads: Vec<UploadView>,
 }
 
-/// A package on its way to the bucket of an account.
+/// The upload of a package to the bucket of an account.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Upload)]
 pub struct UploadView {
     /// The account.
     pub account: String,
-    /// Its bucket for packages.
+    /// Bucket for packages of the account.
     pub bucket: String,
-    /// `there`, `under_way` or `failed`. What failed is brought by the first deployment that needs it.
+    /// `there`, `under_way` or `failed`. A failed upload is repeated by the first deployment that needs
+    /// it.
     pub arrival: &'static str,
     /// Why it failed; null when it did not.
     pub trouble: Option<String>,
@@ -171,14 +172,14 @@ impl From<Release> for ReleaseView {
     }
 }
 
-/// The releases of a service, newest first.
+/// Lists the releases of a service, newest first.
 #[utoipa::path(
     get,
     operation_id = "list_releases",
     path = "/api/v1/services/{service}/releases",
     tag = "releases",
     params(ServicePath, Paging),
-    responses((status = 200, body = Listing<ReleaseView>, description = "One page."))
+    responses((status = 200, body = Listing<ReleaseView>, description = "A page of releases."))
 )]
 pub(super) async fn list(
     InDesk(desk): InDesk,
@@ -193,7 +194,7 @@ pub(super) async fn list(
     Ok(listing(&uri, page, ReleaseView::from))
 }
 
-/// One release.
+/// Returns a release.
 #[utoipa::path(
     get,
     operation_id = "get_release",
@@ -201,8 +202,8 @@ pub(super) async fn list(
     tag = "releases",
     params(ReleasePath),
     responses(
-        (status = 200, body = ReleaseView, description = "It."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such release."),
+        (status = 200, body = ReleaseView, description = "The release."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such release."),
     )
 )]
 pub(super) async fn read(
@@ -213,8 +214,8 @@ pub(super) async fn read(
     Ok(Json(release.into()))
 }
 
-/// Creates a release: of the package in the body, a gzipped tarball with a Procfile at its root; or,
-/// with `Content-Type: application/json`, of a machine image.
+/// Creates a release from the package in the body, a gzipped tarball with a Procfile at its root; or,
+/// with `Content-Type: application/json`, from a machine image.
 #[utoipa::path(
     put,
     operation_id = "create_release",
@@ -226,11 +227,11 @@ pub(super) async fn read(
         content((Vec<u8> = "application/gzip"), (ImageBody = "application/json"))
     ),
     responses(
-        (status = 201, body = CreatedView, description = "It is a new release."),
-        (status = 200, body = CreatedView, description = "The same content is there already."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The version has other content."),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is too large."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It is no tarball that can be unpacked safely, or no id of an image."),
+        (status = 201, body = CreatedView, description = "Created."),
+        (status = 200, body = CreatedView, description = "The release exists already, with the same content."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The version exists already, with other content."),
+        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "The package is too large."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Not a tarball that can be unpacked safely, or not the id of an image."),
     )
 )]
 pub(super) async fn create(
@@ -268,13 +269,13 @@ async fn small(mut request: Request, app: &App) -> Result<ImageBody, Problem> {
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "too_slow",
-            "the body did not arrive in time",
+            "the request body did not arrive in time",
         )
         .remedy("send it again")),
     }
 }
 
-/// Takes a release out of use: it cannot be deployed any more.
+/// Withdraws a release: it can no longer be deployed.
 #[utoipa::path(
     post,
     operation_id = "withdraw_release",
@@ -283,8 +284,8 @@ async fn small(mut request: Request, app: &App) -> Result<ImageBody, Problem> {
     params(ReleasePath),
     request_body = Reason,
     responses(
-        (status = 200, body = ReleaseView, description = "It is out of use."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such release."),
+        (status = 200, body = ReleaseView, description = "Withdrawn."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such release."),
     )
 )]
 pub(super) async fn withdraw(

@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(pass))
 }
 
-/// The slices of a place at one moment.
+/// The slices of a service in an environment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Slices)]
 pub struct SlicesView {
@@ -47,51 +47,50 @@ pub struct SlicesView {
     pub slices: Vec<SliceView>,
     /// The dark traffic that routers send.
     pub mirror: Option<traffic::Mirror>,
-    /// What became of its copies.
+    /// The results of its copies.
     pub mirrored: Option<MirroredView>,
 }
 
-/// How one slice stands.
+/// A slice.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Slice)]
 pub struct SliceView {
     /// `blue` or `green`.
     pub slice: String,
-    /// `live` or `next`: where the next release comes up, and without a deployment what users can be
-    /// switched to.
+    /// `live`, or `next`: the slice for the next release, to which users can be switched when no
+    /// deployment runs.
     pub role: String,
     /// Its share of the users, in percent.
     pub weight: u8,
-    /// What new instances are started from; null when nothing was launched here.
+    /// The launch that new instances are started from; null when nothing was launched here.
     pub launch: Option<String>,
-    /// The version of that.
+    /// The version of that launch.
     pub version: Option<String>,
     /// Its capacity settings.
     pub sizes: SizesView,
-    /// How many instances are in which state: `pending`, `healthy`, `unhealthy`, `draining`,
-    /// `terminating`.
+    /// Number of instances by state: `pending`, `healthy`, `unhealthy`, `draining`, `terminating`.
     pub instances: BTreeMap<String, u32>,
-    /// What routers counted of its users' requests; null where they do not count.
+    /// Its users' requests, as routers count them; null where they do not.
     pub traffic: Option<TrafficView>,
 }
 
-/// What routers counted of the users' requests to one slice.
+/// The users' requests to a slice, as routers count them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Traffic)]
 pub struct TrafficView {
-    /// Changes when counting begins anew.
+    /// Changes when the counters restart from zero.
     pub epoch: u64,
     /// Requests that were answered, or failed.
     pub requests: u64,
     /// Requests that were answered with a 5xx, or not at all.
     pub errors: u64,
-    /// Half of the answers took no longer than this, in microseconds; null when nothing is known.
+    /// Median time to answer, in microseconds; null when it is not known.
     pub p50_us: Option<u64>,
-    /// 95 % of the answers took no longer than this, in microseconds.
+    /// 95th percentile of the time to answer, in microseconds; null when it is not known.
     pub p95_us: Option<u64>,
 }
 
-/// What became of the copies of dark traffic.
+/// The results of dark traffic.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Mirrored)]
 pub struct MirroredView {
@@ -105,7 +104,7 @@ pub struct MirroredView {
     pub compared: u64,
     /// Of these, requests where the copy's answer differed and a second one of stable did not.
     pub differing: u64,
-    /// Of these, requests where two answers of stable differed: what chance alone does.
+    /// Of these, requests where two answers of stable differed from each other: noise.
     pub noisy: u64,
     /// The fields that differed.
     pub fields: BTreeMap<String, DifferenceView>,
@@ -125,7 +124,7 @@ pub struct DifferenceView {
     pub copy: Option<String>,
 }
 
-/// The slices of a place: who has the users, what runs there, what routers counted.
+/// Returns the slices of a service: their users, what they run, and what routers counted.
 #[utoipa::path(
     get,
     operation_id = "get_slices",
@@ -133,9 +132,9 @@ pub struct DifferenceView {
     tag = "environments",
     params(PlacePath),
     responses(
-        (status = 200, body = SlicesView, description = "Each slice."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such service or environment, or no server group."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider is in trouble."),
+        (status = 200, body = SlicesView, description = "The slices."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such service or environment, or no server group."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The provider does not answer."),
     )
 )]
 pub(super) async fn read(
@@ -146,7 +145,7 @@ pub(super) async fn read(
     Ok(Json(slices.into()))
 }
 
-/// Moves the users to what the other slice runs: a deployment like any other.
+/// Starts a deployment that switches users to the release on the other slice.
 #[utoipa::path(
     post,
     operation_id = "switch_place",
@@ -155,8 +154,8 @@ pub(super) async fn read(
     params(PlacePath),
     request_body = Option<MaybeReason>,
     responses(
-        (status = 202, body = DeploymentBegun, description = "It began."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance says no: the other slice is empty or unhealthy, or another rule is broken."),
+        (status = 202, body = DeploymentBegun, description = "The deployment has started."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Governance refuses the deployment: the other slice is empty or unhealthy, or another rule is broken."),
     )
 )]
 pub(super) async fn switch(
@@ -171,15 +170,15 @@ pub(super) async fn switch(
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
-/// Which slice a pass leads to, and for how long.
+/// The slice that a pass leads to, and its lifetime.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PassRequest {
-    /// `blue` or `green`; the slice without users when it is left out.
+    /// `blue` or `green`; the slice without users if omitted.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     slice: Option<domain::slice::Slice>,
-    /// For how long, at most a week.
+    /// Lifetime in seconds, at most a week.
     #[serde(default = "an_hour")]
     #[schema(required = false, default = 3600, minimum = 1, maximum = 604_800)]
     seconds: u32,
@@ -189,19 +188,19 @@ fn an_hour() -> u32 {
     3600
 }
 
-/// A pass for testers. It is shown once, and kept nowhere.
+/// A pass for testers. It is returned once and not stored.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Pass)]
 pub struct PassView {
-    /// To be sent as header `x-pointsman-pass` or as cookie `pointsman-pass`.
+    /// The pass, for the header `x-pointsman-pass` or the cookie `pointsman-pass`.
     pub token: String,
-    /// Which slice it leads to.
+    /// The slice that it leads to.
     pub slice: String,
-    /// When it ends, RFC 3339.
+    /// When it expires, RFC 3339.
     pub expires_at: String,
 }
 
-/// Gives a pass that lets testers into one slice, also one without users.
+/// Creates a pass that lets testers into one slice, even one without users.
 #[utoipa::path(
     post,
     operation_id = "create_pass",
@@ -211,7 +210,7 @@ pub struct PassView {
     request_body = PassRequest,
     responses(
         (status = 201, body = PassView, description = "The pass."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such place, or nothing was ever deployed there."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No such service or environment, or nothing was ever deployed there."),
     )
 )]
 pub(super) async fn pass(

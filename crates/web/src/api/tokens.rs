@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
-    /// The name of the person, as audit events will carry it.
+    /// The name of the person, which audit events will show.
     #[schema(value_type = String)]
     name: PersonName,
 }
@@ -72,7 +72,7 @@ pub struct TokenPath {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokensQuery {
-    /// Where the page begins: `next` of the page before.
+    /// Start of the page: `next` of the previous page.
     #[param(value_type = Option<String>)]
     pub cursor: Option<PersonName>,
     /// Maximum number of rows, 1 to 500; 50 by default.
@@ -139,7 +139,7 @@ pub(super) async fn list(
     Ok(listing(&uri, page, TokenView::from))
 }
 
-/// Revokes the token of a person: the next request that shows it is refused.
+/// Revokes the token of a person, starting with the next request.
 #[utoipa::path(
     delete,
     operation_id = "revoke_token",

@@ -28,9 +28,9 @@ pub fn time(at: UnixMs) -> String {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct Paging {
-    /// Where the page begins: `next` of the page before.
+    /// Start of the page: `next` of the previous page.
     pub cursor: Option<String>,
-    /// Most rows, 1 to 500; 50 when it is left out.
+    /// Maximum number of rows, 1 to 500; 50 by default.
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
@@ -59,12 +59,12 @@ fn bad_query(field: &str, message: impl Into<String>) -> Problem {
     Problem::new(
         axum::http::StatusCode::BAD_REQUEST,
         "bad_query",
-        "the query cannot be understood",
+        "the query is invalid",
     )
     .fault(field, message)
 }
 
-/// One page of a list.
+/// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Listing<T> {
     /// The rows.

@@ -75,9 +75,9 @@ fn aws_is_asked_once_and_then_watched() {
             0    s - : 2/2/2 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2, 100 to 200 % at once
             0    s succeeded v0 100 : 2/2/2 v1 | v1+ v1+        apply: blue: start an instance refresh to v2, 100 to 200 % at once
             9    s running v3 0 : 2/2/2 v2 | v2+ v2+            next step
-            5    s running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
-            50   s running v2 50 : 2/2/2 v1 | v1~ v1+ v2+ v2+   wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
-            60   s baking v2 100 : 2/2/2 v1 | v2+ v2+           wait: AWS is at work: Baking, 100 % replaced; gives up at 1970-01-01T00:11:21Z
+            5    s running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2.    wait: AWS instance refresh: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
+            50   s running v2 50 : 2/2/2 v1 | v1~ v1+ v2+ v2+   wait: AWS instance refresh: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            60   s baking v2 100 : 2/2/2 v1 | v2+ v2+           wait: AWS instance refresh: Baking, 100 % replaced; gives up at 1970-01-01T00:11:21Z
             70   s succeeded v2 100 : 2/2/2 v2 | v2+ v2+        next step
         "#]],
     );
@@ -99,7 +99,7 @@ fn a_group_that_scales_itself_does_not_scale_in_meanwhile() {
             0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: never fewer than 2 instances
             0    s - : 2/2/8 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2, 100 to 200 % at once
             5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: never fewer than 3 instances
-            5    s running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
+            5    s running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2.    wait: AWS instance refresh: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
         "#]],
     );
 }
@@ -115,9 +115,9 @@ fn what_aws_says_must_be_seen() {
             (1300, "succeeded v2 100 : 2/2/2 v2 | v2+ v2!"),
         ],
         expect![[r#"
-            70   s succeeded v2 100 : 2/2/2 v1 | v2+ v2+        wait: AWS is at work: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
-            70   s succeeded v2 100 : 2/2/2 v2 | v1+ v2+ v2+    wait: AWS is at work: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
-            70   s succeeded v2 100 : 2/2/2 v2 | v2+ v2.        wait: AWS is at work: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
+            70   s succeeded v2 100 : 2/2/2 v1 | v2+ v2+        wait: AWS instance refresh: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
+            70   s succeeded v2 100 : 2/2/2 v2 | v1+ v2+ v2+    wait: AWS instance refresh: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
+            70   s succeeded v2 100 : 2/2/2 v2 | v2+ v2.        wait: AWS instance refresh: Succeeded, 100 % replaced; gives up at 1970-01-01T00:11:21Z
             1300 s succeeded v2 100 : 2/2/2 v2 | v2+ v2!        fail: AWS did not finish its instance refresh within 11 min 21 s: Succeeded
         "#]],
     );
@@ -138,13 +138,13 @@ fn a_release_that_does_not_get_healthy_is_not_waited_for_an_hour() {
             (61, "baking v2 100 : 2/2/2 v1 | v2! v2!"),
         ],
         expect![[r#"
-            59   s running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2.    wait: AWS is at work: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
+            59   s running v2 0 : 2/2/2 v1 | v1+ v1+ v2. v2.    wait: AWS instance refresh: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
             61   s running v2 0 : 2/2/2 v1 | v1+ v1+ v2! v2!    fail: only 0 of 2 instances of v2 became healthy within 1 min
             61   s running v2 0 : 2/2/2 v1 | v1+ v1+ v2+ v2.    fail: only 1 of 2 instances of v2 became healthy within 1 min
-            61   s running v2 50 : 2/2/2 v1 | v1+ v2+ v2!       wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
-            61   s running v2 50 : 2/2/2 v1 | v1+ v2!           wait: AWS is at work: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            61   s running v2 50 : 2/2/2 v1 | v1+ v2+ v2!       wait: AWS instance refresh: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            61   s running v2 50 : 2/2/2 v1 | v1+ v2!           wait: AWS instance refresh: Running, 50 % replaced; gives up at 1970-01-01T00:11:21Z
             1300 s running v2 50 : 2/2/2 v1 | v1+ v2+ v2!       fail: AWS did not finish its instance refresh within 11 min 21 s: Running
-            61   s baking v2 100 : 2/2/2 v1 | v2+ v2.           wait: 1 of 2 instances of v2 are healthy; it goes on once all are
+            61   s baking v2 100 : 2/2/2 v1 | v2+ v2.           wait: 1 of 2 instances of v2 are healthy; waiting for the rest
             61   s baking v2 100 : 2/2/2 v1 | v2! v2!           fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
         "#]],
     );
@@ -197,13 +197,13 @@ fn the_way_back_first_ends_the_refresh() {
         expect![[r#"
             0    s running v2 50 : 2/2/2 v1 | v1+ v2+           apply: blue: roll the instance refresh back
             0    s baking v2 100 : 2/2/2 v1 | v2+ v2+           apply: blue: roll the instance refresh back
-            0    s rolling v2 50 : 2/2/2 v1 | v1+ v2+           wait: AWS is at work: RollingBack, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            0    s rolling v2 50 : 2/2/2 v1 | v1+ v2+           wait: AWS instance refresh: RollingBack, 50 % replaced; gives up at 1970-01-01T00:11:21Z
             1300 s rolling v2 50 : 2/2/2 v1 | v1. v1. v2+ v2+   apply: blue: protect 2 instances from scale-in
             1300 s rolling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2.  apply: blue: cancel the instance refresh
-            1300 s cancelling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2. wait: AWS is at work: Cancelling, 50 % replaced; gives up at 1970-01-01T00:11:21Z
+            1300 s cancelling v2 50 : 2/2/2 v1 | v1. v1. v2+* v2. wait: AWS instance refresh: Cancelling, 50 % replaced; gives up at 1970-01-01T00:11:21Z
             9    s ended v2 0 : 2/2/2 v1 | v1+ v1+              next step
             9    s - : 2/2/2 v1 | v1+ v1+                       next step
-            9    s running v3 0 : 2/2/2 v1 | v1+ v1+            wait: the instance refresh r1, which somebody else started, replaces the instances; the deployment goes on once that is over
+            9    s running v3 0 : 2/2/2 v1 | v1+ v1+            wait: instance refresh r1, started by somebody else, is replacing the instances; waiting for it to end
         "#]],
     );
     // It shows up late: nothing else is done before it ended.
@@ -227,5 +227,5 @@ fn the_way_back_first_ends_the_refresh() {
 #[test]
 fn what_aws_does_cannot_be_paused() {
     let refused = refreshed().command(Command::Pause, "ada", UnixMs(0));
-    expect!["AWS replaces the instances now and cannot be paused; `pointsman abort` gives the old release back"].assert_eq(&refused.unwrap_err().to_string());
+    expect!["AWS is replacing instances and cannot be paused; `pointsman abort` restores the stable release"].assert_eq(&refused.unwrap_err().to_string());
 }

@@ -20,9 +20,9 @@ fn retire_protects_before_it_shrinks() {
             4/4/4 v2 suspended | v1+ v1+ v2+ v2+         apply: blue: protect 2 instances from scale-in
             4/4/4 v2 suspended | v1+ v1+* v2+* v2+*      apply: blue: stop protecting 1 instances
             4/4/4 v2 suspended | v1+ v1+ v2+* v2+*       apply: blue: sizes min 2 desired 2 max 4
-            2/2/4 v2 suspended | v1~ v1~ v2+* v2+*       wait: 2 instances of v1 finish their last requests and stop
+            2/2/4 v2 suspended | v1~ v1~ v2+* v2+*       wait: 2 instances of v1 are finishing their last requests
             2/2/4 v2 suspended | v2+* v2+*               next step
-            4/4/4 v2 suspended | v1+ v1+ v2+ v2!         wait: 1 of 2 instances of v2 are healthy; it goes on once all are
+            4/4/4 v2 suspended | v1+ v1+ v2+ v2!         wait: 1 of 2 instances of v2 are healthy; waiting for the rest
             2/2/4 v2 suspended | v1+ v2+* v2.            apply: blue: sizes min 3 desired 3 max 4
         "#]],
     );

@@ -116,7 +116,7 @@ fn users_are_moved_only_to_a_slice_that_is_whole() {
         ],
         expect![[r#"
             0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
-            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; it goes on once all are
+            0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; waiting for the rest
             400 s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2!              fail: v2 did not stay healthy under watch: 1 of 2 instances were healthy
             400 s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              fail: routers did not serve the new weights within 5 min
             0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
@@ -130,7 +130,7 @@ fn a_bake_holds_users_where_the_shift_put_them() {
         &canary(vec![], 2),
         &[(0, TENTH), (0, FILLED), (0, MOVED)],
         expect![[r#"
-            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:10Z
+            0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: baking v2: every instance is healthy so far; goes on at 1970-01-01T00:00:10Z
             0   s 100 2/2/2 v1 | v1+ v1+ ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
             0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
         "#]],
@@ -153,7 +153,7 @@ fn warm_is_a_time_and_a_loss_does_not_begin_it_anew() {
         ],
         expect![[r#"
             0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              wait: all users are on v2; blue stays ready for a rollback; goes on at 1970-01-01T00:01:00Z
-            30  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2.              wait: 1 of 2 instances of v2 are healthy; it goes on once all are
+            30  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2.              wait: 1 of 2 instances of v2 are healthy; waiting for the rest
             61  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              next step
             5   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2! v2!              fail: v2 did not stay healthy under watch: 0 of 2 instances were healthy
         "#]],
@@ -178,7 +178,7 @@ fn the_old_slice_goes_only_without_users_and_beside_a_whole_new_one() {
         expect![[r#"
             0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 0
             0   s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              apply: users: 100 % green
-            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; it goes on once all are
+            0   s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              wait: 1 of 2 instances of v2 are healthy; waiting for the rest
             61  s 0 2/2/2 v1 | v1+ v1+ ; 100 2/2/2 v2 suspended | v2+ v2!              fail: only 1 of 2 instances of v2 became healthy within 1 min
             0   s 0 0/0/2 v1 | v1~ v1~ ; 100 2/2/2 v2 suspended | v2+ v2+              apply: blue: sizes min 0 desired 0 max 0
             0   s 0 0/0/2 v1 | ; 100 2/2/2 v2 suspended | v2+ v2+                      next step
@@ -407,8 +407,8 @@ fn a_port_that_never_answers_fails_at_the_deadline() {
         &canary(vec![tcp], 2),
         &[(11, TENTH), (611, TENTH)],
         expect![[r#"
-            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:21Z
-            611 s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              fail: connection to check:80 stayed open for 10 min 10 s, and missing evidence is no success: nothing was measured yet
+            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: baking v2: every instance is healthy so far; goes on at 1970-01-01T00:00:21Z
+            611 s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              fail: connection to check:80 stayed open for 10 min 10 s, and missing evidence never counts as success: nothing was measured yet
         "#]],
     );
 }

@@ -108,7 +108,7 @@ fn refuses_accounts_that_are_unknown_or_elsewhere() {
         |_, facts| account(facts).provider = crate::catalogue::ProviderKind::Local,
         expect![[r#"
             the account eu is not on AWS
-              -> set `provider: aws` and a region in the manifest of the account eu, or name another account
+              -> set `provider: aws` and a region in the manifest of the account eu, or choose another account
         "#]],
     );
 }
@@ -223,9 +223,9 @@ fn refuses_what_is_in_other_hands() {
         },
         expect![[r#"
             blue of cart.live: an instance refresh is in progress
-              -> see to it in AWS, then try again; `pointsman doctor` says more
+              -> resolve it in AWS, then retry; `pointsman doctor` shows more
             blue of cart.live: it has a mixed instances policy
-              -> see to it in AWS, then try again; `pointsman doctor` says more
+              -> resolve it in AWS, then retry; `pointsman doctor` shows more
         "#]],
     );
 }
@@ -276,9 +276,9 @@ fn another_image_is_another_deployment() {
     check(
         |_, facts| live(facts, None),
         expect![[r#"
-        release 2.0.0 is live in live already
-          -> add --force to replace its instances by fresh ones
-    "#]],
+            release 2.0.0 is already live in live
+              -> add --force to replace its instances with new ones
+        "#]],
     );
     check(
         |wish, facts| {
@@ -286,8 +286,8 @@ fn another_image_is_another_deployment() {
             wish.image = Some(image('2'));
         },
         expect![[r#"
-            release 2.0.0 is live in live already
-              -> add --force to replace its instances by fresh ones
+            release 2.0.0 is already live in live
+              -> add --force to replace its instances with new ones
         "#]],
     );
     check(
@@ -385,13 +385,13 @@ fn an_instance_refresh_has_bounds() {
         },
         expect![[r#"
             checkpoints must be growing shares of the group from 1 to 99
-              -> correct it
+              -> correct the value
             checkpoint_delay_seconds must be between 0 and 172800
-              -> correct it
+              -> correct the value
             alarms must have 0 to 10 items
-              -> correct it
+              -> correct the value
             alarms must be a name of 1 to 255 characters
-              -> correct it
+              -> correct the value
         "#]],
     );
 }

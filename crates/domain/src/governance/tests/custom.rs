@@ -102,7 +102,7 @@ fn refuses_accounts_of_other_providers_and_slices_in_other_hands() {
         |_, facts| facts.account.as_mut().unwrap().provider = ProviderKind::Local,
         expect![[r#"
             the account rack is not with a custom provider
-              -> set `provider: custom` in the manifest of the account rack, or name another account
+              -> set `provider: custom` in the manifest of the account rack, or choose another account
         "#]],
     );
     check(
@@ -112,7 +112,7 @@ fn refuses_accounts_of_other_providers_and_slices_in_other_hands() {
         },
         expect![[r#"
             blue of cart.live: it is being moved
-              -> see to it at the provider, then try again; `pointsman doctor` says more
+              -> resolve it at the provider, then retry; `pointsman doctor` shows more
         "#]],
     );
 }

@@ -16,72 +16,72 @@ pub use preview::PreviewView;
 pub use reasons::{FailureView, WaitingView};
 use steps::{StepView, steps};
 
-/// One attempt to make a release the live one.
+/// A deployment: one attempt to make a release the live one.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Deployment)]
 pub struct DeploymentView {
-    /// Its id; ids sort by time.
+    /// Id of the deployment; ids sort by time.
     pub id: String,
     /// The service.
     pub service: String,
     /// The environment.
     pub environment: String,
-    /// The release that shall become live.
+    /// The version of the release that is deployed.
     pub version: String,
-    /// What its instances are counted by.
+    /// Id of the launch, by which its instances are counted.
     pub launch: String,
-    /// The release that was live when it began; null for a first deployment.
+    /// The version that was live when it started; null for a first deployment.
     pub stable_version: Option<String>,
-    /// How.
+    /// The strategy, with all its numbers.
     pub strategy: domain::plan::Strategy,
-    /// Which slice has which role; as planned, until the baseline is recorded.
+    /// The roles of the slices; as planned, until the baseline is recorded.
     pub roles: RolesView,
     /// `running`, `paused`, `rolling_back`, `succeeded`, `rolled_back`, `aborted` or `failed`.
     pub status: String,
     /// `forward` or `rolling_back`.
     pub course: String,
-    /// The steps of the present course.
+    /// The steps of the current course.
     pub steps: Vec<StepView>,
-    /// Index of the current step; equal to their number while the baseline is being restored, and
-    /// at the end.
+    /// Index of the current step; equal to the number of steps while the baseline is being restored,
+    /// and at the end.
     pub step: usize,
-    /// SHA-256 over the JSON of the way forward: an approval can name the plan that was read.
+    /// SHA-256 of the plan, with which an approval can name the plan that was read.
     pub plan_hash: String,
-    /// What it waits for.
+    /// What it waits for; null when it does not wait.
     pub waiting: Option<WaitingView>,
-    /// Why it does not go forward any more.
+    /// Why it does not go forward any more; null while it does.
     pub failure: Option<FailureView>,
-    /// Who paused it, and since when.
+    /// The pause; null when it is not paused.
     pub paused: Option<PauseView>,
-    /// Who asked for it.
+    /// Who requested it.
     pub requested_by: String,
-    /// When, RFC 3339.
+    /// When it was requested, RFC 3339.
     pub requested_at: String,
-    /// When it ended, RFC 3339.
+    /// When it ended, RFC 3339; null before that.
     pub finished_at: Option<String>,
-    /// What it left behind, compared with what was intended.
+    /// What it left behind, compared with what was intended; null before it ended.
     pub certificate: Option<CertificateView>,
-    /// Grows with each change; also the ETag.
+    /// Increases with every change; also the ETag.
     pub version_number: u64,
 }
 
-/// Which slice has which role.
+/// The roles of the slices.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Roles)]
 pub struct RolesView {
-    /// Where stable is: `blue` or `green`.
+    /// The slice of the stable release: `blue` or `green`.
     pub live: String,
-    /// Where the new release comes up; the same where both share a slice.
+    /// The slice of the new release; the same when both share a slice.
     pub next: String,
 }
 
-/// A person's hold on a deployment.
+/// The pause of a deployment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Pause)]
 pub struct PauseView {
-    /// Who.
+    /// Who paused it.
     pub by: String,
-    /// Since when, RFC 3339.
+    /// When it was paused, RFC 3339.
     pub since: String,
 }
 
@@ -89,7 +89,7 @@ pub struct PauseView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Certificate)]
 pub struct CertificateView {
-    /// All is as intended.
+    /// Whether everything is as intended.
     pub clean: bool,
     /// One line per field.
     pub lines: Vec<CertificateLineView>,
@@ -99,13 +99,13 @@ pub struct CertificateView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CertificateLine)]
 pub struct CertificateLineView {
-    /// Which field.
+    /// Name of the field.
     pub field: String,
-    /// Before the deployment.
+    /// Value before the deployment.
     pub before: String,
-    /// Meant to be now.
+    /// Intended value.
     pub intended: String,
-    /// Seen now.
+    /// Value that was seen at the end.
     pub seen: String,
 }
 

@@ -15,7 +15,7 @@ fn only_somebody_else_can_say_yes() {
         &asking,
         &[(11, TENTH)],
         expect![[r#"
-            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: v2 is watched; every instance is healthy so far; goes on at 1970-01-01T00:00:21Z
+            11  s 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 suspended | v2+ v2+              wait: baking v2: every instance is healthy so far; goes on at 1970-01-01T00:00:21Z
         "#]],
     );
     let promoted = asking.clone().command(Command::Promote, "bob", at(11));

@@ -15,7 +15,7 @@ fn only_images_that_can_be_started_are_deployed() {
             },
             expect![[r#"
                 the machine image ami-11111111 is pending in the account eu
-                  -> wait until it is available, and deploy again
+                  -> wait until it is available, then deploy again
             "#]],
         ),
         (
@@ -24,15 +24,15 @@ fn only_images_that_can_be_started_are_deployed() {
             },
             expect![[r#"
                 the machine image ami-11111111 is failed in the account eu
-                  -> build the image anew: this one cannot be started
+                  -> build the image again: this one cannot be started
             "#]],
         ),
         (
             Standing::Missing,
             expect![[r#"
-            the machine image ami-11111111 does not exist in the account eu
-              -> name an image of that account and region, or share the image with the account
-        "#]],
+                the machine image ami-11111111 does not exist in the account eu
+                  -> choose an image of that account and region, or share the image with the account
+            "#]],
         ),
     ] {
         check(

@@ -17,39 +17,39 @@ use super::steps::GateView;
 pub struct PreviewView {
     /// The steps, with what each one costs.
     pub steps: Vec<PreviewStepView>,
-    /// Ids of the instances that go.
+    /// Ids of the instances that are retired.
     pub retires: Vec<String>,
-    /// How many instances run from when on.
+    /// Number of instances over time.
     pub capacity: Vec<CapacityPointView>,
-    /// Most instances at once.
+    /// Maximum number of instances at once.
     pub peak_instances: u32,
-    /// Instance-milliseconds above what runs now or shall run, whichever is more.
+    /// Additional instance-milliseconds, compared with the larger of what runs now and afterwards.
     pub extra_instance_ms: u64,
-    /// Requests to the provider that change something.
+    /// Number of requests to the provider that change something.
     pub calls: u32,
-    /// The whole deployment, in milliseconds.
+    /// Expected time of the whole deployment, in milliseconds.
     pub expected_ms: u64,
-    /// Index of the first step after which the way back has to start instances again.
+    /// Index of the first step after which a rollback has to start instances again.
     pub point_of_no_return: Option<usize>,
-    /// Where it takes place on AWS; null on the machine of the server.
+    /// Where the deployment takes place on AWS; null elsewhere.
     pub aws: Option<AwsPreviewView>,
 }
 
-/// Where a deployment on AWS takes place, and what is started there.
+/// Where a deployment on AWS takes place, and what it starts there.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AwsPreview)]
 pub struct AwsPreviewView {
     /// The account.
     pub account: String,
-    /// Its region.
+    /// The region of the account.
     pub region: Option<String>,
     /// The Auto Scaling group of each slice, by `blue` and `green`.
     pub groups: BTreeMap<String, String>,
     /// SHA-256 of the package; null for a machine image that holds everything.
     pub digest: Option<String>,
-    /// The machine image; null for a package on whatever image the group's launch template has.
+    /// The machine image; null for a package on the image of the group's launch template.
     pub image: Option<String>,
-    /// What is different there, one sentence each.
+    /// What to know about that place, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -65,9 +65,9 @@ pub struct PreviewStepView {
     pub gates: Vec<GateView>,
     /// The condition with its numbers.
     pub condition: Step,
-    /// How long it is expected to take, in milliseconds.
+    /// Expected time of the step, in milliseconds.
     pub expected_ms: u64,
-    /// How long the way back takes from the end of this step, in milliseconds.
+    /// Expected time of a rollback from the end of this step, in milliseconds.
     pub way_back_ms: u64,
 }
 
@@ -77,7 +77,7 @@ pub struct PreviewStepView {
 pub struct CapacityPointView {
     /// Milliseconds after the start.
     pub at_ms: u64,
-    /// Instances from then on.
+    /// Number of instances from then on.
     pub instances: u32,
 }
 

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::api::wire::time;
 
-/// One condition to reach.
+/// A step: a condition to reach.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 pub struct StepView {
