@@ -58,7 +58,7 @@ struct Checkup {
 #[serde(default)]
 struct Check {
     name: String,
-    verdict: String,
+    status: String,
     found: String,
     remedy: Option<String>,
 }
@@ -112,7 +112,7 @@ pub async fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failur
     let failed = checkups
         .iter()
         .flat_map(|it| &it.checks)
-        .any(|check| check.verdict == "failed");
+        .any(|check| check.status == "failed");
     Ok(if failed { Exit::NotReached } else { Exit::Ok })
 }
 
@@ -126,14 +126,14 @@ fn page(checkup: &Checkup) -> String {
     let width = widest.unwrap_or(0);
     for check in &checkup.checks {
         let Check { name, found, .. } = check;
-        let mark = match check.verdict.as_str() {
+        let mark = match check.status.as_str() {
             "ok" => '✔',
             "failed" => '✘',
             "warning" => '!',
             _ => '·',
         };
         lines.push(format!("  {mark} {name:<width$}  {found}"));
-        if let Some(remedy) = check.remedy.as_ref().filter(|_| check.verdict != "ok") {
+        if let Some(remedy) = check.remedy.as_ref().filter(|_| check.status != "ok") {
             lines.push(format!("    {:<width$}  next: {remedy}", ""));
         }
     }

@@ -106,7 +106,7 @@ fn accept(stream: TcpStream, release: &Arc<Release>, open: &Arc<AtomicUsize>) {
 }
 
 fn refuse(stream: TcpStream) -> io::Result<()> {
-    Answer::text(503, "too many connections\n").write(&stream, true)
+    Reply::text(503, "too many connections\n").write(&stream, true)
 }
 
 /// Answers one request after the other on one connection.
@@ -134,25 +134,25 @@ fn converse(stream: TcpStream, release: &Release) -> io::Result<()> {
     Ok(())
 }
 
-fn answer(request: &Request, release: &Release) -> Answer {
+fn answer(request: &Request, release: &Release) -> Reply {
     let Release {
         service, version, ..
     } = release;
     let broken = release.broken == "health";
     let is_page = matches!(request.path.as_str(), "/" | "/price");
     if is_page && release.fails_a_page() {
-        return Answer::text(500, "something went wrong\n").with_version(version);
+        return Reply::text(500, "something went wrong\n").with_version(version);
     }
     let answer = match request.path.as_str() {
-        "/health" if broken => Answer::text(503, "broken\n"),
-        "/health" => Answer::text(200, "ok\n"),
-        "/version" => Answer::text(
+        "/health" if broken => Reply::text(503, "broken\n"),
+        "/health" => Reply::text(200, "ok\n"),
+        "/version" => Reply::text(
             200,
             &format!("{{\"service\":\"{service}\",\"version\":\"{version}\"}}\n"),
         ),
-        "/" if broken => Answer::text(500, "this release is broken\n"),
-        "/" => Answer::text(200, &format!("{service} {version}\n")),
-        "/price" => Answer::json(&format!(
+        "/" if broken => Reply::text(500, "this release is broken\n"),
+        "/" => Reply::text(200, &format!("{service} {version}\n")),
+        "/price" => Reply::json(&format!(
             "{{\"item\":\"train set\",\"price_cents\":{},\"currency\":\"EUR\",\"served_at\":{}}}\n",
             release.price_cents,
             unix_ms(),
@@ -163,9 +163,9 @@ fn answer(request: &Request, release: &Release) -> Answer {
                 200,
                 SLOW_MS_MAX,
             )));
-            Answer::text(200, &format!("{service} {version}, slowly\n"))
+            Reply::text(200, &format!("{service} {version}, slowly\n"))
         }
-        _ => Answer::text(404, "no such page\n"),
+        _ => Reply::text(404, "no such page\n"),
     };
     answer.with_version(version)
 }
@@ -260,14 +260,14 @@ fn drop_body(reader: &mut BufReader<TcpStream>, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-struct Answer {
+struct Reply {
     status: u16,
     media_type: &'static str,
     body: String,
     version: Option<String>,
 }
 
-impl Answer {
+impl Reply {
     fn text(status: u16, body: &str) -> Self {
         Self {
             status,

@@ -8,7 +8,7 @@ pub struct Check {
     /// What, such as `credentials`.
     pub name: String,
     /// What came of it.
-    pub verdict: Verdict,
+    pub status: CheckStatus,
     /// What was found, as a sentence without a full stop.
     pub found: String,
     /// What to do about it.
@@ -19,7 +19,7 @@ pub struct Check {
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum CheckStatus {
     /// As it should be.
     Ok,
     /// It could not be found out without changing something.
@@ -33,10 +33,10 @@ pub enum Verdict {
 impl Check {
     /// A check without a remedy.
     #[must_use]
-    pub fn new(name: impl Into<String>, verdict: Verdict, found: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>, status: CheckStatus, found: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            verdict,
+            status,
             found: found.into(),
             remedy: None,
         }
@@ -52,7 +52,7 @@ impl Check {
     }
 }
 
-impl Verdict {
+impl CheckStatus {
     /// The word for people and programs.
     #[must_use]
     pub fn word(self) -> &'static str {

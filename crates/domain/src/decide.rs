@@ -43,7 +43,7 @@ use crate::{
 pub const ASK_AGAIN_MS: u64 = 2000;
 
 /// One deployment, one observation, one moment: what every arm of `decide` looks at.
-struct Look<'a> {
+struct Moment<'a> {
     deployment: &'a Deployment,
     baseline: &'a Baseline,
     seen: &'a Observation,
@@ -61,13 +61,13 @@ struct Look<'a> {
     healthy: u32,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Moment<'a> {
     /// The same moment, at `slice` and about `launch`.
-    fn on(&self, slice: Slice, launch: &LaunchId) -> Look<'a> {
+    fn on(&self, slice: Slice, launch: &LaunchId) -> Moment<'a> {
         let seen = self.seen.slice(slice);
         let (mine, others): (Vec<_>, Vec<_>) = seen.present().partition(|it| it.launch == *launch);
         let healthy = mine.iter().filter(|it| it.state == InstanceState::Healthy);
-        Look {
+        Moment {
             at: slice,
             slice: seen,
             healthy: count(healthy),
@@ -130,7 +130,7 @@ pub fn decide(
         return Decision::Keep(Waiting::Paused { by }).into();
     }
     let next = deployment.roles.next;
-    let look = Look {
+    let moment = Moment {
         deployment,
         baseline,
         seen,
@@ -143,7 +143,7 @@ pub fn decide(
         healthy: 0,
     }
     .on(next, &deployment.launch.id);
-    let decided = at_step(&look);
+    let decided = at_step(&moment);
     let then = not_again(deployment, seen, now, decided.then);
     Decided {
         then: within_budget(deployment, then),
@@ -151,26 +151,26 @@ pub fn decide(
     }
 }
 
-/// Says what the current step needs; `look` is at the next slice, about the new launch.
-fn at_step(look: &Look<'_>) -> Decided {
-    match in_force(look) {
-        Some(Step::Fill(fill)) => fill::decide(&look.on(fill.slice, &fill.launch), fill).into(),
-        Some(Step::Shift(split)) => shift::decide(look, split).into(),
-        Some(Step::Bake(bake)) => bake::decide(&look.on(bake.slice, &bake.launch), bake),
-        Some(Step::Retire(it)) => retire::decide(&look.on(it.slice, &it.launch), it).into(),
-        Some(Step::Refresh(it)) => refresh::decide(&look.on(it.slice, &it.launch), it).into(),
-        Some(Step::EndRefresh(_)) => refresh::end(look).into(),
-        None => restore::decide(look).into(),
+/// Says what the current step needs; `moment` is at the next slice, about the new launch.
+fn at_step(moment: &Moment<'_>) -> Decided {
+    match in_force(moment) {
+        Some(Step::Fill(fill)) => fill::decide(&moment.on(fill.slice, &fill.launch), fill).into(),
+        Some(Step::Shift(split)) => shift::decide(moment, split).into(),
+        Some(Step::Bake(bake)) => bake::decide(&moment.on(bake.slice, &bake.launch), bake),
+        Some(Step::Retire(it)) => retire::decide(&moment.on(it.slice, &it.launch), it).into(),
+        Some(Step::Refresh(it)) => refresh::decide(&moment.on(it.slice, &it.launch), it).into(),
+        Some(Step::EndRefresh(_)) => refresh::end(moment).into(),
+        None => restore::decide(moment).into(),
     }
 }
 
 /// The current step; or one that ended a refresh, while one shows up late: nothing else goes on before.
-fn in_force<'a>(look: &Look<'a>) -> Option<&'a Step> {
-    let progress = &look.deployment.progress;
+fn in_force<'a>(moment: &Moment<'a>) -> Option<&'a Step> {
+    let progress = &moment.deployment.progress;
     let mut passed = progress.steps[..progress.at].iter();
     let ended = passed.find(|step| matches!(step, Step::EndRefresh(_)));
-    let broken = ended.filter(|_| refresh::is_under_way(look));
-    broken.or_else(|| look.deployment.step())
+    let broken = ended.filter(|_| refresh::is_under_way(moment));
+    broken.or_else(|| moment.deployment.step())
 }
 
 /// What follows when the provider failed to answer, or refused.

@@ -75,9 +75,9 @@ pub struct Evidence {
 
 /// What follows from what was gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TrafficVerdict))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TrafficConclusion))]
 #[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Conclusion {
     /// The new release is worse, and measured to be so by more than the margin.
     Worse,
     /// The new release is worse by no more than the margin, or not worse at all.
@@ -99,7 +99,7 @@ pub enum Verdict {
 pub struct Judged {
     /// What follows.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub verdict: Conclusion,
     /// The new release's rate of events.
     pub new_ppm: i64,
     /// Stable's rate of events with the same traffic.
@@ -188,7 +188,7 @@ impl Evidence {
     #[must_use]
     pub fn judge(&self, margin_ppm: u32, alpha_ppm: u32) -> Judged {
         let sums = Sums::new(self, margin_ppm, alpha_ppm);
-        let verdict = sums.settled().unwrap_or_else(|| Verdict::NotEnough {
+        let verdict = sums.settled().unwrap_or_else(|| Conclusion::NotEnough {
             more_requests: sums.more_requests(),
         });
         let upper_ppm = sums.upper_ppm();
@@ -200,7 +200,7 @@ impl Evidence {
             difference_ppm: (sums.difference() * MILLION).round() as i64,
             // The search for it is a little coarser than the verdict.
             upper_ppm: match verdict {
-                Verdict::NotWorse => upper_ppm.min(margin),
+                Conclusion::NotWorse => upper_ppm.min(margin),
                 _ => upper_ppm,
             },
             margin_ppm,
@@ -211,7 +211,7 @@ impl Evidence {
 
     /// The verdict of [`Self::judge`] alone, where there is one: cheap enough for every look.
     #[must_use]
-    pub fn settled(&self, margin_ppm: u32, alpha_ppm: u32) -> Option<Verdict> {
+    pub fn settled(&self, margin_ppm: u32, alpha_ppm: u32) -> Option<Conclusion> {
         Sums::new(self, margin_ppm, alpha_ppm).settled()
     }
 }
@@ -272,13 +272,13 @@ impl Sums {
     }
 
     /// At most one of both holds: what is against a difference is never above 1 at the measured one.
-    fn settled(&self) -> Option<Verdict> {
+    fn settled(&self) -> Option<Conclusion> {
         if self.requests < 1.0 {
             None
         } else if self.evidence() >= self.needed && self.difference() > self.margin {
-            Some(Verdict::Worse)
+            Some(Conclusion::Worse)
         } else if self.against(self.margin) >= self.needed {
-            Some(Verdict::NotWorse)
+            Some(Conclusion::NotWorse)
         } else {
             None
         }

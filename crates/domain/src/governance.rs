@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{Account, Environment, EnvironmentType, Freeze, Prometheus, ServerGroup, Service},
-    image::Standing,
+    image::ImageState,
     names::{DeploymentId, Place, Version},
     observation::Observation,
     plan::{self, Capacity, Roles, Strategy},
@@ -78,7 +78,7 @@ pub struct Facts {
     /// What is seen of the group now.
     pub seen: Observation,
     /// How the machine image stands that would be started ([`Facts::image_of`]), if anybody was asked.
-    pub image: Option<Standing>,
+    pub image: Option<ImageState>,
     /// Every Prometheus of the catalogue.
     pub prometheuses: Vec<Prometheus>,
     /// Instances of all *other* groups of the environment, their running deployments' surge

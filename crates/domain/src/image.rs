@@ -43,7 +43,7 @@ pub struct Image {
 /// Whether machines can be started from an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "snake_case")]
-pub enum Standing {
+pub enum ImageState {
     /// They can.
     Available,
     /// They cannot.
@@ -55,7 +55,7 @@ pub enum Standing {
     Missing,
 }
 
-impl std::fmt::Display for Standing {
+impl std::fmt::Display for ImageState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Available => f.write_str("is available"),

@@ -4,7 +4,7 @@
 #[path = "../examples/gates/world.rs"]
 mod world;
 
-use domain::evidence::{Comparison, Tolerance, Verdict};
+use domain::evidence::{Comparison, Conclusion, Tolerance};
 use world::{Fault, World, binomial};
 
 const GOOD: Fault = Fault {
@@ -17,7 +17,7 @@ fn first_verdict(
     (seed, fault, drift): (u64, Fault, f64),
     tolerance: &Tolerance,
     shares: &[f64],
-) -> Option<(u32, Verdict)> {
+) -> Option<(u32, Conclusion)> {
     let mut world = World::new(seed, fault, drift);
     let mut comparison = Comparison::default();
     (0..).zip(shares).find_map(|(t, share)| {
@@ -34,7 +34,7 @@ fn stopped(seed: u64, tolerance: &Tolerance, shares: &[f64]) -> bool {
     (0..).zip(shares).any(|(t, share)| {
         let (new, stable) = world.second(t, *share);
         comparison.add(&new, &stable, tolerance);
-        comparison.settled(tolerance) == Some(Verdict::Worse)
+        comparison.settled(tolerance) == Some(Conclusion::Worse)
     })
 }
 
@@ -67,7 +67,7 @@ fn a_release_like_stable_is_hardly_ever_stopped() {
 fn a_release_like_stable_passes_at_the_first_share() {
     for seed in 0..20 {
         let first = first_verdict((seed, GOOD, 1.0), &Tolerance::default(), &[0.05; 600]);
-        let passed = matches!(first, Some((_, Verdict::NotWorse)));
+        let passed = matches!(first, Some((_, Conclusion::NotWorse)));
         assert!(passed, "seed {seed}: {first:?}");
     }
 }
@@ -87,7 +87,7 @@ fn a_release_that_is_worse_by_the_margin_hardly_ever_passes() {
     let passes = (0..500)
         .filter(|seed| {
             let first = first_verdict((*seed, fault, 0.0), &tolerance, &shares);
-            matches!(first, Some((_, Verdict::NotWorse)))
+            matches!(first, Some((_, Conclusion::NotWorse)))
         })
         .count();
     assert!(passes <= 5, "{passes} of 500 passed");
@@ -101,7 +101,7 @@ fn a_small_change_within_the_margin_passes() {
     };
     for seed in 0..20 {
         let first = first_verdict((seed, fault, 0.0), &Tolerance::default(), &[0.05; 900]);
-        let passed = matches!(first, Some((_, Verdict::NotWorse)));
+        let passed = matches!(first, Some((_, Conclusion::NotWorse)));
         assert!(passed, "seed {seed}: {first:?}");
     }
 }
@@ -116,7 +116,7 @@ fn five_times_the_errors_are_stopped_at_the_first_share() {
         for seed in 0..50 {
             let shares = vec![share; seconds];
             let first = first_verdict((seed, fault, 0.0), &Tolerance::default(), &shares);
-            let worse = matches!(first, Some((_, Verdict::Worse)));
+            let worse = matches!(first, Some((_, Conclusion::Worse)));
             assert!(worse, "share {share}, seed {seed}: {first:?}");
         }
     }
@@ -130,7 +130,7 @@ fn twice_the_latency_is_stopped_at_the_first_share() {
     };
     for seed in 0..50 {
         let first = first_verdict((seed, fault, 1.0), &Tolerance::default(), &[0.01; 120]);
-        let worse = matches!(first, Some((_, Verdict::Worse)));
+        let worse = matches!(first, Some((_, Conclusion::Worse)));
         assert!(worse, "seed {seed}: {first:?}");
     }
 }

@@ -73,7 +73,7 @@ pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
 }
 
 /// What the provider said, and how the world was when it looked.
-struct Looked {
+struct Observed {
     seen: Result<Observation, ProviderError>,
     at: UnixMs,
 }
@@ -89,19 +89,19 @@ enum Acted {
 async fn look<P: Provider, Q, J, C: Clock>(
     world: &World<P, Q, J, C>,
     deployment: &Deployment,
-) -> Looked {
+) -> Observed {
     let asked_at = world.clock.now();
     let seen = world.provider.observe(&deployment.target).await;
     // A provider may let many wait for one look; what counts is when it looked.
     let at = seen.as_ref().map_or(asked_at, |seen| asked_at.max(seen.at));
-    Looked { seen, at }
+    Observed { seen, at }
 }
 
 /// Decides once, applies, saves.
 async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
     world: &World<P, Q, J, C>,
     before: Deployment,
-    look: &Looked,
+    look: &Observed,
 ) -> Result<Acted, JournalError> {
     let superseded = Ok(Acted::Done(Turned::Superseded));
     let decided = match &look.seen {

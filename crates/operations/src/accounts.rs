@@ -3,7 +3,7 @@
 use domain::{
     access::{Resource, Right},
     catalogue::{Account, Adopted, Kind, ServerGroup},
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::Target,
     names::Place,
 };
@@ -36,11 +36,11 @@ impl Desk {
             .clouds()
             .call(account.provider, |it| it.checkup(&account, &targets));
         Ok(checkup.await.unwrap_or_else(|error| {
-            let verdict = match error.kind {
-                ErrorKind::NotOffered => Verdict::Unchecked,
-                _ => Verdict::Failed,
+            let status = match error.kind {
+                ErrorKind::NotOffered => CheckStatus::Unchecked,
+                _ => CheckStatus::Failed,
             };
-            vec![Check::new("account", verdict, error.message)]
+            vec![Check::new("account", status, error.message)]
         }))
     }
 

@@ -12,7 +12,7 @@ use domain::{
     checkup::Check,
     effect::{Effect, Target, Token},
     gate::{Gate, Said},
-    image::{Listed, Running, Standing},
+    image::{ImageState, Listed, Running},
     names::{DeploymentId, Place},
     observation::{InstanceId, Observation},
     release::{Digest, ImageId},
@@ -120,11 +120,11 @@ pub trait Cloud: DynProvider {
     }
 
     /// Whether machines can be started from `image` in `account`.
-    fn image_standing<'a>(
+    fn image_state<'a>(
         &'a self,
         account: &'a Account,
         _image: &'a ImageId,
-    ) -> Answered<'a, Standing> {
+    ) -> Answered<'a, ImageState> {
         refuse(not_offered_in(account, "machine images are"))
     }
 

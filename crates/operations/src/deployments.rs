@@ -15,7 +15,7 @@ use domain::{
     effect::Target,
     event,
     governance::{self, Admitted, Artifact, Facts, Objection, Wish},
-    image::Standing,
+    image::ImageState,
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
     observation::Observation,
     preview::{Estimates, Preview, preview},
@@ -261,7 +261,7 @@ impl Permit {
             None => Observation::default(),
         };
         facts.seen = seen.clone();
-        facts.image = self.image_standing(&wish, &facts).await?;
+        facts.image = self.image_state(&wish, &facts).await?;
         Ok(governance::admit(wish, facts).map(|admitted| {
             let deployment = self.deployment_of(&admitted);
             Drafted {
@@ -273,12 +273,12 @@ impl Permit {
     }
 
     /// How the image stands that would be started, in an account that can say.
-    async fn image_standing(&self, wish: &Wish, facts: &Facts) -> Result<Option<Standing>, Error> {
+    async fn image_state(&self, wish: &Wish, facts: &Facts) -> Result<Option<ImageState>, Error> {
         match (&facts.account, facts.image_of(wish)) {
             (Some(account), Some(image)) => {
                 let standing = self
                     .clouds()
-                    .call(account.provider, |it| it.image_standing(account, image));
+                    .call(account.provider, |it| it.image_state(account, image));
                 Ok(Some(standing.await?))
             }
             _ => Ok(None),

@@ -45,7 +45,7 @@ pub struct AccountImages {
 
 /// What the live slice of a server group runs on.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(super) struct RunsOn {
     pub place: Place,
     pub running: Result<Running, String>,
 }
@@ -118,7 +118,7 @@ impl Operations {
         &self,
         account: &Account,
         targets: Vec<Target>,
-    ) -> Result<Vec<Standing>, Error> {
+    ) -> Result<Vec<RunsOn>, Error> {
         let seen: Vec<(Target, Result<Observation, Error>)> = stream::iter(targets)
             .map(|target| async move {
                 let seen = self.observe(&target).await;
@@ -132,7 +132,7 @@ impl Operations {
         for (target, seen) in seen {
             match seen {
                 Ok(seen) => asked.push((target, live_slice(&seen))),
-                Err(error) => standings.push(Standing {
+                Err(error) => standings.push(RunsOn {
                     place: target.place,
                     running: Err(error.to_string()),
                 }),
@@ -146,7 +146,7 @@ impl Operations {
             asked
                 .into_iter()
                 .zip(running)
-                .map(|((target, _), running)| Standing {
+                .map(|((target, _), running)| RunsOn {
                     place: target.place,
                     running: Ok(running),
                 }),

@@ -15,7 +15,7 @@ use domain::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{Desk, Error, desk::Permit, images::Standing};
+use super::{Desk, Error, desk::Permit, images::RunsOn};
 
 /// Deployments that are rehearsed at once.
 const AT_ONCE: usize = 8;
@@ -73,7 +73,7 @@ pub struct Eligible {
 }
 
 /// What is known of an account for a patch: its images, and what its groups run on.
-struct Known {
+struct AccountFacts {
     images: Vec<Ranked>,
     standings: BTreeMap<Place, Result<Running, String>>,
 }
@@ -116,7 +116,7 @@ impl Permit {
     async fn known_images(
         &self,
         targets: &[Target],
-    ) -> Result<BTreeMap<AccountName, Result<Known, String>>, Error> {
+    ) -> Result<BTreeMap<AccountName, Result<AccountFacts, String>>, Error> {
         let mut by_account: BTreeMap<AccountName, Vec<Target>> = BTreeMap::new();
         for target in targets {
             if let Some(account) = &target.account {
@@ -132,7 +132,7 @@ impl Permit {
         Ok(all)
     }
 
-    async fn known_of(&self, targets: Vec<Target>) -> Result<Known, Error> {
+    async fn known_of(&self, targets: Vec<Target>) -> Result<AccountFacts, Error> {
         let account = targets.first().and_then(|target| target.account.clone());
         let account = account.ok_or(Error::Internal {
             doing: "reading an account of the catalogue",
@@ -141,8 +141,8 @@ impl Permit {
         let standings = self.standings(&account, targets).await?;
         let standings = standings
             .into_iter()
-            .map(|Standing { place, running }| (place, running));
-        Ok(Known {
+            .map(|RunsOn { place, running }| (place, running));
+        Ok(AccountFacts {
             images: image::rank(&account.name, listed.images, self.now()),
             standings: standings.collect(),
         })
@@ -152,7 +152,7 @@ impl Permit {
         &self,
         wish: &PatchWish,
         target: Target,
-        known: &BTreeMap<AccountName, Result<Known, String>>,
+        known: &BTreeMap<AccountName, Result<AccountFacts, String>>,
     ) -> Result<PatchGroup, Error> {
         let place = target.place.clone();
         let live = self.store().live(&place).await?;
@@ -233,7 +233,7 @@ fn step_of(
     group: &mut PatchGroup,
     to: &PatchTo,
     target: &Target,
-    known: &BTreeMap<AccountName, Result<Known, String>>,
+    known: &BTreeMap<AccountName, Result<AccountFacts, String>>,
 ) -> Result<Step, String> {
     let home = target.group.home();
     let Some(account) = home.account().filter(|_| home.abilities().has_images) else {

@@ -22,7 +22,7 @@ pub struct Slices {
     /// When the provider answered.
     pub at: UnixMs,
     /// Each slice of the group, blue first.
-    pub slices: Vec<Standing>,
+    pub slices: Vec<SliceStatus>,
     /// The dark traffic that routers send.
     pub mirror: Option<Mirror>,
     /// What became of its copies.
@@ -31,7 +31,7 @@ pub struct Slices {
 
 /// How one slice stands.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct SliceStatus {
     /// Which.
     pub slice: Slice,
     /// What it is there for.
@@ -110,8 +110,8 @@ fn roles(running: Option<&Deployment>, live: Option<&Version>, seen: &Observatio
     apart.unwrap_or_else(|| Roles::of(&Strategy::Switch, live, seen))
 }
 
-fn standing(slice: Slice, roles: Roles, seen: &Observation) -> Standing {
-    Standing {
+fn standing(slice: Slice, roles: Roles, seen: &Observation) -> SliceStatus {
+    SliceStatus {
         slice,
         role: if slice == roles.live {
             Role::Live

@@ -6,7 +6,7 @@ use domain::{
     checkup::Check,
     effect::Target,
     gate::{Gate, Said},
-    image::{Listed, Running, Standing},
+    image::{ImageState, Listed, Running},
     names::{DeploymentId, Place},
     release::{Digest, ImageId},
     slice::Slice,
@@ -64,12 +64,12 @@ impl Cloud for Aws {
         Box::pin(self.images(account))
     }
 
-    fn image_standing<'a>(
+    fn image_state<'a>(
         &'a self,
         account: &'a Account,
         image: &'a ImageId,
-    ) -> Answered<'a, Standing> {
-        Box::pin(self.image_standing(account, image))
+    ) -> Answered<'a, ImageState> {
+        Box::pin(self.image_state(account, image))
     }
 
     fn running_images<'a>(

@@ -8,10 +8,10 @@ use std::{
 
 use domain::{
     catalogue::{Account, Adopted},
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::{Effect, Target, Token},
     gate::{CloudWatchGate, Said},
-    image::{Listed, Running, Standing},
+    image::{ImageState, Listed, Running},
     names::{AccountName, DeploymentId, Place},
     observation::Observation,
     release::{Digest, ImageId},
@@ -159,11 +159,11 @@ impl Aws {
     ///
     /// # Errors
     /// When AWS does not answer.
-    pub async fn image_standing(
+    pub async fn image_state(
         &self,
         account: &Account,
         image: &ImageId,
-    ) -> Result<Standing, ProviderError> {
+    ) -> Result<ImageState, ProviderError> {
         let observer = self.observer(account).await?;
         let account = observer.account();
         let now = account.now();
@@ -200,7 +200,7 @@ impl Aws {
     pub async fn checkup(&self, account: &Account, targets: &[Target]) -> Vec<Check> {
         match self.observer(account).await {
             Ok(observer) => doctor::checkup(&observer, targets).await,
-            Err(error) => vec![Check::new("account", Verdict::Failed, error.message)],
+            Err(error) => vec![Check::new("account", CheckStatus::Failed, error.message)],
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 use domain::{
     catalogue::Account,
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::{Effect, Target, Token},
     observation::Observation,
     slice::Slice,
@@ -132,7 +132,7 @@ impl Cloud for Local {
         _targets: &'a [Target],
     ) -> Answered<'a, Vec<Check>> {
         let found = "instances are processes on the server's own machine";
-        let check = Check::new("this machine", Verdict::Ok, found);
+        let check = Check::new("this machine", CheckStatus::Ok, found);
         Box::pin(async move { Ok(vec![check]) })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use domain::{
-    evidence::{Comparison, Tolerance, Verdict},
+    evidence::{Comparison, Conclusion, Tolerance},
     traffic::{BUCKET_LAST, Traffic, bucket_end_us},
 };
 
@@ -38,7 +38,7 @@ impl Rule for Ours {
         self.comparison.add(new, stable, &self.tolerance);
         self.requests += new.requests;
         match self.comparison.settled(&self.tolerance) {
-            Some(Verdict::Worse) => true,
+            Some(Conclusion::Worse) => true,
             Some(_) => {
                 self.passed.get_or_insert((t + 1, self.requests));
                 false

@@ -1,6 +1,6 @@
 //! `Bake`: the release stays healthy under watch, and its gates are met.
 
-use super::{Look, gates, users};
+use super::{Moment, gates, users};
 use crate::{
     deployment::{Decided, Decision},
     observation::{Instance, InstanceState, count},
@@ -9,40 +9,40 @@ use crate::{
     release::LaunchId,
 };
 
-pub(super) fn decide(look: &Look<'_>, bake: &Bake) -> Decided {
+pub(super) fn decide(moment: &Moment<'_>, bake: &Bake) -> Decided {
     let Bake {
         launch,
         count: wanted,
         until,
         ..
     } = bake;
-    if let Some(decision) = users::bring_back(look) {
+    if let Some(decision) = users::bring_back(moment) {
         return decision.into();
     }
     let bake_ms = u64::from(until.seconds) * 1000;
-    let progress = &look.deployment.progress;
+    let progress = &moment.deployment.progress;
     // One that was replaced between two looks did not stay healthy, although all are healthy now.
     let watched_since = progress.holds_since.filter(|_| until.warm.is_none());
     let stayed = |i: &&&Instance| {
         i.state == InstanceState::Healthy && watched_since.is_none_or(|since| i.started_at <= since)
     };
-    let healthy = count(look.mine.iter().filter(stayed));
+    let healthy = count(moment.mine.iter().filter(stayed));
     if healthy < *wanted {
-        return lost(look, launch, healthy, *wanted, bake_ms).into();
+        return lost(moment, launch, healthy, *wanted, bake_ms).into();
     }
     // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
     let since = match until.warm {
         Some(_) => progress.since,
-        None => progress.holds_since.unwrap_or(look.now),
+        None => progress.holds_since.unwrap_or(moment.now),
     };
-    let elapsed = look.now.since_ms(since) >= bake_ms.max(look.seen.stale_ms_max);
+    let elapsed = moment.now.since_ms(since) >= bake_ms.max(moment.seen.stale_ms_max);
     let ends_at = since.plus_ms(bake_ms);
-    let gates = gates::look(look, until);
+    let gates = gates::moment(moment, until);
     let then = match gates.standing {
-        gates::Standing::Failed(failure) => Decision::Fail(failure),
-        gates::Standing::Met if elapsed => Decision::Next,
-        gates::Standing::Open(waiting) if elapsed => Decision::Hold { since, waiting },
-        gates::Standing::Met | gates::Standing::Open(_) => Decision::Hold {
+        gates::Together::Failed(failure) => Decision::Fail(failure),
+        gates::Together::Met if elapsed => Decision::Next,
+        gates::Together::Open(waiting) if elapsed => Decision::Hold { since, waiting },
+        gates::Together::Met | gates::Together::Open(_) => Decision::Hold {
             since,
             waiting: under_watch(launch, until, ends_at),
         },
@@ -73,18 +73,18 @@ fn under_watch(launch: &LaunchId, until: &Until, ends_at: crate::time::UnixMs) -
 /// more than half lost at once, the only one ill, or never a whole bake without a loss, and the release
 /// is not stable.
 pub(super) fn lost(
-    look: &Look<'_>,
+    moment: &Moment<'_>,
     launch: &LaunchId,
     healthy: u32,
     wanted: u32,
     bake_ms: u64,
 ) -> Decision {
     let launch = launch.clone();
-    let deadline_ms = bake_ms + look.deployment.strategy.health_deadline_ms();
+    let deadline_ms = bake_ms + moment.deployment.strategy.health_deadline_ms();
     let ill = |instance: &&Instance| instance.state == InstanceState::Unhealthy;
-    let by_chance = wanted - healthy == 1 && !look.mine.iter().any(ill);
+    let by_chance = wanted - healthy == 1 && !moment.mine.iter().any(ill);
     let more_than_half = healthy < wanted.div_ceil(2);
-    if (more_than_half && !by_chance) || look.waited_ms() > deadline_ms {
+    if (more_than_half && !by_chance) || moment.waited_ms() > deadline_ms {
         Decision::Fail(Failure::NotStable {
             launch,
             healthy,
@@ -95,7 +95,7 @@ pub(super) fn lost(
             launch,
             healthy,
             wanted,
-            trouble: look.slice.trouble.clone(),
+            trouble: moment.slice.trouble.clone(),
         })
     }
 }

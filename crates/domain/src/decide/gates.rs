@@ -4,7 +4,7 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Look, users};
+use super::{Moment, users};
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
@@ -21,7 +21,7 @@ const LOOK_MS: u64 = 1000;
 const SHADOW_ALPHA_PPM: u32 = 10_000;
 
 /// What all gates of a bake come to.
-pub(super) enum Standing {
+pub(super) enum Together {
     /// All are met.
     Met,
     /// One is not, and may still be.
@@ -56,28 +56,28 @@ pub(super) struct Gates {
     /// The looks, for people.
     pub(super) looks: Vec<GateLook>,
     /// What all of them come to.
-    pub(super) standing: Standing,
+    pub(super) standing: Together,
 }
 
 /// Looks at the gates that can be looked at now.
-pub(super) fn look(look: &Look<'_>, until: &Until) -> Gates {
-    let before = &look.deployment.progress.watch;
+pub(super) fn look(moment: &Moment<'_>, until: &Until) -> Gates {
+    let before = &moment.deployment.progress.watch;
     let mut watch = before.clone();
     watch
         .gates
         .resize_with(until.gates.len(), GateState::default);
-    let looks = take(look, until, &mut watch);
+    let looks = take(moment, until, &mut watch);
     Gates {
-        standing: standing(look, until, &watch),
+        standing: standing(moment, until, &watch),
         watch: (!looks.is_empty()).then_some(watch),
         looks,
     }
 }
 
-fn standing(look: &Look<'_>, until: &Until, watch: &Watch) -> Standing {
+fn standing(moment: &Moment<'_>, until: &Until, watch: &Watch) -> Together {
     let gates = || until.gates.iter().zip(&watch.gates);
     if let Some((gate, state)) = gates().find(|(_, state)| state.verdict == Verdict::Failed) {
-        return Standing::Failed(Failure::Gate {
+        return Together::Failed(Failure::Gate {
             gate: gate.to_string(),
             text: state.text.clone(),
         });
@@ -87,19 +87,19 @@ fn standing(look: &Look<'_>, until: &Until, watch: &Watch) -> Standing {
         _ => state.verdict == Verdict::Open,
     };
     let Some((gate, state)) = gates().find(open) else {
-        return Standing::Met;
+        return Together::Met;
     };
     let within_ms = until.open_ms_max(gate);
     let (gate_text, text) = (gate.to_string(), state.text.clone());
-    if look.waited_ms() > within_ms {
-        return Standing::Failed(Failure::GateOpen {
+    if moment.waited_ms() > within_ms {
+        return Together::Failed(Failure::GateOpen {
             gate: gate_text,
             text: or_nothing(text),
             within_ms,
         });
     }
-    let deadline = look.deployment.progress.since.plus_ms(within_ms);
-    Standing::Open(match gate {
+    let deadline = moment.deployment.progress.since.plus_ms(within_ms);
+    Together::Open(match gate {
         Gate::Approval(approval) => Waiting::Approval {
             by_another: approval.by_another,
             deadline,
@@ -121,20 +121,20 @@ fn or_nothing(text: String) -> String {
 }
 
 /// Looks at every gate that is due, and remembers what was seen.
-fn take(look: &Look<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
+fn take(moment: &Moment<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
     let measures = |gate: &Gate| matches!(gate, Gate::Traffic(_) | Gate::Shadow(_));
     let due = watch
         .looked_at
-        .is_none_or(|at| look.now.since_ms(at) >= LOOK_MS);
+        .is_none_or(|at| moment.now.since_ms(at) >= LOOK_MS);
     let mut looks = Vec::new();
-    let alone = users::stable_serves_nobody(look);
+    let alone = users::stable_serves_nobody(moment);
     if due && until.gates.iter().any(measures) {
         for (index, gate) in until.gates.iter().enumerate() {
             looks.extend(
                 match gate {
                     Gate::Traffic(_) | Gate::Shadow(_) if alone => Some(nothing_to_compare()),
-                    Gate::Traffic(gate) => Some(traffic(look, gate, watch)),
-                    Gate::Shadow(gate) => Some(shadow(look, gate, watch)),
+                    Gate::Traffic(gate) => Some(traffic(moment, gate, watch)),
+                    Gate::Shadow(gate) => Some(shadow(moment, gate, watch)),
                     _ => None,
                 }
                 .map(|seen| GateLook {
@@ -144,12 +144,12 @@ fn take(look: &Look<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
                 }),
             );
         }
-        watch.looked_at = Some(look.now);
-        watch.began = watch.began.or(Some(look.now));
-        watch.traffic.clone_from(&look.seen.traffic);
-        watch.mirrored = look.seen.mirrored.as_ref().map(counters);
+        watch.looked_at = Some(moment.now);
+        watch.began = watch.began.or(Some(moment.now));
+        watch.traffic.clone_from(&moment.seen.traffic);
+        watch.mirrored = moment.seen.mirrored.as_ref().map(counters);
     }
-    for answer in look.answers {
+    for answer in moment.answers {
         if let Some(gate) = until.gates.get(answer.gate) {
             looks.push(answered(gate, answer, &mut watch.gates[answer.gate]));
         }
@@ -174,10 +174,10 @@ fn nothing_to_compare() -> GateLook {
 }
 
 /// The new release against stable, by what routers counted since the last look.
-fn traffic(look: &Look<'_>, gate: &TrafficGate, watch: &mut Watch) -> GateLook {
-    let roles = look.deployment.roles;
+fn traffic(moment: &Moment<'_>, gate: &TrafficGate, watch: &mut Watch) -> GateLook {
+    let roles = moment.deployment.roles;
     let counted = |slice| -> Option<Traffic> {
-        let (now, before) = (look.seen.traffic.get(&slice)?, watch.traffic.get(&slice)?);
+        let (now, before) = (moment.seen.traffic.get(&slice)?, watch.traffic.get(&slice)?);
         Some(now.since(before))
     };
     if let Some((new, stable)) = counted(roles.next).zip(counted(roles.live)) {
@@ -186,22 +186,22 @@ fn traffic(look: &Look<'_>, gate: &TrafficGate, watch: &mut Watch) -> GateLook {
     }
     let seen = watch.comparison.look(&gate.tolerance);
     let more = match &seen.verdict {
-        crate::evidence::Verdict::NotEnough { more_requests } => *more_requests,
+        crate::evidence::Conclusion::NotEnough { more_requests } => *more_requests,
         _ => None,
     };
     GateLook {
         gate: 0,
         name: String::new(),
         verdict: Verdict::from(&seen.verdict),
-        text: format!("{seen}{}", time_for(look, watch, more)),
+        text: format!("{seen}{}", time_for(moment, watch, more)),
         traffic: Some(seen),
         value: None,
     }
 }
 
 /// How long `more` requests take at the rate of this step.
-fn time_for(look: &Look<'_>, watch: &Watch, more: Option<u64>) -> String {
-    let elapsed_ms = watch.began.map_or(0, |began| look.now.since_ms(began));
+fn time_for(moment: &Moment<'_>, watch: &Watch, more: Option<u64>) -> String {
+    let elapsed_ms = watch.began.map_or(0, |began| moment.now.since_ms(began));
     match more {
         Some(more) if watch.counted > 0 && elapsed_ms > 0 => {
             let ms = u128::from(more) * u128::from(elapsed_ms) / u128::from(watch.counted);
@@ -213,15 +213,15 @@ fn time_for(look: &Look<'_>, watch: &Watch, more: Option<u64>) -> String {
 
 /// The answers to copies, against the noise between two answers of stable; without a comparison, the
 /// failed copies against the failed requests of users.
-fn shadow(look: &Look<'_>, gate: &ShadowGate, watch: &mut Watch) -> GateLook {
-    let seen = look.seen.mirrored.clone().unwrap_or_default();
+fn shadow(moment: &Moment<'_>, gate: &ShadowGate, watch: &mut Watch) -> GateLook {
+    let seen = moment.seen.mirrored.clone().unwrap_or_default();
     let before = watch.mirrored.clone().unwrap_or_default();
     let before = if before.epoch == seen.epoch {
         before
     } else {
         Mirrored::default()
     };
-    let compares = look
+    let compares = moment
         .seen
         .mirror
         .as_ref()
@@ -237,8 +237,8 @@ fn shadow(look: &Look<'_>, gate: &ShadowGate, watch: &mut Watch) -> GateLook {
             arm(seen.noisy, before.noisy),
         )
     } else {
-        let live = look.deployment.roles.live;
-        let stable = look.seen.traffic.get(&live).zip(watch.traffic.get(&live));
+        let live = moment.deployment.roles.live;
+        let stable = moment.seen.traffic.get(&live).zip(watch.traffic.get(&live));
         let stable = stable
             .map(|(now, before)| now.since(before))
             .unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Look, retire, survivors, users};
+use super::{Moment, retire, survivors, users};
 use crate::{
     catalogue::Bounds,
     deployment::{Certificate, CertificateLine, Course, Decision},
@@ -23,57 +23,62 @@ struct Intended {
     rebalancing_suspended: bool,
 }
 
-pub(super) fn decide(look: &Look<'_>) -> Decision {
-    let weights = weights(look);
-    let moves = !look.seen.weights.same(&weights);
-    if !moves && look.seen.mirror.is_some() && asked_for_users_lately(look) {
-        // A look from before would have them moved to where they were.
+pub(super) fn decide(moment: &Moment<'_>) -> Decision {
+    let weights = weights(moment);
+    let moves = !moment.seen.weights.same(&weights);
+    if !moves && moment.seen.mirror.is_some() && asked_for_users_lately(moment) {
+        // An observation from before would have them moved to where they were.
         return Decision::Wait(Waiting::Weights);
     }
-    if moves || look.seen.mirror.is_some() {
+    if moves || moment.seen.mirror.is_some() {
         return Decision::Apply(Effect::SetTraffic {
             weights,
             mirror: None,
         });
     }
-    if let Some(straggler) = straggler(look) {
+    if let Some(straggler) = straggler(moment) {
         return straggler;
     }
-    let slices: Vec<(Look<'_>, Intended)> = touched(look)
-        .map(|slice| look.on(slice, &look.deployment.launch.id))
-        .map(|look| {
-            let intended = intended(&look);
-            (look, intended)
+    let slices: Vec<(Moment<'_>, Intended)> = touched(moment)
+        .map(|slice| moment.on(slice, &moment.deployment.launch.id))
+        .map(|moment| {
+            let intended = intended(&moment);
+            (moment, intended)
         })
         .collect();
-    for (look, intended) in &slices {
-        if let Some(decision) = next_change(look, intended) {
+    for (moment, intended) in &slices {
+        if let Some(decision) = next_change(moment, intended) {
             return decision;
         }
     }
-    look.reached(Decision::Finish(certificate(look, &weights, &slices)))
+    moment.reached(Decision::Finish(certificate(moment, &weights, &slices)))
 }
 
-/// Users were asked to be moved so lately that a look may not show it yet.
-fn asked_for_users_lately(look: &Look<'_>) -> bool {
-    let seen = look.seen;
+/// Users were asked to be moved so lately that an observation may not show it yet.
+fn asked_for_users_lately(moment: &Moment<'_>) -> bool {
+    let seen = moment.seen;
     let patience_ms = seen.stale_ms_max.max(seen.weights_stale_ms_max);
     matches!(
-        &look.deployment.last_effect,
-        Some((Effect::SetTraffic { .. }, at)) if look.now.since_ms(*at) <= patience_ms
+        &moment.deployment.last_effect,
+        Some((Effect::SetTraffic { .. }, at)) if moment.now.since_ms(*at) <= patience_ms
     )
 }
 
 /// The slices that the deployment may have changed. A switch changes none on its way forward.
-fn touched<'a>(look: &Look<'a>) -> impl Iterator<Item = Slice> + use<'a> {
-    let none = look.deployment.strategy == Strategy::Switch && look.going_forward();
-    look.baseline.slices.keys().copied().filter(move |_| !none)
+fn touched<'a>(moment: &Moment<'a>) -> impl Iterator<Item = Slice> + use<'a> {
+    let none = moment.deployment.strategy == Strategy::Switch && moment.going_forward();
+    moment
+        .baseline
+        .slices
+        .keys()
+        .copied()
+        .filter(move |_| !none)
 }
 
 /// Instances of the release that was retired show up again only where a provider showed an old
 /// state before, or where a slice scaled itself in the very moment; they are retired again.
-fn straggler(look: &Look<'_>) -> Option<Decision> {
-    let deployment = look.deployment;
+fn straggler(moment: &Moment<'_>) -> Option<Decision> {
+    let deployment = moment.deployment;
     let roles = deployment.roles;
     let apart = roles.are_apart();
     let retires = |slice: Slice, steps: &[Step]| {
@@ -93,8 +98,8 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
         Course::Forward | Course::RollingBack => return None,
     };
     let lost = matches!(deployment.failure, Some(Failure::StableLost { .. }));
-    let look = look.on(slice, &retired.id);
-    if lost || look.mine.is_empty() {
+    let moment = moment.on(slice, &retired.id);
+    if lost || moment.mine.is_empty() {
         return None;
     }
     let leaving = if apart {
@@ -103,7 +108,7 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
         deployment.capacity().asked
     };
     Some(retire::decide(
-        &look,
+        &moment,
         &Retire {
             slice,
             launch: retired.id.clone(),
@@ -114,17 +119,17 @@ fn straggler(look: &Look<'_>) -> Option<Decision> {
     ))
 }
 
-fn intended(look: &Look<'_>) -> Intended {
-    let before = look.before();
-    let still_there = |id: &&InstanceId| look.slice.present().any(|i| i.id == **id);
-    let new_here = look.at == look.deployment.roles.next && gets_new(look);
+fn intended(moment: &Moment<'_>) -> Intended {
+    let before = moment.before();
+    let still_there = |id: &&InstanceId| moment.slice.present().any(|i| i.id == **id);
+    let new_here = moment.at == moment.deployment.roles.next && gets_new(moment);
     Intended {
         launch: if new_here {
-            Some(look.deployment.launch.clone())
+            Some(moment.deployment.launch.clone())
         } else {
             before.launch.clone()
         },
-        sizes: sizes(look, &before, new_here),
+        sizes: sizes(moment, &before, new_here),
         protected: before
             .protected
             .iter()
@@ -136,35 +141,35 @@ fn intended(look: &Look<'_>) -> Intended {
 }
 
 /// The new release stays: going forward, and where the way back found stable dead and users stay.
-fn gets_new(look: &Look<'_>) -> bool {
-    look.going_forward() || stranded(look)
+fn gets_new(moment: &Moment<'_>) -> bool {
+    moment.going_forward() || stranded(moment)
 }
 
 /// The way back failed, nothing of stable's slice is healthy, and users are on the new one or could
 /// be: they stay where somebody answers them, or may soon. Whether somebody does in this very moment
 /// plays no part once users are there, so that an instance that comes and goes does not undo it.
-fn stranded(look: &Look<'_>) -> bool {
-    let roles = look.deployment.roles;
-    let lost = matches!(look.deployment.failure, Some(Failure::StableLost { .. }));
+fn stranded(moment: &Moment<'_>) -> bool {
+    let roles = moment.deployment.roles;
+    let lost = matches!(moment.deployment.failure, Some(Failure::StableLost { .. }));
     let next_serves =
-        || look.seen.weights.share(roles.next) > 0 || look.seen.slice(roles.next).healthy() > 0;
-    lost && roles.are_apart() && look.seen.slice(roles.live).healthy() == 0 && next_serves()
+        || moment.seen.weights.share(roles.next) > 0 || moment.seen.slice(roles.next).healthy() > 0;
+    lost && roles.are_apart() && moment.seen.slice(roles.live).healthy() == 0 && next_serves()
 }
 
 /// The sizes that stay. A group that scales itself keeps its live desired count.
-fn sizes(look: &Look<'_>, before: &SliceBaseline, new_here: bool) -> Sizes {
-    let deployment = look.deployment;
+fn sizes(moment: &Moment<'_>, before: &SliceBaseline, new_here: bool) -> Sizes {
+    let deployment = moment.deployment;
     let apart = deployment.roles.are_apart();
     let keeps = deployment
         .strategy
         .two_slices()
         .is_some_and(|options| options.keep_old);
-    if apart && look.at == deployment.roles.live && look.going_forward() && !keeps {
+    if apart && moment.at == deployment.roles.live && moment.going_forward() && !keeps {
         return Sizes::default();
     }
-    let live = look.slice.sizes.desired;
+    let live = moment.slice.sizes.desired;
     // The new release takes over the shape of the slice that stable had.
-    let shape = look.baseline.live_sizes();
+    let shape = moment.baseline.live_sizes();
     match deployment.target.group.autoscaling {
         Some(Bounds { min, max }) if new_here => Sizes {
             min,
@@ -201,51 +206,51 @@ fn resized(before: Sizes, asked: u32) -> Sizes {
 }
 
 /// How users shall be split in the end: as the last shift of this course says.
-fn weights(look: &Look<'_>) -> Weights {
-    let roles = look.deployment.roles;
+fn weights(moment: &Moment<'_>) -> Weights {
+    let roles = moment.deployment.roles;
     let all_on_next = Weights::all_on(roles.next);
-    if stranded(look) && users::are_served_by(look, &all_on_next) {
+    if stranded(moment) && users::are_served_by(moment, &all_on_next) {
         return all_on_next;
     }
-    let steps = &look.deployment.progress.steps;
+    let steps = &moment.deployment.progress.steps;
     let shifted = steps.iter().rev().find_map(|step| match step {
         Step::Shift(split) => Some(split.weights.clone()),
         _ => None,
     });
-    let intended = shifted.unwrap_or_else(|| look.baseline.weights.clone());
-    if users::are_served_by(look, &intended) {
+    let intended = shifted.unwrap_or_else(|| moment.baseline.weights.clone());
+    if users::are_served_by(moment, &intended) {
         intended
     } else {
-        look.seen.weights.clone()
+        moment.seen.weights.clone()
     }
 }
 
 /// The next request towards what is intended; `None` when all is.
-fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
-    let slice = look.at;
+fn next_change(moment: &Moment<'_>, intended: &Intended) -> Option<Decision> {
+    let slice = moment.at;
     let apply = |effect| Some(Decision::Apply(effect));
-    if !same_launch(look, intended) {
+    if !same_launch(moment, intended) {
         return apply(Effect::SetLaunch {
             slice,
             launch: intended.launch.clone(),
         });
     }
-    let (present, wanted) = (count(look.slice.present()), intended.sizes.desired);
+    let (present, wanted) = (count(moment.slice.present()), intended.sizes.desired);
     // Once the sizes are right and all are alike, a surplus is the group's own: it moves instances
     // between zones, starting before stopping. To protect some of them then would be in its way,
     // unless so many are protected that nobody could go.
     let wanted_id = intended.launch.as_ref().map(|launch| &launch.id);
-    let alike = look.slice.present().all(|i| Some(&i.launch) == wanted_id);
-    let held = count(look.slice.present().filter(|i| i.protected)) > wanted;
-    let shrinks = look.slice.sizes != intended.sizes || !alike || held;
+    let alike = moment.slice.present().all(|i| Some(&i.launch) == wanted_id);
+    let held = count(moment.slice.present().filter(|i| i.protected)) > wanted;
+    let shrinks = moment.slice.sizes != intended.sizes || !alike || held;
     if present > wanted && shrinks {
-        let launch = look.deployment.wanted().map(|launch| &launch.id);
-        let stay = survivors::healthiest(look.slice, launch, wanted);
-        if let Some(effect) = survivors::protect_exactly(slice, look.slice, &stay) {
+        let launch = moment.deployment.wanted().map(|launch| &launch.id);
+        let stay = survivors::healthiest(moment.slice, launch, wanted);
+        if let Some(effect) = survivors::protect_exactly(slice, moment.slice, &stay) {
             return apply(effect);
         }
     }
-    if look.slice.sizes != intended.sizes {
+    if moment.slice.sizes != intended.sizes {
         return apply(Effect::SetSizes {
             slice,
             sizes: intended.sizes,
@@ -254,46 +259,50 @@ fn next_change(look: &Look<'_>, intended: &Intended) -> Option<Decision> {
     if present > wanted {
         return Some(Decision::Wait(Waiting::Settling { present, wanted }));
     }
-    if let Some(effect) = survivors::protect_exactly(slice, look.slice, &intended.protected) {
+    if let Some(effect) = survivors::protect_exactly(slice, moment.slice, &intended.protected) {
         return apply(effect);
     }
-    (look.slice.rebalancing_suspended != intended.rebalancing_suspended).then_some(Decision::Apply(
-        Effect::SetRebalancing {
+    (moment.slice.rebalancing_suspended != intended.rebalancing_suspended).then_some(
+        Decision::Apply(Effect::SetRebalancing {
             slice,
             suspended: intended.rebalancing_suspended,
-        },
-    ))
+        }),
+    )
 }
 
-fn same_launch(look: &Look<'_>, intended: &Intended) -> bool {
-    look.slice.launches.as_ref().map(|l| &l.id) == intended.launch.as_ref().map(|l| &l.id)
+fn same_launch(moment: &Moment<'_>, intended: &Intended) -> bool {
+    moment.slice.launches.as_ref().map(|l| &l.id) == intended.launch.as_ref().map(|l| &l.id)
 }
 
-fn certificate(look: &Look<'_>, weights: &Weights, slices: &[(Look<'_>, Intended)]) -> Certificate {
-    let apart = look.deployment.roles.are_apart();
+fn certificate(
+    moment: &Moment<'_>,
+    weights: &Weights,
+    slices: &[(Moment<'_>, Intended)],
+) -> Certificate {
+    let apart = moment.deployment.roles.are_apart();
     let mut lines = Vec::new();
-    for (look, intended) in slices {
+    for (moment, intended) in slices {
         let prefix = if apart {
-            format!("{} ", look.at)
+            format!("{} ", moment.at)
         } else {
             String::new()
         };
-        lines.extend(slice_lines(look, intended).map(|line| CertificateLine {
+        lines.extend(slice_lines(moment, intended).map(|line| CertificateLine {
             field: format!("{prefix}{}", line.field),
             ..line
         }));
     }
     lines.push(CertificateLine {
         field: "weights".to_owned(),
-        before: look.baseline.weights.to_string(),
+        before: moment.baseline.weights.to_string(),
         intended: weights.to_string(),
-        seen: look.seen.weights.to_string(),
+        seen: moment.seen.weights.to_string(),
     });
     Certificate { lines }
 }
 
-fn slice_lines(look: &Look<'_>, intended: &Intended) -> [CertificateLine; 4] {
-    let (before, seen) = (look.before(), look.slice);
+fn slice_lines(moment: &Moment<'_>, intended: &Intended) -> [CertificateLine; 4] {
+    let (before, seen) = (moment.before(), moment.slice);
     let line = |field: &str, before: String, intended: String, seen: String| CertificateLine {
         field: field.to_owned(),
         before,
@@ -301,7 +310,7 @@ fn slice_lines(look: &Look<'_>, intended: &Intended) -> [CertificateLine; 4] {
         seen,
     };
     let launch = |launch: Option<&Launch>| launch.map_or("none".to_owned(), |l| l.id.to_string());
-    let protected = look
+    let protected = moment
         .slice
         .present()
         .filter(|i| i.protected)

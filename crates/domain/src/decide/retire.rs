@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Look, survivors, users};
+use super::{Moment, survivors, users};
 use crate::{
     deployment::Decision,
     effect::Effect,
@@ -19,27 +19,28 @@ use crate::{
 /// shutdown.
 pub(super) const RETIRE_DEADLINE_MS: u64 = 600_000;
 
-pub(super) fn decide(look: &Look<'_>, retire: &Retire) -> Decision {
+pub(super) fn decide(moment: &Moment<'_>, retire: &Retire) -> Decision {
     let listed = count(
-        look.slice
+        moment
+            .slice
             .instances
             .iter()
             .filter(|i| i.launch == retire.launch),
     );
-    let there = count(&look.mine);
+    let there = count(&moment.mine);
     if retire.only_if_any && listed == 0 {
-        return look.reached(Decision::Next);
+        return moment.reached(Decision::Next);
     }
-    let desired = leaving_now(look, retire, there);
-    if listed <= retire.keep && look.slice.sizes.desired == desired {
-        return look.reached(Decision::Next);
+    let desired = leaving_now(moment, retire, there);
+    if listed <= retire.keep && moment.slice.sizes.desired == desired {
+        return moment.reached(Decision::Next);
     }
-    if let Some(decision) = stands_in_for(look, retire) {
+    if let Some(decision) = stands_in_for(moment, retire) {
         return decision;
     }
-    let drain_ms = u64::from(look.deployment.target.group.drain_seconds) * 1000;
+    let drain_ms = u64::from(moment.deployment.target.group.drain_seconds) * 1000;
     let within_ms = RETIRE_DEADLINE_MS + drain_ms;
-    if look.waited_ms() > within_ms && there > retire.keep && look.going_forward() {
+    if moment.waited_ms() > within_ms && there > retire.keep && moment.going_forward() {
         let launch = retire.launch.clone();
         return Decision::Fail(Failure::NotRetired {
             launch,
@@ -47,7 +48,7 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire) -> Decision {
             within_ms,
         });
     }
-    match shrink(look, retire, there, desired) {
+    match shrink(moment, retire, there, desired) {
         Some(decision) => decision,
         None => Decision::Wait(Waiting::Draining {
             launch: retire.launch.clone(),
@@ -58,29 +59,29 @@ pub(super) fn decide(look: &Look<'_>, retire: &Retire) -> Decision {
 
 /// Where stable has a slice of its own, a slice goes only while it has no users and, going forward,
 /// while the other one is whole. `None` when nothing stands against it.
-fn stands_in_for(look: &Look<'_>, retire: &Retire) -> Option<Decision> {
-    let deployment = look.deployment;
+fn stands_in_for(moment: &Moment<'_>, retire: &Retire) -> Option<Decision> {
+    let deployment = moment.deployment;
     let roles = deployment.roles;
-    if !roles.are_apart() || look.slice.sizes.desired == retire.leaving {
+    if !roles.are_apart() || moment.slice.sizes.desired == retire.leaving {
         return None;
     }
-    if let Some(decision) = users::bring_back(look) {
+    if let Some(decision) = users::bring_back(moment) {
         return Some(decision);
     }
-    if look.seen.weights.share(look.at) > 0 {
-        let weights = Weights::all_on(look.at.other());
-        return Some(users::move_to(look, weights.into()));
+    if moment.seen.weights.share(moment.at) > 0 {
+        let weights = Weights::all_on(moment.at.other());
+        return Some(users::move_to(moment, weights.into()));
     }
     let launch = &deployment.launch.id;
     let wanted = deployment.capacity().asked;
-    let next = look.seen.slice(roles.next);
+    let next = moment.seen.slice(roles.next);
     let healthy = next.healthy_of(launch);
-    if look.at != roles.live || !look.going_forward() || healthy >= wanted {
+    if moment.at != roles.live || !moment.going_forward() || healthy >= wanted {
         return None;
     }
     let launch = launch.clone();
     let within_ms = deployment.strategy.health_deadline_ms();
-    Some(if look.waited_ms() > within_ms {
+    Some(if moment.waited_ms() > within_ms {
         Decision::Fail(Failure::Unhealthy {
             launch,
             healthy,
@@ -102,17 +103,17 @@ fn stands_in_for(look: &Look<'_>, retire: &Retire) -> Option<Decision> {
 /// (Min was held that much higher), and never to a remembered number; once it was lowered (Min tells),
 /// it belongs to the group again. Instances that were lost meanwhile go by the same number: others were
 /// started in their place.
-fn leaving_now(look: &Look<'_>, retire: &Retire, there: u32) -> u32 {
-    let Some(bounds) = look
+fn leaving_now(moment: &Moment<'_>, retire: &Retire, there: u32) -> u32 {
+    let Some(bounds) = moment
         .deployment
         .target
         .group
         .autoscaling
-        .filter(|_| look.going_forward() && retire.leaving > 0)
+        .filter(|_| moment.going_forward() && retire.leaving > 0)
     else {
         return retire.leaving;
     };
-    let now = look.slice.sizes;
+    let now = moment.slice.sizes;
     let added = now.min.saturating_sub(retire.leaving);
     let goes = there.saturating_sub(retire.keep).max(added);
     let lowered = now.min == retire.leaving;
@@ -125,26 +126,27 @@ fn leaving_now(look: &Look<'_>, retire: &Retire, there: u32) -> u32 {
 }
 
 /// The next request on the way to the smaller group; `None` when all requests were made.
-fn shrink(look: &Look<'_>, retire: &Retire, there: u32, desired: u32) -> Option<Decision> {
-    let slice = look.at;
-    let stay = staying(look, retire, desired);
+fn shrink(moment: &Moment<'_>, retire: &Retire, there: u32, desired: u32) -> Option<Decision> {
+    let slice = moment.at;
+    let stay = staying(moment, retire, desired);
     let healthy_stay = count(
-        look.slice
+        moment
+            .slice
             .present()
             .filter(|i| stay.contains(&i.id) && i.state == InstanceState::Healthy),
     );
-    let now = look.slice.sizes;
-    let somebody_goes = there > retire.keep || count(look.slice.present()) > desired;
+    let now = moment.slice.sizes;
+    let somebody_goes = there > retire.keep || count(moment.slice.present()) > desired;
     if healthy_stay < desired && somebody_goes {
-        return Some(refill(look, retire, there, healthy_stay));
+        return Some(refill(moment, retire, there, healthy_stay));
     }
-    if let Some(effect) = survivors::protect_exactly(slice, look.slice, &stay) {
+    if let Some(effect) = survivors::protect_exactly(slice, moment.slice, &stay) {
         return Some(Decision::Apply(effect));
     }
     let sizes = Sizes {
         min: retire.leaving,
         desired,
-        // A slice that shall be empty must not scale itself out again; and a stale look may show a Max
+        // A slice that shall be empty must not scale itself out again; and a stale observation may show a Max
         // from before the group grew.
         max: if desired == 0 {
             0
@@ -157,14 +159,14 @@ fn shrink(look: &Look<'_>, retire: &Retire, there: u32, desired: u32) -> Option<
 
 /// Those that stay: the healthy before all others, of the wanted launch before any other, and at most
 /// `keep` of the retired one.
-fn staying(look: &Look<'_>, retire: &Retire, desired: u32) -> BTreeSet<InstanceId> {
-    let wanted = look.deployment.wanted().map(|launch| &launch.id);
-    let old = survivors::pick(look.mine.iter().copied(), retire.keep);
+fn staying(moment: &Moment<'_>, retire: &Retire, desired: u32) -> BTreeSet<InstanceId> {
+    let wanted = moment.deployment.wanted().map(|launch| &launch.id);
+    let old = survivors::pick(moment.mine.iter().copied(), retire.keep);
     let mut stay = BTreeSet::new();
     for healthy in [true, false] {
         for is_wanted in [true, false] {
             let room = desired.saturating_sub(count(stay.iter()));
-            let more = look.slice.present().filter(|i| {
+            let more = moment.slice.present().filter(|i| {
                 (i.state == InstanceState::Healthy) == healthy
                     && (Some(&i.launch) == wanted) == is_wanted
                     && (i.launch != retire.launch || old.contains(&i.id))
@@ -176,10 +178,10 @@ fn staying(look: &Look<'_>, retire: &Retire, desired: u32) -> BTreeSet<InstanceI
 }
 
 /// Too few of those that stay are healthy: nobody goes, and what is missing is started.
-fn refill(look: &Look<'_>, retire: &Retire, there: u32, healthy: u32) -> Decision {
-    let now = look.slice.sizes;
+fn refill(moment: &Moment<'_>, retire: &Retire, there: u32, healthy: u32) -> Decision {
+    let now = moment.slice.sizes;
     let desired = (retire.leaving - retire.keep + there)
-        .min(look.deployment.ceiling())
+        .min(moment.deployment.ceiling())
         .max(now.desired);
     if desired > now.desired {
         let sizes = Sizes {
@@ -188,30 +190,30 @@ fn refill(look: &Look<'_>, retire: &Retire, there: u32, healthy: u32) -> Decisio
             max: now.max.max(desired),
         };
         return Decision::Apply(Effect::SetSizes {
-            slice: look.at,
+            slice: moment.at,
             sizes,
         });
     }
-    let launch = look
+    let launch = moment
         .deployment
         .wanted()
         .map_or(&retire.launch, |wanted| &wanted.id)
         .clone();
-    let within_ms = look.deployment.strategy.health_deadline_ms();
+    let within_ms = moment.deployment.strategy.health_deadline_ms();
     let wanted = retire.leaving;
-    if look.waited_ms() > RETIRE_DEADLINE_MS + within_ms {
+    if moment.waited_ms() > RETIRE_DEADLINE_MS + within_ms {
         return Decision::Fail(Failure::Unhealthy {
             launch,
             healthy,
             wanted,
             within_ms,
-            trouble: look.slice.trouble.clone(),
+            trouble: moment.slice.trouble.clone(),
         });
     }
     Decision::Wait(Waiting::Recovering {
         launch,
         healthy,
         wanted,
-        trouble: look.slice.trouble.clone(),
+        trouble: moment.slice.trouble.clone(),
     })
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Evidence, Judged, Verdict};
+use super::{Arm, Conclusion, Evidence, Judged};
 use crate::{
     bounds::{Limit, Limited},
     traffic::{BUCKET_LAST, Histogram, Traffic, bucket_end_us},
@@ -163,7 +163,7 @@ impl Boundary {
 pub struct Look {
     /// What follows from all measurements: worse if any is, not worse if all are.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub verdict: Conclusion,
     /// Requests that the new release had.
     pub requests_new: u64,
     /// Requests that stable had.
@@ -171,7 +171,7 @@ pub struct Look {
     /// The errors.
     pub errors: Judged,
     /// What follows from the percentiles alone; null where none is compared.
-    pub latency_verdict: Option<Verdict>,
+    pub latency_verdict: Option<Conclusion>,
     /// The percentiles, the lowest first.
     pub latency: Vec<PercentileLook>,
 }
@@ -226,7 +226,7 @@ impl Comparison {
 
     /// The verdict of [`Self::look`] alone, where there is one: cheap enough for every look.
     #[must_use]
-    pub fn settled(&self, tolerance: &Tolerance) -> Option<Verdict> {
+    pub fn settled(&self, tolerance: &Tolerance) -> Option<Conclusion> {
         let alpha = tolerance.percentile_alpha_ppm();
         let percentiles = tolerance.percents().map(|percent| {
             let evidence = &self.percentiles.get(&percent)?.evidence;
@@ -235,12 +235,12 @@ impl Comparison {
         let errors = self
             .errors
             .settled(tolerance.error_margin_ppm(), ALPHA_PPM / 2);
-        let open = Verdict::NotEnough {
+        let open = Conclusion::NotEnough {
             more_requests: None,
         };
         let all = std::iter::once(errors).chain(percentiles);
         Some(together(all.map(|verdict| verdict.unwrap_or(open))))
-            .filter(|verdict| !matches!(verdict, Verdict::NotEnough { .. }))
+            .filter(|verdict| !matches!(verdict, Conclusion::NotEnough { .. }))
     }
 
     /// Judges everything that was gathered.
@@ -280,15 +280,16 @@ impl Comparison {
 }
 
 /// Worse if any is, not worse if all are, and otherwise as much more as the slowest needs.
-fn together(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
-    verdicts.fold(Verdict::NotWorse, |all, one| match (all, one) {
-        (Verdict::Worse, _) | (_, Verdict::Worse) => Verdict::Worse,
-        (Verdict::NotWorse, other) | (other, Verdict::NotWorse) => other,
-        (Verdict::NotEnough { more_requests: x }, Verdict::NotEnough { more_requests: y }) => {
-            Verdict::NotEnough {
-                more_requests: x.zip(y).map(|(x, y)| x.max(y)),
-            }
-        }
+fn together(verdicts: impl Iterator<Item = Conclusion>) -> Conclusion {
+    verdicts.fold(Conclusion::NotWorse, |all, one| match (all, one) {
+        (Conclusion::Worse, _) | (_, Conclusion::Worse) => Conclusion::Worse,
+        (Conclusion::NotWorse, other) | (other, Conclusion::NotWorse) => other,
+        (
+            Conclusion::NotEnough { more_requests: x },
+            Conclusion::NotEnough { more_requests: y },
+        ) => Conclusion::NotEnough {
+            more_requests: x.zip(y).map(|(x, y)| x.max(y)),
+        },
     })
 }
 

@@ -39,7 +39,7 @@ fn compared(seconds: u32, new: &Traffic, stable: &Traffic) -> Comparison {
     comparison
 }
 
-const OPEN: Verdict = Verdict::NotEnough {
+const OPEN: Conclusion = Conclusion::NotEnough {
     more_requests: None,
 };
 
@@ -74,16 +74,19 @@ fn without_traffic_on_both_sides_nothing_is_said() {
 #[test]
 fn clear_cases_are_judged() {
     let judge = |new, stable| gathered(&[(new, stable)]).judge(10_000, 5_000).verdict;
-    assert_eq!(judge(arm(700, 35), arm(70_000, 700)), Verdict::Worse);
+    assert_eq!(judge(arm(700, 35), arm(70_000, 700)), Conclusion::Worse);
     assert_eq!(
         judge(arm(3_000, 30), arm(300_000, 3_000)),
-        Verdict::NotWorse
+        Conclusion::NotWorse
     );
-    assert_eq!(judge(arm(810, 0), arm(810, 0)), Verdict::NotWorse);
+    assert_eq!(judge(arm(810, 0), arm(810, 0)), Conclusion::NotWorse);
     // Worse, and sure, but by less than is tolerated.
-    assert_ne!(judge(arm(100_000, 300), arm(100_000, 100)), Verdict::Worse);
+    assert_ne!(
+        judge(arm(100_000, 300), arm(100_000, 100)),
+        Conclusion::Worse
+    );
     // A release that is better passes sooner.
-    assert_eq!(judge(arm(400, 0), arm(4_000, 400)), Verdict::NotWorse);
+    assert_eq!(judge(arm(400, 0), arm(4_000, 400)), Conclusion::NotWorse);
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn a_day_that_gets_worse_for_everyone_is_not_the_new_releases_fault() {
         (arm(5_000, 250), arm(5_000, 250)),
     ];
     let judged = gathered(&stretches).judge(10_000, 5_000);
-    assert_ne!(judged.verdict, Verdict::Worse);
+    assert_ne!(judged.verdict, Conclusion::Worse);
     assert_eq!(judged.difference_ppm, 0);
     assert!(judged.evidence_millinats < 0);
 }
@@ -104,7 +107,7 @@ fn the_estimate_is_what_it_takes() {
     let second = (arm(30, 0), arm(570, 6));
     let mut evidence = gathered(&[second; 10]);
     let first = evidence.judge(10_000, 5_000);
-    let Verdict::NotEnough {
+    let Conclusion::NotEnough {
         more_requests: Some(more),
     } = first.verdict
     else {
@@ -199,15 +202,15 @@ fn percentiles_are_judged_by_where_they_are() {
         let look = compared(30, &answers(new), &usual).look(&Tolerance::default());
         look.latency[percentile].judged.verdict
     };
-    assert_eq!(verdict(&[(1_000, 20)], p50), Verdict::NotWorse);
-    assert_eq!(verdict(&[(1_000, 28)], p95), Verdict::NotWorse);
-    assert_eq!(verdict(&[(1_000, 40)], p50), Verdict::Worse);
+    assert_eq!(verdict(&[(1_000, 20)], p50), Conclusion::NotWorse);
+    assert_eq!(verdict(&[(1_000, 28)], p95), Conclusion::NotWorse);
+    assert_eq!(verdict(&[(1_000, 40)], p50), Conclusion::Worse);
     // A tenth is slow: that is no matter of the median, whatever all of stable's answers have in common.
-    assert_eq!(verdict(&[(900, 20), (100, 90)], p50), Verdict::NotWorse);
-    assert_eq!(verdict(&[(900, 20), (100, 90)], p95), Verdict::Worse);
-    assert_eq!(verdict(&[(970, 20), (30, 90)], p95), Verdict::NotWorse);
+    assert_eq!(verdict(&[(900, 20), (100, 90)], p50), Conclusion::NotWorse);
+    assert_eq!(verdict(&[(900, 20), (100, 90)], p95), Conclusion::Worse);
+    assert_eq!(verdict(&[(970, 20), (30, 90)], p95), Conclusion::NotWorse);
     // Three of five: now it is.
-    assert_eq!(verdict(&[(400, 20), (600, 90)], p50), Verdict::Worse);
+    assert_eq!(verdict(&[(400, 20), (600, 90)], p50), Conclusion::Worse);
 }
 
 #[test]
@@ -217,10 +220,10 @@ fn a_service_that_gets_slower_as_a_whole_stops_nothing() {
     for second in 0..120 {
         let now = answers(&[(500, 20 + second), (500, 40 + 2 * second)]);
         comparison.add(&now, &now, &tolerance);
-        assert_ne!(comparison.settled(&tolerance), Some(Verdict::Worse));
+        assert_ne!(comparison.settled(&tolerance), Some(Conclusion::Worse));
     }
     // Long after the boundary says little: every answer is beyond it now.
-    assert_eq!(comparison.settled(&tolerance), Some(Verdict::NotWorse));
+    assert_eq!(comparison.settled(&tolerance), Some(Conclusion::NotWorse));
 }
 
 #[test]
@@ -281,9 +284,9 @@ proptest! {
         let judged = gathered(&stretches).judge(margin, 5_000);
         prop_assert!(judged.difference_ppm <= judged.upper_ppm || judged.upper_ppm == 1_000_000);
         match judged.verdict {
-            Verdict::Worse => prop_assert!(judged.difference_ppm >= i64::from(margin)),
-            Verdict::NotWorse => prop_assert!(judged.upper_ppm <= i64::from(margin)),
-            Verdict::NotEnough { .. } => prop_assert!(judged.upper_ppm >= i64::from(margin)),
+            Conclusion::Worse => prop_assert!(judged.difference_ppm >= i64::from(margin)),
+            Conclusion::NotWorse => prop_assert!(judged.upper_ppm <= i64::from(margin)),
+            Conclusion::NotEnough { .. } => prop_assert!(judged.upper_ppm >= i64::from(margin)),
         }
     }
 
@@ -299,7 +302,7 @@ proptest! {
             match comparison.settled(&tolerance) {
                 Some(settled) => prop_assert_eq!(settled, verdict),
                 None => {
-                    let open = matches!(verdict, Verdict::NotEnough { .. });
+                    let open = matches!(verdict, Conclusion::NotEnough { .. });
                     prop_assert!(open, "{:?}", verdict);
                 }
             }

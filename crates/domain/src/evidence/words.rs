@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Judged, Look, PercentileLook, Verdict};
+use super::{Conclusion, Judged, Look, PercentileLook};
 
 impl fmt::Display for Look {
     /// What failed where something did; what is still open where something is; everything otherwise.
@@ -14,7 +14,7 @@ impl fmt::Display for Look {
             return f.write_str("no requests to stable to compare with yet");
         }
         let shown =
-            |judged: &Judged| self.verdict != Verdict::Worse || judged.verdict == self.verdict;
+            |judged: &Judged| self.verdict != Conclusion::Worse || judged.verdict == self.verdict;
         let mut parts = Vec::new();
         if shown(&self.errors) {
             parts.push(errors(&self.errors));
@@ -23,11 +23,11 @@ impl fmt::Display for Look {
         parts.extend(percentiles.map(PercentileLook::to_string));
         f.write_str(&parts.join(", "))?;
         match self.verdict {
-            Verdict::Worse | Verdict::NotWorse => Ok(()),
-            Verdict::NotEnough {
+            Conclusion::Worse | Conclusion::NotWorse => Ok(()),
+            Conclusion::NotEnough {
                 more_requests: Some(more),
             } => write!(f, "; about {} more requests needed", rounded(more)),
-            Verdict::NotEnough {
+            Conclusion::NotEnough {
                 more_requests: None,
             } => f.write_str("; more requests needed"),
         }
@@ -57,14 +57,14 @@ impl fmt::Display for PercentileLook {
 }
 
 /// What follows from one measurement, in brackets.
-struct Remark(Verdict);
+struct Remark(Conclusion);
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Verdict::Worse => " (worse, sure beyond 99 %)",
-            Verdict::NotWorse => " (not worse)",
-            Verdict::NotEnough { .. } => " (not sure yet)",
+            Conclusion::Worse => " (worse, sure beyond 99 %)",
+            Conclusion::NotWorse => " (not worse)",
+            Conclusion::NotEnough { .. } => " (not sure yet)",
         })
     }
 }

@@ -87,12 +87,12 @@ impl Verdict {
     }
 }
 
-impl From<&evidence::Verdict> for Verdict {
-    fn from(verdict: &evidence::Verdict) -> Self {
+impl From<&evidence::Conclusion> for Verdict {
+    fn from(verdict: &evidence::Conclusion) -> Self {
         match verdict {
-            evidence::Verdict::Worse => Self::Failed,
-            evidence::Verdict::NotWorse => Self::Met,
-            evidence::Verdict::NotEnough { .. } => Self::Open,
+            evidence::Conclusion::Worse => Self::Failed,
+            evidence::Conclusion::NotWorse => Self::Met,
+            evidence::Conclusion::NotEnough { .. } => Self::Open,
         }
     }
 }

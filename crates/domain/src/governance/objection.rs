@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{FreezeName, ProviderKind, StrategyKind},
-    image::Standing,
+    image::ImageState,
     names::{
         AccountName, DeploymentId, EnvironmentName, EnvironmentTypeName, Place, PrometheusName,
         Version,
@@ -122,7 +122,7 @@ pub enum Objection {
         /// In which account.
         account: AccountName,
         /// How it stands there.
-        standing: Standing,
+        standing: ImageState,
     },
     /// Instances would not know where to fetch the package.
     #[error("the account of {place} names no S3 bucket for packages")]
@@ -349,10 +349,10 @@ impl Objection {
                 "create a release from the new image with `pointsman release create --image`".into()
             }
             Self::ImageNotAvailable { standing, .. } => match standing {
-                Standing::Is { state } if state == "pending" => {
+                ImageState::Is { state } if state == "pending" => {
                     "wait until it is available, then deploy again".into()
                 }
-                Standing::Missing => {
+                ImageState::Missing => {
                     "choose an image of that account and region, or share the image with the account"
                         .into()
                 }

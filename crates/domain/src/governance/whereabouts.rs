@@ -7,7 +7,7 @@ use super::{Facts, Objection, Wish, aws};
 use crate::{
     catalogue::{Home, ServerGroup, Stickiness},
     gate::Gate,
-    image::Standing,
+    image::ImageState,
     observation::count,
     plan::{self, Capacity, Roles, Strategy},
     release::Content,
@@ -90,7 +90,7 @@ fn account(home: Home, facts: &Facts) -> Option<Objection> {
 /// What would be started can be started.
 fn image(wish: &Wish, home: Home, facts: &Facts) -> Option<Objection> {
     let standing = facts.image.clone();
-    let standing = standing.filter(|it| *it != Standing::Available)?;
+    let standing = standing.filter(|it| *it != ImageState::Available)?;
     Some(Objection::ImageNotAvailable {
         image: facts.image_of(wish)?.clone(),
         account: home.account()?.clone(),

@@ -28,10 +28,10 @@ const FORGET: Duration = Duration::from_secs(120);
 
 /// What is known of the deployments that are driven.
 #[derive(Debug, Default)]
-pub(super) struct Driven(Mutex<Known>);
+pub(super) struct Driven(Mutex<Driving>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Driving {
     deployments: BTreeMap<DeploymentId, Stand>,
     /// Every reason that there ever was: nobody waiting is a zero, not a gap.
     reasons: BTreeSet<&'static str>,
@@ -63,7 +63,7 @@ impl Driven {
         self.with(|known| known.deployments.remove(id));
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Known) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Driving) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -163,7 +163,7 @@ async fn the_verbs_that_it_lacks_are_not_offered() {
             "found": "a check-up is not offered there: the account rack is with a custom provider",
             "name": "account",
             "remedy": null,
-            "verdict": "unchecked"
+            "status": "unchecked"
           }
         ]"#]]
     .assert_eq(&format!("{:#}", checkup.json()["checks"]));

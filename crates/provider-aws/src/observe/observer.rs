@@ -34,10 +34,10 @@ use crate::{
 };
 
 /// A server group to observe, and where its answer goes.
-type Question = (Target, oneshot::Sender<Result<Answer, ProviderError>>);
+type Question = (Target, oneshot::Sender<Result<Polled, ProviderError>>);
 
 /// What a poll brought for one server group.
-struct Answer {
+struct Polled {
     observation: Observation,
     /// Its Auto Scaling groups, where a deployment may begin.
     groups: Vec<SliceGroup>,
@@ -117,7 +117,7 @@ impl Observer {
         Ok(answer.observation)
     }
 
-    async fn next_poll(&self, target: &Target) -> Result<Answer, ProviderError> {
+    async fn next_poll(&self, target: &Target) -> Result<Polled, ProviderError> {
         loop {
             let (sender, mut answer) = oneshot::channel();
             self.lock_questions().push((target.clone(), sender));
@@ -157,7 +157,7 @@ impl Observer {
         }
     }
 
-    fn answer_from(&self, state: &AccountState, target: &Target) -> Result<Answer, ProviderError> {
+    fn answer_from(&self, state: &AccountState, target: &Target) -> Result<Polled, ProviderError> {
         let aws = server_group::settings(target)?;
         let observation = observation::of(
             target,
@@ -172,7 +172,7 @@ impl Observer {
                 .collect(),
             _ => Vec::new(),
         };
-        Ok(Answer {
+        Ok(Polled {
             observation,
             groups,
         })

@@ -40,10 +40,10 @@ const SILENCE_MS: u64 = 60_000;
 
 /// Groups that are short of members.
 #[derive(Debug, Default)]
-pub struct Shortfalls(Mutex<Known>);
+pub struct Shortfalls(Mutex<Groups>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Groups {
     groups: BTreeMap<String, Shortfall>,
     failed_at: Option<UnixMs>,
 }
@@ -65,7 +65,7 @@ impl Shortfalls {
         now: UnixMs,
     ) -> BTreeMap<String, String> {
         let mut known = self.0.lock().await;
-        let Known {
+        let Groups {
             groups: short,
             failed_at,
         } = &mut *known;

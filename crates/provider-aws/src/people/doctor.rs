@@ -10,7 +10,7 @@ mod services;
 use std::time::Duration;
 
 use domain::{
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::Target,
 };
 use engine::ports::{ErrorKind, ProviderError};
@@ -34,7 +34,7 @@ pub async fn checkup(observer: &Observer, targets: &[Target]) -> Vec<Check> {
     };
     let changes = Check::new(
         "changes",
-        Verdict::Unchecked,
+        CheckStatus::Unchecked,
         "AWS has no dry run for changes to Auto Scaling groups, listeners and records",
     );
     let changes = changes.with("compare the permissions with `pointsman doctor ACCOUNT --policy`");
@@ -64,21 +64,21 @@ impl Unanswered {
             Self::Failed(name, error) => (name, error),
             Self::TimedOut(name, time) => {
                 let text = format!("no answer within {} s", time.as_secs());
-                return Check::new(name, Verdict::Failed, text).with(NETWORK);
+                return Check::new(name, CheckStatus::Failed, text).with(NETWORK);
             }
         };
         match error.kind {
             ErrorKind::Unavailable if !has_credentials => Check::new(
                 name,
-                Verdict::Unchecked,
+                CheckStatus::Unchecked,
                 "not asked: the server has no credentials",
             ),
             kind => {
-                let verdict = match kind {
-                    ErrorKind::Throttled => Verdict::Warning,
-                    _ => Verdict::Failed,
+                let status = match kind {
+                    ErrorKind::Throttled => CheckStatus::Warning,
+                    _ => CheckStatus::Failed,
                 };
-                Check::new(name, verdict, error.message).with(remedy(kind))
+                Check::new(name, status, error.message).with(remedy(kind))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Image as Described};
 use domain::{
-    image::{Image, Listed, STABLE, Standing, parse_time},
+    image::{Image, ImageState, Listed, STABLE, parse_time},
     release::ImageId,
     time::UnixMs,
 };
@@ -50,14 +50,14 @@ impl ImageCache {
         clients: &Clients,
         image: &ImageId,
         now: UnixMs,
-    ) -> Result<Standing, ProviderError> {
+    ) -> Result<ImageState, ProviderError> {
         let mut available = self.available.lock().await;
         available.retain(|_, seen_at| now.since_ms(*seen_at) < KEPT_MS);
         if available.contains_key(image) {
-            return Ok(Standing::Available);
+            return Ok(ImageState::Available);
         }
         let standing = retry(|| standing(clients, image)).await?;
-        if standing == Standing::Available {
+        if standing == ImageState::Available {
             available.insert(image.clone(), now);
         }
         Ok(standing)
@@ -135,20 +135,22 @@ pub async fn root(clients: &Clients, image: &ImageId) -> Result<Root, ProviderEr
     })
 }
 
-async fn standing(clients: &Clients, image: &ImageId) -> Result<Standing, ProviderError> {
+async fn standing(clients: &Clients, image: &ImageId) -> Result<ImageState, ProviderError> {
     let request = clients.ec2.describe_images().image_ids(image.as_str());
     let answer = match clients.make(&DESCRIBE_IMAGES, request.send()).await {
         // `InvalidAMIID.NotFound`, and `InvalidAMIID.Unavailable` for one that was deregistered.
-        Err(failed) if failed.code().starts_with("InvalidAMIID.") => return Ok(Standing::Missing),
+        Err(failed) if failed.code().starts_with("InvalidAMIID.") => {
+            return Ok(ImageState::Missing);
+        }
         other => other?,
     };
     let state = answer.images().first().and_then(|it| it.state());
     Ok(match state.map(|state| state.as_str()) {
-        Some("available") => Standing::Available,
-        Some(state) => Standing::Is {
+        Some("available") => ImageState::Available,
+        Some(state) => ImageState::Is {
             state: state.to_owned(),
         },
-        None => Standing::Missing,
+        None => ImageState::Missing,
     })
 }
 

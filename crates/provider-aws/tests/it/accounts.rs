@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{
     catalogue::{Account, AwsTraffic, ServerGroup},
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
     observation::Sizes,
@@ -53,11 +53,11 @@ fn target(account: &Account, groups: &[&str]) -> Target {
     Target::new(group.place(), group, Some(account.clone()))
 }
 
-fn verdict(checks: &[Check], name: &str) -> Verdict {
+fn status(checks: &[Check], name: &str) -> CheckStatus {
     let check = checks.iter().find(|check| check.name == name);
     check
         .unwrap_or_else(|| panic!("no check {name} in {checks:#?}"))
-        .verdict
+        .status
 }
 
 async fn two_groups(emulator: &Emulator) -> (Fixture, Vec<String>, String) {
@@ -116,11 +116,15 @@ async fn a_good_account_passes_its_check_up() {
         "package bucket",
         "group shop.live",
     ] {
-        assert_eq!(verdict(&checks, name), Verdict::Ok, "{name} in {checks:#?}");
+        assert_eq!(
+            status(&checks, name),
+            CheckStatus::Ok,
+            "{name} in {checks:#?}"
+        );
     }
     // What no trial exists for is never said to be well.
-    assert_eq!(verdict(&checks, "changes"), Verdict::Unchecked);
-    assert_eq!(verdict(&checks, "route 53"), Verdict::Unchecked);
+    assert_eq!(status(&checks, "changes"), CheckStatus::Unchecked);
+    assert_eq!(status(&checks, "route 53"), CheckStatus::Unchecked);
     let group = checks
         .iter()
         .find(|check| check.name == "group shop.live")
@@ -159,14 +163,14 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         "group shop.live",
     ] {
         assert_eq!(
-            verdict(&checks, name),
-            Verdict::Failed,
+            status(&checks, name),
+            CheckStatus::Failed,
             "{name} in {checks:#?}"
         );
     }
     for check in checks
         .iter()
-        .filter(|check| check.verdict == Verdict::Failed)
+        .filter(|check| check.status == CheckStatus::Failed)
     {
         assert!(check.remedy.is_some(), "{check:?}");
     }
@@ -180,8 +184,8 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     }
     drop(emulator);
     let checks = aws(0).checkup(&account, &[]).await;
-    assert_eq!(verdict(&checks, "credentials"), Verdict::Failed);
-    assert_eq!(verdict(&checks, "clock"), Verdict::Unchecked);
+    assert_eq!(status(&checks, "credentials"), CheckStatus::Failed);
+    assert_eq!(status(&checks, "clock"), CheckStatus::Unchecked);
 }
 
 #[tokio::test]
@@ -269,8 +273,8 @@ async fn groups_are_read_into_a_manifest() {
     let target = Target::new(place(), two.group, Some(account.clone()));
     let checks = aws(0).checkup(&account, &[target]).await;
     assert_eq!(
-        verdict(&checks, "group shop.live"),
-        Verdict::Ok,
+        status(&checks, "group shop.live"),
+        CheckStatus::Ok,
         "{checks:#?}"
     );
 

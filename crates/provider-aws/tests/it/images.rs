@@ -2,7 +2,7 @@
 
 use domain::{
     catalogue::Account,
-    image::{self, Standing},
+    image::{self, ImageState},
 };
 use provider_aws::Aws;
 use serde_json::json;
@@ -99,15 +99,15 @@ async fn an_image_that_is_gone_is_known_within_a_minute() {
     let fixture = Fixture::new(&emulator, 1).await;
     let image = fixture.image("web-1.0.0").await;
     let aws = aws(&emulator);
-    let standing = || aws.image_standing(&account, &image);
-    assert_eq!(standing().await.unwrap(), Standing::Available);
+    let standing = || aws.image_state(&account, &image);
+    assert_eq!(standing().await.unwrap(), ImageState::Available);
 
     let request = fixture.clients.ec2.deregister_image();
     request.image_id(image.as_str()).send().await.unwrap();
     emulator.advance(60_000);
-    assert_eq!(standing().await.unwrap(), Standing::Missing);
+    assert_eq!(standing().await.unwrap(), ImageState::Missing);
 
     let unknown = "ami-0123456789abcdef0".parse().unwrap();
-    let unknown = aws.image_standing(&account, &unknown).await;
-    assert_eq!(unknown.unwrap(), Standing::Missing);
+    let unknown = aws.image_state(&account, &unknown).await;
+    assert_eq!(unknown.unwrap(), ImageState::Missing);
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 /// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProbeResult {
     /// 2xx in time.
     Pass,
     /// Another status.
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
     Refused,
 }
 
-impl Verdict {
+impl ProbeResult {
     /// What is wrong with an instance that `check` judged like this.
     pub(super) fn told(self, check: &HealthCheck) -> String {
         let path = &check.path;
@@ -40,13 +40,13 @@ impl Verdict {
 }
 
 /// Asks the instance at `port` once.
-pub(super) async fn check(port: u16, check: &HealthCheck) -> Verdict {
+pub(super) async fn check(port: u16, check: &HealthCheck) -> ProbeResult {
     let timeout = Duration::from_millis(u64::from(check.timeout_ms.max(1)));
     match tokio::time::timeout(timeout, ask(port, &check.path)).await {
-        Ok(Ok(status)) if status.is_success() => Verdict::Pass,
-        Ok(Ok(status)) => Verdict::Answered(status.as_u16()),
-        Ok(Err(Trouble::Refused)) => Verdict::Refused,
-        Ok(Err(Trouble::Other)) | Err(_) => Verdict::Silent,
+        Ok(Ok(status)) if status.is_success() => ProbeResult::Pass,
+        Ok(Ok(status)) => ProbeResult::Answered(status.as_u16()),
+        Ok(Err(Trouble::Refused)) => ProbeResult::Refused,
+        Ok(Err(Trouble::Other)) | Err(_) => ProbeResult::Silent,
     }
 }
 
@@ -107,8 +107,8 @@ impl Health {
         }
     }
 
-    pub(super) fn see(&mut self, verdict: Verdict, check: &HealthCheck) -> Change {
-        if verdict == Verdict::Pass {
+    pub(super) fn see(&mut self, result: ProbeResult, check: &HealthCheck) -> Change {
+        if result == ProbeResult::Pass {
             (self.passes, self.failures) = (self.passes.saturating_add(1), 0);
             if !self.was_healthy && self.passes >= check.healthy_threshold.max(1) {
                 self.was_healthy = true;
@@ -130,14 +130,14 @@ mod tests {
 
     #[test]
     fn health_changes_after_as_many_checks_in_a_row_as_the_thresholds_say() {
-        use Verdict::{Answered, Pass, Refused, Silent};
+        use ProbeResult::{Answered, Pass, Refused, Silent};
         let check = HealthCheck {
             healthy_threshold: 2,
             unhealthy_threshold: 3,
             ..HealthCheck::default()
         };
         let mut health = Health::new(false);
-        let verdicts = [
+        let results = [
             Refused,
             Pass,
             Silent,
@@ -150,7 +150,7 @@ mod tests {
             Silent,
             Silent,
         ];
-        let changes = verdicts.map(|verdict| health.see(verdict, &check));
+        let changes = results.map(|result| health.see(result, &check));
         let mut expected = [Change::None; 11];
         expected[4] = Change::Healthy;
         expected[10] = Change::Unhealthy;

@@ -24,7 +24,7 @@ use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    health::{self, Change, Health, Verdict},
+    health::{self, Change, Health, ProbeResult},
     world::{Daemon, Ending, Live, World},
 };
 use crate::{
@@ -232,17 +232,17 @@ impl Instance {
         let born = Instant::now();
         let mut told = None;
         loop {
-            let verdict = health::check(self.member.port, check).await;
+            let result = health::check(self.member.port, check).await;
             let overdue = !health.was_healthy && born.elapsed() > PATIENCE;
-            if overdue && verdict != Verdict::Pass && told != Some(verdict) {
-                self.tell(&verdict.told(check));
-                told = Some(verdict);
+            if overdue && result != ProbeResult::Pass && told != Some(result) {
+                self.tell(&result.told(check));
+                told = Some(result);
             }
-            match health.see(verdict, check) {
+            match health.see(result, check) {
                 Change::None => {}
                 Change::Healthy => self.became(InstanceState::Healthy),
                 Change::Unhealthy => {
-                    self.tell(&verdict.told(check));
+                    self.tell(&result.told(check));
                     self.became(InstanceState::Unhealthy);
                     return End::Told;
                 }
@@ -251,7 +251,7 @@ impl Instance {
                 self.became(InstanceState::Unhealthy);
                 return End::NeverHealthy;
             }
-            let booting = !health.was_healthy && verdict == Verdict::Refused;
+            let booting = !health.was_healthy && result == ProbeResult::Refused;
             tokio::time::sleep(if booting { BOOT_POLL } else { interval }).await;
         }
     }

@@ -25,7 +25,7 @@ const ABSENT: &str = "(absent)";
 
 /// The parts of an answer that are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ComparedParts {
     pub(crate) status: StatusCode,
     /// At least the headers that are compared.
     pub(crate) headers: HeaderMap,
@@ -49,9 +49,9 @@ pub(crate) struct Compared {
 /// Compares the users' answer with the copy's, and with the second one of the users' slice.
 pub(crate) fn compare(
     settings: &Compare,
-    users: &Answer,
-    copy: &Answer,
-    control: &Answer,
+    users: &ComparedParts,
+    copy: &ComparedParts,
+    control: &ComparedParts,
 ) -> Compared {
     let (users, copy, control) = (Read::new(users), Read::new(copy), Read::new(control));
     Compared {
@@ -62,12 +62,12 @@ pub(crate) fn compare(
 
 /// An answer whose body is parsed at most once, and only if needed.
 struct Read<'a> {
-    answer: &'a Answer,
+    answer: &'a ComparedParts,
     json: OnceCell<Option<Value>>,
 }
 
 impl<'a> Read<'a> {
-    fn new(answer: &'a Answer) -> Self {
+    fn new(answer: &'a ComparedParts) -> Self {
         let json = OnceCell::new();
         Self { answer, json }
     }

@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{
     dark::{
-        compare::{self, Answer},
+        compare::{self, ComparedParts},
         job::{Job, ToSend},
         mirror::BODY_LEN_MAX,
     },
@@ -203,7 +203,7 @@ impl Copier {
 
 /// The answer to a copy.
 struct Got {
-    answer: Answer,
+    answer: ComparedParts,
     /// Whether it holds the whole body.
     whole: bool,
 }
@@ -214,7 +214,7 @@ impl Got {
     }
 
     /// The answer, if it can be compared.
-    fn whole(self) -> Option<Answer> {
+    fn whole(self) -> Option<ComparedParts> {
         self.whole.then_some(self.answer)
     }
 }
@@ -228,7 +228,7 @@ async fn read(head: Head, exchange: Exchange) -> Result<Got, io::Error> {
     }
     let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
     let mut got = Got {
-        answer: Answer {
+        answer: ComparedParts {
             status: head.status,
             headers: head.headers,
             encoded,
@@ -237,12 +237,12 @@ async fn read(head: Head, exchange: Exchange) -> Result<Got, io::Error> {
         whole: true,
     };
     let mut exchange = match exchange.into_answer() {
-        exchange::Answer::Whole(bytes, _lease) => {
+        exchange::ComparedParts::Whole(bytes, _lease) => {
             got.whole = bytes.len() <= BODY_LEN_MAX;
             got.answer.body = bytes;
             return Ok(got);
         }
-        exchange::Answer::Coming(exchange) => exchange,
+        exchange::ComparedParts::Coming(exchange) => exchange,
     };
     let (mut body, mut len) = (BytesMut::new(), 0);
     while let Some(frame) = poll_fn(|cx| exchange.poll_piece(cx)).await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::dark::{
-    compare::Answer,
+    compare::ComparedParts,
     mirror::{Mirroring, Place},
 };
 
@@ -17,7 +17,7 @@ pub(crate) struct Job {
     pub(crate) key: String,
     pub(crate) to_send: ToSend,
     /// The user's answer, when answers are compared.
-    pub(crate) users: Option<Answer>,
+    pub(crate) users: Option<ComparedParts>,
     pub(crate) _place: Place,
 }
 

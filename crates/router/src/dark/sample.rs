@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     dark::{
-        compare::Answer,
+        compare::ComparedParts,
         job::{Job, ToSend},
         mirror::{BODY_LEN_MAX, Mirroring, Place, SHADOW},
     },
@@ -138,7 +138,7 @@ impl Sampled {
             self.hand_over(None);
             return None;
         };
-        let answer = Answer {
+        let answer = ComparedParts {
             status: head.status,
             headers: chosen(&head.headers, &compare.headers),
             encoded: head.headers.contains_key(header::CONTENT_ENCODING),
@@ -153,7 +153,7 @@ impl Sampled {
     }
 
     /// Gives it to the thread that sends copies, with the user's answer if answers are compared.
-    fn hand_over(mut self, users: Option<Answer>) {
+    fn hand_over(mut self, users: Option<ComparedParts>) {
         // An instance may answer before it has read the whole request.
         if self.body.len() != self.body_len {
             return;
@@ -194,7 +194,7 @@ fn chosen(headers: &HeaderMap, names: &[String]) -> HeaderMap {
 #[derive(Debug)]
 pub(crate) struct Capture {
     sampled: Option<Box<Sampled>>,
-    answer: Answer,
+    answer: ComparedParts,
     body: BytesMut,
     /// Whether the whole answer has passed and is kept.
     whole: bool,
@@ -238,7 +238,7 @@ impl Drop for Capture {
         };
         let body = std::mem::take(&mut self.body).freeze();
         let headers = std::mem::take(&mut self.answer.headers);
-        let answer = Answer {
+        let answer = ComparedParts {
             headers,
             body,
             ..self.answer

@@ -86,7 +86,7 @@ pub(crate) struct Sending {
 
 /// The body of an answer once its head was read.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum AnswerBody {
     /// All of it is here; the connection is in the pool already.
     Whole(Bytes, Lease),
     /// It is still coming.
@@ -298,15 +298,15 @@ impl Exchange {
     }
 
     /// After the head: the body, whole if it is here already.
-    pub(crate) fn into_answer(mut self) -> Answer {
+    pub(crate) fn into_answer(mut self) -> AnswerBody {
         let input = &mut self.upstream.input;
         match self.framing.missing() {
             Some(missing) if missing == input.len() as u64 => {
                 let bytes = input.split().freeze();
                 self.framing = Framing::Length(0);
-                Answer::Whole(bytes, self.finish())
+                AnswerBody::Whole(bytes, self.finish())
             }
-            _ => Answer::Coming(Box::new(self)),
+            _ => AnswerBody::Coming(Box::new(self)),
         }
     }
 

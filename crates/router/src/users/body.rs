@@ -16,7 +16,7 @@ use crate::{
     fault::Fault,
     instances::{
         backend::Lease,
-        exchange::{Answer, Exchange},
+        exchange::{AnswerBody, Exchange},
     },
     users::client::Busy,
 };
@@ -57,10 +57,10 @@ impl RouterBody {
         }
     }
 
-    pub(crate) fn from_instance(answer: Answer, capture: Option<Box<Capture>>) -> Self {
+    pub(crate) fn from_instance(answer: AnswerBody, capture: Option<Box<Capture>>) -> Self {
         let source = match answer {
-            Answer::Whole(bytes, lease) => Source::Whole(bytes, Some(lease)),
-            Answer::Coming(exchange) => Source::Coming(exchange),
+            AnswerBody::Whole(bytes, lease) => Source::Whole(bytes, Some(lease)),
+            AnswerBody::Coming(exchange) => Source::Coming(exchange),
         };
         let mut body = Self {
             source,

@@ -99,14 +99,14 @@ async fn watch<C, E>(
         }
         while tick.is_elapsed() {
             match patience.tick(&client) {
-                Verdict::Wait => {}
+                Timeliness::Wait => {}
                 // Tells the peer, if its protocol can. It has until the next tick.
-                Verdict::Idle if !stopped => {
+                Timeliness::Idle if !stopped => {
                     stopped = true;
                     stop(connection.as_mut());
                     cx.waker().wake_by_ref();
                 }
-                Verdict::Idle | Verdict::Slow => return Poll::Ready(()),
+                Timeliness::Idle | Timeliness::Slow => return Poll::Ready(()),
             }
             tick.as_mut().reset(Instant::now() + patience.step);
             ready!(tick.as_mut().poll(cx));
@@ -155,7 +155,7 @@ fn http2_builder(limits: &Limits) -> conn::http2::Builder<TokioExecutor> {
 
 /// What a tick found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Timeliness {
     /// All is well.
     Wait,
     /// There was no request for too long.
@@ -200,23 +200,23 @@ impl Patience {
     }
 
     /// Compares the connection with what it was at the last tick.
-    fn tick(&mut self, client: &Client) -> Verdict {
+    fn tick(&mut self, client: &Client) -> Timeliness {
         let served = client.served();
         let moved = std::mem::replace(&mut self.served, served) != served;
         if moved || client.is_busy() {
             (self.waited, self.begun) = (0, 0);
-            return Verdict::Wait;
+            return Timeliness::Wait;
         }
         self.waited += 1;
         // The first head is expected from the start.
         let begun = served == 0 || (!self.http2 && client.has_begun());
         self.begun = if begun { self.begun + 1 } else { 0 };
         if self.begun >= self.header {
-            Verdict::Slow
+            Timeliness::Slow
         } else if self.waited >= self.idle {
-            Verdict::Idle
+            Timeliness::Idle
         } else {
-            Verdict::Wait
+            Timeliness::Wait
         }
     }
 }

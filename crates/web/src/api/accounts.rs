@@ -47,7 +47,7 @@ pub struct CheckView {
     pub name: String,
     /// `ok`, `unchecked` (checking would change something), `warning` (it works, but should be looked
     /// at) or `failed` (deployments to the account will fail).
-    pub verdict: String,
+    pub status: String,
     /// What was found.
     pub found: String,
     /// What to do about it.
@@ -58,7 +58,7 @@ impl From<Check> for CheckView {
     fn from(check: Check) -> Self {
         Self {
             name: check.name,
-            verdict: check.verdict.word().to_owned(),
+            status: check.status.word().to_owned(),
             found: check.found,
             remedy: check.remedy,
         }

@@ -23,7 +23,7 @@ use crate::{
     idempotency::NotKept,
     problem::{Problem, ProblemDocument},
 };
-use operations::slices::{Role, Slices, Standing};
+use operations::slices::{Role, SliceStatus, Slices};
 
 /// The routes of this noun.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -243,8 +243,8 @@ impl From<Slices> for SlicesView {
     }
 }
 
-impl From<Standing> for SliceView {
-    fn from(standing: Standing) -> Self {
+impl From<SliceStatus> for SliceView {
+    fn from(standing: SliceStatus) -> Self {
         let mut instances = BTreeMap::new();
         for instance in &standing.seen.instances {
             *instances.entry(word(&instance.state)).or_default() += 1;

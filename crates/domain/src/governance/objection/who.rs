@@ -1,7 +1,7 @@
 //! The code of an objection, and who can lift it.
 
 use super::Objection;
-use crate::{image::Standing, who::WhoCanAct};
+use crate::{image::ImageState, who::WhoCanAct};
 
 impl Objection {
     /// The stable code, in `snake_case`.
@@ -48,8 +48,8 @@ impl Objection {
     pub fn who_can_act(&self) -> WhoCanAct {
         match self {
             Self::ImageNotAvailable { standing, .. } => match standing {
-                Standing::Is { state } if state == "pending" => WhoCanAct::Time,
-                Standing::Missing => WhoCanAct::ProviderAdministrator,
+                ImageState::Is { state } if state == "pending" => WhoCanAct::Time,
+                ImageState::Missing => WhoCanAct::ProviderAdministrator,
                 _ => WhoCanAct::Owner,
             },
             Self::EnvironmentFrozen { .. } => WhoCanAct::Time,

@@ -3,7 +3,7 @@
 use domain::{
     catalogue::Account,
     effect::{Effect, Target, Token},
-    image::Standing,
+    image::ImageState,
     observation::Observation,
     release::{Digest, ImageId},
 };
@@ -56,7 +56,7 @@ impl Cloud for Simulated {
         Box::pin(async { Ok(()) })
     }
 
-    fn image_standing<'a>(&'a self, _: &'a Account, _: &'a ImageId) -> Answered<'a, Standing> {
-        Box::pin(async { Ok(Standing::Available) })
+    fn image_state<'a>(&'a self, _: &'a Account, _: &'a ImageId) -> Answered<'a, ImageState> {
+        Box::pin(async { Ok(ImageState::Available) })
     }
 }

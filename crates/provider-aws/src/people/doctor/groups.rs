@@ -1,7 +1,7 @@
 //! Whether each server group of the account can be deployed to.
 
 use domain::{
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::Target,
     observation::Observation,
 };
@@ -23,7 +23,7 @@ pub async fn check(observer: &Observer, targets: &[Target]) -> Vec<Checked> {
     if targets.len() > GROUPS_MAX {
         let more = targets.len() - GROUPS_MAX;
         let text = format!("{more} more server groups were not checked");
-        checks.push(Ok(Check::new("groups", Verdict::Unchecked, text)));
+        checks.push(Ok(Check::new("groups", CheckStatus::Unchecked, text)));
     }
     checks
 }
@@ -41,7 +41,7 @@ fn examine(name: String, target: &Target, observation: &Observation) -> Check {
     let here = || server_group::slices(target).filter_map(|it| observation.slices.get(&it));
     let obstacles: Vec<String> = here().flat_map(|it| it.obstacles.clone()).collect();
     if !obstacles.is_empty() {
-        return Check::new(name, Verdict::Failed, obstacles.join("; "))
+        return Check::new(name, CheckStatus::Failed, obstacles.join("; "))
             .with("deployments are refused until this is resolved");
     }
     let hazard = here().find_map(|slice| slice.hazard.clone());
@@ -49,10 +49,14 @@ fn examine(name: String, target: &Target, observation: &Observation) -> Check {
     let warnings: Vec<String> = here().flat_map(|it| it.warnings.clone()).collect();
     if !warnings.is_empty() {
         let found: Vec<String> = warnings.into_iter().chain(hazard).collect();
-        return Check::new(name, Verdict::Warning, found.join("; "))
+        return Check::new(name, CheckStatus::Warning, found.join("; "))
             .with("plans show this too; if it is a quota, raise it in Service Quotas");
     }
-    let check = Check::new(name, Verdict::Ok, healthy(target, observation).join("; "));
+    let check = Check::new(
+        name,
+        CheckStatus::Ok,
+        healthy(target, observation).join("; "),
+    );
     match hazard {
         Some(hazard) => check.with(hazard),
         None => check,

@@ -15,7 +15,7 @@ use aws_smithy_types::{
     date_time::{DateTime, Format},
 };
 use domain::{
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     time::{UnixMs, human_ms},
 };
 use engine::ports::ErrorKind;
@@ -54,7 +54,7 @@ pub async fn check(account: &AwsAccount) -> Identity {
     let now = account.now();
     let clock = match date.seen() {
         Some(theirs) => clock(now, theirs),
-        None => Check::new("clock", Verdict::Unchecked, "AWS did not send its time"),
+        None => Check::new("clock", CheckStatus::Unchecked, "AWS did not send its time"),
     };
     let lacks = |failed: &Failed| failed.lacks_credentials();
     Identity {
@@ -75,10 +75,10 @@ fn credentials(clients: &Clients, answer: Result<GetCallerIdentityOutput, Failed
             let number = answer.account().unwrap_or("unknown");
             let region = clients.account.region.as_deref().unwrap_or_default();
             let text = format!("{arn} in account {number}, region {region}");
-            Check::new(name, Verdict::Ok, text)
+            Check::new(name, CheckStatus::Ok, text)
         }
         Err(failed) if failed.lacks_credentials() || failed.error.kind == ErrorKind::Denied => {
-            Check::new(name, Verdict::Failed, failed.error.message).with(CREDENTIALS)
+            Check::new(name, CheckStatus::Failed, failed.error.message).with(CREDENTIALS)
         }
         Err(failed) => Unanswered::Failed(name.to_owned(), failed.error).into_check(true),
     }
@@ -92,14 +92,14 @@ fn clock(ours: UnixMs, theirs: UnixMs) -> Check {
     );
     let remedy = "set this machine's clock, and keep it in sync with NTP";
     if apart_ms >= CLOCK_FAILED_MS {
-        Check::new("clock", Verdict::Failed, text).with(remedy)
+        Check::new("clock", CheckStatus::Failed, text).with(remedy)
     } else if apart_ms >= CLOCK_WARNING_MS {
-        Check::new("clock", Verdict::Warning, text).with(remedy)
+        Check::new("clock", CheckStatus::Warning, text).with(remedy)
     } else {
         // The header is in whole seconds.
         Check::new(
             "clock",
-            Verdict::Ok,
+            CheckStatus::Ok,
             "the clocks of this machine and AWS agree",
         )
     }

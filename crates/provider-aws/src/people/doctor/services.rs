@@ -5,7 +5,7 @@ use std::time::Instant;
 use aws_sdk_ec2::types::RequestLaunchTemplateData;
 use domain::{
     catalogue::AwsTraffic,
-    checkup::{Check, Verdict},
+    checkup::{Check, CheckStatus},
     effect::Target,
 };
 use engine::ports::{ErrorKind, ProviderError};
@@ -26,8 +26,8 @@ use crate::{
     resources::quotas::{self, Class, Usage},
 };
 
-/// What was found, and the verdict on it.
-type Found = Result<(Verdict, String), ProviderError>;
+/// The status of a check, and what was found.
+type Found = Result<(CheckStatus, String), ProviderError>;
 
 /// Checks every service.
 pub async fn check(account: &AwsAccount, targets: &[Target]) -> Vec<Checked> {
@@ -51,15 +51,11 @@ async fn timed(name: &str, check: impl Future<Output = Found>) -> Checked {
         return Err(Unanswered::TimedOut(name.to_owned(), TIMEOUT));
     };
     match found {
-        Ok((verdict @ Verdict::Ok, text)) => {
+        Ok((status @ CheckStatus::Ok, text)) => {
             let took_ms = began.elapsed().as_millis();
-            Ok(Check::new(
-                name,
-                verdict,
-                format!("{text}, in {took_ms} ms"),
-            ))
+            Ok(Check::new(name, status, format!("{text}, in {took_ms} ms")))
         }
-        Ok((verdict, text)) => Ok(Check::new(name, verdict, text)),
+        Ok((status, text)) => Ok(Check::new(name, status, text)),
         Err(error) => Err(Unanswered::Failed(name.to_owned(), error)),
     }
 }
@@ -79,9 +75,9 @@ async fn scaling(clients: &Clients) -> Found {
     let full = allowed > 0 && used * 5 >= allowed * 4;
     Ok(if full {
         let more = format!("{text}; raise the quota before groups are created");
-        (Verdict::Warning, more)
+        (CheckStatus::Warning, more)
     } else {
-        (Verdict::Ok, text)
+        (CheckStatus::Ok, text)
     })
 }
 
@@ -92,7 +88,7 @@ async fn ec2(clients: &Clients) -> Found {
         .await?;
     let types = clients.ec2.describe_instance_types().max_results(5);
     clients.make(&DESCRIBE_INSTANCE_TYPES, types.send()).await?;
-    Ok((Verdict::Ok, "instances can be read".to_owned()))
+    Ok((CheckStatus::Ok, "instances can be read".to_owned()))
 }
 
 /// A deployment may start a second copy of a group.
@@ -101,14 +97,14 @@ async fn vcpus(account: &AwsAccount) -> Found {
     let usage = quotas::usage(&account.clients, class, account.now()).await?;
     let Some(Usage { used, quota }) = usage else {
         let text = format!("CloudWatch has no numbers for the vCPU quota {class}");
-        return Ok((Verdict::Unchecked, text));
+        return Ok((CheckStatus::Unchecked, text));
     };
     let text = format!("{used} of {quota} vCPUs of {class} are in use");
     Ok(if used * 5 >= quota * 4 {
         let more = format!("{text}; raise the quota before groups are doubled");
-        (Verdict::Warning, more)
+        (CheckStatus::Warning, more)
     } else {
-        (Verdict::Ok, text)
+        (CheckStatus::Ok, text)
     })
 }
 
@@ -120,7 +116,7 @@ async fn dry_run(clients: &Clients) -> Found {
     let request = request.launch_template_data(data);
     match clients.make(&CREATE_LAUNCH_TEMPLATE, request.send()).await {
         Err(failed) if failed.is("DryRunOperation") => {
-            Ok((Verdict::Ok, "can be created".to_owned()))
+            Ok((CheckStatus::Ok, "can be created".to_owned()))
         }
         Err(failed) => Err(failed.error),
         Ok(_) => Err(invalid(
@@ -134,13 +130,13 @@ async fn balancers(clients: &Clients) -> Found {
     clients
         .make(&DESCRIBE_TARGET_GROUPS, request.send())
         .await?;
-    Ok((Verdict::Ok, "target groups can be read".to_owned()))
+    Ok((CheckStatus::Ok, "target groups can be read".to_owned()))
 }
 
 async fn alarms(clients: &Clients) -> Found {
     let request = clients.cloudwatch.describe_alarms().max_records(1);
     clients.make(&DESCRIBE_ALARMS, request.send()).await?;
-    Ok((Verdict::Ok, "alarms can be read".to_owned()))
+    Ok((CheckStatus::Ok, "alarms can be read".to_owned()))
 }
 
 async fn records(clients: &Clients, targets: &[Target]) -> Found {
@@ -153,22 +149,25 @@ async fn records(clients: &Clients, targets: &[Target]) -> Found {
     });
     let Some(zone) = zones.next() else {
         let text = "no server group here moves users by DNS";
-        return Ok((Verdict::Unchecked, text.to_owned()));
+        return Ok((CheckStatus::Unchecked, text.to_owned()));
     };
     let request = clients.dns.list_resource_record_sets();
     let request = request.hosted_zone_id(zone).max_items(1);
     clients.make(&LIST_RECORD_SETS, request.send()).await?;
-    Ok((Verdict::Ok, format!("the records of {zone} can be read")))
+    Ok((
+        CheckStatus::Ok,
+        format!("the records of {zone} can be read"),
+    ))
 }
 
 async fn bucket(clients: &Clients) -> Found {
     let Some(bucket) = &clients.account.package_bucket else {
         let text = "the account has none, so releases must be machine images";
-        return Ok((Verdict::Unchecked, text.to_owned()));
+        return Ok((CheckStatus::Unchecked, text.to_owned()));
     };
     let request = clients.s3.head_bucket().bucket(bucket);
     match clients.make(&HEAD_BUCKET, request.send()).await {
-        Ok(_) => Ok((Verdict::Ok, format!("{bucket} exists"))),
+        Ok(_) => Ok((CheckStatus::Ok, format!("{bucket} exists"))),
         Err(failed) if failed.is("NotFound") => {
             Err(invalid(format!("there is no S3 bucket {bucket}")))
         }

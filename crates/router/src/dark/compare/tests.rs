@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn answer(body: impl Into<Bytes>) -> Answer {
-    Answer {
+fn answer(body: impl Into<Bytes>) -> ComparedParts {
+    ComparedParts {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         encoded: false,
@@ -23,7 +23,7 @@ fn settings(headers: &[&str], ignore: &[&str]) -> Compare {
 }
 
 /// The fields in which two answers differ.
-fn differ(settings: &Compare, users: &Answer, copy: &Answer) -> Differences {
+fn differ(settings: &Compare, users: &ComparedParts, copy: &ComparedParts) -> Differences {
     let compared = compare(settings, users, copy, users);
     assert_eq!(compared.control, Differences::new(), "equal to itself");
     compared.copy
@@ -107,7 +107,7 @@ fn status_and_chosen_headers_count_and_other_headers_do_not() {
 
 #[test]
 fn encoded_bodies_are_compared_as_bytes() {
-    let encoded = |body: &'static str| Answer {
+    let encoded = |body: &'static str| ComparedParts {
         encoded: true,
         ..answer(body)
     };
@@ -178,7 +178,7 @@ proptest! {
     fn any_bytes_equal_themselves_and_bring_nothing_down(
         one: Vec<u8>, two: Vec<u8>, encoded: bool, ignore in "[$.a\\[\\]]{0,6}",
     ) {
-        let users = Answer { encoded, ..answer(one.clone()) };
+        let users = ComparedParts { encoded, ..answer(one.clone()) };
         let found = differ(&settings(&["x"], &[&ignore]), &users, &answer(two.clone()));
         prop_assert!(found.is_empty() || one != two || encoded);
     }

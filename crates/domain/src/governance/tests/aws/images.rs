@@ -3,14 +3,17 @@
 use expect_test::expect;
 
 use super::{aws, check, image, is_image, on_aws};
-use crate::{image::Standing, observation::SliceSeen, plan::Strategy, slice::Slice};
+use crate::{image::ImageState, observation::SliceSeen, plan::Strategy, slice::Slice};
 
 #[test]
 fn only_images_that_can_be_started_are_deployed() {
     for (standing, expected) in [
-        (Standing::Available, expect!["admitted: image ami-11111111"]),
         (
-            Standing::Is {
+            ImageState::Available,
+            expect!["admitted: image ami-11111111"],
+        ),
+        (
+            ImageState::Is {
                 state: "pending".to_owned(),
             },
             expect![[r#"
@@ -19,7 +22,7 @@ fn only_images_that_can_be_started_are_deployed() {
             "#]],
         ),
         (
-            Standing::Is {
+            ImageState::Is {
                 state: "failed".to_owned(),
             },
             expect![[r#"
@@ -28,7 +31,7 @@ fn only_images_that_can_be_started_are_deployed() {
             "#]],
         ),
         (
-            Standing::Missing,
+            ImageState::Missing,
             expect![[r#"
                 the machine image ami-11111111 does not exist in the account eu
                   -> choose an image of that account and region, or share the image with the account
