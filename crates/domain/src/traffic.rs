@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Faults, Limit, Limited, NAMES_MAX},
+    observation::InstanceId,
     slice::Slice,
 };
 
@@ -17,12 +18,45 @@ use crate::{
 pub struct Traffic {
     /// When counting began, in Unix milliseconds: another value means that counting began anew.
     pub epoch: u64,
-    /// Requests that were answered, or failed.
+    /// Requests that were answered, failed, or were given up by their users.
     pub requests: u64,
-    /// Requests that were answered with a 5xx, or not at all.
+    /// Requests that were answered with a 5xx, not at all, or with a body that broke off by the instance's
+    /// fault.
     pub errors: u64,
+    /// Requests that were answered with a 4xx. They are not errors.
+    #[serde(default)]
+    pub client_errors: u64,
+    /// Requests whose users went away before the answer's head came. They are not errors; the time they
+    /// waited is in `latency`, because the answer would have taken at least that long.
+    #[serde(default)]
+    pub abandoned: u64,
     /// How long the answers took, from the request's head to the answer's head.
     pub latency: Histogram,
+    /// The same by users, where users stick to a slice: there requests of one user are no independent
+    /// evidence, users are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<UserCounts>,
+    /// The part of each present instance, where it is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub instances: BTreeMap<InstanceId, InstanceCounts>,
+}
+
+/// Users of one slice, counted once each since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UserCounts {
+    /// Users that made at least one request.
+    pub seen: u64,
+    /// Users of whose requests at least one was an error.
+    pub failed: u64,
+}
+
+/// What one instance had of a slice's requests since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InstanceCounts {
+    /// As in [`Traffic`].
+    pub requests: u64,
+    /// As in [`Traffic`].
+    pub errors: u64,
 }
 
 /// Counts by duration, in buckets that grow by a quarter of a power of two (about 19 %).
@@ -121,7 +155,28 @@ impl Traffic {
             epoch: self.epoch,
             requests: self.requests.saturating_sub(earlier.requests),
             errors: self.errors.saturating_sub(earlier.errors),
+            client_errors: self.client_errors.saturating_sub(earlier.client_errors),
+            abandoned: self.abandoned.saturating_sub(earlier.abandoned),
             latency: self.latency.since(&earlier.latency),
+            users: self.users.map(|users| {
+                let before = earlier.users.unwrap_or_default();
+                UserCounts {
+                    seen: users.seen.saturating_sub(before.seen),
+                    failed: users.failed.saturating_sub(before.failed),
+                }
+            }),
+            instances: self
+                .instances
+                .iter()
+                .map(|(id, counts)| {
+                    let before = earlier.instances.get(id).copied().unwrap_or_default();
+                    let since = InstanceCounts {
+                        requests: counts.requests.saturating_sub(before.requests),
+                        errors: counts.errors.saturating_sub(before.errors),
+                    };
+                    (id.clone(), since)
+                })
+                .collect(),
         }
     }
 }
@@ -265,7 +320,7 @@ mod tests {
         let traffic = |epoch, requests| Traffic {
             epoch,
             requests,
-            ..Traffic::default()
+            ..Traffic::default()..Traffic::default()
         };
         assert_eq!(traffic(1, 9).since(&traffic(1, 4)).requests, 5);
         assert_eq!(traffic(2, 3).since(&traffic(1, 4)).requests, 3);

@@ -117,7 +117,9 @@ impl Counts {
             epoch,
             requests: self.requests(),
             errors: self.errors(),
+            client_errors: self.classes[3],
             latency: self.latency,
+            ..Traffic::default()
         }
     }
 }

@@ -99,6 +99,7 @@ fn traffic(random: &mut fastrand::Rng, requests: u64, errors: f64, buckets: &[f6
         requests,
         errors: binomial(random, requests, errors.min(1.0)),
         latency,
+        ..Traffic::default()
     }
 }
 

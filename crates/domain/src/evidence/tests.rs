@@ -27,6 +27,7 @@ fn traffic(requests: u64, errors: u64, us: u64) -> Traffic {
         latency: Histogram {
             buckets: [(bucket_of_us(us), requests)].into(),
         },
+        ..Traffic::default()
     }
 }
 
