@@ -37,7 +37,7 @@ pub(super) fn decide(moment: &Moment<'_>, bake: &Bake) -> Decided {
     };
     let elapsed = moment.now.since_ms(since) >= bake_ms.max(moment.seen.stale_ms_max);
     let ends_at = since.plus_ms(bake_ms);
-    let gates = gates::moment(moment, until);
+    let gates = gates::look(moment, until);
     let then = match gates.standing {
         gates::Together::Failed(failure) => Decision::Fail(failure),
         gates::Together::Met if elapsed => Decision::Next,
