@@ -320,7 +320,7 @@ mod tests {
         let traffic = |epoch, requests| Traffic {
             epoch,
             requests,
-            ..Traffic::default()..Traffic::default()
+            ..Traffic::default()
         };
         assert_eq!(traffic(1, 9).since(&traffic(1, 4)).requests, 5);
         assert_eq!(traffic(2, 3).since(&traffic(1, 4)).requests, 3);
