@@ -187,14 +187,11 @@ impl Situation {
     pub fn of(group: &ServerGroup, baseline: &Baseline) -> Self {
         let roles = baseline.roles;
         let share = baseline.weights.share(roles.next);
-        let leftovers = baseline.slice(roles.next).map(|next| &next.present);
+        let next = baseline.slice(roles.next).filter(|_| roles.are_apart());
         Self {
             capacity: Capacity::of(group, baseline.live_sizes().desired),
             roles,
-            leftovers: leftovers
-                .filter(|_| roles.are_apart())
-                .map(|present| present.iter().cloned().collect())
-                .unwrap_or_default(),
+            leftovers: next.map(SliceBaseline::leftovers).unwrap_or_default(),
             users_on_next: roles.are_apart() && share > 0,
         }
     }
