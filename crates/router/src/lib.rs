@@ -29,7 +29,6 @@ mod router;
 mod shared;
 mod sticky;
 mod table;
-mod tally;
 mod users;
 mod worker;
 
@@ -40,4 +39,3 @@ pub use instances::backend::Backend;
 pub use router::Router;
 pub use sticky::Sticky;
 pub use table::{Route, SliceRoute, Table};
-pub use tally::UserTally;

@@ -113,9 +113,7 @@ async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> 
     let world = daemon.world();
     let group = world.saved.groups.get(&place);
     let seen = group.map(|group| Observation {
-        traffic: world.counted.traffic(&place, group, |id| {
-            Some(world.live.get(id)?.backend.counts())
-        }),
+        traffic: world.counted.traffic(&place, group),
         ..group.look(now())
     });
     let mut seen = seen.unwrap_or_default();

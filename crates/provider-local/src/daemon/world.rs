@@ -82,14 +82,8 @@ impl Daemon {
         let result = {
             let mut world = self.world();
             let result = change(&mut world);
-            let World {
-                saved,
-                mirrors,
-                counted,
-                ..
-            } = &mut *world;
+            let World { saved, mirrors, .. } = &mut *world;
             mirrors.follow(&saved.groups, now());
-            counted.follow(&saved.groups);
             self.settle(&world);
             result
         };

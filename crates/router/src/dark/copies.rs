@@ -138,7 +138,7 @@ impl Copier {
         }
         let lease = |slice| {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            route.pick_in(slice, turn)?.lease(None)
+            route.pick_in(slice, turn)?.lease()
         };
         let mirror = current.mirror();
         Some(Targets {
