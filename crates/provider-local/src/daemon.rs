@@ -8,13 +8,17 @@
 //! ```
 //!
 //! Invariants:
-//! - what runs is written down before it is started, so that no process is ever orphaned;
+//! - what runs is written down before it is started, and marked, so that no process is ever orphaned;
+//! - what cannot be saved is neither acknowledged nor started;
 //! - an instance is shown as healthy only once the router's table lists it;
 //! - one daemon per state folder.
 
+mod adopt;
+mod check;
 mod control;
 mod counted;
 mod error;
+mod fault;
 mod health;
 mod instance;
 mod metrics;
@@ -23,16 +27,16 @@ mod saved;
 mod scrape;
 mod start;
 mod supervise;
+mod watching;
 mod world;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 pub use self::error::DaemonError;
 use self::{
-    counted::Counted,
     mirrors::Mirrors,
     saved::Saved,
     world::{Daemon, Stop, World},
@@ -59,9 +63,12 @@ pub struct DaemonConfig {
 /// When it cannot start. Once it runs, it does not fail.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     start::prepare(&config.state)?;
-    let _lock = start::lock(&config.state)?;
-    let mut saved = Saved::load(&config.state)?;
-    let pass_key = start::pass_key(&config.state)?;
+    // Processes are marked with this name, so it must be the same however the folder is reached.
+    let folder = config.state.canonicalize()?;
+    let _lock = start::lock(&folder)?;
+    let mut saved = Saved::load(&folder)?;
+    saved.pass_over(logs::instances(&folder.join("logs")));
+    let pass_key = start::pass_key(&folder)?;
     let router = start::router(config.router_port, saved.router_port, &pass_key).await?;
     let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
     let address = router.local_addr();
@@ -70,20 +77,15 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     mirrors.follow(&saved.groups, now());
     saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
-        artifacts: Artifacts::new(config.state.clone()),
-        folder: config.state,
+        artifacts: Artifacts::new(folder.clone()),
+        folder,
         router: Mutex::new(Some(router)),
         pass_key,
-        world: Mutex::new(World {
-            saved,
-            live: BTreeMap::new(),
-            mirrors,
-            counted: Counted::new(now()),
-        }),
+        world: Mutex::new(World::new(saved, mirrors)),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
     });
-    instance::adopt_all(&daemon);
+    adopt::adopt_all(&daemon)?;
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
