@@ -334,7 +334,7 @@ async fn a_freeze_refuses_deployments_until_it_ends() {
               "message": "write a time as in RFC 3339, such as [time]"
             }
           ],
-          "remedy": "correct what is named and send it again; nothing was stored",
+          "remedy": "correct the listed fields and retry; nothing was stored",
           "status": 422,
           "title": "Unprocessable Entity",
           "type": "urn:pointsman:problem:invalid"

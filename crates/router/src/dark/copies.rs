@@ -237,12 +237,12 @@ async fn read(head: Head, exchange: Exchange) -> Result<Got, io::Error> {
         whole: true,
     };
     let mut exchange = match exchange.into_answer() {
-        exchange::ComparedParts::Whole(bytes, _lease) => {
+        exchange::AnswerBody::Whole(bytes, _lease) => {
             got.whole = bytes.len() <= BODY_LEN_MAX;
             got.answer.body = bytes;
             return Ok(got);
         }
-        exchange::ComparedParts::Coming(exchange) => exchange,
+        exchange::AnswerBody::Coming(exchange) => exchange,
     };
     let (mut body, mut len) = (BytesMut::new(), 0);
     while let Some(frame) = poll_fn(|cx| exchange.poll_piece(cx)).await {
