@@ -51,7 +51,11 @@ pub async fn run(context: &Context, args: &StatusArgs) -> Result<Exit, Failure> 
             &rows,
         );
         let notes = all.as_array().into_iter().flatten().flat_map(notes);
-        [table].into_iter().chain(notes).collect::<Vec<_>>().join("\n")
+        [table]
+            .into_iter()
+            .chain(notes)
+            .collect::<Vec<_>>()
+            .join("\n")
     })?;
     Ok(Exit::Ok)
 }

@@ -104,11 +104,17 @@ mod tests {
         assert!(hold.is_some() && leases.hold(&id, Instant::now()).is_none());
         assert!(leases.is_certain(&id, certain));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(!leases.is_certain(&id, certain), "somebody else may act by now");
+        assert!(
+            !leases.is_certain(&id, certain),
+            "somebody else may act by now"
+        );
         leases.confirm(&id, Instant::now());
         assert!(leases.is_certain(&id, certain));
         drop(hold);
         leases.confirm(&id, Instant::now());
-        assert!(!leases.is_certain(&id, certain), "it is not driven any more");
+        assert!(
+            !leases.is_certain(&id, certain),
+            "it is not driven any more"
+        );
     }
 }

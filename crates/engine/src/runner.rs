@@ -200,12 +200,7 @@ where
     }
 
     /// Takes turns with one deployment until it ends, the lease is lost, or the engine stops.
-    async fn drive(
-        self,
-        deployment: Deployment,
-        held: Hold,
-        stopped: watch::Receiver<bool>,
-    ) {
+    async fn drive(self, deployment: Deployment, held: Hold, stopped: watch::Receiver<bool>) {
         let id = deployment.id.clone();
         let left = self.take_turns(deployment, stopped).await;
         drop(held);
@@ -216,11 +211,7 @@ where
         }
     }
 
-    async fn take_turns(
-        &self,
-        deployment: Deployment,
-        mut stopped: watch::Receiver<bool>,
-    ) -> Left {
+    async fn take_turns(&self, deployment: Deployment, mut stopped: watch::Receiver<bool>) -> Left {
         let id = deployment.id.clone();
         let mut drive = Drive {
             deployment,

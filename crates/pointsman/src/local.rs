@@ -68,7 +68,9 @@ fn is_running(pid: u32) -> bool {
     // A process that is gone has no such file.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name is in parentheses, and may hold any character.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }
 
@@ -87,10 +89,16 @@ mod tests {
         child.kill().expect("killed");
         let began = std::time::Instant::now();
         while is_running(pid) {
-            assert!(began.elapsed() < Duration::from_secs(10), "a zombie does not run");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "a zombie does not run"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "it is a zombie");
+        assert!(
+            Path::new(&format!("/proc/{pid}")).exists(),
+            "it is a zombie"
+        );
         child.wait().expect("its end");
         assert!(!is_running(pid));
     }

@@ -83,8 +83,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 async fn start_configured(config: &Config) -> anyhow::Result<Server> {
     // Before the clouds, of which one may start a process that stays.
     let data = prepare(config).await?;
+    let store = open_store(config, &data).await?;
     let clouds = clouds::configured(config).await?;
-    Server::start_in(data, config, clouds).await
+    Server::start_in(data, store, config, clouds).await
 }
 
 /// SIGTERM and SIGINT, from the first moment on.
@@ -116,14 +117,20 @@ impl Server {
     /// # Errors
     /// When the data folder, the database or the address cannot be used.
     pub async fn start(config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
-        Self::start_in(prepare(config).await?, config, clouds).await
+        let data = prepare(config).await?;
+        let store = open_store(config, &data).await?;
+        Self::start_in(data, store, config, clouds).await
     }
 
-    async fn start_in(data: DataFolder, config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
+    async fn start_in(
+        data: DataFolder,
+        store: Store,
+        config: &Config,
+        clouds: Clouds,
+    ) -> anyhow::Result<Self> {
         let first = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
-        let store = open_store(config, &data).await?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!(
                 "cannot listen on {}; is a server running already? Choose another address with --listen",
@@ -280,7 +287,9 @@ async fn drive_until(engine: Engine, stopping: CancellationToken) {
 
 /// Looks after the database until the server stops.
 async fn watch_until(operations: Operations, stopping: CancellationToken) {
-    let watch = lasting("the watch on the database", || operations.clone().watch_writing());
+    let watch = lasting("the watch on the database", || {
+        operations.clone().watch_writing()
+    });
     tokio::select! {
         () = watch => {}
         () = stopping.cancelled() => {}

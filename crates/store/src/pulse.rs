@@ -66,7 +66,9 @@ impl Pulse {
             return known.failure.clone();
         }
         let waiting = known.under_way.values().next()?.elapsed();
-        let silent = known.last_success.is_none_or(|at| at.elapsed() > ANSWER_MAX);
+        let silent = known
+            .last_success
+            .is_none_or(|at| at.elapsed() > ANSWER_MAX);
         (waiting > ANSWER_MAX && silent).then(|| no_answer(waiting))
     }
 
@@ -151,5 +153,8 @@ fn why(error: &StoreError) -> String {
 }
 
 fn no_answer(waiting: Duration) -> String {
-    format!("no answer for {} s; another program may hold it", waiting.as_secs())
+    format!(
+        "no answer for {} s; another program may hold it",
+        waiting.as_secs()
+    )
 }

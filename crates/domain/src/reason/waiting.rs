@@ -295,10 +295,20 @@ impl Waiting {
             Self::Provider { message } => {
                 format!("the provider failed: {message}; trying again")
             }
-            Self::Database { why } => format!("the database cannot be written: {why}; trying again"),
+            Self::Database { .. } | Self::Unattended { .. } => self.only_shown(),
+        }
+    }
+
+    /// The sentence of what is never stored.
+    fn only_shown(&self) -> String {
+        match self {
+            Self::Database { why } => {
+                format!("the database cannot be written: {why}; trying again")
+            }
             Self::Unattended { since } => format!(
                 "no server has looked at the deployment since {since}; it continues once a server runs that reaches its cloud"
             ),
+            _ => String::new(),
         }
     }
 

@@ -33,6 +33,8 @@ pub const PLACE: [&str; 3] = ["storefront", "-e", "staging"];
 /// Everything of one test.
 pub struct World {
     folder: TempDir,
+    /// Where the server keeps its data; `data` in the folder when it is `None`.
+    data: Option<PathBuf>,
     server: Option<Child>,
     _turn: MutexGuard<'static, ()>,
 }
@@ -51,6 +53,16 @@ pub struct Ran {
 impl World {
     /// A control plane that answers, and an empty catalogue.
     pub async fn empty() -> Self {
+        Self::with_data(None).await
+    }
+
+    /// Keeps others from having a world meanwhile.
+    pub async fn turn() -> MutexGuard<'static, ()> {
+        TURN.lock().await
+    }
+
+    /// As [`Self::empty`], with a data folder somewhere else.
+    pub async fn with_data(data: Option<PathBuf>) -> Self {
         let turn = TURN.lock().await;
         let folder = tempfile::Builder::new()
             .prefix("pointsman-e2e-")
@@ -58,6 +70,7 @@ impl World {
             .expect("a temporary folder");
         let mut world = Self {
             folder,
+            data,
             server: None,
             _turn: turn,
         };
@@ -68,6 +81,13 @@ impl World {
     /// A control plane with the example shop in the catalogue, and its releases.
     pub async fn with_shop() -> Self {
         let world = Self::empty().await;
+        world.bring_shop().await;
+        world
+    }
+
+    /// Brings the example shop into the catalogue, and its releases.
+    pub async fn bring_shop(&self) {
+        let world = self;
         world.ok(&["apply", "-f", &shop("")]).await;
         world.apply(&group("storefront", "staging")).await;
         for version in ["1.0.0", "1.1.0", "1.2.0"] {
@@ -83,7 +103,6 @@ impl World {
                 ])
                 .await;
         }
-        world
     }
 
     /// As [`Self::with_shop`], with release 1.0.0 live.
@@ -107,6 +126,11 @@ impl World {
             .append(true)
             .open(self.folder().join("server.log"))
             .expect("a log file");
+        self.serve_with(log).await;
+    }
+
+    /// Starts the control plane with this as its log, and waits until it answers.
+    pub async fn serve_with(&mut self, log: fs::File) {
         // A file of an earlier start would tell an old address.
         let _ = fs::remove_file(self.data().join("server.json"));
         let mut command = self.command(&["server", "--listen", "127.0.0.1:0"]);
@@ -132,8 +156,23 @@ impl World {
         server.kill().await.expect("killed");
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder().join("data")
+    /// The data folder of the server.
+    pub fn data(&self) -> PathBuf {
+        let usual = || self.folder().join("data");
+        self.data.clone().unwrap_or_else(usual)
+    }
+
+    /// The status of `GET /health`, and what it says.
+    pub async fn health(&self) -> (u16, Value) {
+        let note = fs::read(self.data().join("server.json")).expect("a server that runs");
+        let note: Value = serde_json::from_slice(&note).expect("JSON");
+        let url = format!("{}/health", note["address"].as_str().expect("an address"));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build();
+        let answer = client.expect("a client").get(url).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("JSON"))
     }
 
     fn command(&self, args: &[&str]) -> Command {

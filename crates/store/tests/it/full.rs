@@ -23,9 +23,21 @@ const MOUNT: &str = r#"mount -t tmpfs -o size=4m tmpfs "$POINTSMAN_STORE_TEST_DI
 fn a_full_disk_is_said_and_survived() {
     let folder = tempfile::tempdir().unwrap();
     let ran = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh"])
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            MOUNT,
+            "sh",
+        ])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "full::the_process_with_a_small_disk", "--nocapture"])
+        .args([
+            "--exact",
+            "full::the_process_with_a_small_disk",
+            "--nocapture",
+        ])
         .env(DISK, folder.path())
         .output()
         .unwrap();
@@ -37,21 +49,31 @@ fn a_full_disk_is_said_and_survived() {
 /// Fills its disk while it writes. Without the variable it has no disk of its own, and does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_process_with_a_small_disk() {
-    let Some(disk) = std::env::var_os(DISK) else { return };
+    let Some(disk) = std::env::var_os(DISK) else {
+        return;
+    };
     let disk = Path::new(&disk);
-    let store = Store::open(&sqlite_url(&disk.join("pointsman.db"))).await.unwrap();
+    let store = Store::open(&sqlite_url(&disk.join("pointsman.db")))
+        .await
+        .unwrap();
     put(&store, "before").await.unwrap();
     for round in 0..3 {
         fill(&disk.join("filler"));
         let error = put(&store, "during").await.unwrap_err();
         assert!(matches!(error, StoreError::Database { .. }), "{error:?}");
         let error = store.ping(NOW).await.unwrap_err().to_string();
-        assert_eq!(error, "the database cannot be written: database or disk is full");
+        assert_eq!(
+            error,
+            "the database cannot be written: database or disk is full"
+        );
         assert!(store.write_trouble().is_some());
         fs::remove_file(disk.join("filler")).unwrap();
         let freed = Instant::now();
         while store.ping(NOW.plus_ms(round)).await.is_err() {
-            assert!(freed.elapsed() < Duration::from_secs(10), "it does not notice the room");
+            assert!(
+                freed.elapsed() < Duration::from_secs(10),
+                "it does not notice the room"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(store.write_trouble(), None);
