@@ -9,7 +9,7 @@ use domain::slice::Slice;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    instances::backend::Backend,
+    instances::backend::{Backend, Who},
     sticky::Point,
     table::{Pick, Route},
     worker::Worker,
@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Choice {
     point: u64,
+    /// Whether the user has the point for longer than this request.
+    sticks: bool,
     /// The slice that a valid pass opens.
     pass: Option<Slice>,
     /// Whether the slice of the pass had instances.
@@ -35,13 +37,14 @@ impl Choice {
         let point = sticky.map_or(Point::Unknown, |sticky| {
             sticky.point(headers, || worker.point())
         });
-        let (point, cookie) = match point {
-            Point::Known(point) => (point, None),
-            Point::New(point, cookie) => (point, Some(cookie)),
-            Point::Unknown => (worker.point(), None),
+        let (point, sticks, cookie) = match point {
+            Point::Known(point) => (point, true, None),
+            Point::New(point, cookie) => (point, true, Some(cookie)),
+            Point::Unknown => (worker.point(), sticky.is_some(), None),
         };
         Self {
             point,
+            sticks,
             pass,
             honoured: false,
             cookie: cookie.filter(|_| pass.is_none()),
@@ -65,6 +68,15 @@ impl Choice {
     /// Whether the request came with a valid pass.
     pub(crate) fn by_pass(&self) -> bool {
         self.pass.is_some()
+    }
+
+    /// Who makes the request. Where users stick, one who is not recognised is another user with each
+    /// request.
+    pub(crate) fn who(&self) -> Who {
+        match self.pass {
+            Some(_) => Who::Tester,
+            None => Who::User(self.sticks.then_some(self.point)),
+        }
     }
 
     /// Adds to the answer what the router has to say: a new user's cookie; for a tester, the slice

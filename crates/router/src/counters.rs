@@ -1,12 +1,13 @@
 //! What the router counts: requests per release and slice, and the answers that it made by itself.
 //!
-//! A request is counted once: when the head of its answer is there, or when the last attempt
-//! failed. Then it counts for the instance that was asked last.
+//! A request is counted once for each instance that was asked: when the head of its answer is there,
+//! when the instance failed, or when the user went away before either. An answer whose body breaks
+//! off is counted a second time, as an error only.
 //!
-//! Invariant: counting takes no lock and allocates nothing: three relaxed additions and one reading
+//! Invariant: counting takes no lock and allocates nothing: a few relaxed additions and one reading
 //! of the clock per request. Counts only grow.
-//! Invariant: a request that is faulty, or whose user left, is not counted; one with a tester's
-//! pass is counted separately, so that testers cannot influence a gate.
+//! Invariant: a request that is faulty is not counted; one with a tester's pass is counted
+//! separately, so that testers cannot influence a gate.
 
 use std::{
     array,
@@ -16,7 +17,7 @@ use std::{
 
 use domain::traffic::{BUCKET_LAST, Histogram, Traffic, bucket_of_us};
 use http::StatusCode;
-use tokio::time::Instant;
+use serde::{Deserialize, Serialize};
 
 /// Classes of status: 1xx to 5xx.
 pub const CLASSES: usize = 5;
@@ -29,6 +30,8 @@ const BUCKETS: usize = BUCKET_LAST as usize + 1;
 pub struct Counters {
     /// By class of status; what no instance answered is a 5xx.
     classes: [AtomicU64; CLASSES],
+    abandoned: AtomicU64,
+    broken: AtomicU64,
     latency: [AtomicU64; BUCKETS],
     latency_us: AtomicU64,
     by_pass: AtomicU64,
@@ -38,6 +41,8 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             classes: array::from_fn(|_| AtomicU64::new(0)),
+            abandoned: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
             latency: array::from_fn(|_| AtomicU64::new(0)),
             latency_us: AtomicU64::new(0),
             by_pass: AtomicU64::new(0),
@@ -50,6 +55,26 @@ impl Counters {
     pub fn count(&self, status: StatusCode, us: u64) {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES) - 1;
         add(&self.classes[class], 1);
+        self.count_time(us);
+    }
+
+    /// Counts a user's request that the user gave up after `us` microseconds without an answer.
+    pub fn count_abandoned(&self, us: u64) {
+        add(&self.abandoned, 1);
+        self.count_time(us);
+    }
+
+    /// Counts an answer that broke off; it was counted by its status before, which was no 5xx.
+    pub fn count_broken(&self) {
+        add(&self.broken, 1);
+    }
+
+    /// Counts a request with a tester's pass.
+    pub(crate) fn count_by_pass(&self) {
+        add(&self.by_pass, 1);
+    }
+
+    fn count_time(&self, us: u64) {
         add(&self.latency[usize::from(bucket_of_us(us))], 1);
         add(&self.latency_us, us);
     }
@@ -62,6 +87,8 @@ impl Counters {
         let buckets = buckets.map(|(bucket, n)| (bucket, get(n)));
         Counts {
             classes: array::from_fn(|class| get(&self.classes[class])),
+            abandoned: get(&self.abandoned),
+            broken: get(&self.broken),
             latency: Histogram {
                 buckets: buckets.filter(|(_, n)| *n > 0).collect(),
             },
@@ -72,12 +99,18 @@ impl Counters {
 }
 
 /// What [`Counters`] held at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
-    /// Users' requests by class of status: 1xx to 5xx. A request that no instance answered is a
-    /// 5xx.
+    /// Users' requests by class of status: 1xx to 5xx. A request that the instance did not answer
+    /// is a 5xx.
     pub classes: [u64; CLASSES],
-    /// How long the answers took, from the request's head to the answer's head.
+    /// Users' requests that their users gave up before there was an answer.
+    pub abandoned: u64,
+    /// Users' requests whose answer, no 5xx, broke off in its body.
+    pub broken: u64,
+    /// How long the answers took, from the request's head to the answer's head; for requests that
+    /// were given up, how long their users waited.
     pub latency: Histogram,
     /// The sum of these times, in microseconds.
     pub latency_us: u64,
@@ -89,13 +122,14 @@ impl Counts {
     /// The number of users' requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.classes.iter().sum()
+        self.classes.iter().sum::<u64>() + self.abandoned
     }
 
-    /// The number of users' requests that were answered with a 5xx, or not at all.
+    /// The number of users' requests that were answered with a 5xx, not at all, or with a body that
+    /// broke off.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        self.classes[CLASSES - 1]
+        self.classes[CLASSES - 1] + self.broken
     }
 
     /// Adds what was counted elsewhere.
@@ -106,11 +140,14 @@ impl Counts {
         for (bucket, n) in &other.latency.buckets {
             *self.latency.buckets.entry(*bucket).or_default() += n;
         }
+        self.abandoned += other.abandoned;
+        self.broken += other.broken;
         self.latency_us += other.latency_us;
         self.by_pass += other.by_pass;
     }
 
-    /// The counts as an observation shows them; `epoch` says since when they are counted.
+    /// The counts as an observation shows them; `epoch` says since when they are counted. Users and
+    /// instances are counted elsewhere.
     #[must_use]
     pub fn traffic(self, epoch: u64) -> Traffic {
         Traffic {
@@ -118,30 +155,9 @@ impl Counts {
             requests: self.requests(),
             errors: self.errors(),
             client_errors: self.classes[3],
+            abandoned: self.abandoned,
             latency: self.latency,
             ..Traffic::default()
-        }
-    }
-}
-
-/// One request that is to be counted when it ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Account {
-    /// When its head had arrived.
-    pub(crate) begun: Instant,
-    /// It came with a tester's pass.
-    pub(crate) by_pass: bool,
-}
-
-impl Account {
-    /// Counts the request with the counters of the instance that was asked; `status` is what the
-    /// user gets.
-    pub(crate) fn close(self, counters: &Counters, status: StatusCode) {
-        if self.by_pass {
-            add(&counters.by_pass, 1);
-        } else {
-            let us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            counters.count(status, us);
         }
     }
 }
@@ -174,11 +190,11 @@ impl Refused {
     }
 }
 
-fn add(counter: &AtomicU64, n: u64) {
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }
 
-fn get(counter: &AtomicU64) -> u64 {
+pub(crate) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
@@ -199,14 +215,18 @@ mod tests {
         ] {
             counters.count(StatusCode::from_u16(status).expect("a status"), us);
         }
+        counters.count_abandoned(7_000_000);
+        counters.count_broken();
         let counts = counters.read();
         assert_eq!(counts.classes, [1, 2, 0, 1, 2]);
-        assert_eq!((counts.requests(), counts.errors()), (6, 2));
-        assert_eq!(counts.latency.count(), 6);
-        assert_eq!(counts.latency_us, 5_261);
+        assert_eq!((counts.requests(), counts.errors()), (7, 3));
+        assert_eq!(counts.latency.count(), 7);
+        assert_eq!(counts.latency_us, 7_005_261);
         let mut twice = counts.clone();
         twice.add(&counts);
-        assert_eq!(twice.traffic(7).latency.count(), 12);
+        let traffic = twice.traffic(7);
+        assert_eq!((traffic.latency.count(), traffic.errors), (14, 6));
+        assert_eq!((traffic.client_errors, traffic.abandoned), (2, 2));
     }
 
     #[test]

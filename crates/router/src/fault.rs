@@ -1,5 +1,7 @@
 //! Why an exchange with an instance broke off.
 
+use std::{error::Error, io};
+
 /// Why an exchange broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -24,6 +26,33 @@ pub(crate) enum Fault {
     /// The request's body was longer or shorter than it said.
     #[error("the request's body has another length than it said")]
     WrongLength,
+}
+
+impl Fault {
+    /// Whether the instance is at fault, and not the user.
+    pub(crate) fn is_of_the_instance(&self) -> bool {
+        match self {
+            Self::Unanswered | Self::Truncated | Self::Faulty(_) | Self::Silent => true,
+            Self::Stalled | Self::Broken(_) | Self::WrongLength => false,
+        }
+    }
+
+    /// Whether the user went away, which says nothing against the request.
+    pub(crate) fn is_a_user_who_left(&self) -> bool {
+        let Self::Broken(error) = self else {
+            return false;
+        };
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        let nonsense = cause.is_some_and(|cause| {
+            matches!(
+                cause.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+            )
+        });
+        !nonsense && !error.is_parse()
+    }
 }
 
 /// What is wrong with an answer.

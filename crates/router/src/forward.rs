@@ -11,15 +11,15 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use hyper::body::Incoming;
+use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     choice::Choice,
-    counters::Account,
     dark::sample::{Sampled, sample},
     fault::Fault,
     instances::{
-        backend::{Backend, Lease},
+        backend::{Asked, Backend, Lease},
         exchange::{Exchange, Sending},
         upstream::Upstream,
     },
@@ -82,36 +82,20 @@ async fn forward(
         websocket: upgrade.is_some(),
         expects_continue: has_body && request_head::expects_continue(&head),
     };
-    let begun = Instant::now();
     let mut attempt = Attempt {
         client,
         head: &head,
         wording,
         body: has_body.then_some(body),
-        now: begun,
+        now: Instant::now(),
         choice: None,
-        failed: None,
     };
-    let ended = attempt.run().await;
-    let account = Account {
-        begun,
-        by_pass: attempt.choice.as_ref().is_some_and(Choice::by_pass),
-    };
-    match ended {
-        Ok((answer, exchange)) => {
-            let mut response = respond(client, answer, exchange, (upgrade, account))?;
-            if let Some(choice) = attempt.choice {
-                choice.mark(response.headers_mut());
-            }
-            Ok(response)
-        }
-        Err(refusal) => {
-            if let Some(backend) = attempt.failed.filter(|_| refusal.is_of_the_instance()) {
-                account.close(backend.counters(), refusal.status());
-            }
-            Err(refusal)
-        }
+    let (answer, exchange) = attempt.run().await?;
+    let mut response = respond(client, answer, exchange, upgrade)?;
+    if let Some(choice) = attempt.choice {
+        choice.mark(response.headers_mut());
     }
+    Ok(response)
 }
 
 /// A request, and everything needed to send it.
@@ -124,8 +108,6 @@ struct Attempt<'a> {
     now: Instant,
     /// Where it goes, once its host is found.
     choice: Option<Choice>,
-    /// The instance that failed last.
-    failed: Option<Arc<Backend>>,
 }
 
 impl Attempt<'_> {
@@ -154,9 +136,14 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
             if !(repeatable && exchange.was_reused() && matches!(fault, Fault::Unanswered)) {
-                let (lease, _) = exchange.into_retry();
-                self.failed = Some(Arc::clone(lease.backend()));
-                return Err(refusal(&fault, lease.backend()));
+                let (mut lease, _) = exchange.into_retry();
+                let refusal = refusal(&fault, lease.backend());
+                if fault.is_of_the_instance() {
+                    lease.answered(refusal.status());
+                } else if !fault.is_a_user_who_left() {
+                    lease.forgive();
+                }
+                return Err(refusal);
             }
             let output;
             (lease, output) = exchange.into_retry();
@@ -198,9 +185,16 @@ impl Attempt<'_> {
                 Err(error) => error,
             };
             tracing::debug!(instance.id = %backend.id(), "could not connect to an instance: {error}");
-            drop(lease);
+            if is_our_own(&error) {
+                lease.forgive();
+                return Err(Refusal::Exhausted);
+            }
+            // This instance failed the request, and cost its user this time; whoever answers it
+            // after all is asked from now on.
             let refusal = unreachable(&backend, &error);
-            self.failed = Some(Arc::clone(&backend));
+            lease.answered(refusal.status());
+            drop(lease);
+            self.now = Instant::now();
             tried.push(backend);
             if tried.len() == TRIED_MAX {
                 return Err(refusal);
@@ -236,7 +230,8 @@ impl Attempt<'_> {
                 });
                 match choice.pick(route, worker.turn(), tried) {
                     Pick::Backend(backend) => {
-                        if let Some(lease) = backend.lease() {
+                        let (since, who) = (self.now, choice.who());
+                        if let Some(lease) = backend.lease(Some(Asked { since, who })) {
                             return Ok(lease);
                         }
                     }
@@ -255,6 +250,20 @@ impl Attempt<'_> {
             sleep(TABLE_LOOK).await;
         }
     }
+}
+
+/// Whether no connection could be made because the router, or its machine, has run out of something:
+/// that says nothing about the instance.
+fn is_our_own(error: &io::Error) -> bool {
+    let ours = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ];
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| ours.contains(&errno))
 }
 
 /// Why no connection could be made.
@@ -287,7 +296,7 @@ fn respond(
     client: &Arc<Client>,
     head: Head,
     mut exchange: Exchange,
-    (upgrade, account): (Option<hyper::upgrade::OnUpgrade>, Account),
+    upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Response<RouterBody>, Refusal> {
     let sampled = exchange.take_sampled();
     let capture = sampled.and_then(|sampled| sampled.answered(&head));
@@ -295,17 +304,17 @@ fn respond(
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        account.close(exchange.backend().counters(), head.status);
+        exchange.lease().answered(head.status);
         *response.body_mut() = RouterBody::from_instance(exchange.into_answer(), capture);
         return Ok(response);
     }
     let Some(upgrade) = upgrade.filter(|_| head.websocket) else {
-        account.close(exchange.backend().counters(), StatusCode::BAD_GATEWAY);
+        exchange.lease().answered(StatusCode::BAD_GATEWAY);
         return Err(Refusal::BadGateway(
             "it switched to a protocol nobody asked for".to_owned(),
         ));
     };
-    account.close(exchange.backend().counters(), head.status);
+    exchange.lease().answered(head.status);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

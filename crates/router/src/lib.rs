@@ -29,6 +29,7 @@ mod router;
 mod shared;
 mod sticky;
 mod table;
+mod tally;
 mod users;
 mod worker;
 
@@ -39,3 +40,4 @@ pub use instances::backend::Backend;
 pub use router::Router;
 pub use sticky::Sticky;
 pub use table::{Route, SliceRoute, Table};
+pub use tally::UserTally;

@@ -195,8 +195,8 @@ mod tests {
         let turns: Vec<_> = (0..4).map(|turn| picked(&route, 7, turn)).collect();
         assert_eq!(turns, ["a", "b", "c", "a"]);
         let _busy = (
-            a.lease().expect("a does not drain"),
-            b.lease().expect("nor does b"),
+            a.lease(None).expect("a does not drain"),
+            b.lease(None).expect("nor does b"),
         );
         assert!((0..3).all(|turn| picked(&route, 7, turn) == "c"));
     }
@@ -210,7 +210,7 @@ mod tests {
         };
         a.start_draining();
         assert_eq!(picked(&route, 7, 0), "b");
-        assert!(a.lease().is_none());
+        assert!(a.lease(None).is_none());
         assert_eq!(a.in_flight(), 0, "a refused lease leaves no count behind");
         assert!(matches!(
             route.pick(7, 0, &[Arc::clone(&b)]),

@@ -113,7 +113,9 @@ async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> 
     let world = daemon.world();
     let group = world.saved.groups.get(&place);
     let seen = group.map(|group| Observation {
-        traffic: world.counted.traffic(&place, group),
+        traffic: world.counted.traffic(&place, group, |id| {
+            Some(world.live.get(id)?.backend.counts())
+        }),
         ..group.look(now())
     });
     let mut seen = seen.unwrap_or_default();

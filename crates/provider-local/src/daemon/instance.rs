@@ -77,8 +77,8 @@ pub(super) fn spawn(
         return;
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, member.port));
-    let counters = world.counted.of(place, slice, &member.version);
-    let backend = Backend::counted(id.clone(), address, counters);
+    let (counters, users) = world.counted.of(place, slice, &member.version);
+    let backend = Backend::counted(id.clone(), address, counters, users);
     let stop = Arc::new(Notify::new());
     world.live.insert(
         id,

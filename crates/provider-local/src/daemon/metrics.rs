@@ -1,8 +1,8 @@
 //! The router's metrics as text (OpenMetrics, which Prometheus reads): the values at one moment,
 //! and how they are written.
 //!
-//! Invariant: each slice has one series per release with instances, and one for the release that
-//! starts next. A release that is gone is no longer shown.
+//! Invariant: each slice has one series per release with instances, one for the release that starts
+//! next, and one for each release that went less than 15 minutes ago. The sums of a slice never go.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -35,7 +35,8 @@ const CODES: [&str; router::CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     releases: Vec<Release>,
-    weights: Vec<([(&'static str, String); 3], f64)>,
+    slices: Vec<(SliceLabels, Counts)>,
+    weights: Vec<(SliceLabels, f64)>,
     refused: BTreeMap<u16, u64>,
     ignored_passes: BTreeMap<&'static str, u64>,
 }
@@ -50,6 +51,7 @@ struct Release {
 }
 
 type Labels = [(&'static str, String); 4];
+type SliceLabels = [(&'static str, String); 3];
 
 impl Seen {
     /// Reads all values.
@@ -60,7 +62,7 @@ impl Seen {
         let world = daemon.world();
         let groups = &world.saved.groups;
         let releases = world.counted.releases();
-        let releases = releases.filter_map(|(place, slice, version, counters)| {
+        let releases = releases.filter_map(|(place, slice, version, counts)| {
             let group = groups.get(place)?;
             let members = group
                 .slices
@@ -69,7 +71,7 @@ impl Seen {
             let members = members.iter().filter(|member| member.version == *version);
             let mut release = Release {
                 labels: labels(&group.place, slice, version.to_string()),
-                counts: counters.read(),
+                counts,
                 in_flight: 0,
                 healthy: 0,
             };
@@ -82,17 +84,18 @@ impl Seen {
         });
         let weights = groups.values().flat_map(|group| {
             group.slices.keys().map(|slice| {
-                let [service, environment, slice_label, _] =
-                    labels(&group.place, *slice, String::new());
                 let percent = group.weights.share(*slice);
-                (
-                    [service, environment, slice_label],
-                    f64::from(percent) / 100.0,
-                )
+                let labels = slice_labels(&group.place, *slice);
+                (labels, f64::from(percent) / 100.0)
             })
+        });
+        let slices = world.counted.sums().filter_map(|(place, slice, counts)| {
+            let place = &groups.get(place)?.place;
+            Some((slice_labels(place, slice), counts))
         });
         Self {
             releases: releases.collect(),
+            slices: slices.collect(),
             weights: weights.collect(),
             refused,
             ignored_passes,
@@ -110,11 +113,15 @@ impl Seen {
 }
 
 fn labels(place: &domain::names::Place, slice: Slice, release: String) -> Labels {
+    let [service, environment, slice] = slice_labels(place, slice);
+    [service, environment, slice, ("release", release)]
+}
+
+fn slice_labels(place: &domain::names::Place, slice: Slice) -> SliceLabels {
     [
         ("service", place.service.to_string()),
         ("environment", place.environment.to_string()),
         ("slice", slice.to_string()),
-        ("release", release),
     ]
 }
 
@@ -124,13 +131,31 @@ impl Collector for Seen {
         self.encode_counter(
             encoder,
             "pointsman_router_requests",
-            "Requests of users that were answered, or failed",
+            "Requests of users that were answered, failed, or were given up by their users",
             Counts::requests,
         )?;
         self.encode_counter(
             encoder,
             "pointsman_router_request_errors",
-            "Requests of users that were answered with a 5xx, or not at all",
+            "Requests of users that were answered with a 5xx, not at all, or only in part",
+            Counts::errors,
+        )?;
+        self.encode_counter(
+            encoder,
+            "pointsman_router_abandoned_requests",
+            "Requests that their users gave up before there was an answer",
+            |counts| counts.abandoned,
+        )?;
+        self.encode_sum(
+            encoder,
+            "pointsman_router_slice_requests",
+            "Requests of users to the slice, of all releases that it ever had",
+            Counts::requests,
+        )?;
+        self.encode_sum(
+            encoder,
+            "pointsman_router_slice_request_errors",
+            "Those that were answered with a 5xx, not at all, or only in part",
             Counts::errors,
         )?;
         self.encode_counter(
@@ -171,6 +196,21 @@ impl Seen {
         for release in &self.releases {
             let mut one = metric.encode_family(&release.labels)?;
             one.encode_counter::<NoLabelSet, u64, u64>(&of(&release.counts), None)?;
+        }
+        Ok(())
+    }
+
+    fn encode_sum(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        of: fn(&Counts) -> u64,
+    ) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, counts) in &self.slices {
+            let mut one = metric.encode_family(labels)?;
+            one.encode_counter::<NoLabelSet, u64, u64>(&of(counts), None)?;
         }
         Ok(())
     }
@@ -324,19 +364,22 @@ mod tests {
             classes: [0, 2, 0, 0, 1],
             latency_us: 1_500,
             by_pass: 4,
+            abandoned: 5,
+            broken: 6,
             ..Counts::default()
         };
         (0..3).for_each(|_| counts.latency.add_us(500));
         let strange = "1.0\"\\\n".to_owned();
-        let [service, environment, slice, _] = labels(&place(), Slice::Green, String::new());
+        let of_slice = slice_labels(&place(), Slice::Green);
         let seen = Seen {
             releases: vec![Release {
                 labels: labels(&place(), Slice::Green, strange),
-                counts,
+                counts: counts.clone(),
                 in_flight: 7,
                 healthy: 2,
             }],
-            weights: vec![([service, environment, slice], 0.05)],
+            slices: vec![(of_slice.clone(), counts)],
+            weights: vec![(of_slice, 0.05)],
             refused: BTreeMap::from([(503, 9)]),
             ignored_passes: BTreeMap::from([("expired", 8)]),
         };
@@ -350,8 +393,11 @@ mod tests {
         };
         for line in [
             "# TYPE pointsman_router_requests counter\n".to_owned(),
-            format!("pointsman_router_requests_total{} 3\n", of("", "")),
-            format!("pointsman_router_request_errors_total{} 1\n", of("", "")),
+            format!("pointsman_router_requests_total{} 8\n", of("", "")),
+            format!("pointsman_router_request_errors_total{} 7\n", of("", "")),
+            format!("pointsman_router_abandoned_requests_total{} 5\n", of("", "")),
+            "pointsman_router_slice_requests_total{service=\"cart\",environment=\"live\",slice=\"green\"} 8\n"
+                .to_owned(),
             format!("pointsman_router_pass_requests_total{} 4\n", of("", "")),
             format!("pointsman_router_responses_total{} 2\n", of("", ",code=\"2xx\"")),
             "# UNIT pointsman_router_request_duration_seconds seconds\n".to_owned(),

@@ -75,7 +75,7 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
         daemon.settle(&world);
     }
     let World { saved, counted, .. } = &mut *world;
-    counted.settle(&saved.groups);
+    counted.settle(&saved.groups, now);
     sleep
 }
 

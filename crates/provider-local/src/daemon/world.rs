@@ -82,8 +82,14 @@ impl Daemon {
         let result = {
             let mut world = self.world();
             let result = change(&mut world);
-            let World { saved, mirrors, .. } = &mut *world;
+            let World {
+                saved,
+                mirrors,
+                counted,
+                ..
+            } = &mut *world;
             mirrors.follow(&saved.groups, now());
+            counted.follow(&saved.groups);
             self.settle(&world);
             result
         };

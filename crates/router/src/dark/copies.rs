@@ -138,7 +138,7 @@ impl Copier {
         }
         let lease = |slice| {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            route.pick_in(slice, turn)?.lease()
+            route.pick_in(slice, turn)?.lease(None)
         };
         let mirror = current.mirror();
         Some(Targets {

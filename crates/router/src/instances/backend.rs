@@ -1,8 +1,11 @@
-//! One instance as the router knows it: its requests in flight, and how it is drained.
+//! One instance as the router knows it: its requests in flight, what is counted of them, and how it
+//! is drained.
 //!
 //! Invariant: once an instance drains and [`Backend::in_flight`] was then seen to be 0, it gets no
 //! further request. The count goes up *before* the draining mark is read, and the mark
 //! is set *before* the count is read; both in one total order (`SeqCst`).
+//! Invariant: a request that is dropped before it was counted was given up by its user, and is
+//! counted as such: no way of leaving goes unnoticed.
 
 use std::{
     net::SocketAddr,
@@ -12,9 +15,14 @@ use std::{
     },
 };
 
-use domain::observation::InstanceId;
+use domain::{observation::InstanceId, traffic::InstanceCounts};
+use http::StatusCode;
+use tokio::time::Instant;
 
-use crate::counters::Counters;
+use crate::{
+    counters::{Counters, add, get},
+    tally::UserTally,
+};
 
 /// One instance as the router knows it. Keep one per instance and list it in table after table:
 /// requests in flight and idle connections belong to it.
@@ -26,6 +34,11 @@ pub struct Backend {
     draining: AtomicBool,
     /// Shared by all instances of its release in its slice.
     counters: Arc<Counters>,
+    /// Shared by all instances of its slice.
+    users: Arc<UserTally>,
+    /// Its own part of the counts.
+    requests: AtomicU64,
+    errors: AtomicU64,
     /// The newest table that lists it.
     listed: AtomicU64,
 }
@@ -34,18 +47,27 @@ impl Backend {
     /// An instance that listens at `address`, with counters of its own.
     #[must_use]
     pub fn new(id: InstanceId, address: SocketAddr) -> Arc<Self> {
-        Self::counted(id, address, Arc::default())
+        Self::counted(id, address, Arc::default(), Arc::default())
     }
 
-    /// An instance that listens at `address`, whose requests `counters` counts.
+    /// An instance that listens at `address`, whose requests `counters` counts, and its users, where
+    /// they stick, `users`.
     #[must_use]
-    pub fn counted(id: InstanceId, address: SocketAddr, counters: Arc<Counters>) -> Arc<Self> {
+    pub fn counted(
+        id: InstanceId,
+        address: SocketAddr,
+        counters: Arc<Counters>,
+        users: Arc<UserTally>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             address,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             counters,
+            users,
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
             listed: AtomicU64::new(0),
         })
     }
@@ -68,6 +90,15 @@ impl Backend {
         &self.counters
     }
 
+    /// What it had of the users' requests so far.
+    #[must_use]
+    pub fn counts(&self) -> InstanceCounts {
+        InstanceCounts {
+            requests: get(&self.requests),
+            errors: get(&self.errors),
+        }
+    }
+
     /// Requests that it is answering now, in all threads. One ends with the last byte of its
     /// answer.
     #[must_use]
@@ -87,12 +118,42 @@ impl Backend {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Counts one request in, unless it drains.
-    pub(crate) fn lease(self: &Arc<Self>) -> Option<Lease> {
-        let lease = Lease::count(Arc::clone(self));
+    /// Counts one request in, unless it drains. `asked` says how the request is to be counted; a
+    /// copy is not.
+    pub(crate) fn lease(self: &Arc<Self>, asked: Option<Asked>) -> Option<Lease> {
+        let mut lease = Lease::count(Arc::clone(self));
         // Read after counting: a thread that waits for 0 either sees this request or has already
         // set the mark. Dropping the lease takes the count back.
-        (!self.is_draining()).then_some(lease)
+        if self.is_draining() {
+            return None;
+        }
+        lease.account = asked.map_or(Account::Settled, Account::Open);
+        Some(lease)
+    }
+
+    fn count(&self, asked: Asked, outcome: Outcome) {
+        let Who::User(point) = asked.who else {
+            return self.counters.count_by_pass();
+        };
+        let us = u64::try_from(asked.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        add(&self.requests, 1);
+        match outcome {
+            Outcome::Answered(status) => self.counters.count(status, us),
+            Outcome::Abandoned => self.counters.count_abandoned(us),
+        }
+        if let Some(point) = point {
+            self.users.see(point);
+        }
+        if matches!(outcome, Outcome::Answered(status) if status.as_u16() >= 500) {
+            self.count_error(point);
+        }
+    }
+
+    fn count_error(&self, point: Option<u64>) {
+        add(&self.errors, 1);
+        if let Some(point) = point {
+            self.users.fail(point);
+        }
     }
 
     pub(crate) fn mark_listed(&self, generation: u64) {
@@ -106,24 +167,92 @@ impl Backend {
     }
 }
 
+/// How a request is to be counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Since when this instance lets its user wait.
+    pub(crate) since: Instant,
+    pub(crate) who: Who,
+}
+
+/// Who made a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// A user, with the point if users stick to a slice.
+    User(Option<u64>),
+    /// Somebody with a tester's pass.
+    Tester,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Answered(StatusCode),
+    Abandoned,
+}
+
+/// What is not yet counted of a request.
+#[derive(Debug, Clone, Copy)]
+enum Account {
+    /// There is no answer yet.
+    Open(Asked),
+    /// It was answered without an error, to the user with this point; the body may still break off.
+    Answered(Option<u64>),
+    /// Nothing follows.
+    Settled,
+}
+
 /// One request in flight. Dropping it counts the request out.
 #[derive(Debug)]
-pub(crate) struct Lease(Arc<Backend>);
+pub(crate) struct Lease {
+    backend: Arc<Backend>,
+    account: Account,
+}
 
 impl Lease {
     fn count(backend: Arc<Backend>) -> Self {
         backend.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self(backend)
+        let account = Account::Settled;
+        Self { backend, account }
     }
 
     pub(crate) fn backend(&self) -> &Arc<Backend> {
-        &self.0
+        &self.backend
+    }
+
+    /// Counts the request: the user gets `status`, from the instance or because of it.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        let Account::Open(asked) = self.account else {
+            return;
+        };
+        self.backend.count(asked, Outcome::Answered(status));
+        self.account = match asked.who {
+            Who::User(point) if status.as_u16() < 500 => Account::Answered(point),
+            Who::User(_) | Who::Tester => Account::Settled,
+        };
+    }
+
+    /// Counts an answer that broke off by the fault of the instance.
+    pub(crate) fn broke_off(&mut self) {
+        if let Account::Answered(point) = self.account {
+            self.backend.counters.count_broken();
+            self.backend.count_error(point);
+            self.account = Account::Settled;
+        }
+    }
+
+    /// Counts nothing: the request was faulty, or the router could not carry it.
+    pub(crate) fn forgive(&mut self) {
+        self.account = Account::Settled;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if let Account::Open(asked) = self.account {
+            self.backend.count(asked, Outcome::Abandoned);
+        }
+        self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -140,7 +269,7 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| {
-                        while let Some(_lease) = backend.lease() {
+                        while let Some(_lease) = backend.lease(None) {
                             assert!(!gone.load(Ordering::SeqCst), "a lease after the drain");
                         }
                     });

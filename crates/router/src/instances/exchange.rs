@@ -29,7 +29,7 @@ use crate::{
     dark::sample::Sampled,
     fault::{Fault, WireFault},
     instances::{
-        backend::{Backend, Lease},
+        backend::Lease,
         upstream::{Pool, READ_LEN_MIN, Upstream},
     },
     message::{
@@ -362,9 +362,9 @@ impl Exchange {
         self.upstream.reused
     }
 
-    /// The instance that is asked.
-    pub(crate) fn backend(&self) -> &Backend {
-        self.lease.backend()
+    /// The request on its way, to be counted.
+    pub(crate) fn lease(&mut self) -> &mut Lease {
+        &mut self.lease
     }
 
     /// After a fault: the lease, and the request's head, to be sent again.

@@ -127,6 +127,9 @@ impl RouterBody {
         if let Source::Coming(exchange) = &mut self.source {
             let piece = ready!(exchange.poll_piece(cx));
             let ended = exchange.has_ended();
+            if matches!(&piece, Some(Err(fault)) if fault.is_of_the_instance()) {
+                exchange.lease().broke_off();
+            }
             if matches!(piece, None | Some(Err(_))) || ended {
                 self.end();
             }

@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     NoInstance(String),
     /// The instance did not answer in time.
     GatewayTimeout(String),
+    /// The router has no file descriptor or no port left to reach an instance.
+    Exhausted,
 }
 
 impl Refusal {
@@ -37,14 +39,9 @@ impl Refusal {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
-            Self::NoInstance(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoInstance(_) | Self::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
-    }
-
-    /// Whether an instance is at fault: it could not be reached, or did not answer properly.
-    pub(crate) fn is_of_the_instance(&self) -> bool {
-        matches!(self, Self::BadGateway(_) | Self::GatewayTimeout(_))
     }
 
     fn text(&self) -> String {
@@ -66,6 +63,9 @@ impl Refusal {
                 quotable(host)
             ),
             Self::GatewayTimeout(why) => format!("Gateway time-out: {why}.\n"),
+            Self::Exhausted => "The router has no file descriptor or port left. Try again in a \
+                 moment.\n"
+                .to_owned(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Refusal {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        if matches!(self, Self::NoInstance(_)) {
+        if matches!(self, Self::NoInstance(_) | Self::Exhausted) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
