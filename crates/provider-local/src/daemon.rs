@@ -1,10 +1,11 @@
 //! The one-machine cloud: a process of its own that keeps groups of real processes running behind
-//! the router, and outlives the control plane.
+//! the router, and outlives the control plane. The router is another process ([`crate::routing`]),
+//! which outlives this one.
 //!
 //! ```text
 //! control socket --> groups (what was asked) --> supervisor (one task per instance) --> processes
 //!                        |                            |
-//!                        +----- saved on disk --------+----> routing table of the router
+//!                        +----- saved on disk --------+----> routing table --> router
 //! ```
 //!
 //! Invariants:
@@ -13,34 +14,31 @@
 //! - one daemon per state folder.
 
 mod control;
-mod counted;
 mod error;
 mod health;
 mod instance;
 mod metrics;
-mod mirrors;
 mod saved;
 mod scrape;
 mod start;
 mod supervise;
+mod traffic;
 mod world;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 pub use self::error::DaemonError;
 use self::{
-    counted::Counted,
-    mirrors::Mirrors,
     saved::Saved,
     world::{Daemon, Stop, World},
 };
-use crate::{artifact::Artifacts, clock::now, logs, wire::SOCKET};
+use crate::{artifact::Artifacts, descriptors, key, logs, routing::link::Link, wire::SOCKET};
 
-/// How long requests in flight may take when the daemon itself stops.
-const GRACE: Duration = Duration::from_secs(5);
+/// The port of the router, unless it is in use or another one is asked for.
+const ROUTER_PORT: u16 = 8080;
 
 /// How the daemon is set up.
 #[derive(Debug, Clone)]
@@ -53,50 +51,50 @@ pub struct DaemonConfig {
     pub metrics_port: Option<u16>,
 }
 
-/// Runs the one-machine cloud until it is told to stop, by signal or through its socket.
+/// Runs the one-machine cloud until it is told to stop, by signal or through its socket. Unless it is
+/// to stop everything, the instances and the router go on, and the next run adopts them.
 ///
 /// # Errors
 /// When it cannot start. Once it runs, it does not fail.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     start::prepare(&config.state)?;
-    let _lock = start::lock(&config.state)?;
+    descriptors::raise()?;
+    let _lock = start::lock(&config.state).await?;
     let mut saved = Saved::load(&config.state)?;
-    let pass_key = start::pass_key(&config.state)?;
-    let router = start::router(config.router_port, saved.router_port, &pass_key).await?;
+    let pass_key = key::read_or_make(&config.state)?;
+    let last = saved.router_port;
+    let router = Link::open(&config.state, config.router_port, last, ROUTER_PORT).await;
+    let router = router.map_err(|(port, source)| DaemonError::Router { port, source })?;
     let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
-    let address = router.local_addr();
-    saved.router_port = address.port();
-    let mut mirrors = Mirrors::default();
-    mirrors.follow(&saved.groups, now());
+    saved.router_port = router.port()?;
     saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
         artifacts: Artifacts::new(config.state.clone()),
         folder: config.state,
-        router: Mutex::new(Some(router)),
+        router: Arc::new(router),
         pass_key,
         world: Mutex::new(World {
             saved,
             live: BTreeMap::new(),
-            mirrors,
-            counted: Counted::new(now()),
         }),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
     });
+    let routing = tokio::spawn(Arc::clone(&daemon.router).keep());
     instance::adopt_all(&daemon);
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
-    tracing::info!(router = %address, "the one-machine cloud runs");
+    tracing::info!("the one-machine cloud runs");
     supervise::supervise(&daemon).await;
     control.abort();
     scraping.abort();
     rotation.abort();
-    // No more requests are answered; a socket without an answer would only mislead.
+    routing.abort();
     let _ = fs::remove_file(daemon.folder.join(SOCKET));
-    let router = daemon.router().take();
-    if let Some(router) = router {
-        router.shutdown(GRACE).await;
+    let everything = *daemon.stop.borrow() == Stop::Everything;
+    if everything {
+        daemon.router.stop().await;
     }
     Ok(())
 }

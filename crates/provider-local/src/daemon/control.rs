@@ -24,7 +24,10 @@ use tokio::{
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::world::{Daemon, Stop};
+use super::{
+    traffic,
+    world::{Daemon, Stop},
+};
 use crate::{
     artifact::ArtifactError,
     clock::now,
@@ -40,6 +43,10 @@ use crate::{
 const FOLLOW: Duration = Duration::from_millis(200);
 /// Maximum number of past lines in an answer to a request for logs, per instance.
 const LINES_MAX: usize = 10_000;
+/// How long the router may take to have a new table.
+const ROUTER_MAX: Duration = Duration::from_secs(5);
+const NO_ROUTER: &str = "the router does not answer the one-machine cloud; it is started again when it \
+                         has ended, and `router.log` in the state folder says more";
 /// Largest request other than an artifact, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -110,17 +117,28 @@ impl axum::serve::Listener for OwnerOnly {
 
 async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> Response {
     let place = request.place.to_string();
-    let world = daemon.world();
-    let group = world.saved.groups.get(&place);
-    let seen = group.map(|group| Observation {
-        traffic: world.counted.traffic(&place, group, |id| {
-            Some(world.live.get(id)?.backend.counts())
-        }),
-        ..group.look(now())
-    });
-    let mut seen = seen.unwrap_or_default();
-    world.mirrors.show(&place, &mut seen);
-    Json(seen).into_response()
+    let found = {
+        let world = daemon.world();
+        let group = world.saved.groups.get(&place);
+        group.map(|group| (group.look(now()), group.clone()))
+    };
+    let Some((mut seen, group)) = found else {
+        return Json(Observation::default()).into_response();
+    };
+    // What is shown is so for users, too: the router has it in its table.
+    if !daemon.router.is_placed(ROUTER_MAX).await {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, &NO_ROUTER);
+    }
+    match daemon.router.read(Some(&place)).await {
+        Ok(reading) => {
+            traffic::show(&reading, &place, &group, &mut seen);
+            Json(seen).into_response()
+        }
+        Err(error) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &format!("{NO_ROUTER}: {error}"),
+        ),
+    }
 }
 
 async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Response {
@@ -143,7 +161,10 @@ async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Resp
         Ok(())
     });
     match applied {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) if daemon.router.is_placed(ROUTER_MAX).await => {
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Ok(()) => problem(StatusCode::SERVICE_UNAVAILABLE, &NO_ROUTER),
         Err(refusal @ Refusal::Superseded { .. }) => problem(StatusCode::CONFLICT, &refusal),
         Err(refusal @ Refusal::Invalid(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &refusal),
     }

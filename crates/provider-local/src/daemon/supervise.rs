@@ -74,8 +74,6 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
     if changed {
         daemon.settle(&world);
     }
-    let World { saved, counted, .. } = &mut *world;
-    counted.settle(&saved.groups, now);
     sleep
 }
 

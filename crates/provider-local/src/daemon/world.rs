@@ -8,19 +8,26 @@ use domain::{
     slice::Slice,
 };
 use parking_lot::{Mutex, MutexGuard};
-use router::{Backend, Route, Router, SliceRoute, Sticky, Table, pass::PassKey};
+use router::pass::PassKey;
 use tokio::sync::{Notify, watch};
 
-use super::{counted::Counted, mirrors::Mirrors, saved::Saved};
-use crate::{artifact::Artifacts, clock::now, group::Group};
+use super::saved::Saved;
+use crate::{
+    artifact::Artifacts,
+    clock::now,
+    group::Group,
+    routing::{
+        link::Link,
+        wire::{Host, InstanceAt, SliceOf, Table},
+    },
+};
 
 /// The running daemon.
 #[derive(Debug)]
 pub(super) struct Daemon {
     pub(super) folder: PathBuf,
     pub(super) artifacts: Artifacts,
-    /// `None` once the daemon ends.
-    pub(super) router: Mutex<Option<Router>>,
+    pub(super) router: Arc<Link>,
     pub(super) pass_key: PassKey,
     pub(super) world: Mutex<World>,
     /// Wakes the supervisor after a change.
@@ -43,14 +50,11 @@ pub(super) enum Stop {
 pub(super) struct World {
     pub(super) saved: Saved,
     pub(super) live: BTreeMap<InstanceId, Live>,
-    pub(super) mirrors: Mirrors,
-    pub(super) counted: Counted,
 }
 
 /// An instance that has a task.
 #[derive(Debug)]
 pub(super) struct Live {
-    pub(super) backend: Arc<Backend>,
     /// Tells its task to drain and stop.
     pub(super) stop: Arc<Notify>,
 }
@@ -69,10 +73,6 @@ impl Daemon {
         self.world.lock()
     }
 
-    pub(super) fn router(&self) -> MutexGuard<'_, Option<Router>> {
-        self.router.lock()
-    }
-
     pub(super) fn logs_folder(&self) -> PathBuf {
         self.folder.join("logs")
     }
@@ -82,14 +82,6 @@ impl Daemon {
         let result = {
             let mut world = self.world();
             let result = change(&mut world);
-            let World {
-                saved,
-                mirrors,
-                counted,
-                ..
-            } = &mut *world;
-            mirrors.follow(&saved.groups, now());
-            counted.follow(&saved.groups);
             self.settle(&world);
             result
         };
@@ -102,9 +94,7 @@ impl Daemon {
         if let Err(error) = world.saved.store(&self.folder) {
             tracing::error!(%error, "the state cannot be saved; a restart now would lose the last change");
         }
-        if let Some(router) = &*self.router() {
-            router.publish(world.table());
-        }
+        self.router.publish(world.table());
     }
 
     /// Removes an instance whose task has ended.
@@ -133,39 +123,41 @@ impl World {
             member.state = InstanceState::Draining;
         }
         if let Some(live) = self.live.get(id) {
-            live.backend.start_draining();
             live.stop.notify_one();
         }
     }
 
     /// The router's table: the healthy instances of every group, with its weights.
     fn table(&self) -> Table {
-        let route = |host: &str, group: &Group| Route {
-            sticky: (group.settings.stickiness.as_ref()).and_then(|by| Sticky::new(host, by)),
-            slices: group
-                .slices
+        let groups = self.saved.groups.iter();
+        Table {
+            hosts: groups
+                .map(|(place, group)| (place.clone(), self.host(group)))
+                .collect(),
+        }
+    }
+
+    fn host(&self, group: &Group) -> Host {
+        let slices = group.slices.iter().map(|(slice, slot)| SliceOf {
+            slice: *slice,
+            weight: group.weights.share(*slice),
+            next: slot.launches.as_ref().map(|launch| launch.version.clone()),
+            instances: slot
+                .members
                 .iter()
-                .map(|(slice, slot)| SliceRoute {
-                    slice: *slice,
-                    weight: group.weights.share(*slice),
-                    backends: slot
-                        .members
-                        .iter()
-                        .filter(|member| member.state == InstanceState::Healthy)
-                        .filter_map(|member| self.live.get(&member.id))
-                        .map(|live| Arc::clone(&live.backend))
-                        .collect(),
+                .filter(|member| member.state == InstanceState::Healthy)
+                .filter(|member| self.live.contains_key(&member.id))
+                .map(|member| InstanceAt {
+                    id: member.id.clone(),
+                    version: member.version.clone(),
+                    port: member.port,
                 })
                 .collect(),
-            mirror: self.mirrors.of(host).cloned(),
-        };
-        Table {
-            hosts: self
-                .saved
-                .groups
-                .iter()
-                .map(|(host, group)| (host.clone(), route(host, group)))
-                .collect(),
+        });
+        Host {
+            sticky: group.settings.stickiness.clone(),
+            mirror: group.mirror.clone(),
+            slices: slices.collect(),
         }
     }
 }

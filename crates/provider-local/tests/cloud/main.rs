@@ -4,6 +4,7 @@
 
 mod counted;
 mod mirror;
+mod routing;
 mod stage;
 mod two;
 
