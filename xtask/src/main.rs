@@ -49,6 +49,11 @@ const CHORES: &[Chore] = &[
         sim,
     ),
     (
+        "soak",
+        "N [FROM] play N simulated stories that nobody has played before",
+        soak,
+    ),
+    (
         "openapi",
         "write api/openapi.json from the handlers",
         openapi,
@@ -90,6 +95,18 @@ fn dev(_: &[String]) -> Result<(), String> {
 }
 
 fn sim(arguments: &[String]) -> Result<(), String> {
+    let seeds = arguments.first().map_or("0..10000", String::as_str);
+    stories(&[seeds])
+}
+
+fn soak(arguments: &[String]) -> Result<(), String> {
+    let arguments = arguments.iter().map(String::as_str);
+    let arguments: Vec<&str> = std::iter::once("soak").chain(arguments).collect();
+    stories(&arguments)
+}
+
+/// Plays simulated stories.
+fn stories(arguments: &[&str]) -> Result<(), String> {
     let build = [
         "run",
         "--release",
@@ -99,8 +116,7 @@ fn sim(arguments: &[String]) -> Result<(), String> {
         "--features",
         "testing",
     ];
-    let seeds = arguments.first().map_or("0..10000", String::as_str);
-    cargo(&[&build[..], &["--example", "sim", "--", seeds]].concat())
+    cargo(&[&build[..], &["--example", "sim", "--"], arguments].concat())
 }
 
 fn openapi(_: &[String]) -> Result<(), String> {

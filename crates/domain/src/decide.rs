@@ -31,7 +31,7 @@ use crate::{
     deployment::{Certificate, Course, Decided, Decision, Deployment},
     effect::Effect,
     gate::Answer,
-    observation::{Instance, InstanceState, Observation, SliceSeen, count},
+    observation::{Instance, Observation, SliceSeen},
     plan::{Baseline, SliceBaseline, Step},
     reason::{Failure, Waiting},
     release::LaunchId,
@@ -57,8 +57,10 @@ struct Moment<'a> {
     mine: Vec<&'a Instance>,
     /// Its present instances of every other launch.
     others: Vec<&'a Instance>,
-    /// How many of `mine` are healthy.
+    /// How many of `mine` are healthy and sure to stay: whoever is leaving counts for nothing.
     healthy: u32,
+    /// Since when nothing of stable is healthy, where stable has a slice of its own.
+    stable_gone_since: Option<UnixMs>,
 }
 
 impl<'a> Moment<'a> {
@@ -66,11 +68,10 @@ impl<'a> Moment<'a> {
     fn on(&self, slice: Slice, launch: &LaunchId) -> Moment<'a> {
         let seen = self.seen.slice(slice);
         let (mine, others): (Vec<_>, Vec<_>) = seen.present().partition(|it| it.launch == *launch);
-        let healthy = mine.iter().filter(|it| it.state == InstanceState::Healthy);
         Moment {
             at: slice,
             slice: seen,
-            healthy: count(healthy),
+            healthy: seen.staying(mine.iter().copied()),
             mine,
             others,
             ..*self
@@ -141,12 +142,19 @@ pub fn decide(
         mine: Vec::new(),
         others: Vec::new(),
         healthy: 0,
+        stable_gone_since: None,
     }
     .on(next, &deployment.launch.id);
+    let stable_gone_since = users::stable_gone_since(&moment);
+    let moment = Moment {
+        stable_gone_since,
+        ..moment
+    };
     let decided = at_step(&moment);
     let then = not_again(deployment, seen, now, decided.then);
     Decided {
         then: within_budget(deployment, then),
+        stable_gone_since,
         ..decided
     }
 }

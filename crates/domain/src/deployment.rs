@@ -91,6 +91,9 @@ pub struct Progress {
     /// The split of users that was last asked for in this course.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_traffic: Option<Split>,
+    /// Since when nothing of stable is healthy, going forward from a stable in a slice of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_gone_since: Option<UnixMs>,
     /// What its gates were seen to say.
     #[serde(default)]
     pub watch: Watch,
@@ -206,6 +209,7 @@ impl Deployment {
             since: request.requested_at,
             holds_since: None,
             asked_traffic: None,
+            stable_gone_since: None,
             watch: Watch::default(),
         };
         let target = Target {
@@ -293,6 +297,9 @@ impl Deployment {
         self.waiting = None;
         if let Some(watch) = &decided.watch {
             self.progress.watch = watch.clone();
+        }
+        if !matches!(decided.then, Decision::Keep(_)) {
+            self.progress.stable_gone_since = decided.stable_gone_since;
         }
         self.take(&decided.then, now);
         if self != before {
@@ -398,6 +405,7 @@ impl Deployment {
             since: now,
             holds_since: None,
             asked_traffic: None,
+            stable_gone_since: None,
             watch: Watch::default(),
         };
     }

@@ -226,18 +226,29 @@ impl SliceSeen {
         self.present()
             .filter(move |instance| instance.launch != *launch)
     }
-    /// How many instances of `launch` are healthy.
-    #[must_use]
-    pub fn healthy_of(&self, launch: &LaunchId) -> u32 {
-        count(
-            self.present_of(launch)
-                .filter(|i| i.state == InstanceState::Healthy),
-        )
-    }
-    /// How many instances are healthy, of whatever launch.
+    /// How many instances of any launch are healthy now; some of them may be about to leave.
     #[must_use]
     pub fn healthy(&self) -> u32 {
         count(self.present().filter(|i| i.state == InstanceState::Healthy))
+    }
+    /// How many instances of `launch` are healthy and sure to stay.
+    #[must_use]
+    pub fn staying_of(&self, launch: &LaunchId) -> u32 {
+        self.staying(self.present_of(launch))
+    }
+    /// How many of `instances`, which are in this slice, are healthy and sure to stay. Where more are
+    /// present than the slice keeps, it is about to stop some: anybody who is not protected. Only
+    /// while a refresh replaces instances are there more on purpose.
+    pub fn staying<'a>(&self, instances: impl IntoIterator<Item = &'a Instance>) -> u32 {
+        let refresh = self.refresh.as_ref();
+        let leaving = match refresh.is_some_and(|refresh| refresh.state.is_active()) {
+            true => 0,
+            false => count(self.present()).saturating_sub(self.sizes.desired),
+        };
+        let healthy = instances.into_iter();
+        let healthy = healthy.filter(|i| i.state == InstanceState::Healthy);
+        let (held, open): (Vec<_>, Vec<_>) = healthy.partition(|i| i.protected);
+        count(held) + count(open).saturating_sub(leaving)
     }
 }
 

@@ -187,14 +187,11 @@ impl Situation {
     pub fn of(group: &ServerGroup, baseline: &Baseline) -> Self {
         let roles = baseline.roles;
         let share = baseline.weights.share(roles.next);
-        let leftovers = baseline.slice(roles.next).map(|next| &next.present);
+        let next = baseline.slice(roles.next).filter(|_| roles.are_apart());
         Self {
             capacity: Capacity::of(group, baseline.live_sizes().desired),
             roles,
-            leftovers: leftovers
-                .filter(|_| roles.are_apart())
-                .map(|present| present.iter().cloned().collect())
-                .unwrap_or_default(),
+            leftovers: next.map(SliceBaseline::leftovers).unwrap_or_default(),
             users_on_next: roles.are_apart() && share > 0,
         }
     }
@@ -202,7 +199,7 @@ impl Situation {
 
 /// The plan that makes `launch` the live one in place of `stable`.
 ///
-/// A first deployment has no stable: nobody is served yet, so its plan is fill and shift.
+/// A first deployment has no stable: nobody is served yet, so its plan is fill, shift and bake.
 #[must_use]
 pub fn plan(
     strategy: &Strategy,
@@ -211,7 +208,7 @@ pub fn plan(
     stable: Option<&Launch>,
 ) -> Plan {
     let steps = match (stable, strategy) {
-        (None, _) => first(situation, launch),
+        (None, _) => first(strategy, situation, launch),
         (Some(stable), Strategy::ScaleUp(options)) => {
             scale_up::steps(options, situation, launch, stable)
         }
@@ -261,16 +258,41 @@ pub fn peak(strategy: &Strategy, capacity: Capacity) -> u32 {
     }
 }
 
-/// Fill and shift: nobody is served yet, so there is nothing to bake against and nothing to retire.
-fn first(situation: &Situation, launch: &Launch) -> Vec<Step> {
-    let slice = situation.roles.next;
-    vec![
+/// Fill, shift and bake: nobody is served yet, so users need not wait for the watch, there is nothing
+/// to compare with, and nothing to retire.
+fn first(strategy: &Strategy, situation: &Situation, launch: &Launch) -> Vec<Step> {
+    let (slice, count) = (situation.roles.next, situation.capacity.asked);
+    let mut steps = vec![
         Step::Fill(Fill {
             slice,
             launch: launch.id.clone(),
-            count: situation.capacity.asked,
+            count,
             beside: situation.capacity.current,
         }),
         Step::Shift(Weights::all_on(slice).into()),
-    ]
+    ];
+    let seconds = first_bake_seconds(strategy);
+    if seconds > 0 {
+        steps.push(Step::Bake(Bake {
+            slice,
+            launch: launch.id.clone(),
+            count,
+            until: Until::elapsed(seconds),
+        }));
+    }
+    steps
+}
+
+/// How long the instances of a first deployment must stay healthy: its bake, or where it has stages
+/// the first one that has a time.
+fn first_bake_seconds(strategy: &Strategy) -> u32 {
+    match strategy {
+        Strategy::ScaleUp(options) => options.bake_seconds,
+        Strategy::InstanceRefresh(options) => options.bake_seconds,
+        Strategy::BlueGreen(options) | Strategy::Canary(options) => {
+            let mut times = options.stages().map(|stage| stage.seconds);
+            times.find(|seconds| *seconds > 0).unwrap_or(0)
+        }
+        Strategy::Switch => 0,
+    }
 }

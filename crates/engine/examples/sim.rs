@@ -1,33 +1,65 @@
-//! Plays simulated stories: one with its whole log, or many in a row.
+//! Plays simulated stories: one with its whole log, or many in a row, on all cores.
 //!
-//! `sim SEED` replays one; `sim FROM..TO` plays a range on all cores and stops at nothing.
+//! `sim SEED` replays one; `sim FROM..TO` plays a range; `sim soak N [FROM]` plays N that nobody has
+//! played before. None of them stops at a story that breaks; the exit code is 1 if there was one.
 
 use std::{
+    collections::BTreeMap,
     process::ExitCode,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use engine::testing::sim::{Report, play};
 
+const USAGE: &str =
+    "give a seed, such as 42; a range of seeds, such as 0..10000; or `soak N [FROM]`";
+/// Between two lines about how far it is.
+const PROGRESS: Duration = Duration::from_secs(30);
+
 fn main() -> ExitCode {
-    let argument = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "0..10000".to_owned());
-    let range = argument
-        .split_once("..")
-        .map(|(from, to)| (from.parse(), to.parse()));
-    match (range, argument.parse()) {
-        (Some((Ok(from), Ok(to))), _) => many(from, to),
-        (_, Ok(seed)) => one(&play(seed)),
-        _ => {
-            eprintln!("give a seed, such as 42, or a range of seeds, such as 0..10000");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.replace('_', "").parse::<u64>().ok();
+    let range = match arguments[..] {
+        [] => Some((0, 10_000)),
+        ["soak", many] => number(many).map(|many| (fresh(), many)),
+        ["soak", many, from] => number(from).zip(number(many)),
+        [one] => match one.split_once("..") {
+            Some((from, to)) => number(from)
+                .zip(number(to))
+                .map(|(from, to)| (from, to.saturating_sub(from))),
+            None => match number(one) {
+                Some(seed) => return replay(&play(seed)),
+                None => None,
+            },
+        },
+        _ => None,
+    };
+    match range {
+        Some((from, many)) => soak(from, many),
+        None => {
+            eprintln!("{USAGE}");
             ExitCode::from(2)
         }
     }
 }
 
-fn one(report: &Report) -> ExitCode {
+/// A seed from which nobody has played before: a million for each second of the clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "fresh seeds come from the clock; each can be replayed"
+)]
+fn fresh() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs() * 1_000_000
+}
+
+fn replay(report: &Report) -> ExitCode {
     println!("seed {}: {}", report.seed, report.title);
     for line in &report.log {
         println!("{line}");
@@ -39,56 +71,82 @@ fn one(report: &Report) -> ExitCode {
     ExitCode::from(u8::from(!report.violations.is_empty()))
 }
 
+/// What many stories came to.
+#[derive(Default)]
+struct Tally {
+    outcomes: BTreeMap<String, u64>,
+    calls: u64,
+    stories: u64,
+    broken: Vec<u64>,
+}
+
+impl Tally {
+    fn add(&mut self, report: Report) {
+        self.stories += 1;
+        self.calls += report.calls;
+        *self.outcomes.entry(report.outcome).or_default() += 1;
+        if !report.violations.is_empty() {
+            println!(
+                "seed {}: {}\n  BROKEN {}",
+                report.seed,
+                report.title,
+                report.violations.join("\n  BROKEN ")
+            );
+            self.broken.push(report.seed);
+        }
+    }
+
+    fn line(&self, started: Instant) -> String {
+        let seconds = started.elapsed().as_secs_f64();
+        let rate = self.stories as f64 / seconds.max(0.001);
+        format!(
+            "{} stories, {} broken, {} port calls, {seconds:.1} s, {rate:.0} stories per second",
+            self.stories,
+            self.broken.len(),
+            self.calls,
+        )
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "measures real time for the summary"
 )]
-fn many(from: u64, to: u64) -> ExitCode {
+fn soak(from: u64, many: u64) -> ExitCode {
+    let to = from.saturating_add(many);
+    println!("seeds {from}..{to}");
     let started = Instant::now();
-    let next = AtomicU64::new(from);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut reports: Vec<Report> = std::thread::scope(|scope| {
-        let work = || {
-            let mut mine = Vec::new();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= to {
-                    return mine;
+    let (next, tally) = (AtomicU64::new(from), Mutex::new(Tally::default()));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for core in 0..cores {
+            let (next, tally) = (&next, &tally);
+            scope.spawn(move || {
+                let mut told = Instant::now();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= to {
+                        return;
+                    }
+                    let report = play(seed);
+                    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                    tally.add(report);
+                    if core == 0 && told.elapsed() > PROGRESS {
+                        told = Instant::now();
+                        println!("{}", tally.line(started));
+                    }
                 }
-                mine.push(Report {
-                    log: Vec::new(),
-                    ..play(seed)
-                });
-            }
-        };
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .flat_map(|t| t.join().unwrap_or_default())
-            .collect()
+            });
+        }
     });
-    reports.sort_by_key(|report| report.seed);
-    let mut outcomes = std::collections::BTreeMap::<&str, u64>::new();
-    for report in &reports {
-        *outcomes.entry(&report.outcome).or_default() += 1;
-    }
-    let broken: Vec<&Report> = reports
-        .iter()
-        .filter(|r| !r.violations.is_empty())
-        .collect();
-    for report in broken.iter().take(10) {
-        println!("seed {}: {}", report.seed, report.title);
-        println!("  BROKEN {}", report.violations.join("\n  BROKEN "));
-    }
-    let calls: u64 = reports.iter().map(|report| report.calls).sum();
-    println!(
-        "{} stories, {} broken, {calls} port calls, {:.1} s",
-        reports.len(),
-        broken.len(),
-        started.elapsed().as_secs_f64()
-    );
-    for (outcome, count) in outcomes {
+    let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{}", tally.line(started));
+    for (outcome, count) in &tally.outcomes {
         println!("  {outcome}: {count}");
     }
-    ExitCode::from(u8::from(!broken.is_empty()))
+    tally.broken.sort_unstable();
+    if !tally.broken.is_empty() {
+        println!("broken: {:?}", tally.broken);
+    }
+    ExitCode::from(u8::from(!tally.broken.is_empty()))
 }

@@ -112,7 +112,7 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
         Err(error) => on_error(&before, error),
     };
     let decided = match &decided.then {
-        Decision::Apply(_) if world.clock.now().since_ms(look.at) > DECISION_AGE_MS_MAX => {
+        then if moves(then) && world.clock.now().since_ms(look.at) > DECISION_AGE_MS_MAX => {
             return superseded;
         }
         Decision::Apply(effect) => {
@@ -134,6 +134,18 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
         }
     }
     Ok(acted(&decided.then, after))
+}
+
+/// The decision changes something, or ends something: never on the grounds of an old look.
+fn moves(decision: &Decision) -> bool {
+    match decision {
+        Decision::Record(_)
+        | Decision::Apply(_)
+        | Decision::Next
+        | Decision::Fail(_)
+        | Decision::Finish(_) => true,
+        Decision::Hold { .. } | Decision::Wait(_) | Decision::Keep(_) => false,
+    }
 }
 
 /// The answers to what gates must ask the world outside now: usually nothing.

@@ -158,7 +158,7 @@ fn green_is_filled_beside_blue_and_blue_is_retired_beside_green() {
     assert_eq!(seen.slice(Slice::Blue).instances.len(), 0);
     assert_eq!(
         seen.slice(Slice::Green)
-            .healthy_of(&LaunchId("l2".to_owned())),
+            .staying_of(&LaunchId("l2".to_owned())),
         3
     );
     assert_eq!(seen.weights, Weights::from([(Slice::Green, 100)]));

@@ -50,7 +50,7 @@ pub(super) fn decide(moment: &Moment<'_>, bake: &Bake) -> Decided {
     Decided {
         watch: gates.watch,
         looks: gates.looks,
-        then,
+        ..Decided::from(then)
     }
 }
 

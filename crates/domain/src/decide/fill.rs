@@ -4,7 +4,7 @@ use super::Moment;
 use crate::{
     deployment::Decision,
     effect::Effect,
-    observation::{InstanceId, InstanceState, Sizes, count},
+    observation::{Instance, InstanceId, InstanceState, Sizes, count},
     plan::Fill,
     reason::{Failure, Waiting},
     release::{Launch, LaunchId},
@@ -42,7 +42,7 @@ pub(super) fn decide(moment: &Moment<'_>, fill: &Fill) -> Decision {
         launch: fill.launch.clone(),
         healthy,
         wanted,
-        pending: count(&moment.mine) - healthy,
+        pending: count(moment.mine.iter().filter(is_starting)),
         deadline: moment
             .deployment
             .progress
@@ -127,9 +127,18 @@ fn wanted(moment: &Moment<'_>, fill: &Fill) -> u32 {
 }
 
 /// Instances of other launches beyond the plan's: the group's own rebalancing, or its scaling just
-/// before it launched the release, started them. They take places that the release needs.
+/// before it launched the release, started them. They take places that the release needs; in a slice
+/// of its own nobody else has a place.
 fn surplus(moment: &Moment<'_>, fill: &Fill) -> u32 {
+    if moment.deployment.roles.are_apart() {
+        return 0;
+    }
     count(&moment.others).saturating_sub(fill.beside)
+}
+
+/// It was not healthy yet, or is not any more.
+fn is_starting(instance: &&&Instance) -> bool {
+    instance.state != InstanceState::Healthy
 }
 
 /// The request that lets the missing instances start, if one is needed.
@@ -141,10 +150,12 @@ fn make_room(moment: &Moment<'_>, fill: &Fill, wanted: u32) -> Option<Effect> {
     } else {
         0
     };
-    let needed = if moment.going_forward() {
-        fill.count + fill.beside + surplus
-    } else {
-        wanted + count(&moment.others)
+    let apart = moment.deployment.roles.are_apart();
+    let needed = match (moment.going_forward(), apart) {
+        (true, _) => fill.count + fill.beside + surplus,
+        (false, false) => wanted + count(&moment.others),
+        // Users may go back to half of stable; what is brought back is all of it.
+        (false, true) => wanted.max(moment.before().sizes.desired) + count(&moment.others),
     };
     let ceiling = moment.deployment.ceiling() + surplus;
     let desired = needed.min(ceiling).max(now.desired);
@@ -156,17 +167,24 @@ fn make_room(moment: &Moment<'_>, fill: &Fill, wanted: u32) -> Option<Effect> {
     if sizes != now && (desired > now.desired || now.min < desired) {
         return Some(Effect::SetSizes { slice, sizes });
     }
-    let full = needed > desired && count(moment.slice.present()) >= desired;
-    (full && !moment.going_forward())
+    let short = needed > desired && !moment.going_forward();
+    let taken = apart && moment.going_forward();
+    let full = count(moment.slice.present()) >= desired;
+    (full && (short || taken))
         .then(|| replaceable(moment))
         .flatten()
         .map(|instance| Effect::Replace { slice, instance })
 }
 
-/// An instance of another launch that can give its place to a stable one: one that serves nobody,
-/// or a healthy one as long as more than enough are healthy.
+/// An instance of another launch that can give its place to one that is wanted: one that serves
+/// nobody, or a healthy one as long as more than enough are healthy.
 fn replaceable(moment: &Moment<'_>) -> Option<InstanceId> {
-    let spare = moment.slice.healthy() > moment.before().sizes.desired;
+    let apart = moment.deployment.roles.are_apart();
+    let spare = if apart && moment.going_forward() {
+        moment.seen.weights.share(moment.at) == 0
+    } else {
+        moment.slice.healthy() > moment.before().sizes.desired
+    };
     let others = || moment.others.iter();
     others()
         .find(|instance| instance.state != InstanceState::Healthy)

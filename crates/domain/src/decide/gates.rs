@@ -4,7 +4,7 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
-use super::{Moment, users};
+use super::Moment;
 use crate::{
     deployment::{Course, Deployment, Watch},
     evidence::{Arm, Evidence},
@@ -127,7 +127,7 @@ fn take(moment: &Moment<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> 
         .looked_at
         .is_none_or(|at| moment.now.since_ms(at) >= LOOK_MS);
     let mut looks = Vec::new();
-    let alone = users::stable_serves_nobody(moment);
+    let alone = moment.stable_gone_since.is_some();
     if due && until.gates.iter().any(measures) {
         for (index, gate) in until.gates.iter().enumerate() {
             looks.extend(
@@ -161,13 +161,13 @@ fn take(moment: &Moment<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> 
     looks
 }
 
-/// Deploying the fix must be possible while stable is broken.
+/// Missing data is never success: a person decides whether the release is the fix.
 fn nothing_to_compare() -> GateLook {
     GateLook {
         gate: 0,
         name: String::new(),
-        verdict: Verdict::Met,
-        text: "stable answers nobody any more; there is nothing to compare with".to_owned(),
+        verdict: Verdict::Open,
+        text: "no instance of stable is healthy; there is nothing to compare with".to_owned(),
         traffic: None,
         value: None,
     }

@@ -152,7 +152,7 @@ fn stranded(moment: &Moment<'_>) -> bool {
     let roles = moment.deployment.roles;
     let lost = matches!(moment.deployment.failure, Some(Failure::StableLost { .. }));
     let next_serves =
-        || moment.seen.weights.share(roles.next) > 0 || moment.seen.slice(roles.next).healthy() > 0;
+        || moment.seen.weights.share(roles.next) > 0 || users::serves(moment, roles.next);
     lost && roles.are_apart() && moment.seen.slice(roles.live).healthy() == 0 && next_serves()
 }
 

@@ -75,7 +75,7 @@ fn stands_in_for(moment: &Moment<'_>, retire: &Retire) -> Option<Decision> {
     let launch = &deployment.launch.id;
     let wanted = deployment.capacity().asked;
     let next = moment.seen.slice(roles.next);
-    let healthy = next.healthy_of(launch);
+    let healthy = next.staying_of(launch);
     if moment.at != roles.live || !moment.going_forward() || healthy >= wanted {
         return None;
     }

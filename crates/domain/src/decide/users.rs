@@ -5,6 +5,8 @@ use crate::{
     deployment::Decision,
     plan::Step,
     reason::{Failure, Waiting},
+    slice::Slice,
+    time::UnixMs,
     users::{Split, Weights},
 };
 
@@ -17,31 +19,49 @@ pub(super) fn are_split(moment: &Moment<'_>, split: &Split) -> bool {
     moment.seen.weights.same(&split.weights) && moment.seen.mirror == split.mirror
 }
 
-/// The split that can be: where nothing of stable is healthy, all users that would be shared with it
-/// go to the new release at once, and stay there. Deploying the fix must be possible while stable is
-/// broken.
+/// The split that can be: once nothing of stable was healthy for the whole health deadline, all users
+/// that would be shared with it go to the new release, until stable is healthy again. Deploying the
+/// fix must be possible while stable is broken; a look at which stable is ill moves nobody.
 pub(super) fn possible(moment: &Moment<'_>, split: &Split) -> Split {
     let roles = moment.deployment.roles;
     let weights = &split.weights;
     let shared = weights.share(roles.next) > 0 && weights.share(roles.live) > 0;
     let mut possible = split.clone();
-    if shared && roles.are_apart() && moment.going_forward() && stable_serves_nobody(moment) {
+    if shared
+        && moment
+            .stable_gone_since
+            .is_some_and(|since| is_gone_for_good(moment, since))
+    {
         possible.weights = Weights::all_on(roles.next);
     }
     possible
 }
 
-/// Stable has no healthy instance, or had none when users were moved away from it.
-pub(super) fn stable_serves_nobody(moment: &Moment<'_>) -> bool {
+/// Since when nothing of stable is healthy, as far as it is known, going forward from a stable that
+/// has a slice of its own. Given up for lost, stable counts again when half of it is healthy.
+pub(super) fn stable_gone_since(moment: &Moment<'_>) -> Option<UnixMs> {
     let deployment = moment.deployment;
     let roles = deployment.roles;
-    let asked = deployment.progress.asked_traffic.as_ref();
-    let moved = asked.is_some_and(|asked| asked.weights.share(roles.next) == 100);
-    moved || moment.seen.slice(roles.live).healthy() == 0
+    if !roles.are_apart() || !moment.going_forward() {
+        return None;
+    }
+    let before = deployment.progress.stable_gone_since;
+    let healthy = moment.seen.slice(roles.live).healthy();
+    let half = moment.baseline.live_sizes().desired.div_ceil(2);
+    match before {
+        Some(since) if healthy < half && is_gone_for_good(moment, since) => before,
+        _ if healthy == 0 => before.or(Some(moment.now)),
+        _ => None,
+    }
 }
 
-/// The request that splits users again as the last shift said, where they are not: a request that was
-/// held up somewhere may come after a newer one.
+/// Stable had nobody for as long as its instances would have had to become healthy.
+fn is_gone_for_good(moment: &Moment<'_>, since: UnixMs) -> bool {
+    moment.now.since_ms(since) >= moment.deployment.strategy.health_deadline_ms()
+}
+
+/// The request that splits users again as the last shift said, where they are not and can be: a
+/// request that was held up somewhere may come after a newer one.
 pub(super) fn bring_back(moment: &Moment<'_>) -> Option<Decision> {
     let progress = &moment.deployment.progress;
     let before = progress.steps[..progress.at].iter().rev();
@@ -51,12 +71,12 @@ pub(super) fn bring_back(moment: &Moment<'_>) -> Option<Decision> {
     })?;
     let split = possible(moment, shift);
     let strayed = moment.deployment.roles.are_apart() && !are_split(moment, &split);
-    strayed.then(|| move_to(moment, split))
+    (strayed && can_move(moment, &split.weights)).then(|| Decision::Apply(split.into()))
 }
 
-/// The request for `split`, once every slice that gets users can answer them.
+/// The request for `split`, once every slice that gets more users can answer them.
 pub(super) fn move_to(moment: &Moment<'_>, split: Split) -> Decision {
-    if are_served_by(moment, &split.weights) {
+    if can_move(moment, &split.weights) {
         return Decision::Apply(split.into());
     }
     let within_ms = SHIFT_DEADLINE_MS;
@@ -67,8 +87,23 @@ pub(super) fn move_to(moment: &Moment<'_>, split: Split) -> Decision {
     }
 }
 
-/// Every slice that gets users has a healthy instance.
+/// Every slice that gets more users than it has now has a healthy instance that stays.
+fn can_move(moment: &Moment<'_>, weights: &Weights) -> bool {
+    let now = &moment.seen.weights;
+    let mut grow = weights
+        .served()
+        .filter(|slice| weights.share(*slice) > now.share(*slice));
+    grow.all(|slice| serves(moment, slice))
+}
+
+/// Every slice that gets users has a healthy instance that stays.
 pub(super) fn are_served_by(moment: &Moment<'_>, weights: &Weights) -> bool {
     let mut served = weights.served();
-    served.all(|slice| moment.seen.slice(slice).healthy() > 0)
+    served.all(|slice| serves(moment, slice))
+}
+
+/// `slice` has a healthy instance, and one that stays.
+pub(super) fn serves(moment: &Moment<'_>, slice: Slice) -> bool {
+    let seen = moment.seen.slice(slice);
+    seen.staying(seen.present()) > 0
 }

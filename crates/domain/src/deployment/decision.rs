@@ -16,6 +16,8 @@ pub struct Decided {
     pub watch: Option<Watch>,
     /// The looks at gates, for people.
     pub looks: Vec<GateLook>,
+    /// Since when nothing of stable is healthy, going forward from a stable in a slice of its own.
+    pub stable_gone_since: Option<UnixMs>,
     /// What to do.
     pub then: Decision,
 }
@@ -51,6 +53,7 @@ impl From<Decision> for Decided {
         Self {
             watch: None,
             looks: Vec::new(),
+            stable_gone_since: None,
             then,
         }
     }

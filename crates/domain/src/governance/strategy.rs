@@ -115,7 +115,7 @@ pub(super) fn slices(wish: &Wish, facts: &Facts) -> Vec<Objection> {
         }];
     }
     let needed = super::capacity(strategy, group, super::stable_version(facts), &facts.seen).asked;
-    match other.healthy_of(&launch.id) {
+    match other.staying_of(&launch.id) {
         0 if other.sizes.desired == 0 => vec![Objection::OtherSliceEmpty { place }],
         healthy if healthy < needed => vec![Objection::OtherSliceUnhealthy {
             place,

@@ -67,6 +67,14 @@ impl Baseline {
 }
 
 impl SliceBaseline {
+    /// What runs in it, and what it starts in the place of instances that are lost just now.
+    pub(super) fn leftovers(&self) -> Vec<LaunchId> {
+        let starts = self.launch.iter().filter(|_| self.sizes.desired > 0);
+        let all = self.present.iter().chain(starts.map(|launch| &launch.id));
+        let all: BTreeSet<LaunchId> = all.cloned().collect();
+        all.into_iter().collect()
+    }
+
     fn of(seen: &Observation, slice: Slice) -> Self {
         let there = seen.slice(slice);
         Self {

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_deployment_fills_and_shifts() {
+    fn a_first_deployment_bakes_too() {
         let capacity = Capacity {
             asked: 4,
             current: 0,
@@ -266,6 +266,7 @@ mod tests {
         expect![[r#"
             1. fill blue: 4 healthy of v1
             2. shift users: 100 % blue
+            3. bake blue: 4 of v1 stay healthy for 10 s
         "#]]
         .assert_eq(&crate::plan::golden(&plan));
     }

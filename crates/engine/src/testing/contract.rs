@@ -126,7 +126,7 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
         self.sizes(2, 2, 2).await;
         let slice = self
             .until("two healthy instances of what was launched", |_, slice| {
-                slice.healthy_of(&one.id) == 2 && slice.sizes.desired == 2
+                slice.staying_of(&one.id) == 2 && slice.sizes.desired == 2
             })
             .await;
         assert_eq!(
@@ -167,8 +167,8 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
         self.sizes(4, 4, 6).await;
         self.until("two of each, and rebalancing off", |_, slice| {
             slice.rebalancing_suspended
-                && slice.healthy_of(&one.id) == 2
-                && slice.healthy_of(&two.id) == 2
+                && slice.staying_of(&one.id) == 2
+                && slice.staying_of(&two.id) == 2
         })
         .await;
     }
@@ -192,7 +192,7 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
         self.sizes(2, 4, 8).await;
         self.until("only the protected ones are left", |_, slice| {
             slice.instances.len() == 2
-                && slice.healthy_of(&two.id) == 2
+                && slice.staying_of(&two.id) == 2
                 && slice.present_of(&one.id).next().is_none()
         })
         .await;
@@ -210,7 +210,7 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
         )
         .await;
         self.until("another instance in its place", |_, slice| {
-            slice.healthy_of(&two.id) == 2 && slice.instances.iter().all(|i| i.id != old)
+            slice.staying_of(&two.id) == 2 && slice.instances.iter().all(|i| i.id != old)
         })
         .await;
     }

@@ -198,7 +198,7 @@ fn runs_beside(
     let other = seen.slice(roles.next);
     let needed = Capacity::of(group, seen.slice(roles.live).sizes.desired).asked;
     let launch = other.launches.as_ref().filter(|it| it.version == *version);
-    launch.is_some_and(|launch| other.healthy_of(&launch.id) >= needed.max(1))
+    launch.is_some_and(|launch| other.staying_of(&launch.id) >= needed.max(1))
 }
 
 fn at(place: &Place, unfinished: bool) -> Filter {

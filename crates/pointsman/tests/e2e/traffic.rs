@@ -20,7 +20,15 @@ async fn two_slices() -> World {
         world.ok(&[&create[..], &[&folder]].concat()).await;
     }
     world
-        .ok(&["deploy", "storefront", "1.0.0", "-e", "staging"])
+        .ok(&[
+            "deploy",
+            "storefront",
+            "1.0.0",
+            "-e",
+            "staging",
+            "--bake",
+            "0s",
+        ])
         .await;
     world
 }

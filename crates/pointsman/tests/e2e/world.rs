@@ -90,7 +90,15 @@ impl World {
     pub async fn with_live_shop() -> Self {
         let world = Self::with_shop().await;
         world
-            .ok(&["deploy", "storefront", "1.0.0", "-e", "staging"])
+            .ok(&[
+                "deploy",
+                "storefront",
+                "1.0.0",
+                "-e",
+                "staging",
+                "--bake",
+                "0s",
+            ])
             .await;
         world
     }

@@ -4,7 +4,9 @@
 //! 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 | v2+ v2+      percent of the users, then as with one slice
 //! ```
 
+mod leaving;
 mod people;
+mod stable_gone;
 
 use super::*;
 use crate::{
