@@ -7,12 +7,12 @@ use std::borrow::Cow;
 
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type, schema::AdditionalProperties},
+    openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type, schema::AdditionalProperties},
 };
 
 use crate::{
     bounds::schema::{Limits, Schemas},
-    catalogue::{AwsCreate, AwsGroup, AwsVolume, Bounds, HealthCheck, Kind, Stickiness},
+    catalogue::{Accepted, AwsCreate, AwsGroup, AwsVolume, Bounds, HealthCheck, Kind, Stickiness},
     evidence::Tolerance,
     gate::Gate,
     names::{NAME_LEN_MAX, Name, VERSION_LEN_MAX, Version},
@@ -70,6 +70,25 @@ fn text(description: &str, pattern: &str, longest: usize) -> RefOr<Schema> {
         .max_length(Some(longest))
         .into()
 }
+
+impl PartialSchema for Accepted {
+    fn schema() -> RefOr<Schema> {
+        let code = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(200))
+            .maximum(Some(599));
+        let class = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^([2-5]xx|[2-5][0-9][0-9])$"));
+        OneOfBuilder::new()
+            .item(code)
+            .item(class)
+            .description(Some("A status code such as 204, or a class such as `3xx`."))
+            .into()
+    }
+}
+
+impl ToSchema for Accepted {}
 
 impl<K> PartialSchema for Name<K> {
     fn schema() -> RefOr<Schema> {

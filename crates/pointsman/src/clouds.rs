@@ -18,7 +18,7 @@ pub async fn configured(config: &Config) -> anyhow::Result<Clouds> {
     let state = state.unwrap_or_else(|| config.data.join("local"));
     #[cfg(feature = "aws")]
     clouds.insert(ProviderKind::Aws, Arc::new(aws(artifacts.clone())));
-    let local = provider_local::cloud::Local::start(state, artifacts).await?;
+    let local = provider_local::cloud::Local::start(state, artifacts, config.listen.port()).await?;
     clouds.insert(ProviderKind::Local, Arc::new(local));
     Ok(clouds)
 }

@@ -1,13 +1,15 @@
 //! The daemon, and a service for it to run, for the tests of this crate.
 //!
 //! `cloud local --state-dir DIR [--router-port N] [--metrics-port N]` is the daemon, and
-//! `cloud router --state-dir DIR` the router that it starts; `cloud serve` is the service: it answers with its version and process id, `/slow` after a second, and
-//! `/health` with 500 if BROKEN is set.
+//! `cloud router --state-dir DIR` the router that it starts; `cloud serve` is the service: it answers
+//! with its version and process id, `/slow` after a second, and `/health` with 500 if BROKEN is set or
+//! the file ILL is there. It listens on the address LISTEN, and with LEAVES it starts a process that
+//! puts itself into the background.
 
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -56,8 +58,14 @@ fn main() {
 
 fn serve() {
     let port = std::env::var("PORT").expect("PORT is set");
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    if std::env::var_os("LEAVES").is_some() {
+        let mut shell = std::process::Command::new("sh");
+        let left = shell.args(["-c", "setsid sleep 300 &"]).status();
+        assert!(left.expect("sh runs").success());
+    }
     println!("listening on {port}");
-    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free");
+    let listener = TcpListener::bind(format!("{address}:{port}")).expect("the port is free");
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || answer_all(&stream));
     }
@@ -79,7 +87,8 @@ fn answer_all(stream: &TcpStream) {
         if path == "/slow" {
             std::thread::sleep(Duration::from_secs(1));
         }
-        let broken = path == "/health" && !variable("BROKEN").is_empty();
+        let ill = !variable("BROKEN").is_empty() || Path::new(&variable("ILL")).is_file();
+        let broken = path == "/health" && ill;
         let status = if broken { "500 Broken" } else { "200 OK" };
         let head = format!(
             "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n",

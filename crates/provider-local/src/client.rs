@@ -30,8 +30,8 @@ use tokio::{net::UnixStream, sync::oneshot};
 use tokio_util::io::ReaderStream;
 
 use crate::wire::{
-    ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, SOCKET, ShutdownRequest,
-    Status,
+    ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest, SOCKET,
+    ShutdownRequest, Status,
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.
@@ -99,6 +99,15 @@ impl LocalCloud {
     pub async fn shut_down(&self, stop_instances: bool) -> Result<(), ProviderError> {
         let body = json(&ShutdownRequest { stop_instances })?;
         self.ask(Method::POST, "/v1/shutdown", body).await.map(drop)
+    }
+
+    /// Names ports of the control plane, which no instance gets from now on.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub async fn reserve(&self, ports: Vec<u16>) -> Result<(), ProviderError> {
+        let body = json(&ReserveRequest { ports })?;
+        self.ask(Method::POST, "/v1/reserved", body).await.map(drop)
     }
 
     /// A pass that lets a tester's requests into one slice of a place, whatever its weight, for at

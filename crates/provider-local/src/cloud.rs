@@ -54,11 +54,16 @@ impl Drop for Keeper {
 
 impl Local {
     /// Makes sure that the cloud with the state folder `state` runs, and keeps it running.
-    /// `artifacts` holds each artifact as a file named by its digest.
+    /// `artifacts` holds each artifact as a file named by its digest. No instance gets the port
+    /// `reserved`, which is that of the control plane.
     ///
     /// # Errors
     /// When it cannot be started; its log in the state folder says why.
-    pub async fn start(state: PathBuf, artifacts: PathBuf) -> Result<Self, ProviderError> {
+    pub async fn start(
+        state: PathBuf,
+        artifacts: PathBuf,
+        reserved: u16,
+    ) -> Result<Self, ProviderError> {
         let cloud = LocalCloud::new(&state, artifacts);
         let launcher = Launcher {
             program: std::env::current_exe().map_err(|error| nameless(&error))?,
@@ -67,6 +72,7 @@ impl Local {
             metrics_port: None,
         };
         let status = client::ensure_running(&launcher).await?;
+        cloud.reserve(vec![reserved]).await?;
         let router_port = Arc::new(AtomicU16::new(status.router_port));
         let keeper = tokio::spawn(keep(cloud.clone(), launcher, Arc::clone(&router_port)));
         Ok(Self {

@@ -9,12 +9,16 @@
 //! ```
 //!
 //! Invariants:
-//! - what runs is written down before it is started, so that no process is ever orphaned;
+//! - what runs is written down before it is started, and marked, so that no process is ever orphaned;
+//! - what cannot be saved is neither acknowledged nor started;
 //! - an instance is shown as healthy only once the router's table lists it;
 //! - one daemon per state folder.
 
+mod adopt;
+mod check;
 mod control;
 mod error;
+mod fault;
 mod health;
 mod instance;
 mod metrics;
@@ -23,9 +27,10 @@ mod scrape;
 mod start;
 mod supervise;
 mod traffic;
+mod watching;
 mod world;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -58,30 +63,30 @@ pub struct DaemonConfig {
 /// When it cannot start. Once it runs, it does not fail.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     start::prepare(&config.state)?;
+    // Processes are marked with this name, so it must be the same however the folder is reached.
+    let folder = config.state.canonicalize()?;
     descriptors::raise()?;
-    let _lock = start::lock(&config.state).await?;
-    let mut saved = Saved::load(&config.state)?;
-    let pass_key = key::read_or_make(&config.state)?;
+    let _lock = start::lock(&folder).await?;
+    let mut saved = Saved::load(&folder)?;
+    saved.pass_over(logs::instances(&folder.join("logs")));
+    let pass_key = key::read_or_make(&folder)?;
     let last = saved.router_port;
-    let router = Link::open(&config.state, config.router_port, last, ROUTER_PORT).await;
+    let router = Link::open(&folder, config.router_port, last, ROUTER_PORT).await;
     let router = router.map_err(|(port, source)| DaemonError::Router { port, source })?;
     let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
     saved.router_port = router.port()?;
     saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
-        artifacts: Artifacts::new(config.state.clone()),
-        folder: config.state,
+        artifacts: Artifacts::new(folder.clone()),
+        folder,
         router: Arc::new(router),
         pass_key,
-        world: Mutex::new(World {
-            saved,
-            live: BTreeMap::new(),
-        }),
+        world: Mutex::new(World::new(saved)),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
     });
     let routing = tokio::spawn(Arc::clone(&daemon.router).keep());
-    instance::adopt_all(&daemon);
+    adopt::adopt_all(&daemon)?;
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));

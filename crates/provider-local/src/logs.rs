@@ -30,6 +30,16 @@ pub fn file(logs: &Path, place: &str, id: &InstanceId) -> PathBuf {
     logs.join(place).join(format!("{id}.log"))
 }
 
+/// The ids of all instances that have a log.
+pub fn instances(logs: &Path) -> impl Iterator<Item = String> {
+    let files = |place: fs::DirEntry| fs::read_dir(place.path()).into_iter().flatten();
+    let places = fs::read_dir(logs).into_iter().flatten().flatten();
+    places.flat_map(files).flatten().filter_map(|file| {
+        let name = file.file_name().into_string().ok()?;
+        Some(name.split_once(".log")?.0.to_owned())
+    })
+}
+
 /// Adds a line from Pointsman to the log of an instance.
 pub fn note(path: &Path, text: &str) {
     let write = || -> io::Result<()> {

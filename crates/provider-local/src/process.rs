@@ -1,10 +1,11 @@
 //! Real processes: started in a group of their own, recognised after a restart, reliably ended.
 //!
-//! Invariant: a signal is sent only to a process whose id *and* start time are the recorded ones,
-//! and, right after it ended, to the rest of its group.
+//! Invariant: a signal is sent only to the process whose descriptor is kept open, and, right after it
+//! ended, to the rest of its group.
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
     os::fd::OwnedFd,
@@ -12,16 +13,13 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tokio::{
     io::unix::AsyncFd,
     process::{Child, Command},
 };
 
-use crate::group::ProcessId;
-
-/// The environment variable that marks the processes of instances.
-pub const MARK: &str = "POINTSMAN_INSTANCE";
+use crate::{family, group::ProcessId};
 
 /// The variables that instances inherit from the daemon; every other variable is set explicitly.
 const INHERITED: &[&str] = &[
@@ -46,46 +44,40 @@ pub struct Start<'a> {
 pub struct Process {
     /// The process.
     pub id: ProcessId,
-    handle: Handle,
-}
-
-#[derive(Debug)]
-enum Handle {
-    Child(Box<Child>),
-    Adopted(AsyncFd<OwnedFd>),
+    /// Refers to this process and no later one. Kept open, so that a signal can always be sent.
+    pidfd: AsyncFd<OwnedFd>,
+    /// `None`: adopted.
+    child: Option<Box<Child>>,
 }
 
 impl Process {
     /// Starts an instance: its own process group, no input, output appended to its log.
     ///
     /// # Errors
-    /// When the log cannot be opened or the shell cannot be started.
+    /// When the log cannot be opened, the shell cannot be started, or the process could not be
+    /// watched; it does not run then.
     pub fn start(start: &Start<'_>) -> io::Result<Self> {
         let log = open_log(start.log)?;
-        let inherited = INHERITED
-            .iter()
-            .filter_map(|key| Some((*key, std::env::var_os(key)?)));
-        let child = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(format!("exec {}", start.command))
-            .current_dir(start.folder)
-            .env_clear()
-            .envs(inherited)
-            .envs(&start.variables)
-            .stdin(Stdio::null())
+        let line = format!("exec {}", start.command);
+        let mut child = shell(&line, start.folder, &start.variables)
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
             .spawn()?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
         // A child that already ended is a zombie until it is waited for: its id is still its own.
-        let started_ticks = started_ticks(pid)?;
-        let handle = Handle::Child(Box::new(child));
-        Ok(Self {
-            id: ProcessId { pid, started_ticks },
-            handle,
-        })
+        match watched(pid) {
+            Ok((id, pidfd)) => Ok(Self {
+                id,
+                pidfd,
+                child: Some(Box::new(child)),
+            }),
+            Err(error) => {
+                // Nobody could end it later.
+                child.start_kill()?;
+                Err(error)
+            }
+        }
     }
 
     /// Takes over a process that an earlier run of this program started.
@@ -93,56 +85,85 @@ impl Process {
     /// # Errors
     /// When it is gone, or its id now belongs to another process.
     pub fn adopt(id: ProcessId) -> io::Result<Self> {
-        let pid = number(id)?;
-        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        // Read after the descriptor is open: it can no longer become another process.
-        if started_ticks(id.pid)? != id.started_ticks {
+        // The descriptor is opened first: it can no longer become another process.
+        let (found, pidfd) = watched(id.pid)?;
+        if found != id {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "another process has its number",
             ));
         }
-        #[expect(
-            deprecated,
-            reason = "an OwnedFd stays open for as long as it is registered"
-        )]
-        let pidfd = AsyncFd::new(pidfd)?;
         Ok(Self {
             id,
-            handle: Handle::Adopted(pidfd),
+            pidfd,
+            child: None,
         })
     }
 
     /// Waits until it has ended. Returns its exit status, which is unknown for an adopted process.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
-        match &mut self.handle {
-            Handle::Child(child) => child.wait().await.ok(),
-            Handle::Adopted(pidfd) => {
-                drop(pidfd.readable().await);
-                None
+        if let Some(child) = &mut self.child {
+            return child.wait().await.ok();
+        }
+        drop(self.pidfd.readable().await);
+        None
+    }
+
+    /// Sends a signal to its process group, if it has not ended, and lets a stopped one go on, so
+    /// that it can follow the signal.
+    pub fn signal(&self, signal: Signal) {
+        // Needs no descriptor, and fails once the id may belong to another process.
+        let lives = pidfd_send_signal(self.pidfd.get_ref(), Signal::CONT).is_ok();
+        if let (true, Ok(pid)) = (lives, number(self.id)) {
+            for signal in [signal, Signal::CONT] {
+                // The group may be gone by now; then there is nothing left to end.
+                let _ = kill_process_group(pid, signal);
             }
         }
     }
 
-    /// Sends a signal to its process group, if it is still the same process.
-    pub fn signal(&self, signal: Signal) {
-        let same = started_ticks(self.id.pid).is_ok_and(|ticks| ticks == self.id.started_ticks);
-        if let (true, Ok(pid)) = (same, number(self.id)) {
-            // The group may be gone by now; then there is nothing left to end.
-            let _ = kill_process_group(pid, signal);
-        }
-    }
-}
-
-impl Process {
-    /// Kills the children that it left behind. Call this right after it ended: a group keeps its id
-    /// for as long as it has members, so no other group can have that id yet.
+    /// Kills the children that it left in its group. Call this right after it ended: a group keeps
+    /// its id for as long as it has members, so no other group can have that id yet.
     pub fn sweep(&self) {
         if let Ok(group) = number(self.id) {
             // Usually the group is empty, and this fails.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
+}
+
+/// A shell line in the folder of an instance, with nothing but the environment of that instance.
+pub(crate) fn shell(line: &str, folder: &Path, variables: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg("-c")
+        .arg(line)
+        .current_dir(folder)
+        .env_clear()
+        .envs(inherited())
+        .envs(variables)
+        .stdin(Stdio::null())
+        .process_group(0);
+    command
+}
+
+/// What the processes of the cloud inherit of the environment of whoever started them.
+pub(crate) fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
+    INHERITED
+        .iter()
+        .filter_map(|key| Some((*key, std::env::var_os(key)?)))
+}
+
+fn watched(pid: i32) -> io::Result<(ProcessId, AsyncFd<OwnedFd>)> {
+    let number = Pid::from_raw(pid).ok_or_else(|| io::Error::other("0 is no process"))?;
+    let pidfd = pidfd_open(number, PidfdFlags::NONBLOCK)?;
+    let started_ticks = family::started_ticks(pid)?;
+    #[expect(
+        deprecated,
+        reason = "an OwnedFd stays open for as long as it is registered"
+    )]
+    let pidfd = AsyncFd::new(pidfd)?;
+    Ok((ProcessId { pid, started_ticks }, pidfd))
 }
 
 fn number(id: ProcessId) -> io::Result<Pid> {
@@ -154,52 +175,6 @@ fn open_log(path: &Path) -> io::Result<File> {
         fs::create_dir_all(folder)?;
     }
     OpenOptions::new().create(true).append(true).open(path)
-}
-
-/// When a process was started, in clock ticks after boot: `/proc/PID/stat`, field 22. The second
-/// field may contain spaces and brackets, so fields are counted from the last bracket.
-fn started_ticks(pid: i32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
-    after_name
-        .and_then(|rest| rest.split_whitespace().nth(19))
-        .and_then(|ticks| ticks.parse().ok())
-        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat has another form than expected")))
-}
-
-/// Finds processes by the mark in their environment: those of an earlier run that died before it
-/// could save their ids. The keys are the marks.
-#[must_use]
-pub fn marked() -> BTreeMap<String, ProcessId> {
-    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
-    folders
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let environ = fs::read(entry.path().join("environ")).ok()?;
-            let prefix = format!("{MARK}=");
-            let mark = environ
-                .split(|byte| *byte == 0)
-                .find_map(|line| line.strip_prefix(prefix.as_bytes()))?;
-            let mark = String::from_utf8(mark.to_vec()).ok()?;
-            Some((
-                mark,
-                ProcessId {
-                    pid,
-                    started_ticks: started_ticks(pid).ok()?,
-                },
-            ))
-        })
-        .fold(
-            BTreeMap::new(),
-            |mut oldest: BTreeMap<String, ProcessId>, (mark, id)| {
-                // An instance may have children: the oldest process is the one that was started.
-                let kept = oldest.entry(mark).or_insert(id);
-                if (id.started_ticks, id.pid) < (kept.started_ticks, kept.pid) {
-                    *kept = id;
-                }
-                oldest
-            },
-        )
 }
 
 /// The command of the `web` line of a release's `Procfile`.
@@ -232,7 +207,7 @@ mod tests {
     async fn a_process_is_adopted_only_with_its_own_start_time() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let variables = BTreeMap::from([(MARK.to_owned(), "i-test".to_owned())]);
+        let variables = BTreeMap::from([(family::MARK.to_owned(), "i-test@p".to_owned())]);
         let start = Start {
             command: "sleep 60",
             folder: folder.path(),
@@ -249,7 +224,8 @@ mod tests {
         // A process that is just being replaced by its command shows no environment for a moment.
         let found = (0..500).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
-            marked().get("i-test").copied()
+            let marked = family::marked("i-test@p").unwrap();
+            marked.first().map(|(_, id)| *id)
         });
         assert_eq!(found, Some(process.id));
         let adopted = Process::adopt(process.id).unwrap();

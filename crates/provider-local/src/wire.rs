@@ -30,6 +30,13 @@ pub struct ApplyRequest {
     pub token: Token,
 }
 
+/// Names the ports of a control plane, so that no instance ever gets one of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReserveRequest {
+    /// The ports.
+    pub ports: Vec<u16>,
+}
+
 /// Asks for logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogsQuery {

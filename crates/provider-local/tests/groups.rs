@@ -124,6 +124,8 @@ fn member(id: &str, launch: &Launch, zone: &str) -> Member {
         started_at: NOW,
         port: 1,
         process: None,
+        folder: None,
+        answers: false,
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Abilities {
     pub mirrors: Able,
     /// Counts each request and its outcome, by slice.
     pub counts_requests: Able,
+    /// Checks the health of instances as the server group says, in every kind.
+    pub checks_health: Able,
     /// Replaces all instances of a group by its own rules (an instance refresh).
     pub refreshes: bool,
     /// Has machine images, and starts them.
@@ -56,6 +58,7 @@ const HERE: Abilities = Abilities {
     keeps_users_by_header: Ok(()),
     mirrors: Ok(()),
     counts_requests: Ok(()),
+    checks_health: Ok(()),
     refreshes: false,
     has_images: ProviderKind::Local.has_images(),
     answers_gates: false,
@@ -73,6 +76,7 @@ const CUSTOM: Abilities = Abilities {
         what: "count each request, which a traffic gate needs",
         remedy: "use a Prometheus gate, or leave the gate out with --no-gates",
     }),
+    checks_health: Err(OWN_CHECKS),
     refreshes: false,
     has_images: ProviderKind::Custom.has_images(),
     answers_gates: false,
@@ -87,4 +91,9 @@ const NO_STICKINESS: Lack = Lack {
 pub(super) const NO_MIRRORS: Lack = Lack {
     what: "copy requests to the new release (dark traffic)",
     remedy: "leave --shadow out",
+};
+
+pub(super) const OWN_CHECKS: Lack = Lack {
+    what: "check health by a kind, method, headers, accepted codes, command or start time",
+    remedy: "take these fields out of `health` in the manifest of the server group, and set the provider's own health check (on AWS: that of the target group)",
 };

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Abilities, Lack, ProviderKind, abilities::NO_MIRRORS};
+use super::{
+    Abilities, Lack, ProviderKind,
+    abilities::{NO_MIRRORS, OWN_CHECKS},
+};
 use crate::{
     names::{AccountName, Place},
     release::ImageId,
@@ -229,6 +232,7 @@ impl AwsGroup {
                 what: "count each request, which a traffic gate needs",
                 remedy: "use a CloudWatch or Prometheus gate, or leave the gate out with --no-gates",
             }),
+            checks_health: Err(OWN_CHECKS),
             refreshes: true,
             has_images: ProviderKind::Aws.has_images(),
             answers_gates: true,

@@ -2,4 +2,5 @@
 //! names. Smaller nouns have their rules beside their types.
 
 pub(super) mod aws;
+mod health;
 pub(super) mod server_group;

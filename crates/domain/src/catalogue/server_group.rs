@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AwsGroup, CustomGroup, Kind,
+    AwsGroup, CustomGroup, HealthCheck, Kind,
     manifest::{Entry, Reference},
     rules,
 };
@@ -56,7 +56,8 @@ pub struct ServerGroup {
     /// Gates of every deployment that brings none of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
-    /// When an instance counts as healthy. Ignored on AWS, where the target group decides.
+    /// When an instance counts as healthy. On AWS the target group decides: path and numbers are
+    /// ignored there, everything else is refused.
     #[serde(default)]
     pub health: HealthCheck,
     /// Time for requests in flight to finish before an instance is stopped, in seconds.
@@ -109,35 +110,6 @@ pub struct Bounds {
     pub min: u32,
     /// Maximum number of instances, except during deployments.
     pub max: u32,
-}
-
-/// When an instance counts as healthy: an HTTP GET that answers 2xx.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
-#[serde(deny_unknown_fields, default)]
-pub struct HealthCheck {
-    /// Path of the request.
-    pub path: String,
-    /// Time between two checks, in milliseconds.
-    pub interval_ms: u32,
-    /// Time after which a check has failed, in milliseconds.
-    pub timeout_ms: u32,
-    /// Number of passed checks in a row that make an instance healthy.
-    pub healthy_threshold: u32,
-    /// Number of failed checks in a row that make an instance unhealthy.
-    pub unhealthy_threshold: u32,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self {
-            path: "/health".to_owned(),
-            interval_ms: 1000,
-            timeout_ms: 1000,
-            healthy_threshold: 2,
-            unhealthy_threshold: 3,
-        }
-    }
 }
 
 fn default_zones() -> Vec<String> {

@@ -126,6 +126,7 @@ fn unable(wish: &Wish, group: &ServerGroup) -> Vec<Objection> {
         Stickiness::Cookie { .. } => abilities.keeps_users_by_cookie,
         Stickiness::Header { .. } => abilities.keeps_users_by_header,
     }));
+    needed.extend(group.health.is_special().then_some(abilities.checks_health));
     if let Some(options) = wish.strategy.two_slices() {
         let splits = options.stages().any(|stage| stage.percent < 100);
         let mut gates = options.gates.iter().flatten();

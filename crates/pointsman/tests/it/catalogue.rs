@@ -84,7 +84,7 @@ async fn every_kind_has_its_collection() {
           "health": {
             "healthy_threshold": 2,
             "interval_ms": 1000,
-            "path": "/health",
+            "kind": "http",
             "timeout_ms": 1000,
             "unhealthy_threshold": 3
           },

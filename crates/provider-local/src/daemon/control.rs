@@ -1,7 +1,13 @@
 //! The control socket: the requests of the control plane, as JSON over HTTP on a Unix socket that
 //! only its owner can use.
 
-use std::{convert::Infallible, fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fs, io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -34,11 +40,13 @@ use crate::{
     group::{Group, Refusal},
     logs,
     wire::{
-        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, SOCKET,
-        ShutdownRequest, Status,
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest,
+        SOCKET, ShutdownRequest, Status,
     },
 };
 
+/// Pause between two looks whether the socket is still there.
+const SOCKET_LOOK: Duration = Duration::from_secs(1);
 /// Pause between two reads of a log that is followed.
 const FOLLOW: Duration = Duration::from_millis(200);
 /// Maximum number of past lines in an answer to a request for logs, per instance.
@@ -52,18 +60,38 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 type Shared = State<Arc<Daemon>>;
 
-/// Listens, and answers until the returned task is aborted.
+/// Listens, and answers until the returned task is aborted. Whoever takes the socket away, such as a
+/// program that clears folders, gets it made again.
 pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
     let path = daemon.folder.join(SOCKET);
-    // Left by a run that was killed; the lock guarantees that it is not in use.
-    if path.exists() {
-        fs::remove_file(&path)?;
-    }
-    let listener = UnixListener::bind(&path)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let routes = Router::new()
+    let mut listener = listen(&path)?;
+    let routes = routes(daemon);
+    Ok(tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                answered = axum::serve(listener, routes.clone()) => {
+                    if let Err(error) = answered {
+                        tracing::error!(%error, "the control socket does not work any more");
+                    }
+                }
+                () = vanished(&path) => tracing::warn!("the control socket is gone; making it again"),
+            }
+            listener = loop {
+                match listen(&path) {
+                    Ok(listener) => break listener,
+                    Err(error) => tracing::warn!(%error, "cannot make the control socket"),
+                }
+                tokio::time::sleep(SOCKET_LOOK).await;
+            };
+        }
+    }))
+}
+
+fn routes(daemon: &Arc<Daemon>) -> Router {
+    Router::new()
         .route("/v1/observe", post(observe))
         .route("/v1/apply", post(apply))
+        .route("/v1/reserved", post(reserve))
         .route(
             "/v1/artifacts/{digest}",
             put(store_artifact).get(has_artifact),
@@ -73,14 +101,32 @@ pub(super) fn serve(daemon: &Arc<Daemon>) -> io::Result<JoinHandle<()>> {
         .route("/v1/status", get(status))
         .route("/v1/shutdown", post(shutdown))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::clone(daemon));
+        .with_state(Arc::clone(daemon))
+}
+
+fn listen(path: &std::path::Path) -> io::Result<OwnerOnly> {
+    // Left by a run that was killed; the lock guarantees that it is not in use.
+    if path.exists() {
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     let owner = rustix::process::getuid().as_raw();
-    let serving = axum::serve(OwnerOnly { listener, owner }, routes);
-    Ok(tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the control socket does not work any more");
+    Ok(OwnerOnly { listener, owner })
+}
+
+/// Waits until the socket at `path` is gone, or is another one than now.
+async fn vanished(path: &std::path::Path) {
+    let number = || fs::symlink_metadata(path).map(|it| it.ino());
+    let first = number().ok();
+    loop {
+        tokio::time::sleep(SOCKET_LOOK).await;
+        match number() {
+            Ok(found) if Some(found) == first => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+            Ok(_) | Err(_) => return,
         }
-    }))
+    }
 }
 
 /// Accepts only connections of the owner and of root, whatever the mode of the file.
@@ -120,7 +166,13 @@ async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> 
     let found = {
         let world = daemon.world();
         let group = world.saved.groups.get(&place);
-        group.map(|group| (group.look(now()), group.clone()))
+        group.map(|group| {
+            let mut seen = group.look(now());
+            for slice in seen.slices.values_mut() {
+                slice.trouble = world.trouble(slice.trouble.take());
+            }
+            (seen, group.clone())
+        })
     };
     let Some((mut seen, group)) = found else {
         return Json(Observation::default()).into_response();
@@ -147,27 +199,31 @@ async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Resp
         effect,
         token,
     } = request;
-    let applied = daemon.change(|world| {
-        let name = target.place.to_string();
-        let group = world
-            .saved
-            .groups
-            .entry(name)
-            .or_insert_with(|| Group::new(target.place.clone(), target.group.clone()));
-        let replaced = group.apply(&target.group, &effect, &token)?;
-        if let Some(id) = replaced {
-            world.drain(&id);
-        }
-        Ok(())
+    let name = target.place.to_string();
+    let accepted = daemon.accept(&name, |world| {
+        let groups = world.saved.groups.entry(name.clone());
+        let group =
+            groups.or_insert_with(|| Group::new(target.place.clone(), target.group.clone()));
+        group.apply(&target.group, &effect, &token)
     });
-    match applied {
+    let status = match &accepted {
         Ok(()) if daemon.router.is_placed(ROUTER_MAX).await => {
-            StatusCode::NO_CONTENT.into_response()
+            return StatusCode::NO_CONTENT.into_response();
         }
-        Ok(()) => problem(StatusCode::SERVICE_UNAVAILABLE, &NO_ROUTER),
-        Err(refusal @ Refusal::Superseded { .. }) => problem(StatusCode::CONFLICT, &refusal),
-        Err(refusal @ Refusal::Invalid(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &refusal),
-    }
+        Ok(()) => return problem(StatusCode::SERVICE_UNAVAILABLE, &NO_ROUTER),
+        Err(Refusal::Superseded { .. }) => StatusCode::CONFLICT,
+        Err(Refusal::Invalid(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        Err(Refusal::NotSaved(_)) => StatusCode::INSUFFICIENT_STORAGE,
+    };
+    accepted.map_or_else(
+        |refusal| problem(status, &refusal),
+        |()| status.into_response(),
+    )
+}
+
+async fn reserve(State(daemon): Shared, Json(request): Json<ReserveRequest>) -> StatusCode {
+    daemon.change(|world| world.saved.reserved.extend(request.ports));
+    StatusCode::NO_CONTENT
 }
 
 async fn has_artifact(State(daemon): Shared, Path(digest): Path<Digest>) -> StatusCode {

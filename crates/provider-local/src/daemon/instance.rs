@@ -18,34 +18,33 @@ use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    health::{self, Change, Health, ProbeResult},
+    adopt,
     world::{Daemon, Ending, Live, World},
 };
 use crate::{
     clock::now,
-    group::Member,
+    family,
+    group::{Member, ProcessId},
     logs,
     process::{self, Process, Start},
 };
 
-/// An instance that is not healthy after this is replaced.
-const BOOT_MAX: Duration = Duration::from_secs(120);
 /// A healthy instance that ends sooner than this after its start died early.
 const EARLY: Duration = Duration::from_secs(10);
-/// An instance that is not healthy after this is reported as in trouble.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two checks of an instance that does not listen yet.
-const BOOT_POLL: Duration = Duration::from_millis(25);
 /// How long an instance has from SIGTERM to SIGKILL.
-const TERM_TO_KILL: Duration = Duration::from_secs(10);
+pub(super) const TERM_TO_KILL: Duration = Duration::from_secs(10);
+/// Pause between two SIGKILLs.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// How long what an instance left behind has from SIGTERM to SIGKILL, once the instance itself ended.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 
 /// One instance, as its task knows it.
-struct Instance {
-    daemon: Arc<Daemon>,
-    place: String,
-    slice: Slice,
-    member: Member,
-    settings: ServerGroup,
+pub(super) struct Instance {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) place: String,
+    pub(super) slice: Slice,
+    pub(super) member: Member,
+    pub(super) settings: ServerGroup,
     stop: Arc<Notify>,
 }
 
@@ -84,42 +83,9 @@ pub(super) fn spawn(
     tokio::spawn(instance.live());
 }
 
-/// Takes over what an earlier run left: processes that still run get a task and serve at once; the
-/// supervisor replaces members without a process.
-pub(super) fn adopt_all(daemon: &Arc<Daemon>) {
-    let marked = process::marked();
-    let mut world = daemon.world();
-    let ids: Vec<(String, Slice, InstanceId)> = world
-        .saved
-        .members()
-        .map(|(place, slice, member)| (place.clone(), slice, member.id.clone()))
-        .collect();
-    for (place, slice, id) in ids {
-        let Some(member) = world.saved.member(&id) else {
-            continue;
-        };
-        let found = member
-            .process
-            .or_else(|| marked.get(&mark(&daemon.folder, &id)).copied());
-        member.process = found.filter(|process| Process::adopt(*process).is_ok());
-        if member.process.is_some() {
-            spawn(daemon, &mut world, (&place, slice), id);
-        } else if let Some(slot) = world.saved.slot(&place, slice) {
-            tracing::warn!(instance.id = %id, "its process is gone");
-            slot.members.retain(|member| member.id != id);
-        }
-    }
-    daemon.settle(&world);
-}
-
-/// The mark of an instance in its environment: unique on the machine, not only in one state folder.
-fn mark(folder: &std::path::Path, id: &InstanceId) -> String {
-    format!("{}@{}", id, folder.display())
-}
-
 impl Instance {
     /// Starts or adopts the process, watches, drains and stops it, and forgets the instance.
-    async fn live(self) {
+    async fn live(mut self) {
         let ending = match self.process().await {
             Ok(mut process) => self.watch_and_stop(&mut process).await,
             Err(error) => {
@@ -134,7 +100,7 @@ impl Instance {
     }
 
     /// The process: the recorded one, or a new one that is recorded as soon as it runs.
-    async fn process(&self) -> io::Result<Process> {
+    async fn process(&mut self) -> io::Result<Process> {
         if let Some(id) = self.member.process {
             return Process::adopt(id);
         }
@@ -151,11 +117,17 @@ impl Instance {
             variables: self.variables(),
         })?;
         let id = process.id;
-        self.update(|member| member.process = Some(id));
+        self.member.folder = Some(folder.clone());
+        self.update(|member| (member.process, member.folder) = (Some(id), Some(folder)));
         Ok(process)
     }
 
-    fn variables(&self) -> BTreeMap<String, String> {
+    /// What marks its processes: unique on the machine, not only in one state folder.
+    pub(super) fn mark(&self) -> String {
+        adopt::mark(&self.daemon.folder, &self.member.id)
+    }
+
+    pub(super) fn variables(&self) -> BTreeMap<String, String> {
         let place = &self.settings;
         let ours = [
             ("PORT", self.member.port.to_string()),
@@ -163,7 +135,7 @@ impl Instance {
             ("POINTSMAN_ENVIRONMENT", place.environment.to_string()),
             ("POINTSMAN_VERSION", self.member.version.to_string()),
             ("POINTSMAN_ZONE", self.member.zone.clone()),
-            (process::MARK, mark(&self.daemon.folder, &self.member.id)),
+            (family::MARK, self.mark()),
         ];
         let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
         self.settings
@@ -182,21 +154,25 @@ impl Instance {
             || self.member.state == InstanceState::Terminating;
         let mut end = if told { End::Told } else { End::Died };
         if !told {
+            let id = process.id;
             tokio::select! {
                 status = process.ended() => self.tell(&self.died(status)),
-                why = self.check_health() => end = why,
+                why = self.check_health(id) => end = why,
                 () = self.stop.notified() => end = End::Told,
             }
         }
         let young = born.elapsed() < EARLY && self.member.process.is_none();
         if end == End::Died {
             process.sweep();
+            self.end_the_rest(Vec::new(), LEFT_BEHIND).await;
             return if young {
                 Ending::Early
             } else {
                 Ending::Stopped
             };
         }
+        // One that is stopped by a signal could neither finish its requests nor end.
+        process.signal(Signal::CONT);
         self.drain().await;
         self.terminate(process).await;
         if end == End::NeverHealthy {
@@ -206,75 +182,14 @@ impl Instance {
         }
     }
 
-    /// Checks the health again and again; returns only when the instance must go.
-    async fn check_health(&self) -> End {
-        let check = &self.settings.health;
-        let interval = Duration::from_millis(u64::from(check.interval_ms.max(10)));
-        let mut health = Health::new(self.member.state == InstanceState::Healthy);
-        let born = Instant::now();
-        let mut told = None;
-        loop {
-            let result = health::check(self.member.port, check).await;
-            let overdue = !health.was_healthy && born.elapsed() > PATIENCE;
-            if overdue && result != ProbeResult::Pass && told != Some(result) {
-                self.tell(&result.told(check));
-                told = Some(result);
-            }
-            match health.see(result, check) {
-                Change::None => {}
-                Change::Healthy => self.became(InstanceState::Healthy),
-                Change::Unhealthy => {
-                    self.tell(&result.told(check));
-                    self.became(InstanceState::Unhealthy);
-                    return End::Told;
-                }
-            }
-            if !health.was_healthy && born.elapsed() > BOOT_MAX {
-                self.became(InstanceState::Unhealthy);
-                return End::NeverHealthy;
-            }
-            let booting = !health.was_healthy && result == ProbeResult::Refused;
-            tokio::time::sleep(if booting { BOOT_POLL } else { interval }).await;
-        }
-    }
-
-    fn became(&self, state: InstanceState) {
-        let (slice, place) = (self.slice, self.place.clone());
-        self.daemon.change(|world| {
-            let Some(member) = world.saved.member(&self.member.id) else {
-                return;
-            };
-            if !member.state.is_present() {
-                return;
-            }
-            member.state = state;
-            if state == InstanceState::Healthy
-                && let Some(slot) = world.saved.slot(&place, slice)
-            {
-                slot.all_is_well();
-            }
-        });
-    }
-
-    /// Shows what is wrong with it, if new instances start from the same launch.
-    fn tell(&self, trouble: &str) {
-        let told = format!("{} {trouble}", self.member.id);
-        self.daemon.change(|world| {
-            let slot = world.saved.slot(&self.place, self.slice);
-            let slot = slot.filter(|slot| {
-                let launches = slot.launches.as_ref();
-                launches.is_some_and(|launch| launch.id == self.member.launch)
-            });
-            if let Some(slot) = slot {
-                slot.trouble = Some(told);
-            }
-        });
-    }
-
     /// Says that it ended by itself, when and how.
     fn died(&self, status: Option<ExitStatus>) -> String {
         let after = human_ms(now().since_ms(self.member.started_at));
         let how = match status.map(|status| (status.code(), status.signal())) {
+            Some((Some(0), _)) => {
+                ", with exit status 0: it may have put itself into the background; let it run in the foreground"
+                    .to_owned()
+            }
             Some((Some(127), _)) => ", with exit status 127: its command was not found".to_owned(),
             Some((Some(code), _)) => format!(", with exit status {code}"),
             Some((None, Some(signal))) => format!(", by signal {signal}"),
@@ -296,33 +211,53 @@ impl Instance {
         let _ = tokio::time::timeout(deadline, idle).await;
     }
 
-    /// Asks it to end, and kills it if it does not.
+    /// Asks it to end, and kills it if it does not, again and again until it is gone: with it all that
+    /// it started.
     async fn terminate(&self, process: &mut Process) {
         self.update(|member| member.state = InstanceState::Terminating);
+        let (id, mark) = (process.id, self.mark());
+        // Looked for while it runs: later nothing may show that they belong to it.
+        let family = tokio::task::spawn_blocking(move || family::of(id, &mark)).await;
         process.signal(Signal::TERM);
-        if tokio::time::timeout(TERM_TO_KILL, process.ended())
+        let mut patience = TERM_TO_KILL;
+        while tokio::time::timeout(patience, process.ended())
             .await
             .is_err()
         {
+            if patience == TERM_TO_KILL {
+                let text = "pointsman: killed, as it did not end 10 s after SIGTERM";
+                logs::note(&self.log(), text);
+            }
             process.signal(Signal::KILL);
-            process.ended().await;
+            patience = KILL_AGAIN;
         }
         process.sweep();
+        let family = family.map_or_else(|_| Vec::new(), Result::unwrap_or_default);
+        self.end_the_rest(family, LEFT_BEHIND).await;
     }
 
-    fn update(&self, update: impl FnOnce(&mut Member)) {
+    /// Ends those of `family` that are left, and all that carries its mark.
+    async fn end_the_rest(&self, family: Vec<ProcessId>, grace: Duration) {
+        let many = family::end(family, &self.mark(), grace).await;
+        if many > 0 {
+            let text = format!("pointsman: ended {many} processes that it had left running");
+            logs::note(&self.log(), &text);
+        }
+    }
+
+    pub(super) fn update(&self, update: impl FnOnce(&mut Member)) {
         self.daemon
             .change(|world| world.saved.member(&self.member.id).map(update));
     }
 
-    fn log(&self) -> std::path::PathBuf {
+    pub(super) fn log(&self) -> std::path::PathBuf {
         logs::file(&self.daemon.logs_folder(), &self.place, &self.member.id)
     }
 }
 
 /// Why an instance is no longer watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Died,
     Told,
     NeverHealthy,

@@ -4,28 +4,40 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    observation::{InstanceState, Sizes},
+    observation::{InstanceId, InstanceState, Sizes},
     release::Launch,
     slice::Slice,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 
 use super::{
     instance,
-    saved::PORTS,
-    world::{Daemon, Stop, World},
+    world::{Daemon, Stop, Strain, World},
 };
 use crate::{
     clock::now,
+    family::Undertaker,
     group::{Member, Next, SLICE_SIZE_MAX},
 };
+
+/// Pause between two looks for children of instances that ended.
+const BURIALS: Duration = Duration::from_secs(2);
 
 /// Carries out what was asked for, until the daemon is told to stop.
 pub(super) async fn supervise(daemon: &Arc<Daemon>) {
     let mut stop = daemon.stop.subscribe();
     let mut terminate = Signals::new();
+    let mut undertaker = Undertaker::default();
+    let mut looked = Instant::now();
     loop {
         let sleep = reconcile(daemon);
+        if looked.elapsed() > BURIALS {
+            undertaker.look();
+            looked = Instant::now();
+        }
         tokio::select! {
             () = daemon.changed.notified() => {}
             () = tokio::time::sleep(sleep) => {}
@@ -45,12 +57,15 @@ pub(super) async fn supervise(daemon: &Arc<Daemon>) {
     }
 }
 
-/// Takes every next step that need not wait, and returns how long there is nothing to do.
+/// Takes every next step that need not wait, and returns how long there is nothing to do. New
+/// instances are saved before they are started: one that nobody wrote down would be nobody's.
 fn reconcile(daemon: &Arc<Daemon>) -> Duration {
     let mut sleep = Duration::from_secs(1);
     let now = now();
     let mut world = daemon.world();
+    let may_start = !world.is_strained(Strain::Unsaved) || daemon.settle(&mut world);
     let mut changed = false;
+    let mut begun = Vec::new();
     let places: Vec<(String, Slice)> = world.saved.slices().collect();
     for (place, slice) in places {
         // Bounded: every round starts or stops one instance of a bounded slice.
@@ -63,34 +78,42 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
                 }
                 Next::Stop(id) => world.drain(&id),
                 Next::Start(launch, zone) => {
-                    if !begin(daemon, &mut world, (&place, slice), (&launch, zone)) {
+                    let id = may_start.then(|| begin(&mut world, (&place, slice), (&launch, zone)));
+                    let Some(id) = id.flatten() else {
                         break;
-                    }
+                    };
+                    begun.push((place.clone(), slice, id));
                 }
             }
             changed = true;
         }
     }
-    if changed {
-        daemon.settle(&world);
+    if changed && daemon.settle(&mut world) {
+        for (place, slice, id) in begun {
+            instance::spawn(daemon, &mut world, (&place, slice), id);
+        }
+    } else {
+        for (place, slice, id) in begun {
+            if let Some(slot) = world.saved.slot(&place, slice) {
+                slot.members.retain(|member| member.id != id);
+            }
+        }
     }
     sleep
 }
 
-/// Records a new instance and starts its task. False when that is not possible.
+/// Records a new instance. `None` when that is not possible.
 fn begin(
-    daemon: &Arc<Daemon>,
     world: &mut World,
     (place, slice): (&str, Slice),
     (launch, zone): (&Launch, String),
-) -> bool {
-    let Some(port) = world.saved.free_port() else {
-        tracing::error!("no port is free between {} and {}", PORTS.start, PORTS.end);
-        return false;
-    };
+) -> Option<InstanceId> {
+    let port = world.saved.free_port();
+    world.strain(Strain::NoPort, port.as_ref().err().map(ToString::to_string));
+    let port = port.ok()?;
     let Some(digest) = launch.content.digest().cloned() else {
         tracing::error!(launch = %launch.id, "{} is no package", launch.content);
-        return false;
+        return None;
     };
     let id = world.saved.new_id();
     let member = Member {
@@ -104,13 +127,11 @@ fn begin(
         started_at: now(),
         port,
         process: None,
+        folder: None,
+        answers: false,
     };
-    let Some(slot) = world.saved.slot(place, slice) else {
-        return false;
-    };
-    slot.members.push(member);
-    instance::spawn(daemon, world, (place, slice), id);
-    true
+    world.saved.slot(place, slice)?.members.push(member);
+    Some(id)
 }
 
 /// Sets the size of every group to 0.

@@ -15,7 +15,7 @@ use super::saved::Saved;
 use crate::{
     artifact::Artifacts,
     clock::now,
-    group::Group,
+    group::{Group, Refusal},
     routing::{
         link::Link,
         wire::{Host, InstanceAt, SliceOf, Table},
@@ -50,6 +50,33 @@ pub(super) enum Stop {
 pub(super) struct World {
     pub(super) saved: Saved,
     pub(super) live: BTreeMap<InstanceId, Live>,
+    /// What the cloud itself lacks now, and why.
+    strains: BTreeMap<Strain, String>,
+}
+
+/// Something that the cloud itself lacks, so that it cannot do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Strain {
+    /// The state cannot be saved: nothing is accepted and nothing is started.
+    Unsaved,
+    /// No port is free for another instance.
+    NoPort,
+    /// Instances cannot be checked; they keep their last state.
+    Unchecked,
+}
+
+impl Strain {
+    fn sentence(self, why: &str) -> String {
+        match self {
+            Self::Unsaved => format!(
+                "the one-machine cloud cannot save its state ({why}); it starts nothing until it can"
+            ),
+            Self::NoPort => format!("no instance can be started: {why}"),
+            Self::Unchecked => {
+                format!("instances cannot be checked now ({why}), and keep their last state")
+            }
+        }
+    }
 }
 
 /// An instance that has a task.
@@ -77,23 +104,63 @@ impl Daemon {
         self.folder.join("logs")
     }
 
-    /// Changes the groups, saves them, publishes the table, and wakes the supervisor.
+    /// Changes the groups, saves them, publishes the table, and wakes the supervisor. A change that
+    /// cannot be saved now is saved as soon as that is possible.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let result = {
             let mut world = self.world();
             let result = change(&mut world);
-            self.settle(&world);
+            self.settle(&mut world);
             result
         };
         self.changed.notify_one();
         result
     }
 
-    /// Saves the groups and publishes the table. If the disk fails, logs an error and goes on.
-    pub(super) fn settle(&self, world: &World) {
-        if let Err(error) = world.saved.store(&self.folder) {
-            tracing::error!(%error, "the state cannot be saved; a restart now would lose the last change");
+    /// Changes one group as somebody asked, if that can be saved, and returns the instance to end.
+    ///
+    /// # Errors
+    /// When the request is refused or cannot be saved; nothing is changed then.
+    pub(super) fn accept(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut World) -> Result<Option<InstanceId>, Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut world = self.world();
+        let before = world.saved.groups.get(name).cloned();
+        let accepted = change(&mut world).and_then(|ended| {
+            let saved = self.save(&mut world);
+            saved.map(|()| ended).map_err(Refusal::NotSaved)
+        });
+        match &accepted {
+            Ok(Some(ended)) => world.drain(ended),
+            Ok(None) => {}
+            Err(_) => world.saved.put_back(name, before),
         }
+        self.publish(&world);
+        drop(world);
+        self.changed.notify_one();
+        accepted.map(drop)
+    }
+
+    /// Saves the groups and publishes the table. If the disk fails, says so and goes on; whoever
+    /// calls tries again. Returns whether it is saved.
+    pub(super) fn settle(&self, world: &mut World) -> bool {
+        let saved = self.save(world).is_ok();
+        self.publish(world);
+        saved
+    }
+
+    fn save(&self, world: &mut World) -> Result<(), String> {
+        let saved = world
+            .saved
+            .store(&self.folder)
+            .map_err(|error| error.to_string());
+        world.strain(Strain::Unsaved, saved.clone().err());
+        saved
+    }
+
+    fn publish(&self, world: &World) {
         self.router.publish(world.table());
     }
 
@@ -117,17 +184,59 @@ impl Daemon {
 }
 
 impl World {
+    /// The world of this run, over what was saved.
+    pub(super) fn new(saved: Saved) -> Self {
+        Self {
+            saved,
+            live: BTreeMap::new(),
+            strains: BTreeMap::new(),
+        }
+    }
+
+    /// Notes that something is lacking, or (`None`) not any more.
+    pub(super) fn strain(&mut self, strain: Strain, why: Option<String>) {
+        let before = self.strains.get(&strain);
+        if before == why.as_ref() {
+            return;
+        }
+        if let Some(why) = why {
+            tracing::error!("{}", strain.sentence(&why));
+            self.strains.insert(strain, why);
+        } else {
+            tracing::info!(?strain, "this is over");
+            self.strains.remove(&strain);
+        }
+    }
+
+    /// Whether something is lacking.
+    pub(super) fn is_strained(&self, strain: Strain) -> bool {
+        self.strains.contains_key(&strain)
+    }
+
+    /// What is wrong with a slice: what the cloud lacks, and what its instances say.
+    pub(super) fn trouble(&self, of_slice: Option<String>) -> Option<String> {
+        let lacking = self
+            .strains
+            .iter()
+            .map(|(strain, why)| strain.sentence(why));
+        let all: Vec<String> = lacking.chain(of_slice).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
     /// Drains one instance: it gets no new request from now on, and its task stops it.
     pub(super) fn drain(&mut self, id: &InstanceId) {
-        if let Some(member) = self.saved.member(id) {
-            member.state = InstanceState::Draining;
+        if let Some(slot) = self.saved.slot_of(id) {
+            for member in slot.members.iter_mut().filter(|member| member.id == *id) {
+                member.state = InstanceState::Draining;
+            }
+            slot.leaves();
         }
         if let Some(live) = self.live.get(id) {
             live.stop.notify_one();
         }
     }
 
-    /// The router's table: the healthy instances of every group, with its weights.
+    /// The router's table: the instances of every group that serve, with its weights.
     fn table(&self) -> Table {
         let groups = self.saved.groups.iter();
         Table {
@@ -143,9 +252,7 @@ impl World {
             weight: group.weights.share(*slice),
             next: slot.launches.as_ref().map(|launch| launch.version.clone()),
             instances: slot
-                .members
-                .iter()
-                .filter(|member| member.state == InstanceState::Healthy)
+                .serving()
                 .filter(|member| self.live.contains_key(&member.id))
                 .map(|member| InstanceAt {
                     id: member.id.clone(),

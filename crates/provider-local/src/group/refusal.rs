@@ -16,4 +16,7 @@ pub enum Refusal {
     /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
+    /// The change cannot be saved, and so was not made.
+    #[error("the one-machine cloud cannot save its state ({0}); nothing was changed")]
+    NotSaved(String),
 }

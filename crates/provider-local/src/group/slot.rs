@@ -1,6 +1,6 @@
 //! One slice of a server group as a value: its instances, and which one starts or stops next.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::{
     names::Version,
@@ -61,6 +61,12 @@ pub struct Member {
     pub port: u16,
     /// The process, once it runs.
     pub process: Option<ProcessId>,
+    /// The folder of its release, once it was unpacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Whether its last check got an answer, if only a wrong one.
+    #[serde(default)]
+    pub answers: bool,
 }
 
 /// Identifies a process, also against a later one with the same id.
@@ -92,24 +98,34 @@ impl Slot {
         self.members.iter().find(|member| member.id == *id)
     }
 
-    /// What should happen next, at the time `now`.
+    /// What should happen next, at the time `now`. A single ill instance among healthy ones is ended
+    /// at once and replaced. Where several are ill, or the last one is, its replacement must be
+    /// healthy before it is ended: until then it is better than none.
     #[must_use]
     pub fn next(&self, zones: &[String], now: UnixMs) -> Next {
         let desired = self.sizes.desired as usize;
-        let present = self.present().count();
-        if let Some(ill) = self.present().find(|m| m.state == InstanceState::Unhealthy) {
-            return Next::Stop(ill.id.clone());
-        }
-        if present > desired {
-            return self
-                .victim()
-                .map_or(Next::Rest, |member| Next::Stop(member.id.clone()));
+        let many = |state| {
+            self.present()
+                .filter(|member| member.state == state)
+                .count()
+        };
+        let healthy = many(InstanceState::Healthy);
+        let ill = many(InstanceState::Unhealthy);
+        let pending = many(InstanceState::Pending);
+        let present = healthy + ill + pending;
+        let in_turn = desired > 0 && (ill > 1 || (ill == 1 && healthy == 0));
+        let ahead = usize::from(in_turn && self.launches.is_some());
+        let surplus = (present - pending.min(ahead)) > desired;
+        let replaceable = ill == 1 && healthy > 0 && pending == 0;
+        if surplus || replaceable {
+            let victim = self.victim().map(|member| member.id.clone());
+            return victim.map_or(Next::Rest, Next::Stop);
         }
         match &self.launches {
-            Some(_) if present < desired && self.start_after > now => {
+            Some(_) if present < desired + ahead && self.start_after > now => {
                 Next::WaitUntil(self.start_after)
             }
-            Some(launch) if present < desired => {
+            Some(launch) if present < desired + ahead => {
                 Next::Start(launch.clone(), self.emptiest_zone(zones))
             }
             _ => Next::Rest,
@@ -132,7 +148,42 @@ impl Slot {
     /// need not wait.
     pub fn all_is_well(&mut self) {
         (self.early_deaths, self.start_after) = (0, UnixMs(0));
-        self.trouble = None;
+        self.calm();
+    }
+
+    /// Notes that an instance leaves because somebody asked for it, or another one is there for it.
+    pub fn leaves(&mut self) {
+        if self
+            .present()
+            .any(|member| member.state == InstanceState::Healthy)
+        {
+            self.calm();
+        }
+    }
+
+    /// Forgets what went wrong once nobody is ill any more.
+    fn calm(&mut self) {
+        if self
+            .present()
+            .all(|member| member.state != InstanceState::Unhealthy)
+        {
+            self.trouble = None;
+        }
+    }
+
+    /// The instances that get requests: the healthy ones. While there is none, those that are ill and
+    /// still answered their last check; else all that are ill. A wrong answer may be as good as none,
+    /// and a check may be wrong.
+    pub fn serving(&self) -> impl Iterator<Item = &Member> {
+        let rank = |member: &Member| match (member.state, member.answers) {
+            (InstanceState::Healthy, _) => Some(0),
+            (InstanceState::Unhealthy, true) => Some(1),
+            (InstanceState::Unhealthy, false) => Some(2),
+            _ => None,
+        };
+        let best = self.members.iter().filter_map(rank).min();
+        let is_best = move |member: &&Member| best.is_some() && rank(member) == best;
+        self.members.iter().filter(is_best)
     }
 
     fn present(&self) -> impl Iterator<Item = &Member> {
@@ -141,16 +192,18 @@ impl Slot {
             .filter(|member| member.state.is_present())
     }
 
-    /// The instance to stop on scale-in: never a protected one; first those that are not healthy,
-    /// then those in the fullest zone, then the oldest.
+    /// The instance to stop: first those that are ill, then those that are not healthy yet, then
+    /// those in the fullest zone, then the oldest. Protection spares all but the ill.
     fn victim(&self) -> Option<&Member> {
         let counts = self.zone_counts();
         self.present()
-            .filter(|member| !member.protected)
+            .filter(|member| !member.protected || member.state == InstanceState::Unhealthy)
             .min_by_key(|member| {
                 let in_zone = counts.get(member.zone.as_str()).copied().unwrap_or(0);
+                let ill = member.state == InstanceState::Unhealthy;
                 let healthy = member.state == InstanceState::Healthy;
                 (
+                    !ill,
                     healthy,
                     std::cmp::Reverse(in_zone),
                     member.started_at,
@@ -197,128 +250,4 @@ impl Slot {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(id: &str, zone: &str, state: InstanceState, protected: bool) -> Member {
-        Member {
-            id: InstanceId(id.to_owned()),
-            launch: LaunchId("l1".to_owned()),
-            version: "1".parse().unwrap(),
-            digest: Digest::from_bytes([0; 32]),
-            zone: zone.to_owned(),
-            state,
-            protected,
-            started_at: UnixMs(0),
-            port: 1,
-            process: None,
-        }
-    }
-
-    fn slot(desired: u32, members: Vec<Member>) -> Slot {
-        let launches = Some(Launch {
-            id: LaunchId("l1".to_owned()),
-            version: "1".parse().unwrap(),
-            content: domain::release::Content::package(Digest::from_bytes([0; 32])),
-        });
-        let sizes = Sizes {
-            min: desired,
-            desired,
-            max: desired,
-        };
-        Slot {
-            sizes,
-            launches,
-            members,
-            ..Slot::default()
-        }
-    }
-
-    fn zones() -> Vec<String> {
-        vec!["a".to_owned(), "b".to_owned()]
-    }
-
-    fn stops(slot: &Slot) -> Option<String> {
-        match slot.next(&zones(), UnixMs(0)) {
-            Next::Stop(id) => Some(id.0),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn starts_where_there_are_fewest() {
-        let slot = slot(2, vec![member("i1", "a", InstanceState::Healthy, false)]);
-        assert!(matches!(slot.next(&zones(), UnixMs(0)), Next::Start(_, zone) if zone == "b"));
-    }
-
-    #[test]
-    fn scale_in_spares_the_protected_and_evens_zones() {
-        use InstanceState::{Healthy, Pending};
-        let of = |members| stops(&slot(1, members));
-        assert_eq!(
-            of(vec![
-                member("i1", "a", Healthy, true),
-                member("i2", "b", Healthy, false)
-            ]),
-            Some("i2".into())
-        );
-        assert_eq!(
-            of(vec![
-                member("i1", "a", Healthy, true),
-                member("i2", "a", Healthy, true)
-            ]),
-            None
-        );
-        assert_eq!(
-            of(vec![
-                member("i1", "a", Healthy, false),
-                member("i2", "b", Pending, false)
-            ]),
-            Some("i2".into())
-        );
-        let three = vec![
-            member("i1", "a", Healthy, false),
-            member("i2", "b", Healthy, false),
-            member("i3", "b", Healthy, false),
-        ];
-        assert_eq!(of(three), Some("i2".into()));
-    }
-
-    #[test]
-    fn the_unhealthy_are_replaced_even_when_protected() {
-        let ill = member("i1", "a", InstanceState::Unhealthy, true);
-        assert_eq!(stops(&slot(1, vec![ill])), Some("i1".into()));
-        let drains = member("i1", "a", InstanceState::Draining, false);
-        assert!(matches!(
-            slot(1, vec![drains]).next(&zones(), UnixMs(0)),
-            Next::Start(..)
-        ));
-    }
-
-    #[test]
-    fn a_launch_that_keeps_dying_is_started_later_and_later() {
-        let mut slot = slot(1, Vec::new());
-        let waits: Vec<i64> = (0..10)
-            .map(|_| {
-                slot.died_early(&LaunchId("l1".into()), UnixMs(0));
-                slot.start_after.0
-            })
-            .collect();
-        assert_eq!(
-            waits,
-            [
-                200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000
-            ]
-        );
-        assert_eq!(
-            slot.next(&zones(), UnixMs(0)),
-            Next::WaitUntil(UnixMs(30_000))
-        );
-        slot.died_early(&LaunchId("other".into()), UnixMs(99_000));
-        assert_eq!(
-            slot.start_after,
-            UnixMs(30_000),
-            "another launch is no reason to wait"
-        );
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod believing;
 mod counted;
 mod mirror;
 mod routing;
+mod saving;
 mod stage;
 mod two;
 
@@ -120,10 +122,10 @@ async fn a_release_that_never_is_healthy_gets_no_users() {
             .all(|i| i.state == InstanceState::Pending)
     );
     assert_eq!(stage.get("/").await.unwrap().0, 503);
-    let told = " answers GET /health with 500";
+    let told = r#" answers GET /health with 500: "3.0.0 "#;
     stage
         .until("it says why", |slice| {
-            slice.trouble.as_ref().is_some_and(|it| it.ends_with(told))
+            slice.trouble.as_ref().is_some_and(|it| it.contains(told))
         })
         .await;
 }

@@ -143,9 +143,9 @@ async fn no_request_is_lost_while_the_router_hands_over_to_its_successor() {
     stage
         .until_seen("the router before has ended", |_| !pids_alive(&old))
         .await;
+    let answered = users.good.load(Ordering::Relaxed);
     let after = stage.observe().await.traffic[&Slice::Blue].clone();
     assert_eq!(after.epoch, before.epoch, "counting goes on");
-    let answered = users.good.load(Ordering::Relaxed);
     assert!(
         after.requests >= before.requests + 100,
         "{before:?} {after:?}"

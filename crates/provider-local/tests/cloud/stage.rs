@@ -43,11 +43,16 @@ impl Stage {
         let artifacts = folder.path().join("artifacts");
         std::fs::create_dir(&artifacts).unwrap();
         let state = folder.path().join("state");
+        let ill = format!("ILL={} ", folder.path().join("ill").display());
         let launches = [
             ("1.0.0", ""),
             ("2.0.0", ""),
             ("3.0.0", "BROKEN=1 "),
             ("4.0.0", "sh -c 'exit 3' "),
+            ("5.0.0", "sh -c 'sleep 60' "),
+            ("6.0.0", &ill),
+            ("7.0.0", "LISTEN=127.0.0.2 "),
+            ("8.0.0", "LEAVES=1 "),
         ]
         .map(|(version, before)| (version, release(&artifacts, version, before)));
         let daemon = spawn_daemon(&state);
@@ -64,6 +69,11 @@ impl Stage {
 
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// The file that makes every instance of 6.0.0 ill while it is there.
+    pub fn ill(&self) -> PathBuf {
+        self.folder.path().join("ill")
     }
 
     pub fn kill_daemon(&mut self) {
@@ -132,7 +142,9 @@ impl Stage {
         self.launches["1.0.0"].clone()
     }
 
-    /// Of 3.0.0, which says that it is not healthy, or 4.0.0, which ends at once.
+    /// Of 3.0.0, which says that it is not healthy, 4.0.0, which ends at once, 5.0.0, which never
+    /// listens, 6.0.0, which can be made ill, 7.0.0, which listens on another address, or 8.0.0,
+    /// which leaves a process in the background.
     pub fn broken_launch(&self, version: &str) -> Launch {
         self.launches[version].clone()
     }
@@ -220,6 +232,29 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{what}: not seen in time: {:#?}", self.observe().await);
+    }
+
+    /// The members of blue, as the state file has them.
+    pub fn members(&self) -> Vec<serde_json::Value> {
+        let state = std::fs::read(self.state().join("state.json")).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
+        members.as_array().cloned().unwrap_or_default()
+    }
+
+    /// All processes of instances of this stage that run.
+    pub fn processes(&self) -> Vec<i32> {
+        let mark = format!("@{}", self.state().canonicalize().unwrap().display());
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let marked = pids.filter(|pid| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let mut lines = environ.split(|byte| *byte == 0);
+            lines.any(|line| {
+                line.starts_with(b"POINTSMAN_INSTANCE=") && line.ends_with(mark.as_bytes())
+            })
+        });
+        marked.collect()
     }
 
     /// The processes of all instances in blue, as the state file names them.

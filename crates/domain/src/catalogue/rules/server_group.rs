@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Bounds, HealthCheck, ServerGroup, Stickiness};
+use super::super::{Bounds, ServerGroup, Stickiness};
 use crate::{
     bounds::{Faults, GATES_MAX, Limit, Limited},
     gate,
@@ -20,8 +20,6 @@ const VARIABLE_LEN_MAX: usize = 16 * 1024;
 /// Longest name of a header, in bytes.
 const HEADER_LEN_MAX: usize = 64;
 const YEAR_SECONDS: u32 = 31_536_000;
-/// Longest path of a health check, in bytes.
-const PATH_LEN_MAX: usize = 1024;
 
 impl Limited for ServerGroup {
     const LIMITS: &'static [Limit<Self>] = &[
@@ -49,19 +47,6 @@ impl Limited for Stickiness {
         })];
 }
 
-impl Limited for HealthCheck {
-    const LIMITS: &'static [Limit<Self>] = &[
-        Limit::number("interval_ms", 10..=300_000, |it| Some(it.interval_ms)),
-        Limit::number("timeout_ms", 10..=60_000, |it| Some(it.timeout_ms)),
-        Limit::number("healthy_threshold", 1..=100, |it| {
-            Some(it.healthy_threshold)
-        }),
-        Limit::number("unhealthy_threshold", 1..=100, |it| {
-            Some(it.unhealthy_threshold)
-        }),
-    ];
-}
-
 /// Notes every rule that `group` breaks.
 pub(in super::super) fn check(group: &ServerGroup, faults: &mut Faults) {
     faults.limits("", group);
@@ -69,7 +54,7 @@ pub(in super::super) fn check(group: &ServerGroup, faults: &mut Faults) {
     zones(&group.zones, faults);
     stickiness(group.stickiness.as_ref(), faults);
     gate::check(&group.gates, faults);
-    health(&group.health, faults);
+    super::health::check(&group.health, faults);
     variables(group, faults);
     let one = group.aws.is_none() || group.custom.is_none();
     let rule = "leave it out, or leave `aws` out: a server group lives in one place";
@@ -120,15 +105,6 @@ fn stickiness(stickiness: Option<&Stickiness>, faults: &mut Faults) {
         let rule = "must be the name of a header";
         faults.unless(is_name, "stickiness.name", rule);
     }
-}
-
-fn health(check: &HealthCheck, faults: &mut Faults) {
-    let is_path = check.path.starts_with('/')
-        && check.path.len() <= PATH_LEN_MAX
-        && check.path.chars().all(|c| c.is_ascii_graphic() && c != '#');
-    let rule = "must start with / and hold only visible ASCII characters without '#'";
-    faults.unless(is_path, "health.path", rule);
-    faults.limits("health", check);
 }
 
 fn variables(group: &ServerGroup, faults: &mut Faults) {

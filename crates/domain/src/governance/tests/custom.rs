@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::{facts, launch, wish};
 use crate::{
-    catalogue::{ProviderKind, Stickiness, StrategyKind},
+    catalogue::{HealthKind, ProviderKind, Stickiness, StrategyKind},
     gate::{Gate, TrafficGate},
     governance::*,
     observation::SliceSeen,
@@ -55,6 +55,7 @@ fn refuses_what_only_some_providers_do() {
             let group = facts.group.as_mut().unwrap();
             group.slices = 2;
             group.stickiness = Some(Stickiness::Cookie { seconds: 60 });
+            group.health.kind = HealthKind::Tcp;
             let service = facts.service.as_mut().unwrap();
             service.strategies = [StrategyKind::Canary].into();
             let shadow: Shadow = serde_json::from_str(r#"{"percent": 10}"#).unwrap();
@@ -75,6 +76,8 @@ fn refuses_what_only_some_providers_do() {
               -> create a release from a package with --artifact, or describe the server group's place on AWS
             the load balancer of cart.live cannot keep users on a side
               -> take stickiness out of the manifest of the server group
+            the load balancer of cart.live cannot check health by a kind, method, headers, accepted codes, command or start time
+              -> take these fields out of `health` in the manifest of the server group, and set the provider's own health check (on AWS: that of the target group)
             the load balancer of cart.live cannot copy requests to the new release (dark traffic)
               -> leave --shadow out
             the load balancer of cart.live cannot count each request, which a traffic gate needs
