@@ -12,7 +12,7 @@ use super::{
     output::{self, ago, text_at},
     style::Style,
     waits,
-    wire::{Deployment, Instance, Status},
+    wire::{Deployment, Instance, Observation, Status},
 };
 
 /// Most server groups that are looked through.
@@ -46,10 +46,16 @@ pub async fn run(context: &Context, args: &StatusArgs) -> Result<Exit, Failure> 
     output::value(context.format, &Value::Array(all), |all| {
         let rows = all.as_array().map_or(&[][..], Vec::as_slice);
         let rows: Vec<_> = rows.iter().map(row).collect();
-        output::table(
+        let table = output::table(
             &["SERVICE", "LIVE", "HEALTHY", "DEPLOYMENT", "ADDRESS"],
             &rows,
-        )
+        );
+        let notes = all.as_array().into_iter().flatten().flat_map(notes);
+        [table]
+            .into_iter()
+            .chain(notes)
+            .collect::<Vec<_>>()
+            .join("\n")
     })?;
     Ok(Exit::Ok)
 }
@@ -77,8 +83,8 @@ fn row(place: &Value) -> Vec<String> {
             version => version,
         },
         if place["trouble"].is_null() {
-            let (healthy, all) = (text_at(place, "healthy"), text_at(place, "instances"));
-            format!("{healthy} of {all}")
+            let (healthy, wanted) = (text_at(place, "healthy"), text_at(place, "wanted"));
+            format!("{healthy} of {wanted}")
         } else {
             "?".to_owned()
         },
@@ -93,6 +99,18 @@ fn row(place: &Value) -> Vec<String> {
         },
         text_at(place, "url"),
     ]
+}
+
+/// What is wrong at a place, and what its deployment waits for, one line each.
+fn notes(place: &Value) -> Vec<String> {
+    let service = text_at(place, "service");
+    let said = [
+        text_at(&place["trouble"], "sentence"),
+        text_at(place, "provider_says"),
+        text_at(&place["deployment"]["waiting"], "sentence"),
+    ];
+    let said = said.into_iter().filter(|text| !text.is_empty());
+    said.map(|text| format!("{service}: {text}")).collect()
 }
 
 fn in_short(deployment: &Deployment) -> String {
@@ -128,6 +146,9 @@ pub(super) fn page(status: &Status, style: Style) -> String {
     if let Some(trouble) = &status.trouble {
         field("provider", style.red(&trouble.sentence));
     }
+    if let Some(seen) = &status.observation {
+        field("healthy", healthy(seen, style));
+    }
     let split = status.observation.as_ref().map(|seen| &seen.weights);
     if let Some(weights) = split.filter(|weights| weights.len() > 1) {
         let shares = weights
@@ -161,6 +182,23 @@ pub(super) fn page(status: &Status, style: Style) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// How many instances are healthy, and what the provider says when some are not.
+fn healthy(seen: &Observation, style: Style) -> String {
+    let healthy = seen.instances.iter().filter(|it| it.state == "healthy");
+    let healthy = healthy.count();
+    let wanted: u32 = seen.sizes.values().map(|sizes| sizes.desired).sum();
+    let said: Vec<&str> = seen.provider_says.values().map(String::as_str).collect();
+    in_short_of(healthy, wanted, &said.join("; "), style)
+}
+
+fn in_short_of(healthy: usize, wanted: u32, says: &str, style: Style) -> String {
+    let counts = format!("{healthy} of {wanted}");
+    match says {
+        "" => counts,
+        says => style.red(&format!("{counts}: {says}")),
+    }
 }
 
 fn instance_row(instance: &Instance) -> Vec<String> {

@@ -214,8 +214,20 @@ pub struct Live {
 pub struct Observation {
     /// How users are split between slices, in percent.
     pub weights: BTreeMap<String, u8>,
+    /// The capacity settings of each slice.
+    pub sizes: BTreeMap<String, Sizes>,
+    /// What the provider says of instances that are not healthy, by slice.
+    pub provider_says: BTreeMap<String, String>,
     /// Every instance that the provider lists.
     pub instances: Vec<Instance>,
+}
+
+/// The capacity settings of a slice.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct Sizes {
+    /// How many instances the provider keeps.
+    pub desired: u32,
 }
 
 /// One running copy.

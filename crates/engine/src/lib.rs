@@ -9,6 +9,7 @@
 //! Invariant: the engine knows time and the order of things, not the world. SQL, HTTP, AWS and
 //! processes are behind the ports; clocks and randomness come in through them as well.
 
+mod lease;
 pub mod ports;
 pub mod runner;
 pub mod turn;

@@ -2,11 +2,12 @@
 //!
 //! Invariants:
 //! - a wake-up carries no data, it only says "look now"; losing one costs a little time, nothing else;
-//! - a deployment is driven only while its lease is held, and a lease outlives every request that a
-//!   turn can have under way (`lease_ms` is far above the providers' request timeouts);
+//! - a deployment is driven only while its lease is held. It is prolonged beside turns that take long,
+//!   and nothing is changed at a provider unless it was confirmed a moment ago (`lease`), so that
+//!   another engine can take over soon after this one died or froze;
 //! - what a poll costs does not grow with history: one observation, and a save only for a change.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, future::Future, sync::Arc, time::Duration};
 
 use domain::{
     deployment::Deployment, effect::Target, names::DeploymentId, observation::Observation,
@@ -14,6 +15,7 @@ use domain::{
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
+    lease::{Held, Hold, Leases},
     ports::{Clock, Journal, JournalError, Probe, Provider, ProviderError},
     turn::{Turned, World, turn},
 };
@@ -43,7 +45,7 @@ impl RunnerConfig {
     pub fn named(engine: impl Into<String>) -> Self {
         Self {
             engine: engine.into(),
-            lease_ms: 60_000,
+            lease_ms: 8000,
             renew_ms: 2000,
             poll_ms: 100,
             backoff_ms_max: 30_000,
@@ -67,8 +69,9 @@ impl TurnMeter for () {
 /// The running engine.
 #[derive(Debug)]
 pub struct Runner<P, Q, J, C> {
-    world: Arc<World<P, Q, J, C>>,
+    world: Arc<World<Held<P>, Q, J, C>>,
     config: Arc<RunnerConfig>,
+    leases: Leases,
     meter: Arc<dyn TurnMeter>,
     wake: Arc<watch::Sender<u64>>,
 }
@@ -89,6 +92,7 @@ impl<P, Q, J, C> Clone for Runner<P, Q, J, C> {
         Self {
             world: Arc::clone(&self.world),
             config: Arc::clone(&self.config),
+            leases: self.leases.clone(),
             meter: Arc::clone(&self.meter),
             wake: Arc::clone(&self.wake),
         }
@@ -105,6 +109,12 @@ where
     /// An engine over this world. Nothing happens before [`Runner::run`].
     #[must_use]
     pub fn new(provider: P, probe: Q, journal: J, clock: C, config: RunnerConfig) -> Self {
+        let leases = Leases::default();
+        let provider = Held {
+            provider,
+            leases: leases.clone(),
+            certain: Duration::from_millis(config.lease_ms / 2),
+        };
         Self {
             world: Arc::new(World {
                 provider,
@@ -113,6 +123,7 @@ where
                 clock,
             }),
             config: Arc::new(config),
+            leases,
             meter: Arc::new(()),
             wake: Arc::new(watch::Sender::new(0)),
         }
@@ -172,12 +183,16 @@ where
         let RunnerConfig {
             engine, lease_ms, ..
         } = &*self.config;
-        let now = self.world.clock.now();
+        let (now, asked_at) = (self.world.clock.now(), Instant::now());
         match self.world.journal.claim(engine, now, *lease_ms, free).await {
             Ok(claimed) => {
                 for deployment in claimed {
+                    // One that is driven already, and whose lease ran out while the journal was away.
+                    let Some(held) = self.leases.hold(&deployment.id, asked_at) else {
+                        continue;
+                    };
                     let (runner, stopped) = (self.clone(), stopped.clone());
-                    drivers.spawn(async move { runner.drive(deployment, stopped).await });
+                    drivers.spawn(async move { runner.drive(deployment, held, stopped).await });
                 }
             }
             Err(error) => tracing::error!(%error, "cannot claim deployments; trying again"),
@@ -185,17 +200,32 @@ where
     }
 
     /// Takes turns with one deployment until it ends, the lease is lost, or the engine stops.
-    async fn drive(self, deployment: Deployment, mut stopped: watch::Receiver<bool>) {
+    async fn drive(self, deployment: Deployment, held: Hold, stopped: watch::Receiver<bool>) {
+        let id = deployment.id.clone();
+        let left = self.take_turns(deployment, stopped).await;
+        drop(held);
+        if left == Left::Held
+            && let Err(error) = self.world.journal.release(&self.config.engine, &id).await
+        {
+            tracing::warn!(deployment.id = %id, %error, "cannot give the lease back; it will expire");
+        }
+    }
+
+    async fn take_turns(&self, deployment: Deployment, mut stopped: watch::Receiver<bool>) -> Left {
         let id = deployment.id.clone();
         let mut drive = Drive {
             deployment,
             backoff_ms: self.config.poll_ms,
         };
-        let mut renewed_at = self.world.clock.now();
+        let mut lease = Lease::default();
         let mut woken = self.wake.subscribe();
         while !*stopped.borrow() {
-            let pause = match self.step(&mut drive).await {
-                Ok(Pace::End) => return,
+            let stepped = tokio::select! {
+                stepped = self.step(&mut drive) => stepped,
+                never = self.beat(&id, &mut lease) => match never {},
+            };
+            let pause = match stepped {
+                Ok(Pace::End) => return Left::Ended,
                 Ok(pace) => pace,
                 Err(error) => {
                     tracing::error!(deployment.id = %id, %error, "a turn was lost; trying again");
@@ -208,24 +238,49 @@ where
                     () = tokio::time::sleep(time) => {}
                     _ = woken.changed() => read_again = true,
                     _ = stopped.changed() => break,
+                    never = self.beat(&id, &mut lease) => match never {},
                 }
             }
-            let now = self.world.clock.now();
-            if read_again || now.since_ms(renewed_at) > self.config.renew_ms {
-                match self.renew(&id).await {
-                    Ok(Some(deployment)) => (drive.deployment, renewed_at) = (deployment, now),
-                    Ok(None) => return,
-                    Err(error) if now.since_ms(renewed_at) > self.config.lease_ms / 2 => {
-                        tracing::error!(deployment.id = %id, %error, "the lease may be lost; leaving");
-                        return;
-                    }
-                    Err(error) => tracing::warn!(deployment.id = %id, %error, "cannot renew yet"),
-                }
+            let due = lease.renewed_at.elapsed() > self.renew_after();
+            if !lease.lost && (read_again || due) {
+                self.renew_lease(&id, &mut lease).await;
+            }
+            if lease.lost {
+                return Left::Lost;
+            }
+            let newer = lease.newer.take();
+            if let Some(newer) = newer.filter(|it| it.version >= drive.deployment.version) {
+                drive.deployment = newer;
             }
         }
-        if let Err(error) = self.world.journal.release(&self.config.engine, &id).await {
-            tracing::warn!(deployment.id = %id, %error, "cannot give the lease back; it will expire");
+        Left::Held
+    }
+
+    /// Prolongs the lease whenever a turn or a wait takes so long that nobody else does.
+    async fn beat(&self, id: &DeploymentId, lease: &mut Lease) -> Infallible {
+        while !lease.lost {
+            tokio::time::sleep_until(lease.tried_at + 2 * self.renew_after()).await;
+            self.renew_lease(id, lease).await;
         }
+        std::future::pending().await
+    }
+
+    async fn renew_lease(&self, id: &DeploymentId, lease: &mut Lease) {
+        let asked_at = Instant::now();
+        lease.tried_at = asked_at;
+        match self.renew(id).await {
+            Ok(Some(deployment)) => {
+                self.leases.confirm(id, asked_at);
+                lease.renewed_at = asked_at;
+                lease.newer = Some(deployment);
+            }
+            Ok(None) => lease.lost = true,
+            Err(error) => tracing::warn!(deployment.id = %id, %error, "cannot renew yet"),
+        }
+    }
+
+    fn renew_after(&self) -> Duration {
+        Duration::from_millis(self.config.renew_ms)
     }
 
     /// One turn, and what to do after it.
@@ -266,6 +321,38 @@ where
             .journal
             .renew(engine, id, self.world.clock.now(), *lease_ms)
             .await
+    }
+}
+
+/// How a drive was left.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    /// The deployment ended.
+    Ended,
+    /// Somebody else drives it.
+    Lost,
+    /// The engine stops; the lease is still held, or will expire.
+    Held,
+}
+
+/// The lease of one deployment being driven.
+#[derive(Debug)]
+struct Lease {
+    renewed_at: Instant,
+    tried_at: Instant,
+    lost: bool,
+    /// The record as the last renewal found it.
+    newer: Option<Deployment>,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self {
+            renewed_at: Instant::now(),
+            tried_at: Instant::now(),
+            lost: false,
+            newer: None,
+        }
     }
 }
 

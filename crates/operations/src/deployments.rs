@@ -30,6 +30,7 @@ use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_r
 use crate::cloud::Calls;
 
 mod roll_back;
+mod shown;
 mod switch;
 
 pub use roll_back::RolledBack;
@@ -126,7 +127,8 @@ impl Desk {
     /// [`Error::Unknown`] when there is none.
     pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, Error> {
         let permit = self.may(Right::View, Resource::Deployment(id)).await?;
-        permit.deployment(id).await
+        let deployment = permit.deployment(id).await?;
+        permit.shown(deployment).await
     }
 
     /// What a deployment cost in calls to its provider, where that is known.
@@ -157,6 +159,7 @@ impl Desk {
         };
         let fetch = Page::<Deployment>::fetch(limit);
         let deployments = permit.store().deployments(&filter, before, fetch).await?;
+        let deployments = permit.all_shown(deployments).await?;
         Ok(Page::of(deployments, limit, |deployment| {
             deployment.id.to_string()
         }))

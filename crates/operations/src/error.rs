@@ -269,7 +269,9 @@ impl Error {
     #[must_use]
     pub fn failing(&self) -> Failing {
         match self {
-            Self::Store(StoreError::Database { .. }) => Failing::ForNow,
+            Self::Store(StoreError::Database { .. } | StoreError::NotWritable { .. }) => {
+                Failing::ForNow
+            }
             _ => Failing::ForGood,
         }
     }

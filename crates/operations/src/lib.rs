@@ -28,6 +28,7 @@ pub mod events;
 pub mod idempotency;
 pub mod images;
 pub mod journal;
+pub mod lasting;
 pub mod logs;
 pub mod manifests;
 pub mod metrics;
@@ -41,7 +42,7 @@ pub mod tokens;
 pub mod trouble;
 pub mod uploads;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use domain::{access::Principal, effect::Target, observation::Observation, time::UnixMs};
 use engine::{
@@ -58,6 +59,8 @@ use artifacts::Artifacts;
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;
+/// Between two looks whether the database can be written.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// Everything that people can do. Cheap to clone.
 #[derive(Clone)]
@@ -96,12 +99,32 @@ impl Operations {
         Desk::new(self.clone(), principal)
     }
 
-    /// Answers when the store does.
+    /// Answers when the store can be written, within a few seconds.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it cannot; the error says why.
     pub async fn health(&self) -> Result<(), Error> {
-        Ok(self.store().ping().await?)
+        Ok(self.store().ping(self.now()).await?)
+    }
+
+    /// Looks every second whether the database can be written again, once it could not. Says so in the
+    /// log, and never ends.
+    pub async fn watch_writing(self) {
+        let mut was_in_trouble = false;
+        loop {
+            tokio::time::sleep(WATCH).await;
+            let trouble = self.store().write_trouble();
+            match (&trouble, was_in_trouble) {
+                (Some(why), false) => tracing::error!(why, "the database cannot be written"),
+                (None, true) => tracing::warn!("the database can be written again"),
+                _ => {}
+            }
+            was_in_trouble = trouble.is_some();
+            if was_in_trouble {
+                // What it says is known from now on.
+                let _ = self.store().ping(self.now()).await;
+            }
+        }
     }
 
     fn store(&self) -> &Store {

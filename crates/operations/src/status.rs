@@ -55,6 +55,10 @@ impl Desk {
             None => permit.target(&place).await?,
         };
         let (observation, trouble) = permit.seen(target.as_ref()).await;
+        let deployment = match deployment {
+            Some(deployment) => Some(permit.shown(deployment).await?),
+            None => None,
+        };
         Ok(Status {
             live: permit.store().live(&place).await?,
             lock: permit.store().lock_of(&place.environment).await?,
@@ -98,8 +102,17 @@ impl Desk {
         let statuses = stream::iter(places)
             .map(|(at, target)| permit.status_at(at, target, lock.clone()))
             .buffered(AT_ONCE);
+        let mut items: Vec<Status> = statuses.collect().await;
+        let running = items.iter_mut().filter_map(|it| it.deployment.take());
+        let shown = permit.all_shown(running.collect()).await?;
+        for deployment in shown {
+            let place = &deployment.target.place;
+            if let Some(status) = items.iter_mut().find(|it| it.place == *place) {
+                status.deployment = Some(deployment);
+            }
+        }
         Ok(Page {
-            items: statuses.collect().await,
+            items,
             next: page.next,
         })
     }

@@ -9,7 +9,7 @@ use cli::{
     style::Style,
 };
 
-use crate::serve;
+use crate::{serve, telemetry};
 
 /// Sets the points: which release of a service its users reach.
 ///
@@ -53,7 +53,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(&context, cli.command).await {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
-            eprintln!("{}", failure.text(Style::stderr()));
+            telemetry::tell(&failure.text(Style::stderr()));
             ExitCode::from(failure.exit as u8)
         }
     }

@@ -2,11 +2,18 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
+
+use crate::telemetry::tell;
+
+/// How long a server that was just killed may still hold the folder, and between two attempts.
+const LOCK_MAX: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A data folder that this process alone uses, as long as this value lives.
 #[derive(Debug)]
@@ -20,7 +27,7 @@ impl DataFolder {
     ///
     /// # Errors
     /// When the disk says no, or another server uses it.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -33,15 +40,24 @@ impl DataFolder {
             })?;
         let path = fs::canonicalize(path)
             .with_context(|| format!("the data folder {} cannot be used", path.display()))?;
+        make_private(&path)?;
         let lock = private_file(&path.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => bail!(
+        let held = async {
+            loop {
+                match lock.try_lock() {
+                    Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+                    done => return done,
+                }
+            }
+        };
+        match tokio::time::timeout(LOCK_MAX, held).await {
+            Ok(Ok(())) => Ok(Self { path, _lock: lock }),
+            Ok(Err(error)) => Err(error)
+                .with_context(|| format!("the data folder {} cannot be locked", path.display())),
+            Err(_) => bail!(
                 "another server uses the data folder {} already; stop it, or choose another folder with --data",
                 path.display()
             ),
-            Err(TryLockError::Error(error)) => Err(error)
-                .with_context(|| format!("the data folder {} cannot be locked", path.display())),
         }
     }
 
@@ -66,6 +82,33 @@ impl DataFolder {
         private_file(&path)?;
         Ok(path)
     }
+}
+
+/// Secrets are in the folder: it belongs to whoever runs the server, and nobody else looks into it.
+fn make_private(path: &Path) -> anyhow::Result<()> {
+    let about = fs::metadata(path)
+        .with_context(|| format!("the data folder {} cannot be used", path.display()))?;
+    let (owner, own) = (about.uid(), rustix::process::geteuid().as_raw());
+    if owner != own {
+        bail!(
+            "the data folder {} belongs to user {owner}, who could read and replace its secrets, and this server runs as user {own}; give the folder to user {own} with chown, or choose another with --data",
+            path.display()
+        );
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(|| {
+            format!(
+                "other users can look into the data folder {} (mode {mode:o}), and that cannot be changed; run `chmod 700` on it",
+                path.display()
+            )
+        })?;
+        tell(&format!(
+            "other users could look into the data folder {} (mode {mode:o}); its mode is 700 now",
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn private_file(path: &Path) -> anyhow::Result<File> {

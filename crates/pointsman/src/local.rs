@@ -62,9 +62,8 @@ pub async fn stop(state: &Path, leave_instances: bool) -> anyhow::Result<()> {
         )
     })?;
     cloud.shut_down(!leave_instances).await?;
-    let process = PathBuf::from(format!("/proc/{}", status.pid));
     let ended = async {
-        while process.exists() {
+        while is_running(status.pid) {
             tokio::time::sleep(LOOK).await;
         }
     };
@@ -72,4 +71,46 @@ pub async fn stop(state: &Path, leave_instances: bool) -> anyhow::Result<()> {
         bail!("process {} has not ended within {STOP_MAX:?}", status.pid);
     }
     Ok(())
+}
+
+/// Whether a process still runs. One that ended, and that its parent has not asked about yet, is still
+/// listed, and does nothing any more.
+fn is_running(pid: u32) -> bool {
+    // A process that is gone has no such file.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name is in parentheses, and may hold any character.
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_ended_counts_as_ended_before_its_parent_asks() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .expect("a process");
+        let pid = child.id();
+        assert!(is_running(pid) && is_running(std::process::id()));
+        child.kill().expect("killed");
+        let began = std::time::Instant::now();
+        while is_running(pid) {
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "a zombie does not run"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(
+            Path::new(&format!("/proc/{pid}")).exists(),
+            "it is a zombie"
+        );
+        child.wait().expect("its end");
+        assert!(!is_running(pid));
+    }
 }

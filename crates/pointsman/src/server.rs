@@ -20,7 +20,7 @@ use serde_json::json;
 use store::Store;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ use operations::{
     clock::SystemClock,
     clouds::Clouds,
     journal::{Changes, TellingJournal},
+    lasting::lasting,
     metrics::{Counted, Metrics},
 };
 use web::{App, door::Token, listener};
@@ -44,15 +45,13 @@ type Engine = Runner<Clouds, Outside, Counted<TellingJournal>, SystemClock>;
 /// How long stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
-/// How long a failed engine rests before it is started again.
-const REST: Duration = Duration::from_secs(1);
-
 /// A server that answers requests.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     stopping: CancellationToken,
     engine: JoinHandle<()>,
+    watch: JoinHandle<()>,
     listener: JoinHandle<()>,
     store: Store,
     note: PathBuf,
@@ -65,24 +64,51 @@ pub struct Server {
 /// When it cannot start; each error says what to do.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    // Before the clouds, of which one may start a process that stays.
-    let data = prepare(&config)?;
-    let clouds = clouds::configured(&config).await?;
-    let server = Server::start_in(data, &config, clouds).await?;
-    eprintln!(
+    let mut stop = StopSignals::listen()?;
+    let server = tokio::select! {
+        server = start_configured(&config) => server?,
+        () = stop.asked() => return Ok(()),
+    };
+    telemetry::tell(&format!(
         "pointsman server listens on {}, and keeps its data in {}",
         server.url(),
         config.data.display()
-    );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    ));
+    stop.asked().await;
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
+}
+
+async fn start_configured(config: &Config) -> anyhow::Result<Server> {
+    // Before the clouds, of which one may start a process that stays.
+    let data = prepare(config).await?;
+    let store = open_store(config, &data).await?;
+    let clouds = clouds::configured(config).await?;
+    Server::start_in(data, store, config, clouds).await
+}
+
+/// SIGTERM and SIGINT, from the first moment on.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Ready when somebody asked this process to stop.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 impl Server {
@@ -91,14 +117,20 @@ impl Server {
     /// # Errors
     /// When the data folder, the database or the address cannot be used.
     pub async fn start(config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
-        Self::start_in(prepare(config)?, config, clouds).await
+        let data = prepare(config).await?;
+        let store = open_store(config, &data).await?;
+        Self::start_in(data, store, config, clouds).await
     }
 
-    async fn start_in(data: DataFolder, config: &Config, clouds: Clouds) -> anyhow::Result<Self> {
+    async fn start_in(
+        data: DataFolder,
+        store: Store,
+        config: &Config,
+        clouds: Clouds,
+    ) -> anyhow::Result<Self> {
         let first = Token::load_or_create(&data.token())?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
-        let store = open_store(config, &data).await?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!(
                 "cannot listen on {}; is a server running already? Choose another address with --listen",
@@ -111,6 +143,7 @@ impl Server {
         let stopping = CancellationToken::new();
         let metrics = Metrics::default();
         let (engine, operations) = assemble(&store, artifacts, clouds, &metrics)?;
+        let watch = tokio::spawn(watch_until(operations.clone(), stopping.clone()));
         let engine = tokio::spawn(drive_until(engine, stopping.clone()));
         let app = App::new(operations, first, metrics, stopping.clone());
         let listener = listener::serve(listener, web::router(app), stopping.clone());
@@ -119,6 +152,7 @@ impl Server {
             address,
             stopping,
             engine,
+            watch,
             listener: tokio::spawn(listener),
             store,
             note,
@@ -158,6 +192,7 @@ impl Server {
         let all = async {
             let _ = self.listener.await;
             let _ = self.engine.await;
+            let _ = self.watch.await;
             self.store.close().await;
         };
         if tokio::time::timeout(STOP_MAX, all).await.is_err() {
@@ -179,9 +214,9 @@ impl Server {
 }
 
 /// What must hold before anything is started.
-fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
+async fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
     refuse_remote(config)?;
-    DataFolder::open(&config.data)
+    DataFolder::open(&config.data).await
 }
 
 /// Whoever has the token may do everything, and plain HTTP shows the token on the way.
@@ -243,12 +278,20 @@ fn assemble(
 
 /// Runs the engine. A panic in it is a bug; deployments must not stand still because of it.
 async fn drive_until(engine: Engine, stopping: CancellationToken) {
-    while !stopping.is_cancelled() {
+    lasting("the engine", || {
         let (engine, stopped) = (engine.clone(), stopping.clone().cancelled_owned());
-        let run = tokio::spawn(async move { engine.run(stopped).await });
-        if let Err(error) = run.await {
-            tracing::error!(%error, "the engine failed; starting it again");
-            tokio::time::sleep(REST).await;
-        }
+        async move { engine.run(stopped).await }
+    })
+    .await;
+}
+
+/// Looks after the database until the server stops.
+async fn watch_until(operations: Operations, stopping: CancellationToken) {
+    let watch = lasting("the watch on the database", || {
+        operations.clone().watch_writing()
+    });
+    tokio::select! {
+        () = watch => {}
+        () = stopping.cancelled() => {}
     }
 }

@@ -22,7 +22,10 @@ use domain::{
 };
 use engine::ports::{ErrorKind, Provider, ProviderError};
 use futures_util::StreamExt;
-use operations::cloud::{Answered, Cloud, LogQuery, LogText, Pass};
+use operations::{
+    cloud::{Answered, Cloud, LogQuery, LogText, Pass},
+    lasting::lasting,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -74,7 +77,10 @@ impl Local {
         let status = client::ensure_running(&launcher).await?;
         cloud.reserve(vec![reserved]).await?;
         let router_port = Arc::new(AtomicU16::new(status.router_port));
-        let keeper = tokio::spawn(keep(cloud.clone(), launcher, Arc::clone(&router_port)));
+        let kept = (cloud.clone(), Arc::clone(&router_port));
+        let keeper = tokio::spawn(lasting("the keeper of the one-machine cloud", move || {
+            keep(kept.0.clone(), launcher.clone(), Arc::clone(&kept.1))
+        }));
         Ok(Self {
             cloud,
             router_port,

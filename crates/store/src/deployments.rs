@@ -7,6 +7,8 @@ mod begin;
 mod facts;
 pub(crate) mod record;
 
+use std::collections::BTreeMap;
+
 use domain::{
     deployment::Deployment,
     event::{Event, What},
@@ -43,6 +45,8 @@ const READING: &str = "reading deployments";
 const AFTER_EVERY_ID: &str = "~";
 const LIVE: &str = "select * from live where environment = $1 and service = $2";
 const DEPLOYMENT: &str = "select id, record from deployments where id = $1";
+const UNATTENDED: &str = "select id, attended_at from deployments
+    where finished = 0 and attended_at < $1 order by attended_at, id limit $2";
 const EVENTS: &str =
     "select seq, body from events where deployment = $1 and seq > $2 order by seq limit $3";
 
@@ -67,6 +71,29 @@ impl Store {
             .await
             .doing(READING)?;
         row.map(|row| deployment_of_row(&row)).transpose()
+    }
+
+    /// The unfinished deployments that no engine has attended to since `before`, at most [`PAGE_MAX`],
+    /// with the time when one did.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unattended(
+        &self,
+        before: UnixMs,
+    ) -> Result<BTreeMap<DeploymentId, UnixMs>, StoreError> {
+        let rows = sqlx::query(UNATTENDED)
+            .bind(before.0)
+            .bind(page(PAGE_MAX))
+            .fetch_all(&self.readers)
+            .await
+            .doing(READING)?;
+        let times = rows.iter().map(|row| {
+            let id: String = row.try_get("id").doing(READING)?;
+            let at: i64 = row.try_get("attended_at").doing(READING)?;
+            Ok((DeploymentId(id), UnixMs(at)))
+        });
+        times.collect()
     }
 
     /// Deployments, newest first, older than `before`.

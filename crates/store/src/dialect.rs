@@ -4,7 +4,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{
+    Connection,
+    any::{AnyConnectOptions, AnyPoolOptions},
+};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,16 @@ impl Dialect {
         }
     }
 
+    /// Shows whether the database is one: SQLite reads a file only when it is asked for something.
+    pub(crate) fn test(self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => {
+                "pragma busy_timeout = 2000; select count(*) from sqlite_master;"
+            }
+            Self::Postgres => "select 1;",
+        }
+    }
+
     /// Begins a transaction that writes. SQLite takes the write lock at once: a read that is
     /// followed by a write could otherwise fail half-way with "database is locked".
     pub(crate) fn begin_write(self) -> &'static str {
@@ -174,7 +187,9 @@ impl Dialect {
     }
 }
 
-/// A bounded pool whose connections are set up with `session`.
+/// A bounded pool whose connections are set up with `session`. A connection that is in a transaction
+/// while nobody uses it is closed and replaced: SQLite rolls back by itself when the disk is full, and
+/// the driver then believes for good that it is in one.
 fn pool(connections: u32, session: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
@@ -184,5 +199,9 @@ fn pool(connections: u32, session: &'static str) -> AnyPoolOptions {
                 sqlx::raw_sql(session).execute(connection).await?;
                 Ok(())
             })
+        })
+        .before_acquire(|connection, _| {
+            let is_usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_usable) })
         })
 }

@@ -33,12 +33,18 @@ pub enum StoreError {
         version: i64,
     },
     /// The database answered with an error, or not in time. Asking again may help.
-    #[error("the database failed while {doing}")]
+    #[error("the database failed while {doing}: {}", said(.source))]
     Database {
         /// What this layer was doing.
         doing: &'static str,
         /// What the database said.
         source: sqlx::Error,
+    },
+    /// The database cannot be written now. Asking again may help.
+    #[error("the database cannot be written: {why}")]
+    NotWritable {
+        /// What the database said.
+        why: String,
     },
     /// A stored record cannot be read.
     #[error("the stored {what} cannot be read: {why}; restore it from a backup")]
@@ -161,6 +167,27 @@ impl std::fmt::Display for Referrer {
             Self::Live { place } => write!(f, "the release that is live in {place}"),
             Self::Lock { by } => write!(f, "the lock of {by}"),
         }
+    }
+}
+
+/// What the database said, without the driver's words around it.
+pub(crate) fn said(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => "no connection became free in time".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether the database may just be starting: nobody listens yet, or it says so.
+pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
+    /// PostgreSQL's `cannot_connect_now`, and SQLite's `SQLITE_BUSY`.
+    const NOT_YET: [&str; 2] = ["57P03", "5"];
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|it| NOT_YET.contains(&&*it)),
+        _ => false,
     }
 }
 

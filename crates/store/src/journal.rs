@@ -193,13 +193,7 @@ fn failure_in_short(deployment: &Deployment) -> Option<String> {
     Some(sentence.chars().take(1000).collect())
 }
 
-/// The whole chain of causes in one sentence.
 fn journal_error(error: StoreError) -> JournalError {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        message = format!("{message}: {next}");
-        cause = next.source();
-    }
+    let message = error.to_string();
     JournalError { message }
 }

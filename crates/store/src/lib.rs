@@ -21,23 +21,28 @@ mod journal;
 pub mod locks;
 mod migrate;
 mod pool;
+mod pulse;
 mod query;
 pub mod releases;
 pub mod status;
 mod values;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc, time::Duration};
 
-use sqlx::{AnyPool, any::AnyConnectOptions};
+use sqlx::{AnyConnection, AnyPool, Connection, any::AnyConnectOptions};
+use tokio::time::Instant;
 
 use dialect::Dialect;
-use values::Doing;
+use pulse::Pulse;
 
 pub use audit::Audit;
 pub use error::{Referrer, StoreError};
 
 /// Most rows that one call returns; larger limits are lowered to it.
 pub const PAGE_MAX: u32 = 500;
+/// How long a database may take to start before opening it fails, and between two attempts.
+const STARTING_MAX: Duration = Duration::from_secs(10);
+const STARTING_PAUSE: Duration = Duration::from_millis(500);
 
 /// The durable memory of one control plane. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,6 +50,8 @@ pub struct Store {
     writers: AnyPool,
     readers: AnyPool,
     dialect: Dialect,
+    options: Arc<AnyConnectOptions>,
+    pulse: Pulse,
 }
 
 impl Store {
@@ -63,8 +70,9 @@ impl Store {
         })?;
         let failed = |error: sqlx::Error| StoreError::Open {
             url: without_password(&options),
-            why: error.to_string(),
+            why: error::said(&error),
         };
+        reach(dialect, &options).await.map_err(failed)?;
         let writers = dialect
             .writers()
             .connect_with(options.clone())
@@ -82,20 +90,14 @@ impl Store {
             writers,
             readers,
             dialect,
+            options: Arc::new(options),
+            pulse: Pulse::default(),
         })
     }
 
-    /// Answers when the database does.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let query = "select seq from audit_tail where id = 1";
-        sqlx::query(query)
-            .fetch_one(&self.readers)
-            .await
-            .doing("answering")?;
-        Ok(())
+    /// Makes a connection of its own, and closes it again: a pool only says that time ran out.
+    async fn connect_once(&self) -> Result<(), sqlx::Error> {
+        connect_once(self.dialect, &self.options).await
     }
 
     /// Finishes what is under way and closes all connections.
@@ -103,6 +105,30 @@ impl Store {
         self.readers.close().await;
         self.writers.close().await;
     }
+}
+
+/// Connects once before the pools do, which keep the reason of a failure to themselves. A database
+/// that is just starting gets some time.
+async fn reach(dialect: Dialect, options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match connect_once(dialect, options).await {
+            Err(error) if error::is_starting(&error) && began.elapsed() < STARTING_MAX => {
+                let why = error::said(&error);
+                tracing::warn!(why, "the database does not answer yet; trying again");
+                tokio::time::sleep(STARTING_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn connect_once(dialect: Dialect, options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect_with(options).await?;
+    sqlx::raw_sql(dialect.test())
+        .execute(&mut connection)
+        .await?;
+    connection.close().await
 }
 
 /// The URL of a SQLite database in a file, for any path.

@@ -10,7 +10,7 @@ use domain::release::Digest;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row};
 
-use crate::{StoreError, dialect::Dialect, pool::Writer, values::Doing};
+use crate::{StoreError, dialect::Dialect, pool::Writer, pulse::Pulse, values::Doing};
 
 /// One step of the schema.
 struct Migration {
@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 1,
         name: "start",
@@ -34,6 +34,12 @@ const MIGRATIONS: [Migration; 2] = [
         version: 2,
         name: "access",
         sql: include_str!("../migrations/0002_access.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 3,
+        name: "pulse",
+        sql: include_str!("../migrations/0003_pulse.sql"),
         extra: |_| "",
     },
 ];
@@ -53,7 +59,7 @@ async fn apply(
     dialect: Dialect,
     migrations: &[Migration],
 ) -> Result<(), StoreError> {
-    let mut writer = Writer::begin(pool, dialect.begin_write()).await?;
+    let mut writer = Writer::begin(pool, dialect.begin_write(), &Pulse::default()).await?;
     writer.serialise(dialect).await?;
     let connection = writer.connection();
     sqlx::raw_sql(CREATE)

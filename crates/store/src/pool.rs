@@ -6,11 +6,17 @@
 
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
-use crate::{Audit, Store, StoreError, audit, dialect::Dialect, values::Doing};
+use crate::{
+    Audit, Store, StoreError, audit,
+    dialect::Dialect,
+    pulse::{Beat, Pulse},
+    values::Doing,
+};
 
 /// A transaction that writes. Dropped without a commit, it changes nothing.
 pub(crate) struct Writer {
     transaction: Transaction<'static, Any>,
+    beat: Beat,
 }
 
 /// A transaction that writes together with audit events, one at a time.
@@ -21,12 +27,12 @@ pub(crate) struct Audited {
 impl Store {
     /// Begins a transaction that writes what is no person's doing.
     pub(crate) async fn write(&self) -> Result<Writer, StoreError> {
-        Writer::begin(&self.writers, self.dialect.begin_write()).await
+        Writer::begin(&self.writers, self.dialect.begin_write(), &self.pulse).await
     }
 
     /// Begins a transaction that only touches leases, and does not wait for the disk.
     pub(crate) async fn lease(&self) -> Result<Writer, StoreError> {
-        Writer::begin(&self.writers, self.dialect.begin_lease()).await
+        Writer::begin(&self.writers, self.dialect.begin_lease(), &self.pulse).await
     }
 
     /// Begins a transaction that writes what is in the audit log.
@@ -46,12 +52,19 @@ impl Store {
 }
 
 impl Writer {
-    pub(crate) async fn begin(pool: &AnyPool, begin: &'static str) -> Result<Self, StoreError> {
-        let transaction = pool
-            .begin_with(begin)
-            .await
-            .doing("waiting for its turn to write")?;
-        Ok(Self { transaction })
+    pub(crate) async fn begin(
+        pool: &AnyPool,
+        begin: &'static str,
+        pulse: &Pulse,
+    ) -> Result<Self, StoreError> {
+        let beat = pulse.begin();
+        let begun = pool.begin_with(begin).await;
+        let begun = begun.doing("waiting for its turn to write");
+        if begun.is_err() {
+            beat.heard(&begun);
+        }
+        let transaction = begun?;
+        Ok(Self { transaction, beat })
     }
 
     /// Waits until no other serialised transaction runs.
@@ -70,7 +83,9 @@ impl Writer {
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.transaction.commit().await.doing("committing")
+        let committed = self.transaction.commit().await.doing("committing");
+        self.beat.heard(&committed);
+        committed
     }
 }
 
@@ -100,6 +115,25 @@ mod tests {
             .await
             .unwrap();
         row.get(0)
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_transaction_the_database_ended_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = crate::sqlite_url(&folder.path().join("full.db"));
+        let store = Store::open(&url).await.unwrap();
+        for _ in 0..3 {
+            let mut writer = store.write().await.unwrap();
+            let full = "pragma max_page_count = 1; insert into locks
+                values ('live', 'ann', 1, cast(zeroblob(9000000) as text))";
+            let failed = sqlx::raw_sql(full).execute(writer.connection()).await;
+            let error = failed.doing("filling it").unwrap_err().to_string();
+            assert!(error.contains("disk is full"), "{error}");
+            drop(writer);
+            for _ in 0..2 {
+                store.write().await.unwrap().commit().await.unwrap();
+            }
+        }
     }
 
     #[tokio::test]

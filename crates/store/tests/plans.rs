@@ -122,7 +122,7 @@ async fn grand_tour(world: &World) {
             .unwrap();
     }
     store.verify().await.unwrap();
-    store.ping().await.unwrap();
+    store.ping(NOW).await.unwrap();
     let one = || Some("one".to_owned());
     for (actor, action, subject) in [
         (None, None, None),

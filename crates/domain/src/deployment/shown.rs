@@ -93,9 +93,11 @@ impl Deployment {
             | Waiting::Refreshing { .. }
             | Waiting::Draining { .. }
             | Waiting::Settling { .. } => Some(self.progress.since),
+            Waiting::Unattended { since } => Some(*since),
             Waiting::Recovering { .. }
             | Waiting::ForeignRefresh { .. }
-            | Waiting::Provider { .. } => None,
+            | Waiting::Provider { .. }
+            | Waiting::Database { .. } => None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     versions::Versions,
 };
 
-const WAITS: [&str; 16] = [
+const WAITS: [&str; 18] = [
     r#"{"reason":"healthy","launch":"2.0-ab","healthy":1,"wanted":2,"pending":1,"deadline":60000}"#,
     r#"{"reason":"healthy","launch":"2.0-ab","healthy":1,"wanted":2,"pending":1,"deadline":60000,"trouble":"no quota"}"#,
     r#"{"reason":"recovering","launch":"2.0-ab","healthy":1,"wanted":2}"#,
@@ -25,6 +25,8 @@ const WAITS: [&str; 16] = [
     r#"{"reason":"settling","present":3,"wanted":2}"#,
     r#"{"reason":"paused","by":"ada"}"#,
     r#"{"reason":"provider","message":"nobody answers"}"#,
+    r#"{"reason":"database","why":"disk full"}"#,
+    r#"{"reason":"unattended","since":60000}"#,
 ];
 
 const FAILURES: [&str; 16] = [
@@ -93,6 +95,8 @@ fn every_wait_is_data() {
         settling | engine | - | the group is returning to its size: 3 instances are there, 2 stay
         paused | operator | - | paused by ada
         provider | provider_administrator | - | the provider failed: nobody answers; trying again
+        database | operator | - | the database cannot be written: disk full; trying again
+        unattended | operator | - | no server has looked at the deployment since 1970-01-01T00:01:00Z; it continues once a server runs that reaches its cloud
     "#]].assert_eq(&WAITS.map(row).concat());
 }
 

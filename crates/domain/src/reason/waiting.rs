@@ -125,6 +125,16 @@ pub enum Waiting {
         /// What it said.
         message: String,
     },
+    /// The database cannot be written. Never stored, for that reason; only shown.
+    Database {
+        /// What the database said.
+        why: String,
+    },
+    /// No server drives it. Never stored; only shown.
+    Unattended {
+        /// When a server looked at it last.
+        since: UnixMs,
+    },
 }
 
 /// What follows when a wait has lasted until its end.
@@ -167,6 +177,8 @@ impl Waiting {
             Self::Settling { .. } => "settling",
             Self::Paused { .. } => "paused",
             Self::Provider { .. } => "provider",
+            Self::Database { .. } => "database",
+            Self::Unattended { .. } => "unattended",
         }
     }
 
@@ -187,7 +199,9 @@ impl Waiting {
             | Self::Accepted { .. }
             | Self::Settling { .. }
             | Self::Paused { .. }
-            | Self::Provider { .. } => None,
+            | Self::Provider { .. }
+            | Self::Database { .. }
+            | Self::Unattended { .. } => None,
         }
     }
 
@@ -208,7 +222,9 @@ impl Waiting {
             | Self::Accepted { .. }
             | Self::Settling { .. } => WhoCanAct::Engine,
             Self::Approval { .. } => WhoCanAct::Approver,
-            Self::Paused { .. } => WhoCanAct::Operator,
+            Self::Paused { .. } | Self::Database { .. } | Self::Unattended { .. } => {
+                WhoCanAct::Operator
+            }
         }
     }
 
@@ -279,6 +295,20 @@ impl Waiting {
             Self::Provider { message } => {
                 format!("the provider failed: {message}; trying again")
             }
+            Self::Database { .. } | Self::Unattended { .. } => self.only_shown(),
+        }
+    }
+
+    /// The sentence of what is never stored.
+    fn only_shown(&self) -> String {
+        match self {
+            Self::Database { why } => {
+                format!("the database cannot be written: {why}; trying again")
+            }
+            Self::Unattended { since } => format!(
+                "no server has looked at the deployment since {since}; it continues once a server runs that reaches its cloud"
+            ),
+            _ => String::new(),
         }
     }
 

@@ -8,6 +8,8 @@ mod aws;
 mod commands;
 mod crashes;
 mod deployments;
+mod faults;
+mod start;
 mod steering;
 mod traffic;
 mod websocket;

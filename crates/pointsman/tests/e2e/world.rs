@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+mod users;
+
 /// One world at a time: two of them under load would disturb each other's times.
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -33,6 +35,8 @@ pub const PLACE: [&str; 3] = ["storefront", "-e", "staging"];
 /// Everything of one test.
 pub struct World {
     folder: TempDir,
+    /// Where the server keeps its data; `data` in the folder when it is `None`.
+    data: Option<PathBuf>,
     server: Option<Child>,
     _turn: MutexGuard<'static, ()>,
 }
@@ -51,6 +55,16 @@ pub struct Ran {
 impl World {
     /// A control plane that answers, and an empty catalogue.
     pub async fn empty() -> Self {
+        Self::with_data(None).await
+    }
+
+    /// Keeps others from having a world meanwhile.
+    pub async fn turn() -> MutexGuard<'static, ()> {
+        TURN.lock().await
+    }
+
+    /// As [`Self::empty`], with a data folder somewhere else.
+    pub async fn with_data(data: Option<PathBuf>) -> Self {
         let turn = TURN.lock().await;
         let folder = tempfile::Builder::new()
             .prefix("pointsman-e2e-")
@@ -58,6 +72,7 @@ impl World {
             .expect("a temporary folder");
         let mut world = Self {
             folder,
+            data,
             server: None,
             _turn: turn,
         };
@@ -68,6 +83,13 @@ impl World {
     /// A control plane with the example shop in the catalogue, and its releases.
     pub async fn with_shop() -> Self {
         let world = Self::empty().await;
+        world.bring_shop().await;
+        world
+    }
+
+    /// Brings the example shop into the catalogue, and its releases.
+    pub async fn bring_shop(&self) {
+        let world = self;
         world.ok(&["apply", "-f", &shop("")]).await;
         world.apply(&group("storefront", "staging")).await;
         for version in ["1.0.0", "1.1.0", "1.2.0"] {
@@ -83,7 +105,6 @@ impl World {
                 ])
                 .await;
         }
-        world
     }
 
     /// As [`Self::with_shop`], with release 1.0.0 live.
@@ -115,6 +136,11 @@ impl World {
             .append(true)
             .open(self.folder().join("server.log"))
             .expect("a log file");
+        self.serve_with(log).await;
+    }
+
+    /// Starts the control plane with this as its log, and waits until it answers.
+    pub async fn serve_with(&mut self, log: fs::File) {
         // A file of an earlier start would tell an old address.
         let _ = fs::remove_file(self.data().join("server.json"));
         let mut command = self.command(&["server", "--listen", "127.0.0.1:0"]);
@@ -140,8 +166,23 @@ impl World {
         server.kill().await.expect("killed");
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder().join("data")
+    /// The data folder of the server.
+    pub fn data(&self) -> PathBuf {
+        let usual = || self.folder().join("data");
+        self.data.clone().unwrap_or_else(usual)
+    }
+
+    /// The status of `GET /health`, and what it says.
+    pub async fn health(&self) -> (u16, Value) {
+        let note = fs::read(self.data().join("server.json")).expect("a server that runs");
+        let note: Value = serde_json::from_slice(&note).expect("JSON");
+        let url = format!("{}/health", note["address"].as_str().expect("an address"));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build();
+        let answer = client.expect("a client").get(url).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("JSON"))
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -265,63 +306,6 @@ impl World {
         let status = self.status().await;
         let url = status["url"].as_str().expect("an address");
         Load::start(&Target::of(url).expect("a target"), 600)
-    }
-
-    /// A client that finds the shop on this machine, and the shop's address.
-    async fn client(&self) -> (reqwest::Client, String) {
-        // An error means that another test was faster.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let status = self.status().await;
-        let url = status["url"].as_str().expect("an address").to_owned();
-        let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port.expect("a port")));
-        let host = reqwest::Url::parse(&url).expect("an address");
-        let host = host.host_str().expect("a host").to_owned();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .resolve(&host, address)
-            .build();
-        (client.expect("a client"), url)
-    }
-
-    /// Which release answers somebody who sends these headers.
-    pub async fn release_for(&self, headers: &[(&str, &str)]) -> String {
-        let (client, url) = self.client().await;
-        let mut request = client.get(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = request.send().await.expect("an answer");
-        let release = answer.headers().get("x-release").expect("a release");
-        release.to_str().expect("text").to_owned()
-    }
-
-    /// Requests to the shop that take so many milliseconds each, all at once; gives their statuses.
-    pub async fn slow_requests(&self, many: usize, ms: &str) -> tokio::task::JoinSet<u16> {
-        let (client, url) = self.client().await;
-        let url = format!("{url}/slow?ms={ms}");
-        (0..many)
-            .map(|_| {
-                let request = client.get(&url).send();
-                async move { request.await.map_or(0, |answer| answer.status().as_u16()) }
-            })
-            .collect()
-    }
-
-    /// Streams of so many events, one every 100 ms; gives how many each told.
-    pub async fn streams(&self, many: usize, events: usize) -> tokio::task::JoinSet<usize> {
-        let (client, url) = self.client().await;
-        let url = format!("{url}/events?count={events}");
-        (0..many)
-            .map(|_| {
-                let request = client.get(&url).send();
-                async move {
-                    let answer = request.await.expect("an answer");
-                    let text = answer.text().await.unwrap_or_default();
-                    text.matches("data: tick").count()
-                }
-            })
-            .collect()
     }
 
     /// Ids of the processes of the shop's instances.

@@ -45,6 +45,7 @@ async fn the_status_shows_what_is_live_and_what_runs() {
           "observation": {
             "at": "[at]",
             "instances": null,
+            "provider_says": {},
             "sizes": {
               "blue": {
                 "desired": 2,

@@ -12,6 +12,7 @@ mod audit;
 mod begin;
 mod catalogue;
 mod crash;
+mod full;
 mod golden;
 mod idempotency;
 mod journal;

@@ -91,9 +91,9 @@ async fn many_replicas_open_a_fresh_database_at_once(world: World) {
         .collect();
     for task in tasks {
         let store = task.await.unwrap();
-        store.ping().await.unwrap();
+        store.ping(NOW).await.unwrap();
         store.close().await;
-        let error = store.ping().await.unwrap_err();
+        let error = store.verify().await.unwrap_err();
         let closed = matches!(
             &error,
             StoreError::Database {

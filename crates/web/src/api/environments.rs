@@ -180,6 +180,8 @@ pub struct ObservationView {
     pub weights: std::collections::BTreeMap<String, u8>,
     /// The capacity settings of each slice.
     pub sizes: std::collections::BTreeMap<String, SizesView>,
+    /// What the provider says of instances that it could not start or that are not healthy, by slice.
+    pub provider_says: std::collections::BTreeMap<String, String>,
     /// Every instance that the provider lists, including those that are stopping.
     pub instances: Vec<InstanceView>,
 }
@@ -360,6 +362,9 @@ impl From<Observation> for ObservationView {
             sizes: sizes
                 .map(|(slice, there)| (slice.to_string(), there.sizes.into()))
                 .collect(),
+            provider_says: troubles(&seen)
+                .map(|(slice, says)| (slice.to_string(), says.clone()))
+                .collect(),
             instances: seen
                 .slices
                 .into_iter()
@@ -369,6 +374,12 @@ impl From<Observation> for ObservationView {
                 .collect(),
         }
     }
+}
+
+/// What the provider says of the instances of each slice that has trouble.
+pub(super) fn troubles(seen: &Observation) -> impl Iterator<Item = (&Slice, &String)> {
+    let slices = seen.slices.iter();
+    slices.filter_map(|(slice, there)| Some((slice, there.trouble.as_ref()?)))
 }
 
 impl From<Sizes> for SizesView {

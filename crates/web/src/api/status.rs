@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    environments::{EnvironmentPath, LiveView},
+    deployments::WaitingView,
+    environments::{EnvironmentPath, LiveView, troubles},
     wire::{Listing, Paging, cursor, limit, listing},
 };
 use crate::{
@@ -36,8 +37,12 @@ pub struct PlaceStatusView {
     pub deployment: Option<RunningView>,
     /// Healthy instances.
     pub healthy: usize,
+    /// Instances that the provider is asked to keep.
+    pub wanted: u32,
     /// All instances, including those that are starting or leaving.
     pub instances: usize,
+    /// What the provider says of instances that it could not start or that are not healthy.
+    pub provider_says: Option<String>,
     /// Percentage of users on each slice.
     pub weights: BTreeMap<String, u8>,
     /// Why the instances are not known, when the provider does not answer.
@@ -56,6 +61,8 @@ pub struct RunningView {
     pub version: String,
     /// Its status: `running`, `paused` or `rolling_back`.
     pub status: String,
+    /// What it waits for; null when it does not wait.
+    pub waiting: Option<WaitingView>,
 }
 
 /// Returns the status of every service that has a server group in the environment.
@@ -92,13 +99,17 @@ impl From<Status> for PlaceStatusView {
             all += 1;
             healthy += usize::from(instance.state == InstanceState::Healthy);
         }
+        let wanted = seen.slices.values().map(|slice| slice.sizes.desired);
+        let says: Vec<String> = troubles(&seen).map(|(_, says)| says.clone()).collect();
         let weights = seen.weights.iter();
         Self {
             service: status.place.service.to_string(),
             live: status.live.map(LiveView::from),
             deployment: status.deployment.as_ref().map(RunningView::from),
             healthy,
+            wanted: wanted.sum(),
             instances: all,
+            provider_says: (!says.is_empty()).then(|| says.join("; ")),
             weights: weights
                 .map(|(slice, share)| (slice.to_string(), share))
                 .collect(),
@@ -114,6 +125,7 @@ impl From<&Deployment> for RunningView {
             id: deployment.id.to_string(),
             version: deployment.launch.version.to_string(),
             status: deployment.status().as_str().to_owned(),
+            waiting: WaitingView::of_deployment(deployment),
         }
     }
 }

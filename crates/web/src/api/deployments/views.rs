@@ -113,9 +113,7 @@ impl From<Deployment> for DeploymentView {
     fn from(deployment: Deployment) -> Self {
         let versions = deployment.versions();
         let (steps, plan_hash) = (steps(&deployment), plan_hash(&deployment));
-        let (status, since) = (deployment.status(), deployment.waiting_since());
-        let waiting = deployment.waiting.as_ref();
-        let waiting = waiting.map(|it| WaitingView::of(it, since, &versions));
+        let (status, waiting) = (deployment.status(), WaitingView::of_deployment(&deployment));
         let failure = deployment.failure.as_ref();
         let failure = failure.map(|it| FailureView::of(it, &versions));
         let place = deployment.target.place;

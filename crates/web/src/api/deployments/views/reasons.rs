@@ -4,6 +4,7 @@
 mod fields;
 
 use domain::{
+    deployment::Deployment,
     reason::{Failure, Waiting},
     time::UnixMs,
     versions::Versions,
@@ -20,7 +21,7 @@ use fields::ReasonFields;
 pub struct WaitingView {
     /// Stable, for programs: `healthy`, `recovering`, `baking`, `warm`, `gate`, `approval`,
     /// `weights`, `refreshing`, `foreign_refresh`, `draining`, `confirming`, `accepted`, `settling`,
-    /// `paused` or `provider`.
+    /// `paused`, `provider`, `database` or `unattended`.
     pub reason: String,
     /// The same for people.
     pub sentence: String,
@@ -55,6 +56,12 @@ pub struct FailureView {
 }
 
 impl WaitingView {
+    /// What a deployment waits for, if it waits.
+    pub fn of_deployment(deployment: &Deployment) -> Option<Self> {
+        let (waiting, since) = (deployment.waiting.as_ref()?, deployment.waiting_since());
+        Some(Self::of(waiting, since, &deployment.versions()))
+    }
+
     /// A wait that began at `since`.
     pub fn of(waiting: &Waiting, since: Option<UnixMs>, versions: &Versions) -> Self {
         let (until, then) = waiting.until().unzip();

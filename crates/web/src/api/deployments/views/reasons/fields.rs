@@ -68,6 +68,9 @@ pub struct ReasonFields {
     /// What the provider says, in its words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_says: Option<String>,
+    /// What the database says, in its words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_says: Option<String>,
     /// How old what the provider shows may be, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_ms_max: Option<u64>,
@@ -145,6 +148,11 @@ impl ReasonFields {
             },
             Waiting::Paused { by } => Self::by(by),
             Waiting::Provider { message } => Self::said(message),
+            Waiting::Database { why } => Self {
+                database_says: Some(why.clone()),
+                ..Self::default()
+            },
+            Waiting::Unattended { .. } => Self::default(),
         }
     }
 
