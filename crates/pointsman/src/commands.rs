@@ -32,6 +32,9 @@ enum Command {
     Server(serve::ServerArgs),
     /// Run the one-machine cloud, which the server starts by itself; or stop it
     Local(serve::LocalArgs),
+    /// Carry users' requests; the one-machine cloud starts this by itself
+    #[command(hide = true)]
+    Router(serve::RouterArgs),
     /// Try it on this machine: a shop is deployed, patched, and rolled back from a broken release
     Demo(demo::DemoArgs),
     /// Print shell completions
@@ -61,6 +64,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Client(command) => cli::run(context, *command).await,
         Command::Server(args) => serve::server(args).await,
         Command::Local(args) => serve::local(context, args).await,
+        Command::Router(args) => serve::router(args).await,
         Command::Demo(args) => demo::run(context, &args).await,
         Command::Completions { shell } => {
             let command = &mut Cli::command();

@@ -1,4 +1,5 @@
-//! The process `pointsman local`: the one-machine cloud, run or ended from the command line.
+//! The processes `pointsman local` and `pointsman router`: the one-machine cloud, run or ended from
+//! the command line, and the router that it starts.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,9 +10,10 @@ use anyhow::{Context, bail};
 use provider_local::{
     client::LocalCloud,
     daemon::{self, DaemonConfig},
+    routing,
 };
 
-use crate::telemetry;
+use crate::{config::LogFormat, telemetry};
 
 /// How long instances may take to finish their last requests when everything is stopped.
 const STOP_MAX: Duration = Duration::from_secs(120);
@@ -26,7 +28,7 @@ pub async fn run(
     state: PathBuf,
     router_port: Option<u16>,
     metrics_port: Option<u16>,
-    log: crate::config::LogFormat,
+    log: LogFormat,
 ) -> anyhow::Result<()> {
     telemetry::start(log);
     let config = DaemonConfig {
@@ -37,8 +39,17 @@ pub async fn run(
     Ok(daemon::run(config).await?)
 }
 
-/// Ends the one-machine cloud of a state folder, and waits until it has ended. Its instances go on
-/// when they are left; the next start adopts them.
+/// Runs the router of a state folder until the one-machine cloud ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn route(state: &Path) -> anyhow::Result<()> {
+    telemetry::start(LogFormat::Text);
+    Ok(routing::run(state).await?)
+}
+
+/// Ends the one-machine cloud of a state folder, and waits until it has ended. Its instances and its
+/// router go on when they are left; the next start adopts them.
 ///
 /// # Errors
 /// When none runs there, or it does not end in time.

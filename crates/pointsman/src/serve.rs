@@ -77,15 +77,35 @@ pub struct LocalArgs {
     /// port]
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
-    /// Stop the running cloud after its instances have finished their last requests
+    /// Stop the running cloud and its router after the instances have finished their last requests
     #[arg(long)]
     stop: bool,
-    /// With --stop: keep the instances running; the next start adopts them
+    /// With --stop: keep the instances and the router running, so that users notice nothing; the next
+    /// start adopts them
     #[arg(long, requires = "stop")]
     leave_instances: bool,
     /// Format of the log, on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
+}
+
+/// What a router is told; standard input is the socket that users reach.
+#[derive(Debug, Args)]
+pub struct RouterArgs {
+    /// State folder of the one-machine cloud
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: PathBuf,
+}
+
+/// Carries users' requests until the one-machine cloud ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn router(args: RouterArgs) -> Result<Exit, Failure> {
+    local::route(&args.state_dir)
+        .await
+        .map_err(|error| failure("the router cannot run", &error))?;
+    Ok(Exit::Ok)
 }
 
 /// Runs the one-machine cloud until it is told to end, or ends it.

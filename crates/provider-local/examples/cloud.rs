@@ -1,9 +1,10 @@
 //! The daemon, and a service for it to run, for the tests of this crate.
 //!
-//! `cloud local --state-dir DIR [--router-port N] [--metrics-port N]` is the daemon; `cloud serve`
-//! is the service: it answers with its version and process id, `/slow` after a second, and
-//! `/health` with 500 if BROKEN is set or the file ILL is there. It listens on the address LISTEN, and
-//! with LEAVES it starts a process that puts itself into the background.
+//! `cloud local --state-dir DIR [--router-port N] [--metrics-port N]` is the daemon, and
+//! `cloud router --state-dir DIR` the router that it starts; `cloud serve` is the service: it answers
+//! with its version and process id, `/slow` after a second, and `/health` with 500 if BROKEN is set or
+//! the file ILL is there. It listens on the address LISTEN, and with LEAVES it starts a process that
+//! puts itself into the background.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use provider_local::daemon::{DaemonConfig, run};
+use provider_local::{
+    daemon::{DaemonConfig, run},
+    routing,
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -29,11 +33,23 @@ fn main() {
         .worker_threads(2)
         .enable_all()
         .build();
-    let result = runtime.expect("a runtime").block_on(run(DaemonConfig {
-        state,
-        router_port: port("--router-port"),
-        metrics_port: port("--metrics-port"),
-    }));
+    let runtime = runtime.expect("a runtime");
+    let result = match arguments.get(1).map(String::as_str) {
+        Some("router") => {
+            let result = runtime.block_on(routing::run(&state));
+            result.map_err(|error| error.to_string())
+        }
+        _ => {
+            let config = DaemonConfig {
+                state,
+                router_port: port("--router-port"),
+                metrics_port: port("--metrics-port"),
+            };
+            runtime
+                .block_on(run(config))
+                .map_err(|error| error.to_string())
+        }
+    };
     if let Err(error) = result {
         eprintln!("{error}");
         std::process::exit(1);

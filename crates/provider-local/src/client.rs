@@ -26,7 +26,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, sync::oneshot};
 use tokio_util::io::ReaderStream;
 
 use crate::wire::{
@@ -42,6 +42,23 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a daemon may take to start.
 const START: Duration = Duration::from_secs(15);
+/// Between two looks whether a daemon that was started answers or has ended.
+const START_LOOK: Duration = Duration::from_millis(25);
+/// Pause before a daemon that ended at once is started again.
+const START_REST: Duration = Duration::from_millis(250);
+/// What the daemon inherits of the environment: instances get most of it.
+const INHERITED: [&str; 10] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "USER",
+    "LOGNAME",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+];
 
 type Body = Either<
     Full<Bytes>,
@@ -318,19 +335,26 @@ pub async fn ensure_running(launcher: &Launcher) -> Result<Status, ProviderError
         return Ok(status);
     }
     let log = launcher.state.join("local.log");
-    start(launcher, &log).map_err(|error| {
-        let text = format!(
-            "cannot start the one-machine cloud in {}: {error}",
-            launcher.state.display()
-        );
-        ProviderError::new(ErrorKind::Unavailable, text)
-    })?;
+    let started = || {
+        start(launcher, &log).map_err(|error| {
+            let text = format!(
+                "cannot start the one-machine cloud in {}: {error}",
+                launcher.state.display()
+            );
+            ProviderError::new(ErrorKind::Unavailable, text)
+        })
+    };
+    let mut ended = started()?;
     let deadline = tokio::time::Instant::now() + START;
     while tokio::time::Instant::now() < deadline {
         if let Ok(status) = cloud.status().await {
             return Ok(status);
         }
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        // A daemon that ends at once, such as one that finds the lock taken, is started again.
+        if tokio::time::timeout(START_LOOK, &mut ended).await.is_ok() {
+            tokio::time::sleep(START_REST).await;
+            ended = started()?;
+        }
     }
     let text = format!(
         "the one-machine cloud did not start; {} says why",
@@ -339,8 +363,9 @@ pub async fn ensure_running(launcher: &Launcher) -> Result<Status, ProviderError
     Err(ProviderError::new(ErrorKind::Unavailable, text))
 }
 
-/// Starts the daemon in a process group of its own, so that a Ctrl-C here does not reach it.
-fn start(launcher: &Launcher, log: &Path) -> io::Result<()> {
+/// Starts the daemon in a process group of its own, so that a Ctrl-C here does not reach it, and with
+/// nothing of our environment that it does not need. What is returned says when it has ended.
+fn start(launcher: &Launcher, log: &Path) -> io::Result<oneshot::Receiver<()>> {
     use std::os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
         process::CommandExt,
@@ -363,15 +388,24 @@ fn start(launcher: &Launcher, log: &Path) -> io::Result<()> {
         command.arg("--metrics-port").arg(port.to_string());
     }
     let output = log.try_clone()?;
+    let inherited = INHERITED
+        .iter()
+        .filter_map(|key| Some((*key, std::env::var_os(key)?)));
     let command = command
+        .env_clear()
+        .envs(inherited)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(log)
         .process_group(0);
     let mut child = command.spawn()?;
+    let (end, ended) = oneshot::channel();
     // Waits for it, so that it leaves no zombie if it ends before this process does.
     std::thread::Builder::new()
         .name("wait-local".to_owned())
-        .spawn(move || child.wait())?;
-    Ok(())
+        .spawn(move || {
+            let _ = child.wait();
+            let _ = end.send(());
+        })?;
+    Ok(ended)
 }

@@ -1,10 +1,11 @@
 //! The one-machine cloud: a process of its own that keeps groups of real processes running behind
-//! the router, and outlives the control plane.
+//! the router, and outlives the control plane. The router is another process ([`crate::routing`]),
+//! which outlives this one.
 //!
 //! ```text
 //! control socket --> groups (what was asked) --> supervisor (one task per instance) --> processes
 //!                        |                            |
-//!                        +----- saved on disk --------+----> routing table of the router
+//!                        +----- saved on disk --------+----> routing table --> router
 //! ```
 //!
 //! Invariants:
@@ -16,35 +17,33 @@
 mod adopt;
 mod check;
 mod control;
-mod counted;
 mod error;
 mod fault;
 mod health;
 mod instance;
 mod metrics;
-mod mirrors;
 mod saved;
 mod scrape;
 mod start;
 mod supervise;
+mod traffic;
 mod watching;
 mod world;
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 pub use self::error::DaemonError;
 use self::{
-    mirrors::Mirrors,
     saved::Saved,
     world::{Daemon, Stop, World},
 };
-use crate::{artifact::Artifacts, clock::now, logs, wire::SOCKET};
+use crate::{artifact::Artifacts, descriptors, key, logs, routing::link::Link, wire::SOCKET};
 
-/// How long requests in flight may take when the daemon itself stops.
-const GRACE: Duration = Duration::from_secs(5);
+/// The port of the router, unless it is in use or another one is asked for.
+const ROUTER_PORT: u16 = 8080;
 
 /// How the daemon is set up.
 #[derive(Debug, Clone)]
@@ -57,7 +56,8 @@ pub struct DaemonConfig {
     pub metrics_port: Option<u16>,
 }
 
-/// Runs the one-machine cloud until it is told to stop, by signal or through its socket.
+/// Runs the one-machine cloud until it is told to stop, by signal or through its socket. Unless it is
+/// to stop everything, the instances and the router go on, and the next run adopts them.
 ///
 /// # Errors
 /// When it cannot start. Once it runs, it does not fail.
@@ -65,40 +65,41 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     start::prepare(&config.state)?;
     // Processes are marked with this name, so it must be the same however the folder is reached.
     let folder = config.state.canonicalize()?;
-    let _lock = start::lock(&folder)?;
+    descriptors::raise()?;
+    let _lock = start::lock(&folder).await?;
     let mut saved = Saved::load(&folder)?;
     saved.pass_over(logs::instances(&folder.join("logs")));
-    let pass_key = start::pass_key(&folder)?;
-    let router = start::router(config.router_port, saved.router_port, &pass_key).await?;
+    let pass_key = key::read_or_make(&folder)?;
+    let last = saved.router_port;
+    let router = Link::open(&folder, config.router_port, last, ROUTER_PORT).await;
+    let router = router.map_err(|(port, source)| DaemonError::Router { port, source })?;
     let metrics = scrape::listen(config.metrics_port, saved.metrics_port).await?;
-    let address = router.local_addr();
-    saved.router_port = address.port();
-    let mut mirrors = Mirrors::default();
-    mirrors.follow(&saved.groups, now());
+    saved.router_port = router.port()?;
     saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
         artifacts: Artifacts::new(folder.clone()),
         folder,
-        router: Mutex::new(Some(router)),
+        router: Arc::new(router),
         pass_key,
-        world: Mutex::new(World::new(saved, mirrors)),
+        world: Mutex::new(World::new(saved)),
         changed: Notify::new(),
         stop: watch::Sender::new(Stop::No),
     });
+    let routing = tokio::spawn(Arc::clone(&daemon.router).keep());
     adopt::adopt_all(&daemon)?;
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
-    tracing::info!(router = %address, "the one-machine cloud runs");
+    tracing::info!("the one-machine cloud runs");
     supervise::supervise(&daemon).await;
     control.abort();
     scraping.abort();
     rotation.abort();
-    // No more requests are answered; a socket without an answer would only mislead.
+    routing.abort();
     let _ = fs::remove_file(daemon.folder.join(SOCKET));
-    let router = daemon.router().take();
-    if let Some(router) = router {
-        router.shutdown(GRACE).await;
+    let everything = *daemon.stop.borrow() == Stop::Everything;
+    if everything {
+        daemon.router.stop().await;
     }
     Ok(())
 }

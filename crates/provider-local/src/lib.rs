@@ -2,6 +2,7 @@
 //!
 //! - [`cloud`] is what the control plane uses, and [`client`] its way to the daemon: a Unix socket.
 //! - [`daemon`] is the process on the other side; it outlives the control plane.
+//! - [`routing`] is the router, a process that outlives both, and the way to it.
 //! - [`group`] is what it decides, as pure functions.
 //!
 //! The crate [`router`] carries the users, and lets testers in.
@@ -14,10 +15,13 @@ pub mod client;
 mod clock;
 pub mod cloud;
 pub mod daemon;
+pub mod descriptors;
 mod family;
 pub mod group;
+mod key;
 pub mod logs;
 mod process;
+pub mod routing;
 mod shortage;
 mod sockets;
 pub mod wire;

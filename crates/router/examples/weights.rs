@@ -6,7 +6,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use domain::{catalogue::Stickiness, observation::InstanceId, slice::Slice};
-use router::{Backend, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
+use router::{
+    Backend, Route, Router, RouterConfig, SliceRoute, Sticky, Table,
+    pass::{KEY_LEN, PassKey},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -64,6 +67,7 @@ async fn measure(users: Users, share: u8, requests: u64) -> Result<(), std::io::
             name: "x-user".to_owned(),
         }),
     };
+    let key = PassKey::from_bytes([7; KEY_LEN]);
     let slice = |slice, weight, backend: &Arc<Backend>| SliceRoute {
         slice,
         weight,
@@ -74,7 +78,7 @@ async fn measure(users: Users, share: u8, requests: u64) -> Result<(), std::io::
             slice(Slice::Blue, 100 - share, &blue),
             slice(Slice::Green, share, &green),
         ],
-        sticky: stickiness.and_then(|by| Sticky::new("shop.staging", &by)),
+        sticky: stickiness.and_then(|by| Sticky::new("shop.staging", &by, &key)),
         mirror: None,
     };
     router.publish(Table {

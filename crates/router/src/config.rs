@@ -35,7 +35,8 @@ pub struct PassCheck {
 /// How much time and memory users and instances may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Maximum number of users' connections; further ones wait in the kernel.
+    /// Maximum number of users' connections. Further ones wait in the kernel, and idle ones end
+    /// soon to make room.
     pub connections: usize,
     /// Maximum size of a request's header, in bytes. A larger one is answered with 431.
     pub header_bytes: usize,
@@ -56,6 +57,8 @@ pub struct Limits {
     /// How long an idle connection to an instance is kept. Shorter than the 5 s of common servers
     /// (Node.js, uvicorn, Apache), so that an instance does not close one that is about to be used.
     pub upstream_idle_timeout: Duration,
+    /// Maximum number of idle connections to instances, per thread.
+    pub upstream_idle: usize,
     /// Maximum number of requests of one mirror that are being copied at once. Further ones are
     /// dropped, and counted.
     pub copies: usize,
@@ -88,8 +91,54 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(60),
             upstream_idle_timeout: Duration::from_secs(4),
+            upstream_idle: 1024,
             copies: 64,
             copy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// File descriptors that are never given to users: listener, log, control, copies, and room for what
+/// the libraries open.
+const RESERVED: u64 = 256;
+/// The share of the other descriptors for users and as many requests of theirs, in percent; the rest
+/// is for idle connections to instances.
+const FOR_USERS_PERCENT: u64 = 80;
+
+impl Limits {
+    /// The usual limits, for a process with `threads` threads that may open `descriptors` files:
+    /// users can never take all of them.
+    #[must_use]
+    pub fn within(descriptors: u64, threads: NonZeroUsize) -> Self {
+        let usual = Self::default();
+        let spare = descriptors.saturating_sub(RESERVED);
+        let users = spare * FOR_USERS_PERCENT / 100;
+        let at_most = |usual: usize, n: u64| usize::try_from(n).unwrap_or(usual).clamp(1, usual);
+        let threads = u64::try_from(threads.get()).unwrap_or(u64::MAX);
+        Self {
+            connections: at_most(usual.connections, users / 2),
+            upstream_idle: at_most(usual.upstream_idle, (spare - users) / threads),
+            ..usual
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_never_get_all_descriptors() {
+        let threads = NonZeroUsize::new(4).expect("not 0");
+        for (descriptors, connections, idle) in [
+            (1024, 307, 38),
+            (4096, 1536, 192),
+            (1_048_576, 10_000, 1024),
+            (0, 1, 1),
+        ] {
+            let limits = Limits::within(descriptors, threads);
+            let found = (limits.connections, limits.upstream_idle);
+            assert_eq!(found, (connections, idle), "{descriptors}");
         }
     }
 }

@@ -146,6 +146,19 @@ impl Counts {
         self.by_pass += other.by_pass;
     }
 
+    /// What was counted since `earlier`, of the same counters.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            classes: array::from_fn(|at| self.classes[at].saturating_sub(earlier.classes[at])),
+            abandoned: self.abandoned.saturating_sub(earlier.abandoned),
+            broken: self.broken.saturating_sub(earlier.broken),
+            latency: self.latency.since(&earlier.latency),
+            latency_us: self.latency_us.saturating_sub(earlier.latency_us),
+            by_pass: self.by_pass.saturating_sub(earlier.by_pass),
+        }
+    }
+
     /// The counts as an observation shows them; `epoch` says since when they are counted. Users and
     /// instances are counted elsewhere.
     #[must_use]

@@ -9,7 +9,7 @@
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request};
 use hyper::body::Incoming;
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
@@ -35,6 +35,7 @@ use crate::{
         refusal::Refusal,
         tunnel::Tunnel,
     },
+    worker::Phase,
 };
 
 /// How many instances are tried for one request.
@@ -53,10 +54,16 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<RouterBody>, Infallible> {
     let busy = Busy::new(&client);
-    let response = forward(&client, request).await.unwrap_or_else(|refusal| {
+    let http1 = request.version() <= Version::HTTP_11;
+    let mut response = forward(&client, request).await.unwrap_or_else(|refusal| {
         client.worker.shared.refused.count(refusal.status());
         refusal.into_response()
     });
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if http1 && !upgraded && client.worker.phase() >= Phase::Leaving {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(response.map(|body| body.busy(busy)))
 }
 
@@ -135,7 +142,11 @@ impl Attempt<'_> {
                 Ok(head) => return Ok((head, exchange)),
                 Err(fault) => fault,
             };
-            if !(repeatable && exchange.was_reused() && matches!(fault, Fault::Unanswered)) {
+            let hung_up = exchange.was_reused() && matches!(fault, Fault::Unanswered);
+            if hung_up {
+                exchange.lease().backend().note_hanging_up();
+            }
+            if !(repeatable && hung_up) {
                 let (mut lease, _) = exchange.into_retry();
                 let refusal = refusal(&fault, lease.backend());
                 if fault.is_of_the_instance() {
@@ -163,11 +174,12 @@ impl Attempt<'_> {
     async fn reach(&mut self) -> Result<(Lease, Box<Upstream>), Refusal> {
         let worker = &self.client.worker;
         let limits = worker.limits();
+        let lease = self.choose(&[], None).await?;
         let age_max = match (self.body.is_none(), &self.head.method) {
             (true, &Method::GET | &Method::HEAD | &Method::OPTIONS) => limits.upstream_idle_timeout,
+            _ if lease.backend().hangs_up() => Duration::ZERO,
             _ => UNREPEATABLE_IDLE_MAX.min(limits.upstream_idle_timeout),
         };
-        let lease = self.choose(&[], None).await?;
         match worker.pool.take(lease.backend(), age_max, self.now) {
             Some(upstream) => Ok((lease, upstream)),
             None => self.reach_afresh(lease).await,

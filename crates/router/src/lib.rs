@@ -2,8 +2,7 @@
 //! `http://{service}.{environment}.localhost:PORT` to an instance of the service: by weight, by a
 //! sticky user's point, or by a tester's pass.
 //!
-//! One thread per core, each with its own single-threaded runtime and its own listener on the same
-//! port. The users' side is hyper (HTTP/1.1 and HTTP/2); the instances' side is a small HTTP/1.1
+//! One thread per core, each with its own single-threaded runtime, which accept from one socket. The users' side is hyper (HTTP/1.1 and HTTP/2); the instances' side is a small HTTP/1.1
 //! client of our own, driven by the task of the user's connection.
 //!
 //! How to remove an instance without losing a request: [`Backend::start_draining`],
@@ -22,6 +21,7 @@ mod dark;
 mod fault;
 mod forward;
 mod instances;
+mod listener;
 mod message;
 pub mod pass;
 mod passes;
@@ -37,6 +37,7 @@ pub use config::{Limits, PassCheck, RouterConfig};
 pub use counters::{CLASSES, Counters, Counts};
 pub use dark::mirror::{Mirroring, SHADOW};
 pub use instances::backend::Backend;
+pub use listener::listen;
 pub use router::Router;
 pub use sticky::Sticky;
 pub use table::{Route, SliceRoute, Table};

@@ -117,6 +117,12 @@ impl PassKey {
         String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
     }
 
+    /// What signs and checks the cookies of a place's users. No token can be one: its text has no
+    /// colon.
+    pub(crate) fn for_cookies(&self, place: &str) -> Hmac<Sha256> {
+        self.mac(b"cookie:").chain_update(place).chain_update(":")
+    }
+
     fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
         Hmac::new_from_slice(&self.0)
             .expect("HMAC takes keys of any length")

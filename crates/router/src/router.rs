@@ -4,9 +4,9 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener as StdListener},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -18,18 +18,19 @@ use parking_lot::Mutex;
 use tokio::{
     net::TcpListener,
     runtime::{self, Runtime},
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 
 use crate::{
     config::RouterConfig,
     counters::Refused,
     dark::copies,
+    listener::listen,
     passes::Passes,
     shared::{Published, Shared},
     table::Table,
-    users::accept,
-    worker::Worker,
+    users::accept::{self, Handed},
+    worker::{Phase, Worker},
 };
 
 /// A running router. Dropping it stops it at once; [`Router::shutdown`] lets requests finish.
@@ -50,6 +51,7 @@ struct Prepared {
     worker: Arc<Worker>,
     runtime: Runtime,
     listener: TcpListener,
+    handed: mpsc::UnboundedReceiver<Handed>,
 }
 
 /// A thread that was started.
@@ -60,42 +62,55 @@ struct Running {
 }
 
 impl Router {
-    /// Binds and starts the threads. Until a table is published every host is unknown.
+    /// Listens at the address of `config` and starts the threads. Until a table is published nobody
+    /// is answered: connections wait.
     ///
     /// # Errors
-    /// The address cannot be bound (`AddrInUse`: another process listens there), or a thread or its
+    /// The address cannot be used (`AddrInUse`: another process listens there), or a thread or its
     /// runtime cannot be made.
     pub fn start(config: RouterConfig) -> io::Result<Self> {
+        Self::serve(&listen(config.address)?, config)
+    }
+
+    /// As [`Self::start`], on a socket that listens already. The caller may keep it: connections
+    /// wait in its queue when the router ends, for the next one.
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be made.
+    pub fn serve(listener: &StdListener, config: RouterConfig) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             published: ArcSwap::default(),
             refused: Refused::default(),
             passes: Passes::new(config.passes),
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections)),
+            workers: OnceLock::new(),
         });
         let threads = config
             .threads
             .map_or_else(thread::available_parallelism, Ok)?;
         let grace_ms = Arc::new(AtomicU64::new(0));
-        accept::refuse_taken(config.address)?;
         let jobs = copies::start(Arc::clone(&shared))?;
-        // All listeners exist before the first thread runs: a later failure leaves nothing behind.
+        // Everything exists before the first thread runs: a later failure leaves nothing behind.
         let mut prepared = Vec::new();
-        let mut address = config.address;
         for _ in 0..threads.get() {
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let listener = accept::listen(&runtime, address)?;
-            address = listener.local_addr()?;
+            let listener = accept::share(&runtime, listener)?;
             // The standard library's hash keys are random: a good enough seed for shares.
             let seed = RandomState::new().build_hasher().finish();
+            let (to_worker, handed) = mpsc::unbounded_channel();
             prepared.push(Prepared {
-                worker: Worker::new(Arc::clone(&shared), jobs.clone(), seed),
+                worker: Worker::new(Arc::clone(&shared), jobs.clone(), to_worker, seed),
                 runtime,
                 listener,
+                handed,
             });
         }
+        let every = prepared.iter().map(|one| Arc::downgrade(&one.worker));
+        shared.workers.get_or_init(|| every.collect());
+        let address = listener.local_addr()?;
         let numbered = prepared.into_iter().enumerate();
         let workers = numbered
             .map(|(number, prepared)| prepared.start(number, Arc::clone(&grace_ms)))
@@ -132,7 +147,21 @@ impl Router {
         }));
         for running in &self.workers {
             running.worker.table_changed();
+            running.worker.enter(Phase::Open);
         }
+    }
+
+    /// Takes no new connection, and ends each one with its next answer, as its user is told: no
+    /// request is lost. Whoever else holds the socket accepts from now on.
+    pub fn leave(&self) {
+        self.enter(Phase::Leaving);
+    }
+
+    /// How many connections of users there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let left = self.shared.connections.available_permits();
+        self.shared.limits.connections.saturating_sub(left)
     }
 
     /// How many requests the router answered by itself since it started, by status. 502 and 504 are
@@ -152,23 +181,23 @@ impl Router {
     pub async fn shutdown(mut self, grace: Duration) {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         self.grace_ms.store(grace_ms, Ordering::SeqCst);
-        self.close();
+        self.enter(Phase::Closing);
         for running in self.workers.drain(..) {
             // An error means that the thread has ended, which is what we wait for.
             let _ = running.ended.await;
         }
     }
 
-    fn close(&self) {
+    fn enter(&self, phase: Phase) {
         for running in &self.workers {
-            running.worker.close();
+            running.worker.enter(phase);
         }
     }
 }
 
 impl Drop for Router {
     fn drop(&mut self) {
-        self.close();
+        self.enter(Phase::Closing);
     }
 }
 
@@ -178,6 +207,7 @@ impl Prepared {
             worker,
             runtime,
             listener,
+            handed,
         } = self;
         let (ended, wait) = oneshot::channel();
         let serving = Arc::clone(&worker);
@@ -185,7 +215,7 @@ impl Prepared {
             .name(format!("router-{number}"))
             .spawn(move || {
                 let grace = || Duration::from_millis(grace_ms.load(Ordering::SeqCst));
-                runtime.block_on(accept::run(serving, listener, grace));
+                runtime.block_on(accept::run(serving, listener, handed, grace));
                 drop(runtime);
                 let _ = ended.send(());
             })?;

@@ -1,11 +1,11 @@
 //! What all threads of the router share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use crate::{config::Limits, counters::Refused, passes::Passes, table::Table};
+use crate::{config::Limits, counters::Refused, passes::Passes, table::Table, worker::Worker};
 
 /// A table and its number; later tables have higher numbers.
 #[derive(Debug, Default)]
@@ -24,5 +24,8 @@ pub(crate) struct Shared {
     pub(crate) refused: Refused,
     pub(crate) passes: Passes,
     pub(crate) limits: Limits,
+    /// The places for users' connections that are left.
     pub(crate) connections: Arc<Semaphore>,
+    /// Every thread.
+    pub(crate) workers: OnceLock<Vec<Weak<Worker>>>,
 }

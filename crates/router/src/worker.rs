@@ -5,7 +5,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::Guard;
@@ -19,7 +19,22 @@ use crate::{
     dark::job::Job,
     instances::upstream::{Pool, SWEEP_EVERY},
     shared::{Published, Shared},
+    users::accept::Handed,
 };
+
+/// How far a thread is in its life. A later phase never goes back to an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// There was no table yet; connections wait in the kernel.
+    Waiting,
+    /// It accepts.
+    Open,
+    /// It takes no new connection. Each connection ends with its next answer, as its user is told.
+    Leaving,
+    /// Connections end as soon as they have no request in flight.
+    Closing,
+}
 
 /// One thread's state.
 #[derive(Debug)]
@@ -31,8 +46,12 @@ pub(crate) struct Worker {
     random: AtomicU64,
     points: AtomicU64,
     turn: AtomicUsize,
-    is_closing: AtomicBool,
-    closing: Notify,
+    phase: AtomicU8,
+    phased: Notify,
+    /// Users' connections that it serves.
+    pub(crate) connections: AtomicUsize,
+    /// To this thread, with connections that others accepted for it.
+    handed: mpsc::UnboundedSender<Handed>,
     /// A new table was published.
     swept: Notify,
 }
@@ -41,17 +60,20 @@ impl Worker {
     pub(crate) fn new(
         shared: Arc<Shared>,
         jobs: mpsc::UnboundedSender<Job>,
+        handed: mpsc::UnboundedSender<Handed>,
         seed: u64,
     ) -> Arc<Self> {
         let worker = Self {
+            pool: Arc::new(Pool::new(shared.limits.upstream_idle)),
             shared,
-            pool: Arc::default(),
             jobs,
             random: AtomicU64::new(seed),
             points: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
-            is_closing: AtomicBool::new(false),
-            closing: Notify::new(),
+            phase: AtomicU8::new(Phase::Waiting as u8),
+            phased: Notify::new(),
+            connections: AtomicUsize::new(0),
+            handed,
             swept: Notify::new(),
         };
         worker.points.store(worker.random(), Ordering::Relaxed);
@@ -95,20 +117,45 @@ impl Worker {
         turn
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Relaxed)
+    /// The other thread with the fewest connections, unless this one has no more.
+    pub(crate) fn with_fewest_connections(&self) -> Option<Arc<Self>> {
+        let own = self.connections.load(Ordering::Relaxed);
+        let workers = self.shared.workers.get()?.iter();
+        let fewer = workers.filter_map(|worker| {
+            let worker = worker.upgrade()?;
+            let many = worker.connections.load(Ordering::Relaxed);
+            (many < own).then_some((many, worker))
+        });
+        fewer
+            .min_by_key(|(many, _)| *many)
+            .map(|(_, worker)| worker)
     }
 
-    /// Ready once the thread closes.
-    pub(crate) fn closing(&self) -> Notified<'_> {
-        self.closing.notified()
+    /// Gives the thread a connection that another one accepted.
+    pub(crate) fn hand(&self, handed: Handed) {
+        // An error means that the thread has ended, and with it the router.
+        let _ = self.handed.send(handed);
     }
 
-    /// Ends the thread's work: it takes no new connection, closes idle ones, and finishes requests
-    /// in flight.
-    pub(crate) fn close(&self) {
-        self.is_closing.store(true, Ordering::SeqCst);
-        self.closing.notify_waiters();
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Waiting,
+            1 => Phase::Open,
+            2 => Phase::Leaving,
+            _ => Phase::Closing,
+        }
+    }
+
+    /// Ready once the thread is in another phase than now.
+    pub(crate) fn phase_changes(&self) -> Notified<'_> {
+        self.phased.notified()
+    }
+
+    /// Brings the thread into a phase, if it has not got further.
+    pub(crate) fn enter(&self, phase: Phase) {
+        if self.phase.fetch_max(phase as u8, Ordering::SeqCst) < phase as u8 {
+            self.phased.notify_waiters();
+        }
     }
 
     /// Wakes [`Self::sweep`], which closes idle connections to instances that are gone.
@@ -127,11 +174,14 @@ impl Worker {
         }
     }
 
-    /// Waits until the thread closes.
-    pub(crate) async fn until_closing(&self) {
-        let closing = self.closing();
-        if !self.is_closing() {
-            closing.await;
+    /// Waits until the thread is in this phase or a later one.
+    pub(crate) async fn until(&self, phase: Phase) {
+        loop {
+            let changes = self.phase_changes();
+            if self.phase() >= phase {
+                return;
+            }
+            changes.await;
         }
     }
 }

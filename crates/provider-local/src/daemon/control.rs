@@ -30,7 +30,10 @@ use tokio::{
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::world::{Daemon, Stop};
+use super::{
+    traffic,
+    world::{Daemon, Stop},
+};
 use crate::{
     artifact::ArtifactError,
     clock::now,
@@ -48,6 +51,10 @@ const SOCKET_LOOK: Duration = Duration::from_secs(1);
 const FOLLOW: Duration = Duration::from_millis(200);
 /// Maximum number of past lines in an answer to a request for logs, per instance.
 const LINES_MAX: usize = 10_000;
+/// How long the router may take to have a new table.
+const ROUTER_MAX: Duration = Duration::from_secs(5);
+const NO_ROUTER: &str = "the router does not answer the one-machine cloud; it is started again when it \
+                         has ended, and `router.log` in the state folder says more";
 /// Largest request other than an artifact, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -156,20 +163,34 @@ impl axum::serve::Listener for OwnerOnly {
 
 async fn observe(State(daemon): Shared, Json(request): Json<ObserveRequest>) -> Response {
     let place = request.place.to_string();
-    let world = daemon.world();
-    let group = world.saved.groups.get(&place);
-    let seen = group.map(|group| Observation {
-        traffic: world.counted.traffic(&place, group, |id| {
-            Some(world.live.get(id)?.backend.counts())
-        }),
-        ..group.look(now())
-    });
-    let mut seen = seen.unwrap_or_default();
-    for slice in seen.slices.values_mut() {
-        slice.trouble = world.trouble(slice.trouble.take());
+    let found = {
+        let world = daemon.world();
+        let group = world.saved.groups.get(&place);
+        group.map(|group| {
+            let mut seen = group.look(now());
+            for slice in seen.slices.values_mut() {
+                slice.trouble = world.trouble(slice.trouble.take());
+            }
+            (seen, group.clone())
+        })
+    };
+    let Some((mut seen, group)) = found else {
+        return Json(Observation::default()).into_response();
+    };
+    // What is shown is so for users, too: the router has it in its table.
+    if !daemon.router.is_placed(ROUTER_MAX).await {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, &NO_ROUTER);
     }
-    world.mirrors.show(&place, &mut seen);
-    Json(seen).into_response()
+    match daemon.router.read(Some(&place)).await {
+        Ok(reading) => {
+            traffic::show(&reading, &place, &group, &mut seen);
+            Json(seen).into_response()
+        }
+        Err(error) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &format!("{NO_ROUTER}: {error}"),
+        ),
+    }
 }
 
 async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Response {
@@ -186,7 +207,10 @@ async fn apply(State(daemon): Shared, Json(request): Json<ApplyRequest>) -> Resp
         group.apply(&target.group, &effect, &token)
     });
     let status = match &accepted {
-        Ok(()) => return StatusCode::NO_CONTENT.into_response(),
+        Ok(()) if daemon.router.is_placed(ROUTER_MAX).await => {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        Ok(()) => return problem(StatusCode::SERVICE_UNAVAILABLE, &NO_ROUTER),
         Err(Refusal::Superseded { .. }) => StatusCode::CONFLICT,
         Err(Refusal::Invalid(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         Err(Refusal::NotSaved(_)) => StatusCode::INSUFFICIENT_STORAGE,

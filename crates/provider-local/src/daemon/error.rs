@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::key::KeyError;
+
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -16,9 +18,9 @@ pub enum DaemonError {
         /// What is wrong with it.
         why: String,
     },
-    /// The file does not hold a key for testers' passes.
-    #[error("{} does not hold a key of {} bytes; remove it, and a new one is made (passes signed before are then ignored)", .0.display(), router::pass::KEY_LEN)]
-    PassKey(PathBuf),
+    /// There is no key for passes and cookies.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The router cannot listen on its port.
     #[error(
         "the router cannot listen on 127.0.0.1:{port}: {source}; name another port with --router-port"

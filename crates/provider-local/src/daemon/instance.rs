@@ -4,12 +4,7 @@
 //! [`Live::stop`].
 
 use std::{
-    collections::BTreeMap,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    os::unix::process::ExitStatusExt,
-    process::ExitStatus,
-    sync::Arc,
+    collections::BTreeMap, io, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +14,6 @@ use domain::{
     slice::Slice,
     time::human_ms,
 };
-use router::Backend;
 use rustix::process::Signal;
 use tokio::{sync::Notify, time::Instant};
 
@@ -37,8 +31,6 @@ use crate::{
 
 /// A healthy instance that ends sooner than this after its start died early.
 const EARLY: Duration = Duration::from_secs(10);
-/// Pause between two checks of the requests in flight of a draining instance.
-const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// How long an instance has from SIGTERM to SIGKILL.
 pub(super) const TERM_TO_KILL: Duration = Duration::from_secs(10);
 /// Pause between two SIGKILLs.
@@ -54,7 +46,6 @@ pub(super) struct Instance {
     pub(super) member: Member,
     pub(super) settings: ServerGroup,
     stop: Arc<Notify>,
-    backend: Arc<Backend>,
 }
 
 /// Starts the task of a member.
@@ -75,17 +66,11 @@ pub(super) fn spawn(
     let Some(member) = world.saved.member(&id).cloned() else {
         return;
     };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, member.port));
-    let (counters, users) = world.counted.of(place, slice, &member.version);
-    let backend = Backend::counted(id.clone(), address, counters, users);
     let stop = Arc::new(Notify::new());
-    world.live.insert(
-        id,
-        Live {
-            backend: Arc::clone(&backend),
-            stop: Arc::clone(&stop),
-        },
-    );
+    let live = Live {
+        stop: Arc::clone(&stop),
+    };
+    world.live.insert(id, live);
     let (daemon, place) = (Arc::clone(daemon), place.to_owned());
     let instance = Instance {
         daemon,
@@ -94,7 +79,6 @@ pub(super) fn spawn(
         member,
         settings,
         stop,
-        backend,
     };
     tokio::spawn(instance.live());
 }
@@ -111,7 +95,6 @@ impl Instance {
                 Ending::Early
             }
         };
-        self.backend.start_draining();
         self.daemon
             .forget(&self.place, self.slice, &self.member.id, ending);
     }
@@ -180,7 +163,6 @@ impl Instance {
         }
         let young = born.elapsed() < EARLY && self.member.process.is_none();
         if end == End::Died {
-            self.backend.start_draining();
             process.sweep();
             self.end_the_rest(Vec::new(), LEFT_BEHIND).await;
             return if young {
@@ -222,13 +204,11 @@ impl Instance {
 
     /// Waits for the requests in flight, for at most as long as the group allows.
     async fn drain(&self) {
-        self.backend.start_draining();
         self.update(|member| member.state = InstanceState::Draining);
         let deadline = Duration::from_secs(u64::from(self.settings.drain_seconds));
-        let until = Instant::now() + deadline;
-        while self.backend.in_flight() > 0 && Instant::now() < until {
-            tokio::time::sleep(DRAIN_POLL).await;
-        }
+        let idle = self.daemon.router.until_idle(&self.member.id);
+        // What is still in flight after that is cut.
+        let _ = tokio::time::timeout(deadline, idle).await;
     }
 
     /// Asks it to end, and kills it if it does not, again and again until it is gone: with it all that

@@ -17,9 +17,10 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
-use router::{Counts, Router};
+use router::Counts;
 
 use super::world::Daemon;
+use crate::routing::wire::Reading;
 
 /// The content type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,7 +39,7 @@ pub(super) struct Seen {
     slices: Vec<(SliceLabels, Counts)>,
     weights: Vec<(SliceLabels, f64)>,
     refused: BTreeMap<u16, u64>,
-    ignored_passes: BTreeMap<&'static str, u64>,
+    ignored_passes: BTreeMap<String, u64>,
 }
 
 /// One release in one slice.
@@ -54,34 +55,40 @@ type Labels = [(&'static str, String); 4];
 type SliceLabels = [(&'static str, String); 3];
 
 impl Seen {
-    /// Reads all values.
-    pub(super) fn of(daemon: &Daemon) -> Self {
-        let of_router = |router: &Router| (router.refused(), router.ignored_passes());
-        let of_router = daemon.router().as_ref().map(of_router);
-        let (refused, ignored_passes) = of_router.unwrap_or_default();
+    /// What the daemon and the router show together.
+    pub(super) fn of(daemon: &Daemon, reading: Reading) -> Self {
         let world = daemon.world();
         let groups = &world.saved.groups;
-        let releases = world.counted.releases();
-        let releases = releases.filter_map(|(place, slice, version, counts)| {
-            let group = groups.get(place)?;
-            let members = group
-                .slices
-                .get(&slice)
-                .map_or(&[][..], |slot| &slot.members);
-            let members = members.iter().filter(|member| member.version == *version);
-            let mut release = Release {
-                labels: labels(&group.place, slice, version.to_string()),
-                counts,
-                in_flight: 0,
-                healthy: 0,
+        let mut seen = Self {
+            refused: reading.refused,
+            ignored_passes: reading.ignored_passes,
+            ..Self::default()
+        };
+        for counted in &reading.slices {
+            let Some(group) = groups.get(&counted.place) else {
+                continue;
             };
-            for member in members {
-                let live = world.live.get(&member.id);
-                release.in_flight += live.map_or(0, |live| live.backend.in_flight());
-                release.healthy += usize::from(member.state == InstanceState::Healthy);
+            let slice = counted.slice;
+            let of_slice = slice_labels(&group.place, slice);
+            seen.slices.push((of_slice, counted.sum()));
+            let slot = group.slices.get(&slice);
+            for (version, counts) in &counted.releases {
+                let members = slot.map_or(&[][..], |slot| &slot.members);
+                let members = members.iter().filter(|member| member.version == *version);
+                let mut release = Release {
+                    labels: labels(&group.place, slice, version.to_string()),
+                    counts: counts.clone(),
+                    in_flight: 0,
+                    healthy: 0,
+                };
+                for member in members {
+                    let of = reading.instances.get(&member.id);
+                    release.in_flight += of.map_or(0, |of| of.in_flight);
+                    release.healthy += usize::from(member.state == InstanceState::Healthy);
+                }
+                seen.releases.push(release);
             }
-            Some(release)
-        });
+        }
         let weights = groups.values().flat_map(|group| {
             group.slices.keys().map(|slice| {
                 let percent = group.weights.share(*slice);
@@ -89,17 +96,8 @@ impl Seen {
                 (labels, f64::from(percent) / 100.0)
             })
         });
-        let slices = world.counted.sums().filter_map(|(place, slice, counts)| {
-            let place = &groups.get(place)?.place;
-            Some((slice_labels(place, slice), counts))
-        });
-        Self {
-            releases: releases.collect(),
-            slices: slices.collect(),
-            weights: weights.collect(),
-            refused,
-            ignored_passes,
-        }
+        seen.weights = weights.collect();
+        seen
     }
 
     /// The values as text.
@@ -303,7 +301,7 @@ impl Seen {
             MetricType::Counter,
         )?;
         for (reason, n) in &self.ignored_passes {
-            let labels = [("reason", *reason)];
+            let labels = [("reason", reason.as_str())];
             let mut one = metric.encode_family(&labels)?;
             one.encode_counter::<NoLabelSet, u64, u64>(n, None)?;
         }
@@ -381,7 +379,7 @@ mod tests {
             slices: vec![(of_slice.clone(), counts)],
             weights: vec![(of_slice, 0.05)],
             refused: BTreeMap::from([(503, 9)]),
-            ignored_passes: BTreeMap::from([("expired", 8)]),
+            ignored_passes: BTreeMap::from([("expired".to_owned(), 8)]),
         };
         let text = seen.into_text();
         let labels =

@@ -80,17 +80,30 @@ pub(super) fn serve(daemon: &Arc<Daemon>, listener: TcpListener) -> JoinHandle<(
 
 async fn answer(daemon: Weak<Daemon>, stream: TcpStream) -> Result<(), hyper::Error> {
     let service = service_fn(move |request: Request<Incoming>| {
-        let text = check(&request).map(|()| {
-            let seen = daemon.upgrade().map(|daemon| Seen::of(&daemon));
-            seen.unwrap_or_default().into_text()
-        });
-        async move { Ok::<_, Infallible>(respond(text)) }
+        let daemon = daemon.upgrade();
+        async move {
+            let text = match (check(&request), daemon) {
+                (Ok(()), Some(daemon)) => text(&daemon).await,
+                (Ok(()), None) => Err(StatusCode::SERVICE_UNAVAILABLE),
+                (Err(status), _) => Err(status),
+            };
+            Ok::<_, Infallible>(respond(text))
+        }
     });
     http1::Builder::new()
         .keep_alive(false)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await
+}
+
+/// The metrics. Without the router there are none: a gap is true, zeros would not be.
+async fn text(daemon: &Daemon) -> Result<String, StatusCode> {
+    let reading = daemon.router.read(None).await.map_err(|error| {
+        tracing::warn!(%error, "there are no metrics without the router");
+        StatusCode::SERVICE_UNAVAILABLE
+    })?;
+    Ok(Seen::of(daemon, reading).into_text())
 }
 
 /// Accepts only local host names: a web page that reaches this port by another name (DNS rebinding)

@@ -99,8 +99,6 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
             }
         }
     }
-    let World { saved, counted, .. } = &mut *world;
-    counted.settle(&saved.groups, now);
     sleep
 }
 

@@ -8,14 +8,18 @@ use domain::{
     slice::Slice,
 };
 use parking_lot::{Mutex, MutexGuard};
-use router::{Backend, Route, Router, SliceRoute, Sticky, Table, pass::PassKey};
+use router::pass::PassKey;
 use tokio::sync::{Notify, watch};
 
-use super::{counted::Counted, mirrors::Mirrors, saved::Saved};
+use super::saved::Saved;
 use crate::{
     artifact::Artifacts,
     clock::now,
     group::{Group, Refusal},
+    routing::{
+        link::Link,
+        wire::{Host, InstanceAt, SliceOf, Table},
+    },
 };
 
 /// The running daemon.
@@ -23,8 +27,7 @@ use crate::{
 pub(super) struct Daemon {
     pub(super) folder: PathBuf,
     pub(super) artifacts: Artifacts,
-    /// `None` once the daemon ends.
-    pub(super) router: Mutex<Option<Router>>,
+    pub(super) router: Arc<Link>,
     pub(super) pass_key: PassKey,
     pub(super) world: Mutex<World>,
     /// Wakes the supervisor after a change.
@@ -47,8 +50,6 @@ pub(super) enum Stop {
 pub(super) struct World {
     pub(super) saved: Saved,
     pub(super) live: BTreeMap<InstanceId, Live>,
-    pub(super) mirrors: Mirrors,
-    pub(super) counted: Counted,
     /// What the cloud itself lacks now, and why.
     strains: BTreeMap<Strain, String>,
 }
@@ -81,7 +82,6 @@ impl Strain {
 /// An instance that has a task.
 #[derive(Debug)]
 pub(super) struct Live {
-    pub(super) backend: Arc<Backend>,
     /// Tells its task to drain and stop.
     pub(super) stop: Arc<Notify>,
 }
@@ -98,10 +98,6 @@ pub(super) enum Ending {
 impl Daemon {
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock()
-    }
-
-    pub(super) fn router(&self) -> MutexGuard<'_, Option<Router>> {
-        self.router.lock()
     }
 
     pub(super) fn logs_folder(&self) -> PathBuf {
@@ -141,7 +137,7 @@ impl Daemon {
             Ok(None) => {}
             Err(_) => world.saved.put_back(name, before),
         }
-        self.publish(&mut world);
+        self.publish(&world);
         drop(world);
         self.changed.notify_one();
         accepted.map(drop)
@@ -164,18 +160,8 @@ impl Daemon {
         saved
     }
 
-    fn publish(&self, world: &mut World) {
-        let World {
-            saved,
-            mirrors,
-            counted,
-            ..
-        } = &mut *world;
-        mirrors.follow(&saved.groups, now());
-        counted.follow(&saved.groups);
-        if let Some(router) = &*self.router() {
-            router.publish(world.table());
-        }
+    fn publish(&self, world: &World) {
+        self.router.publish(world.table());
     }
 
     /// Removes an instance whose task has ended.
@@ -199,12 +185,10 @@ impl Daemon {
 
 impl World {
     /// The world of this run, over what was saved.
-    pub(super) fn new(saved: Saved, mirrors: Mirrors) -> Self {
+    pub(super) fn new(saved: Saved) -> Self {
         Self {
             saved,
             live: BTreeMap::new(),
-            mirrors,
-            counted: Counted::new(now()),
             strains: BTreeMap::new(),
         }
     }
@@ -248,37 +232,39 @@ impl World {
             slot.leaves();
         }
         if let Some(live) = self.live.get(id) {
-            live.backend.start_draining();
             live.stop.notify_one();
         }
     }
 
     /// The router's table: the instances of every group that serve, with its weights.
     fn table(&self) -> Table {
-        let route = |host: &str, group: &Group| Route {
-            sticky: (group.settings.stickiness.as_ref()).and_then(|by| Sticky::new(host, by)),
-            slices: group
-                .slices
-                .iter()
-                .map(|(slice, slot)| SliceRoute {
-                    slice: *slice,
-                    weight: group.weights.share(*slice),
-                    backends: slot
-                        .serving()
-                        .filter_map(|member| self.live.get(&member.id))
-                        .map(|live| Arc::clone(&live.backend))
-                        .collect(),
+        let groups = self.saved.groups.iter();
+        Table {
+            hosts: groups
+                .map(|(place, group)| (place.clone(), self.host(group)))
+                .collect(),
+        }
+    }
+
+    fn host(&self, group: &Group) -> Host {
+        let slices = group.slices.iter().map(|(slice, slot)| SliceOf {
+            slice: *slice,
+            weight: group.weights.share(*slice),
+            next: slot.launches.as_ref().map(|launch| launch.version.clone()),
+            instances: slot
+                .serving()
+                .filter(|member| self.live.contains_key(&member.id))
+                .map(|member| InstanceAt {
+                    id: member.id.clone(),
+                    version: member.version.clone(),
+                    port: member.port,
                 })
                 .collect(),
-            mirror: self.mirrors.of(host).cloned(),
-        };
-        Table {
-            hosts: self
-                .saved
-                .groups
-                .iter()
-                .map(|(host, group)| (host.clone(), route(host, group)))
-                .collect(),
+        });
+        Host {
+            sticky: group.settings.stickiness.clone(),
+            mirror: group.mirror.clone(),
+            slices: slices.collect(),
         }
     }
 }

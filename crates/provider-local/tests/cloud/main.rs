@@ -5,6 +5,7 @@
 mod believing;
 mod counted;
 mod mirror;
+mod routing;
 mod saving;
 mod stage;
 mod two;

@@ -81,6 +81,22 @@ impl Stage {
         self.daemon.wait().unwrap();
     }
 
+    /// Ends the daemon as somebody who wants to install another one does: users notice nothing.
+    pub async fn stop_daemon(&mut self) {
+        self.cloud.shut_down(false).await.unwrap();
+        self.daemon.wait().unwrap();
+    }
+
+    /// Starts the daemon from a copy of its program, which is another build to it.
+    pub async fn start_upgraded(&mut self) {
+        let copy = self.folder.path().join("upgraded");
+        std::fs::copy(example(), &copy).unwrap();
+        let mut command = Command::new(copy);
+        command.args(["local", "--router-port", "0", "--state-dir"]);
+        self.daemon = command.arg(self.state()).spawn().unwrap();
+        self.wait_for_daemon().await;
+    }
+
     pub async fn start_daemon(&mut self) {
         self.daemon = spawn_daemon(&self.state());
         self.wait_for_daemon().await;
@@ -260,6 +276,17 @@ impl Stage {
             .collect()
     }
 
+    /// The processes of the router, those that leave included.
+    pub fn routers(&self) -> Vec<i32> {
+        let entries = std::fs::read_dir(self.state()).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let pid = |name: String| {
+            let pid = name.strip_prefix("router.")?.strip_suffix(".sock")?;
+            pid.parse().ok()
+        };
+        names.filter_map(pid).collect()
+    }
+
     /// One request through the router on a connection of its own.
     pub async fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
         self.get_with(path, "").await
@@ -282,6 +309,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.daemon.kill().ok();
         self.daemon.wait().ok();
+        self.routers().into_iter().for_each(kill);
         let state = std::fs::read(self.state().join("state.json")).unwrap_or_default();
         let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
         let slices = &state["groups"]["cart.live"]["slices"];
@@ -290,9 +318,7 @@ impl Drop for Stage {
             let pid = member["process"]["pid"]
                 .as_i64()
                 .and_then(|pid| i32::try_from(pid).ok());
-            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
-                rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
-            }
+            pid.into_iter().for_each(kill);
         }
     }
 }
@@ -332,6 +358,12 @@ async fn ask(port: u16, host: &str, path: &str, fields: &str) -> std::io::Result
         .nth(1)
         .and_then(|status| status.parse().ok());
     Ok((status.unwrap_or(0), answer))
+}
+
+/// Ends a process by force, if it runs.
+pub fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
 }
 
 /// Whether all of these processes run.

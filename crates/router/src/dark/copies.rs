@@ -46,6 +46,8 @@ use crate::{
 
 /// How much lower the priority of the thread is, as a nice value.
 const NICE: i32 = 10;
+/// Maximum number of idle connections.
+const IDLE_MAX: usize = 64;
 /// Maximum number of bytes that are read of an answer only to keep the connection.
 const READ_AWAY_MAX: usize = 1024 * 1024;
 
@@ -58,7 +60,7 @@ pub(crate) fn start(shared: Arc<Shared>) -> io::Result<UnboundedSender<Job>> {
     let (sender, jobs) = unbounded_channel();
     let copier = Arc::new(Copier {
         shared,
-        pool: Arc::default(),
+        pool: Arc::new(Pool::new(IDLE_MAX)),
         turn: AtomicUsize::new(0),
     });
     thread::Builder::new()

@@ -54,17 +54,23 @@ impl Mirroring {
     /// A mirror that begins to count at `now`.
     #[must_use]
     pub fn new(mirror: Mirror, now: UnixMs) -> Arc<Self> {
-        let method = |method: &String| Method::from_bytes(method.as_bytes()).ok();
         let counted = Mirrored {
             epoch: u64::try_from(now.0).unwrap_or(0),
             ..Mirrored::default()
         };
+        Self::resume(mirror, counted)
+    }
+
+    /// A mirror that counts on from `counted`.
+    #[must_use]
+    pub fn resume(mirror: Mirror, counted: Mirrored) -> Arc<Self> {
+        let method = |method: &String| Method::from_bytes(method.as_bytes()).ok();
         Arc::new(Self {
             methods: mirror.methods.iter().filter_map(method).collect(),
             mirror,
             under_way: Arc::default(),
             kept: Arc::default(),
-            dropped: AtomicU64::new(0),
+            dropped: AtomicU64::new(counted.dropped),
             counted: Mutex::new(counted),
         })
     }

@@ -32,6 +32,8 @@ pub struct Backend {
     address: SocketAddr,
     in_flight: AtomicUsize,
     draining: AtomicBool,
+    /// It closed an idle connection before it was old.
+    hangs_up: AtomicBool,
     /// Shared by all instances of its release in its slice.
     counters: Arc<Counters>,
     /// Shared by all instances of its slice.
@@ -64,6 +66,7 @@ impl Backend {
             address,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            hangs_up: AtomicBool::new(false),
             counters,
             users,
             requests: AtomicU64::new(0),
@@ -154,6 +157,17 @@ impl Backend {
         if let Some(point) = point {
             self.users.fail(point);
         }
+    }
+
+    /// Notes that it closed an idle connection early.
+    pub(crate) fn note_hanging_up(&self) {
+        self.hangs_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever closed an idle connection early. What must not be sent twice gets a new
+    /// connection there.
+    pub(crate) fn hangs_up(&self) -> bool {
+        self.hangs_up.load(Ordering::Relaxed)
     }
 
     pub(crate) fn mark_listed(&self, generation: u64) {

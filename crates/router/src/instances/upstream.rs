@@ -27,8 +27,6 @@ use crate::instances::backend::Backend;
 
 /// Maximum number of idle connections per instance and thread.
 const IDLE_PER_BACKEND_MAX: usize = 64;
-/// Maximum number of idle connections per thread.
-const IDLE_MAX: usize = 1024;
 /// How often idle connections are checked.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// An idle connection keeps no buffer that is larger than this, in bytes.
@@ -142,8 +140,10 @@ impl Upstream {
 }
 
 /// The idle connections of one thread, by instance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
+    /// How many it keeps at most.
+    max: usize,
     /// A panic elsewhere leaves it whole: no step of a change is half done.
     idle: Mutex<Idle>,
 }
@@ -163,6 +163,12 @@ fn key(backend: &Arc<Backend>) -> usize {
 }
 
 impl Pool {
+    /// An empty pool for at most `max` connections.
+    pub(crate) fn new(max: usize) -> Self {
+        let idle = Mutex::default();
+        Self { max, idle }
+    }
+
     /// The connection that was used last, if it is still usable and has been idle for less than
     /// `age_max` at `now`.
     pub(crate) fn take(
@@ -176,7 +182,9 @@ impl Pool {
         let (_, connections) = idle.backends.get_mut(&key(backend))?;
         while let Some(mut connection) = connections.pop() {
             idle.count -= 1;
-            if connection.is_silent() && connection.used_at + age_max > now {
+            if !connection.is_silent() {
+                backend.note_hanging_up();
+            } else if connection.used_at + age_max > now {
                 connection.used_at = now;
                 return Some(connection);
             }
@@ -194,7 +202,7 @@ impl Pool {
         let idle = &mut *idle;
         let entry = idle.backends.entry(key(backend));
         let (_, connections) = entry.or_insert_with(|| (Arc::clone(backend), Vec::new()));
-        if connections.len() < IDLE_PER_BACKEND_MAX && idle.count < IDLE_MAX {
+        if connections.len() < IDLE_PER_BACKEND_MAX && idle.count < self.max {
             connections.push(connection);
             idle.count += 1;
         }
@@ -209,7 +217,13 @@ impl Pool {
             if !backend.keeps_idle(generation) {
                 connections.clear();
             }
-            connections.retain(|idle| idle.is_silent() && idle.used_at.elapsed() < age_max);
+            connections.retain(|idle| {
+                let silent = idle.is_silent();
+                if !silent {
+                    backend.note_hanging_up();
+                }
+                silent && idle.used_at.elapsed() < age_max
+            });
         }
         idle.backends
             .retain(|_, (_, connections)| !connections.is_empty());

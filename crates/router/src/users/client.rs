@@ -55,6 +55,7 @@ impl Client {
         permit: OwnedSemaphorePermit,
         alive: &mpsc::Sender<()>,
     ) -> Arc<Self> {
+        worker.connections.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             worker: Arc::clone(worker),
             peer: peer.ip().to_canonical().to_string(),
@@ -84,5 +85,11 @@ impl Client {
     /// Whether bytes arrived since the last request ended: the head of the next one has begun.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.worker.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{config::Limits, forward, users::client::Client};
+use crate::{config::Limits, forward, users::client::Client, worker::Phase};
 
 /// Every HTTP/2 connection begins with this (RFC 9113, section 3.4); no method is called `PRI`.
 const HTTP2_BEGIN: &[u8; 4] = b"PRI ";
@@ -77,17 +77,28 @@ async fn watch<C, E>(
     E: std::fmt::Display,
 {
     let worker = Arc::clone(&client.worker);
-    let mut closing = pin!(worker.closing());
+    let mut changes = pin!(worker.phase_changes());
     let mut tick = pin!(sleep(patience.step));
     let mut connection = pin!(connection);
-    let (mut registered, mut stopped) = (false, false);
+    let (mut registered, mut stopped, mut phase) = (false, false, Phase::Open);
+    // HTTP/2 has words for it, which no request in flight gets past. A connection of HTTP/1 that
+    // leaves is told with its next answer.
+    let stops_in = match patience.http2 {
+        true => Phase::Leaving,
+        false => Phase::Closing,
+    };
     poll_fn(|cx| {
         // Both are polled once; the task's waker stays the same until they fire.
         if !registered {
             registered =
-                closing.as_mut().poll(cx).is_pending() && tick.as_mut().poll(cx).is_pending();
+                changes.as_mut().poll(cx).is_pending() && tick.as_mut().poll(cx).is_pending();
         }
-        if !stopped && worker.is_closing() {
+        if worker.phase() > phase {
+            changes.set(worker.phase_changes());
+            registered = changes.as_mut().poll(cx).is_pending();
+            phase = worker.phase();
+        }
+        if !stopped && phase >= stops_in {
             stopped = true;
             stop(connection.as_mut());
         }
@@ -208,6 +219,10 @@ impl Patience {
             return Timeliness::Wait;
         }
         self.waited += 1;
+        // Somebody waits for the place.
+        if client.worker.shared.connections.available_permits() == 0 {
+            return Timeliness::Idle;
+        }
         // The first head is expected from the start.
         let begun = served == 0 || (!self.http2 && client.has_begun());
         self.begun = if begun { self.begun + 1 } else { 0 };

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use router::{Limits, Router, RouterConfig};
+use router::{Limits, Router, RouterConfig, Table};
 
 use crate::support::{HOST, Instance, Wire, ask, get, router, router_with, status, until};
 
@@ -304,7 +304,14 @@ async fn shutdown_finishes_what_is_in_flight_and_frees_the_port() {
 
     let again = Router::start(config).expect("the port is free again");
     assert_eq!(again.local_addr(), address);
-    assert_eq!(get(&again, "/").await.0, 404);
+    let mut early = Wire::to(&again).await;
+    early
+        .say(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+        .await;
+    let quick = tokio::time::timeout(Duration::from_millis(100), early.line()).await;
+    assert!(quick.is_err(), "nobody is answered before there is a table");
+    again.publish(Table::default());
+    assert_eq!(status(&early.head().await), 404);
 }
 
 #[tokio::test]

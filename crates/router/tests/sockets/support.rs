@@ -3,7 +3,10 @@
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use domain::{catalogue::Stickiness, observation::InstanceId, slice::Slice};
-use router::{Backend, Limits, Route, Router, RouterConfig, SliceRoute, Sticky, Table};
+use router::{
+    Backend, Limits, Route, Router, RouterConfig, SliceRoute, Sticky, Table,
+    pass::{KEY_LEN, PassKey},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -47,7 +50,8 @@ pub fn table_with(sticky: Option<Stickiness>, slices: &[(Slice, u8, &[&Arc<Backe
     });
     let route = Route {
         slices: slices.collect(),
-        sticky: sticky.and_then(|by| Sticky::new("shop.staging", &by)),
+        sticky: sticky
+            .and_then(|by| Sticky::new("shop.staging", &by, &PassKey::from_bytes([7; KEY_LEN]))),
         ..Route::default()
     };
     Table {
