@@ -2,11 +2,12 @@
 
 mod expected;
 mod times;
+mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    deployment::{Command, Course, Deployment, Outcome},
+    deployment::{Command, Deployment, Outcome},
     observation::{InstanceId, Sizes},
     plan::{Roles, Step, Strategy},
     reason::Failure,
@@ -44,8 +45,10 @@ pub struct Checker {
     users_since: BTreeMap<Slice, UnixMs>,
     /// The largest share of users that the new release was given on the way forward.
     share: u8,
-    /// Stable had no healthy instance at some time: then all users may be moved at once.
+    /// Stable had no healthy instance at some time: then all users may be moved, a while later.
     emergency: bool,
+    /// When that was seen first.
+    dead_since: Option<UnixMs>,
     /// A late request of a frozen engine cannot be told from a new one.
     orderly: bool,
     /// Nothing goes wrong in this story, but that somebody may meddle.
@@ -80,6 +83,7 @@ impl Checker {
             had_users: BTreeSet::new(),
             users_since: BTreeMap::new(),
             emergency: false,
+            dead_since: None,
             share: 0,
             orderly: story.fenced || story.engines == 1,
             quiet: story.faults.only_meddling(),
@@ -126,34 +130,6 @@ impl Checker {
         for unserved in world.unserved.drain(..) {
             self.broken(now, &unserved);
         }
-    }
-
-    /// Going forward, the share of the new release only grows, and only while all of it is healthy.
-    fn widening(&mut self, now: UnixMs, deployment: &Deployment, world: &SimWorld) {
-        let (next, cloud) = (self.roles.next, &world.cloud);
-        let share = cloud.weights.share(next);
-        let forward = deployment.progress.course == Course::Forward;
-        self.emergency |= cloud.slices[&self.roles.live].healthy() == 0;
-        let undisturbed = self.orderly && world.meddled.is_none() && !self.emergency;
-        let planned = self.roles.are_apart() && forward && undisturbed;
-        if planned && share < self.share {
-            let before = self.share;
-            self.broken(
-                now,
-                &format!("the share of {next} fell from {before} % to {share} %"),
-            );
-        }
-        let healthy = cloud.slices[&next].healthy();
-        let excused = self.recent_losses(now, cloud);
-        let asked = deployment.capacity().asked;
-        let fixed = deployment.target.group.autoscaling.is_none();
-        if planned && fixed && share > self.share && healthy + excused < asked {
-            self.broken(
-                now,
-                &format!("users were moved to {next}, where {healthy} of {asked} are healthy"),
-            );
-        }
-        self.share = share;
     }
 
     /// While a bake goes on undisturbed, users are where the last shift put them.
