@@ -49,6 +49,8 @@ pub struct Checker {
     emergency: bool,
     /// When that was seen first.
     dead_since: Option<UnixMs>,
+    /// When the deployment ended, whatever the wall clock showed.
+    ended_at: Option<UnixMs>,
     /// A late request of a frozen engine cannot be told from a new one.
     orderly: bool,
     /// Nothing goes wrong in this story, but that somebody may meddle.
@@ -84,6 +86,7 @@ impl Checker {
             users_since: BTreeMap::new(),
             emergency: false,
             dead_since: None,
+            ended_at: None,
             share: 0,
             orderly: story.fenced || story.engines == 1,
             quiet: story.faults.only_meddling(),
@@ -119,6 +122,9 @@ impl Checker {
             );
         }
         let weights = world.cloud.weights.sum();
+        if deployment.ending.is_some() {
+            self.ended_at.get_or_insert(now);
+        }
         if let Some(cut_short) = self.times.every_tick(now, deployment) {
             self.broken(now, &cut_short);
         }
@@ -227,20 +233,14 @@ impl Checker {
             );
         }
         if deployment.baseline.is_some() {
-            self.restored(story, (ending.outcome, ending.at), world, now);
+            self.restored(story, ending.outcome, world, now);
             self.survivors(deployment, ending.outcome, &world.cloud, now);
         }
         self.outcome(story, ending.outcome, now);
     }
 
     /// Sizes, rebalancing, protection and weights: the baseline plus exactly the intended change.
-    fn restored(
-        &mut self,
-        story: &Story,
-        (outcome, ended_at): (Outcome, UnixMs),
-        world: &SimWorld,
-        now: UnixMs,
-    ) {
+    fn restored(&mut self, story: &Story, outcome: Outcome, world: &SimWorld, now: UnixMs) {
         let cloud = &world.cloud;
         for (slice, asg) in &cloud.slices {
             self.slice_restored(story, outcome, *slice, asg, now);
@@ -259,9 +259,9 @@ impl Checker {
         let share = cloud.weights.share(users);
         // With one slice the split is not the plan's business; and nobody sees what was done to it
         // between the last look and the end.
-        let meddled = world
-            .meddled
-            .is_some_and(|at| !self.roles.are_apart() || at.plus_ms(self.excuse_ms) >= ended_at);
+        let meddled = world.meddled.is_some_and(|at| {
+            !self.roles.are_apart() || Some(at.plus_ms(self.excuse_ms)) >= self.ended_at
+        });
         if served && outcome != Outcome::Failed && share != 100 && !meddled {
             self.broken(now, &format!("{users} has {share} % of the users"));
         }
