@@ -32,6 +32,7 @@ pub mod lasting;
 pub mod logs;
 pub mod manifests;
 pub mod metrics;
+pub mod package;
 pub mod passes;
 pub mod patches;
 pub mod releases;
