@@ -37,7 +37,7 @@ use operations::{
 };
 use web::{App, door::Token, listener};
 
-use crate::{clouds, config::Config, data::DataFolder, outside::Outside, telemetry};
+use crate::{clouds, config::Config, data::DataFolder, local, outside::Outside, telemetry};
 
 /// The engine of this process.
 type Engine = Runner<Clouds, Outside, Counted<TellingJournal>, SystemClock>;
@@ -64,7 +64,7 @@ pub struct Server {
 /// When it cannot start; each error says what to do.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
-    provider_local::guard::shut().context("this process cannot be shut off from releases")?;
+    local::prepare().context("this process cannot be shut off from releases")?;
     let mut stop = StopSignals::listen()?;
     let server = tokio::select! {
         server = start_configured(&config) => server?,
