@@ -40,13 +40,14 @@ const POSTGRES_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout 
 /// SQLite has no row locks and needs none: the claimer holds the only writer.
 const CLAIM_SQLITE: &str = "update deployments
     set lease_engine = $1, lease_until = $2, attended_at = $3
-    where id in (select id from deployments where finished = 0 and lease_until <= $3
+    where id in (select id from deployments where finished = 0 and lease_until <= $3 and provider in ($5, $6, $7)
                  order by attended_at, id limit $4)
     returning id, record";
 /// Without `skip locked` two claimers would wait for each other's rows, in any order. Materialised,
 /// so that the rows are chosen once, whatever the planner likes.
 const CLAIM_POSTGRES: &str = "with unattended as materialized
-        (select id from deployments where finished = 0 and lease_until <= $3
+        (select id from deployments
+         where finished = 0 and lease_until <= $3 and provider in ($5, $6, $7)
          order by attended_at, id limit $4 for update skip locked)
     update deployments set lease_engine = $1, lease_until = $2, attended_at = $3
     where id in (select id from unattended)
@@ -161,7 +162,7 @@ impl Dialect {
         }
     }
 
-    /// Takes leases: engine, until, now, limit.
+    /// Takes leases: engine, until, now, limit, and three kinds of providers.
     pub(crate) fn claim(self) -> &'static str {
         match self {
             Self::Sqlite { .. } => CLAIM_SQLITE,
@@ -174,7 +175,9 @@ impl Dialect {
     pub(crate) fn migration(self, sql: &'static str) -> String {
         match self {
             Self::Sqlite { .. } => sql.to_owned(),
-            Self::Postgres => sql.replace(" text", " text collate \"C\""),
+            Self::Postgres => sql
+                .replace(" text", " text collate \"C\"")
+                .replace(" blob", " bytea"),
         }
     }
 
