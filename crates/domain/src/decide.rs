@@ -28,7 +28,7 @@ mod users;
 pub use gates::questions;
 
 use crate::{
-    deployment::{Certificate, Course, Decided, Decision, Deployment},
+    deployment::{Certificate, Course, Decided, Decision, Deployment, Held},
     effect::Effect,
     gate::Answer,
     observation::{Instance, Observation, SliceSeen},
@@ -36,7 +36,7 @@ use crate::{
     reason::{Failure, Waiting},
     release::LaunchId,
     slice::Slice,
-    time::UnixMs,
+    time::{DrivenMs, UnixMs},
 };
 
 /// The same request is made again after this, if its effect is not seen, in milliseconds.
@@ -49,7 +49,7 @@ struct Moment<'a> {
     seen: &'a Observation,
     /// What the world outside answered to gates.
     answers: &'a [Answer],
-    now: UnixMs,
+    now: DrivenMs,
     /// The slice that the current step is about, or that is being restored.
     at: Slice,
     slice: &'a SliceSeen,
@@ -60,7 +60,7 @@ struct Moment<'a> {
     /// How many of `mine` are healthy and sure to stay: whoever is leaving counts for nothing.
     healthy: u32,
     /// Since when nothing of stable is healthy, where stable has a slice of its own.
-    stable_gone_since: Option<UnixMs>,
+    stable_gone_since: Option<DrivenMs>,
 }
 
 impl<'a> Moment<'a> {
@@ -85,6 +85,11 @@ impl<'a> Moment<'a> {
     fn waited_ms(&self) -> u64 {
         self.now.since_ms(self.deployment.progress.since)
     }
+    /// When the current step has lasted for `ms` milliseconds, for people.
+    fn ends_at(&self, ms: u64) -> UnixMs {
+        let ends = self.deployment.progress.since.plus_ms(ms);
+        self.deployment.time.on_the_wall(ends)
+    }
     fn going_forward(&self) -> bool {
         self.deployment.progress.course == Course::Forward
     }
@@ -104,25 +109,22 @@ impl<'a> Moment<'a> {
     }
 
     fn reached_for(&self, stale_ms_max: u64, then: Decision) -> Decision {
-        let since = self.deployment.progress.holds_since.unwrap_or(self.now);
-        if stale_ms_max == 0 || self.now.since_ms(since) > stale_ms_max {
+        let held = self.deployment.progress.held.clone();
+        let held = held.unwrap_or_else(|| Held::since(self.now));
+        if stale_ms_max == 0 || self.now.since_ms(held.since) > stale_ms_max {
             return then;
         }
         Decision::Hold {
-            since,
+            held,
             waiting: Waiting::Confirming { stale_ms_max },
         }
     }
 }
 
-/// Says what to do next about `deployment`, given what the provider sees.
+/// Says what to do next about `deployment`, given what the provider sees. It is as late as the
+/// deployment's own time says.
 #[must_use]
-pub fn decide(
-    deployment: &Deployment,
-    seen: &Observation,
-    answers: &[Answer],
-    now: UnixMs,
-) -> Decided {
+pub fn decide(deployment: &Deployment, seen: &Observation, answers: &[Answer]) -> Decided {
     let Some(baseline) = &deployment.baseline else {
         return before_the_first_change(deployment, seen).into();
     };
@@ -136,7 +138,7 @@ pub fn decide(
         baseline,
         seen,
         answers,
-        now,
+        now: deployment.time.driven,
         at: next,
         slice: seen.slice(next),
         mine: Vec::new(),
@@ -151,7 +153,7 @@ pub fn decide(
         ..moment
     };
     let decided = at_step(&moment);
-    let then = not_again(deployment, seen, now, decided.then);
+    let then = not_again(deployment, seen, decided.then);
     Decided {
         then: within_budget(deployment, then),
         stable_gone_since,
@@ -208,12 +210,8 @@ fn before_the_first_change(deployment: &Deployment, seen: &Observation) -> Decis
 }
 
 /// The same request is not made again before its effect could have been seen.
-fn not_again(
-    deployment: &Deployment,
-    seen: &Observation,
-    now: UnixMs,
-    decision: Decision,
-) -> Decision {
+fn not_again(deployment: &Deployment, seen: &Observation, decision: Decision) -> Decision {
+    let now = deployment.time.driven;
     let stale_ms_max = match &decision {
         Decision::Apply(Effect::SetTraffic { .. }) => {
             seen.stale_ms_max.max(seen.weights_stale_ms_max)

@@ -18,7 +18,7 @@ use crate::{
     reason::{Failure, Waiting},
     release::Launch,
     slice::Slice,
-    time::UnixMs,
+    time::{DrivenMs, UnixMs},
     traffic::{Mirrored, Traffic},
     users::Split,
 };
@@ -27,11 +27,13 @@ mod certificate;
 mod command;
 mod decision;
 mod shown;
+mod time;
 
 pub use certificate::{Certificate, CertificateLine};
 pub use command::{Command, CommandRefused};
 pub use decision::{Decided, Decision};
 pub use shown::Status;
+pub use time::{CLOCK_SET_MS, Held, OwnTime};
 
 /// One attempt to make a release the live one in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,9 @@ pub struct Deployment {
     pub plan: Plan,
     /// What was there before the first change; every ending is measured against it.
     pub baseline: Option<Baseline>,
+    /// How long it was driven: what all its waits are measured by.
+    #[serde(default)]
+    pub time: OwnTime,
     /// Where it is.
     pub progress: Progress,
     /// Set while a person holds it.
@@ -68,7 +73,7 @@ pub struct Deployment {
     pub effects_spent: u32,
     /// The last effect that the provider accepted, and when: it is not asked for again before it
     /// could have been seen.
-    pub last_effect: Option<(Effect, UnixMs)>,
+    pub last_effect: Option<(Effect, DrivenMs)>,
     /// How it ended.
     pub ending: Option<Ending>,
     /// Grows by one with each change of this record; the journal compares it before it saves.
@@ -84,16 +89,17 @@ pub struct Progress {
     pub steps: Vec<Step>,
     /// Index of the current step; equal to their number while the baseline is being restored.
     pub at: usize,
-    /// When the current step began; moved on by the length of every pause.
-    pub since: UnixMs,
-    /// Since when the current step's condition holds without a break.
-    pub holds_since: Option<UnixMs>,
+    /// When the current step began.
+    pub since: DrivenMs,
+    /// How long the current step's condition holds without a break.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// The split of users that was last asked for in this course.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_traffic: Option<Split>,
     /// Since when nothing of stable is healthy, going forward from a stable in a slice of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable_gone_since: Option<UnixMs>,
+    pub stable_gone_since: Option<DrivenMs>,
     /// What its gates were seen to say.
     #[serde(default)]
     pub watch: Watch,
@@ -104,7 +110,7 @@ pub struct Progress {
 pub struct Watch {
     /// When the gates of the current step were last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub looked_at: Option<UnixMs>,
+    pub looked_at: Option<DrivenMs>,
     /// The gates of the current step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateState>,
@@ -122,7 +128,7 @@ pub struct Watch {
     pub shadow: Evidence,
     /// When the first look of the current step was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began: Option<UnixMs>,
+    pub began: Option<DrivenMs>,
     /// Requests to the new release in the current step.
     #[serde(default)]
     pub counted: u64,
@@ -206,8 +212,8 @@ impl Deployment {
             course: Course::Forward,
             steps: plan.steps.clone(),
             at: 0,
-            since: request.requested_at,
-            holds_since: None,
+            since: DrivenMs::default(),
+            held: None,
             asked_traffic: None,
             stable_gone_since: None,
             watch: Watch::default(),
@@ -230,6 +236,10 @@ impl Deployment {
             requested_at: request.requested_at,
             plan,
             baseline: None,
+            time: OwnTime {
+                driven: DrivenMs::default(),
+                zero: request.requested_at,
+            },
             progress,
             paused: None,
             waiting: None,
@@ -310,34 +320,34 @@ impl Deployment {
 
     fn take(&mut self, decision: &Decision, now: UnixMs) {
         match decision {
-            Decision::Record(baseline) => self.record(baseline.clone(), now),
+            Decision::Record(baseline) => self.record(baseline.clone()),
             Decision::Apply(effect) => {
                 self.effects_spent += 1;
-                self.last_effect = Some((effect.clone(), now));
+                self.last_effect = Some((effect.clone(), self.time.driven));
                 if let Effect::SetTraffic { weights, mirror } = effect {
                     let (weights, mirror) = (weights.clone(), mirror.clone());
                     self.progress.asked_traffic = Some(Split { weights, mirror });
                 }
-                self.progress.holds_since = None;
+                self.progress.held = None;
             }
-            Decision::Hold { since, waiting } => {
-                self.progress.holds_since = Some(*since);
+            Decision::Hold { held, waiting } => {
+                self.progress.held = Some(held.clone());
                 self.waiting = Some(waiting.clone());
             }
             Decision::Wait(waiting) => {
-                self.progress.holds_since = None;
+                self.progress.held = None;
                 self.waiting = Some(waiting.clone());
             }
             Decision::Keep(waiting) => self.waiting = Some(waiting.clone()),
-            Decision::Next => self.enter(self.progress.at + 1, now),
-            Decision::Fail(failure) => self.fail(failure.clone(), now),
+            Decision::Next => self.enter(self.progress.at + 1),
+            Decision::Fail(failure) => self.fail(failure.clone()),
             Decision::Finish(certificate) => self.finish(certificate.clone(), now),
         }
     }
 
     /// Keeps the baseline, plans anew where the world moved since the plan was shown, and begins: the
     /// time that passed before anybody could look counts against no deadline.
-    fn record(&mut self, baseline: Baseline, now: UnixMs) {
+    fn record(&mut self, baseline: Baseline) {
         self.roles = baseline.roles;
         self.plan = plan::plan(
             &self.strategy,
@@ -348,16 +358,16 @@ impl Deployment {
         let current = baseline.live_sizes().desired;
         self.baseline = Some(baseline);
         self.progress.steps.clone_from(&self.plan.steps);
-        self.progress.since = now;
+        self.progress.since = self.time.driven;
         if self.plan.steps.is_empty() {
-            self.roll_back(Failure::NoRoom { current }, now);
+            self.roll_back(Failure::NoRoom { current });
         }
     }
 
-    fn enter(&mut self, at: usize, now: UnixMs) {
+    fn enter(&mut self, at: usize) {
         self.progress.at = at;
-        self.progress.since = now;
-        self.progress.holds_since = None;
+        self.progress.since = self.time.driven;
+        self.progress.held = None;
         // What is known of the release stays; counters are read anew, because users were moved.
         let before = std::mem::take(&mut self.progress.watch);
         self.progress.watch = Watch {
@@ -370,9 +380,9 @@ impl Deployment {
 
     /// A step failed. Going forward it is rolled back; on the way back there is nothing left to go
     /// to, so the baseline is restored with whatever is healthy.
-    fn fail(&mut self, failure: Failure, now: UnixMs) {
+    fn fail(&mut self, failure: Failure) {
         match self.progress.course {
-            Course::Forward => self.roll_back(failure, now),
+            Course::Forward => self.roll_back(failure),
             Course::RollingBack => {
                 let versions = self.versions();
                 let first = self.failure.take().map(|it| it.sentence(&versions));
@@ -380,14 +390,14 @@ impl Deployment {
                     first: first.unwrap_or_default(),
                     then: failure.sentence(&versions),
                 });
-                self.enter(self.progress.steps.len(), now);
+                self.enter(self.progress.steps.len());
             }
         }
     }
 
     /// Goes back to stable from wherever it is. A deployment that has changed nothing yet has
     /// nothing to take back: its way back is empty.
-    fn roll_back(&mut self, failure: Failure, now: UnixMs) {
+    fn roll_back(&mut self, failure: Failure) {
         let back = self
             .baseline
             .as_ref()
@@ -402,8 +412,8 @@ impl Deployment {
             course: Course::RollingBack,
             steps: back.steps,
             at: 0,
-            since: now,
-            holds_since: None,
+            since: self.time.driven,
+            held: None,
             asked_traffic: None,
             stable_gone_since: None,
             watch: Watch::default(),

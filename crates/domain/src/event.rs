@@ -9,8 +9,9 @@ use crate::{
     deployment::{Command, Decided, Decision, Deployment, Outcome},
     effect::Effect,
     gate::GateLook,
+    plan::Step,
     reason::Waiting,
-    time::UnixMs,
+    time::{UnixMs, human_ms},
 };
 
 /// One thing that happened to a deployment.
@@ -63,6 +64,11 @@ pub enum What {
         /// Who.
         by: String,
     },
+    /// The clock of the server was set, or its machine slept.
+    ClockSet {
+        /// How far forward, in milliseconds; negative: back.
+        by_ms: i64,
+    },
     /// It turned round.
     RollingBack,
     /// It ended.
@@ -84,9 +90,26 @@ impl What {
             Self::Waiting { .. } => "waiting",
             Self::Looked { .. } => "looked",
             Self::Commanded { .. } => "commanded",
+            Self::ClockSet { .. } => "clock_set",
             Self::RollingBack => "rolling_back",
             Self::Finished { .. } => "finished",
         }
+    }
+}
+
+/// The server's clock moved by `by_ms` against a steady one; `deployment` is as it was before.
+#[must_use]
+pub fn of_clock(deployment: &Deployment, by_ms: i64, at: UnixMs) -> Event {
+    let way = if by_ms < 0 { "back" } else { "forward" };
+    let by = human_ms(by_ms.unsigned_abs());
+    let follows = match deployment.step() {
+        Some(Step::Bake(_)) => "the bake begins again",
+        _ => "no deadline is changed by it",
+    };
+    Event {
+        at,
+        what: What::ClockSet { by_ms },
+        message: format!("the clock of the server moved {way} by {by}; {follows}"),
     }
 }
 

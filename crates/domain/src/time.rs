@@ -25,6 +25,28 @@ impl UnixMs {
     }
 }
 
+/// A moment in the life of a deployment: for how many milliseconds it was driven before. No clock can
+/// set it, and it stands still while nobody drives the deployment.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct DrivenMs(pub u64);
+
+impl DrivenMs {
+    /// The moment `ms` milliseconds later; stops at the end of time instead of wrapping.
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds that passed since `earlier`; zero when `earlier` is later.
+    #[must_use]
+    pub fn since_ms(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// Why a text is no point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write a time as in RFC 3339, such as 2026-12-20T18:00:00Z")]

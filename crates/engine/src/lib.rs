@@ -12,6 +12,7 @@
 mod lease;
 pub mod ports;
 pub mod runner;
+pub mod stopwatch;
 pub mod turn;
 
 #[cfg(feature = "testing")]

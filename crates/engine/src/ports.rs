@@ -102,6 +102,8 @@ impl ProviderError {
 ///
 /// Rules for every journal, checked by `engine::testing::journal_contract`:
 /// - a lease is held by at most one engine at a time; an expired lease can be claimed by anybody;
+/// - a lease that lasts longer than anybody takes one for was taken by a clock that was set back since:
+///   it has expired;
 /// - `save` succeeds only when the stored version is exactly the one before the new record's.
 pub trait Journal: Send + Sync {
     /// Takes up to `limit` unfinished deployments that nobody holds, for `lease_ms` from `now`.
@@ -167,8 +169,13 @@ pub trait Probe: Send + Sync {
     fn ask(&self, deployment: &Deployment, gate: &Gate) -> impl Future<Output = Said> + Send;
 }
 
-/// Tells the time.
+/// Tells the time, by two clocks.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// What the wall clock shows: for people, and for what others wrote down by theirs. Somebody may
+    /// set it at any moment.
     fn now(&self) -> UnixMs;
+
+    /// Milliseconds by a clock that only goes forward, from a beginning of its own: for lengths of
+    /// time within one process. It may stand still while the machine sleeps.
+    fn steady_ms(&self) -> u64;
 }

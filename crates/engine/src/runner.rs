@@ -17,6 +17,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use crate::{
     lease::{Held, Hold, Leases},
     ports::{Clock, Journal, JournalError, Probe, Provider, ProviderError},
+    stopwatch::Stopwatch,
     turn::{Turned, World, turn},
 };
 
@@ -215,6 +216,7 @@ where
         let id = deployment.id.clone();
         let mut drive = Drive {
             deployment,
+            watch: Stopwatch::default(),
             backoff_ms: self.config.poll_ms,
         };
         let mut lease = Lease::default();
@@ -287,7 +289,7 @@ where
     async fn step(&self, drive: &mut Drive) -> Result<Pace, JournalError> {
         let poll = Duration::from_millis(self.config.poll_ms);
         let began = Instant::now();
-        let turned = turn(&self.world, drive.deployment.clone()).await;
+        let turned = turn(&self.world, drive.deployment.clone(), &mut drive.watch).await;
         self.meter.turned(&turned, began.elapsed());
         let turned = turned?;
         if !matches!(turned, Turned::Troubled(_)) {
@@ -359,6 +361,7 @@ impl Default for Lease {
 /// One deployment being driven.
 struct Drive {
     deployment: Deployment,
+    watch: Stopwatch,
     backoff_ms: u64,
 }
 

@@ -4,22 +4,22 @@
 //! Read it top to bottom; this is all that ever drives a deployment, on the first run, after a crash
 //! and on the way back.
 //!
-//! Invariant: nothing is remembered between two turns except what `save` stored. A crash anywhere
-//! loses this turn and nothing else.
+//! Invariant: nothing is remembered between two turns except what `save` stored, and a few seconds of
+//! time that passed since. A crash anywhere loses this turn, those seconds and nothing else.
 
 use domain::{
     decide::{decide, on_provider_error, questions},
     deployment::{Decided, Decision, Deployment},
-    event,
+    event::{self, Event},
     gate::Answer,
     observation::Observation,
     reason::Waiting,
-    time::UnixMs,
 };
 use futures_util::future::join_all;
 
-use crate::ports::{
-    Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved,
+use crate::{
+    ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
+    stopwatch::{Reading, Stopwatch},
 };
 
 /// A decision older than this is not acted upon, in milliseconds: the process was frozen, and somebody
@@ -54,28 +54,41 @@ pub enum Turned {
     Superseded,
 }
 
-/// Takes one turn with the deployment as it was last read.
+/// Takes one turn with the deployment as it was last read, whose time `watch` counts.
 ///
 /// # Errors
 /// When the journal cannot be used. The turn is lost then; the next one starts from the journal.
 pub async fn turn<P: Provider, Q: Probe, J: Journal, C: Clock>(
     world: &World<P, Q, J, C>,
     deployment: Deployment,
+    watch: &mut Stopwatch,
 ) -> Result<Turned, JournalError> {
     let look = look(world, &deployment).await;
     let mut deployment = deployment;
     loop {
-        match act(world, deployment, &look).await? {
+        match act(world, deployment, &look, watch).await? {
             Acted::GoOn(after) => deployment = after,
             Acted::Done(turned) => return Ok(turned),
         }
     }
 }
 
-/// What the provider said, and how the world was when it looked.
+/// What the provider said, and when.
 struct Observed {
     seen: Result<Observation, ProviderError>,
-    at: UnixMs,
+    asked: Reading,
+    /// How long after it was asked it looked, in milliseconds.
+    waited_ms: u64,
+}
+
+impl Observed {
+    /// Nothing is to be begun or ended on it any more; nor where the machine slept meanwhile, which a
+    /// steady clock does not tell.
+    fn is_old(&self, clock: &impl Clock) -> bool {
+        let now = Reading::of(clock);
+        let age_ms = now.since_ms(self.asked).saturating_sub(self.waited_ms);
+        age_ms > DECISION_AGE_MS_MAX || now.set_by_ms(self.asked).is_some()
+    }
 }
 
 /// What became of one decision.
@@ -90,31 +103,41 @@ async fn look<P: Provider, Q, J, C: Clock>(
     world: &World<P, Q, J, C>,
     deployment: &Deployment,
 ) -> Observed {
-    let asked_at = world.clock.now();
+    let asked = Reading::of(&world.clock);
     let seen = world.provider.observe(&deployment.target).await;
-    // A provider may let many wait for one look; what counts is when it looked.
-    let at = seen.as_ref().map_or(asked_at, |seen| asked_at.max(seen.at));
-    Observed { seen, at }
+    // A provider may let many wait for one look; what counts is when it looked. Its word is taken for
+    // no more than the time that the call took: its clock is not ours.
+    let took_ms = Reading::of(&world.clock).since_ms(asked);
+    let waited_ms = seen.as_ref().map_or(0, |seen| seen.at.since_ms(asked.wall));
+    Observed {
+        seen,
+        asked,
+        waited_ms: waited_ms.min(took_ms),
+    }
 }
 
 /// Decides once, applies, saves.
 async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
     world: &World<P, Q, J, C>,
-    before: Deployment,
+    mut before: Deployment,
     look: &Observed,
+    watch: &mut Stopwatch,
 ) -> Result<Acted, JournalError> {
     let superseded = Ok(Acted::Done(Turned::Superseded));
+    watch.pass(&mut before, &world.clock);
+    let set_by_ms = watch.clock_was_set();
+    if set_by_ms.is_some() {
+        before.clock_was_set();
+    }
     let decided = match &look.seen {
         Ok(seen) => {
             let answers = ask(world, &before).await;
-            decide(&before, seen, &answers, world.clock.now())
+            decide(&before, seen, &answers)
         }
         Err(error) => on_error(&before, error),
     };
     let decided = match &decided.then {
-        then if moves(then) && world.clock.now().since_ms(look.at) > DECISION_AGE_MS_MAX => {
-            return superseded;
-        }
+        then if moves(then) && look.is_old(&world.clock) => return superseded,
         Decision::Apply(effect) => {
             let token = before.token();
             match world.provider.apply(&before.target, effect, &token).await {
@@ -125,13 +148,20 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
         }
         _ => decided,
     };
+    watch.pass(&mut before, &world.clock);
     let now = world.clock.now();
-    let after = before.clone().after(&decided, now);
-    if after != before {
-        let events = event::of_turn(&before, &decided, &after, now);
+    let mut after = before.clone().after(&decided, now);
+    if after.version == before.version && (set_by_ms.is_some() || watch.is_due(&after)) {
+        after.version += 1;
+    }
+    if after.version != before.version {
+        let clock = set_by_ms.map(|by_ms| event::of_clock(&before, by_ms, now));
+        let mut events: Vec<Event> = clock.into_iter().collect();
+        events.extend(event::of_turn(&before, &decided, &after, now));
         if world.journal.save(&after, &events).await? == Saved::Superseded {
             return superseded;
         }
+        watch.stored(&after, set_by_ms);
     }
     Ok(acted(&decided.then, after))
 }
@@ -153,12 +183,12 @@ async fn ask<P, Q: Probe, J, C: Clock>(
     world: &World<P, Q, J, C>,
     deployment: &Deployment,
 ) -> Vec<Answer> {
-    let questions = questions(deployment, world.clock.now());
+    let questions = questions(deployment);
     let answers = questions.into_iter().map(|(index, gate)| async move {
         Answer {
             gate: index,
             said: world.probe.ask(deployment, gate).await,
-            at: world.clock.now(),
+            at: deployment.time.driven,
         }
     });
     join_all(answers).await

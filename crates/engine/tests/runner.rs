@@ -37,7 +37,10 @@ struct Paused(Instant);
 
 impl Clock for Paused {
     fn now(&self) -> UnixMs {
-        UnixMs(1_000_000).plus_ms(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+        UnixMs(1_000_000).plus_ms(self.steady_ms())
+    }
+    fn steady_ms(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Moment, gates, users};
 use crate::{
-    deployment::{Decided, Decision},
+    deployment::{Decided, Decision, Held},
     observation::{Instance, InstanceState, count},
     plan::{Bake, Until},
     reason::{Failure, Waiting},
@@ -22,28 +22,41 @@ pub(super) fn decide(moment: &Moment<'_>, bake: &Bake) -> Decided {
     let bake_ms = u64::from(until.seconds) * 1000;
     let progress = &moment.deployment.progress;
     // One that was replaced between two looks did not stay healthy, although all are healthy now.
-    let watched_since = progress.holds_since.filter(|_| until.warm.is_none());
+    let watched = progress.held.as_ref().filter(|_| until.warm.is_none());
     let stayed = |i: &&&Instance| {
-        i.state == InstanceState::Healthy && watched_since.is_none_or(|since| i.started_at <= since)
+        let watched = watched.is_none_or(|held| held.instances.contains(&i.id));
+        i.state == InstanceState::Healthy && watched
     };
     let healthy = count(moment.mine.iter().filter(stayed));
     if healthy < *wanted {
         return lost(moment, launch, healthy, *wanted, bake_ms).into();
     }
-    // The wait of a warm slice is for its users, not for evidence: a loss does not begin it anew.
-    let since = match until.warm {
-        Some(_) => progress.since,
-        None => progress.holds_since.unwrap_or(moment.now),
+    // The wait of a warm slice is for its users, not for evidence: a loss does not begin it again.
+    let held = match (until.warm, watched) {
+        (Some(_), _) => Held::since(progress.since),
+        (None, Some(held)) => held.clone(),
+        (None, None) => Held {
+            since: moment.now,
+            instances: moment
+                .mine
+                .iter()
+                .filter(stayed)
+                .map(|i| i.id.clone())
+                .collect(),
+        },
     };
-    let elapsed = moment.now.since_ms(since) >= bake_ms.max(moment.seen.stale_ms_max);
-    let ends_at = since.plus_ms(bake_ms);
+    let elapsed = moment.now.since_ms(held.since) >= bake_ms.max(moment.seen.stale_ms_max);
+    let ends_at = moment
+        .deployment
+        .time
+        .on_the_wall(held.since.plus_ms(bake_ms));
     let gates = gates::look(moment, until);
     let then = match gates.standing {
         gates::Together::Failed(failure) => Decision::Fail(failure),
         gates::Together::Met if elapsed => Decision::Next,
-        gates::Together::Open(waiting) if elapsed => Decision::Hold { since, waiting },
+        gates::Together::Open(waiting) if elapsed => Decision::Hold { held, waiting },
         gates::Together::Met | gates::Together::Open(_) => Decision::Hold {
-            since,
+            held,
             waiting: under_watch(launch, until, ends_at),
         },
     };

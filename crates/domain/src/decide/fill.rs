@@ -43,11 +43,7 @@ pub(super) fn decide(moment: &Moment<'_>, fill: &Fill) -> Decision {
         healthy,
         wanted,
         pending: count(moment.mine.iter().filter(is_starting)),
-        deadline: moment
-            .deployment
-            .progress
-            .since
-            .plus_ms(moment.deployment.strategy.health_deadline_ms()),
+        deadline: moment.ends_at(moment.deployment.strategy.health_deadline_ms()),
         trouble: moment.slice.trouble.clone(),
     })
 }

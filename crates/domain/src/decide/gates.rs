@@ -11,7 +11,7 @@ use crate::{
     gate::{Answer, Gate, GateLook, GateState, Said, ShadowGate, TrafficGate, Verdict},
     plan::{Bake, Step, Until},
     reason::{Failure, Waiting},
-    time::{UnixMs, human_ms},
+    time::human_ms,
     traffic::{Mirrored, Traffic},
 };
 
@@ -32,7 +32,7 @@ pub(super) enum Together {
 
 /// The gates of the current step that the world outside must be asked about now, by their index.
 #[must_use]
-pub fn questions(deployment: &Deployment, now: UnixMs) -> Vec<(usize, &Gate)> {
+pub fn questions(deployment: &Deployment) -> Vec<(usize, &Gate)> {
     let forward = deployment.progress.course == Course::Forward;
     let Some(Step::Bake(Bake { until, .. })) = deployment.step().filter(|_| forward) else {
         return Vec::new();
@@ -43,8 +43,9 @@ pub fn questions(deployment: &Deployment, now: UnixMs) -> Vec<(usize, &Gate)> {
     let states = &deployment.progress.watch.gates;
     let due = |(index, gate): &(usize, &Gate)| {
         let asked_at = states.get(*index).and_then(|state| state.asked_at);
-        gate.asked_every_ms()
-            .is_some_and(|every| asked_at.is_none_or(|at| now.since_ms(at) >= every))
+        gate.asked_every_ms().is_some_and(|every| {
+            asked_at.is_none_or(|at| deployment.time.driven.since_ms(at) >= every)
+        })
     };
     until.gates.iter().enumerate().filter(due).collect()
 }
@@ -98,7 +99,7 @@ fn standing(moment: &Moment<'_>, until: &Until, watch: &Watch) -> Together {
             within_ms,
         });
     }
-    let deadline = moment.deployment.progress.since.plus_ms(within_ms);
+    let deadline = moment.ends_at(within_ms);
     Together::Open(match gate {
         Gate::Approval(approval) => Waiting::Approval {
             by_another: approval.by_another,

@@ -65,11 +65,8 @@ pub(super) fn end(moment: &Moment<'_>) -> Decision {
         return moment.reached(Decision::Next);
     };
     let slice = moment.at;
-    let deadline = moment
-        .deployment
-        .progress
-        .since
-        .plus_ms(way_back_ms(moment));
+    let within_ms = way_back_ms(moment);
+    let deadline = moment.ends_at(within_ms);
     let wait = || {
         Decision::Wait(Waiting::Refreshing {
             text: seen.text.clone(),
@@ -79,7 +76,7 @@ pub(super) fn end(moment: &Moment<'_>) -> Decision {
     };
     match seen.state {
         RefreshState::Cancelling => wait(),
-        _ if moment.now >= deadline => cancel(moment),
+        _ if moment.waited_ms() >= within_ms => cancel(moment),
         RefreshState::RollingBack => hold_scale_in(moment).map_or_else(wait, Decision::Apply),
         _ => Decision::Apply(Effect::RollBackRefresh { slice }),
     }
@@ -130,17 +127,20 @@ fn foreign<'a>(moment: &'a Moment<'_>) -> Option<&'a RefreshSeen> {
 }
 
 fn under_way(moment: &Moment<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Decision {
-    let began = began(moment, seen);
+    let late_ms = moment.waited_ms() - waited_ms(moment, seen);
+    let time_ms = time_for(moment, refresh.count, &refresh.preferences);
     Decision::Wait(Waiting::Refreshing {
         text: seen.text.clone(),
         percent: seen.percent,
-        deadline: began.plus_ms(time_for(moment, refresh.count, &refresh.preferences)),
+        deadline: moment.ends_at(late_ms + time_ms),
     })
 }
 
-/// Time counts from when AWS began, not from when it was first asked.
-fn began(moment: &Moment<'_>, seen: &RefreshSeen) -> crate::time::UnixMs {
-    moment.deployment.progress.since.max(seen.started_at)
+/// Milliseconds since AWS began: not from when it was first asked, and by its own clock, as long as that
+/// says less than ours.
+fn waited_ms(moment: &Moment<'_>, seen: &RefreshSeen) -> u64 {
+    let for_ms = moment.seen.at.since_ms(seen.started_at);
+    moment.waited_ms().min(for_ms)
 }
 
 /// AWS waits an hour for an instance that does not get healthy; the group's own deadline is shorter.
@@ -149,9 +149,9 @@ fn late(moment: &Moment<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<De
     let healthy = moment.healthy;
     let stuck = moment.mine.iter().any(|instance| {
         instance.state == InstanceState::Pending
-            && moment.now.since_ms(instance.started_at) > patience_ms
+            && moment.seen.at.since_ms(instance.started_at) > patience_ms
     });
-    let waited_ms = moment.now.since_ms(began(moment, seen));
+    let waited_ms = waited_ms(moment, seen);
     let none = healthy == 0 && seen.percent == 0 && waited_ms > patience_ms;
     if stuck || none {
         let failed = Decision::Fail(Failure::Unhealthy {
@@ -168,7 +168,7 @@ fn late(moment: &Moment<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<De
 
 fn too_late(moment: &Moment<'_>, refresh: &Refresh, seen: &RefreshSeen) -> Option<Decision> {
     let within_ms = time_for(moment, refresh.count, &refresh.preferences);
-    let waited_ms = moment.now.since_ms(began(moment, seen));
+    let waited_ms = waited_ms(moment, seen);
     (waited_ms > within_ms).then(|| {
         Decision::Fail(Failure::RefreshLate {
             text: seen.text.clone(),

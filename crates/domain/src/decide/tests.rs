@@ -25,6 +25,7 @@ use crate::{
 
 mod refresh;
 mod retire;
+mod time;
 mod two_slices;
 
 fn launch(version: &str) -> Launch {
@@ -157,6 +158,23 @@ fn say(decided: &Decided) -> String {
         Decision::Fail(failure) => format!("fail: {}", failure.sentence(&Versions::default())),
         Decision::Finish(certificate) => format!("finish, clean: {}", certificate.is_clean()),
     }
+}
+
+/// `deployment` when the wall clock shows `wall`: it was driven without a break since it was requested.
+fn late(deployment: &Deployment, wall: UnixMs) -> Deployment {
+    let mut late = deployment.clone();
+    late.time.driven = DrivenMs(wall.since_ms(UnixMs(0)));
+    late
+}
+
+/// What follows when the wall clock shows `wall`.
+fn decide(
+    deployment: &Deployment,
+    seen: &Observation,
+    answers: &[Answer],
+    wall: UnixMs,
+) -> Decided {
+    super::decide(&late(deployment, wall), seen, answers)
 }
 
 /// `deployment`, recorded from `start`, at step `at`.
@@ -338,26 +356,6 @@ fn a_paused_deployment_waits_and_says_who_holds_it() {
         &[(999, START)],
         expect![[r#"
             2/2/2 v1 | v1+ v1+                           wait: paused by ada
-        "#]],
-    );
-}
-
-#[test]
-fn pausing_moves_every_deadline() {
-    let at = |seconds: u64| UnixMs(0).plus_ms(seconds * 1000);
-    let resumed = at_step(deployment(Some("v1")), START, 0)
-        .command(Command::Pause, "ada", at(10))
-        .and_then(|paused| paused.command(Command::Resume, "ada", at(110)))
-        .unwrap();
-    check(
-        &resumed,
-        &[
-            (159, "4/4/4 v2 suspended | v1+ v1+ v2. v2+"),
-            (161, "4/4/4 v2 suspended | v1+ v1+ v2. v2+"),
-        ],
-        expect![[r#"
-            4/4/4 v2 suspended | v1+ v1+ v2. v2+         wait: 1 of 2 instances of v2 are healthy, 1 are starting; gives up at 1970-01-01T00:02:40Z
-            4/4/4 v2 suspended | v1+ v1+ v2. v2+         fail: only 1 of 2 instances of v2 became healthy within 1 min
         "#]],
     );
 }

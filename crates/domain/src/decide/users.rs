@@ -6,7 +6,7 @@ use crate::{
     plan::Step,
     reason::{Failure, Waiting},
     slice::Slice,
-    time::UnixMs,
+    time::DrivenMs,
     users::{Split, Weights},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn possible(moment: &Moment<'_>, split: &Split) -> Split {
 
 /// Since when nothing of stable is healthy, as far as it is known, going forward from a stable that
 /// has a slice of its own. Given up for lost, stable counts again when half of it is healthy.
-pub(super) fn stable_gone_since(moment: &Moment<'_>) -> Option<UnixMs> {
+pub(super) fn stable_gone_since(moment: &Moment<'_>) -> Option<DrivenMs> {
     let deployment = moment.deployment;
     let roles = deployment.roles;
     if !roles.are_apart() || !moment.going_forward() {
@@ -56,7 +56,7 @@ pub(super) fn stable_gone_since(moment: &Moment<'_>) -> Option<UnixMs> {
 }
 
 /// Stable had nobody for as long as its instances would have had to become healthy.
-fn is_gone_for_good(moment: &Moment<'_>, since: UnixMs) -> bool {
+fn is_gone_for_good(moment: &Moment<'_>, since: DrivenMs) -> bool {
     moment.now.since_ms(since) >= moment.deployment.strategy.health_deadline_ms()
 }
 

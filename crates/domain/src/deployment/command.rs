@@ -113,26 +113,25 @@ impl Deployment {
             Command::Pause if self.is_refreshing() => return Err(CommandRefused::NotPausable),
             Command::Pause => self.paused = Some(Pause { since: now, by }),
             Command::Resume => {
-                let pause = self.paused.take().ok_or(CommandRefused::NotPaused)?;
-                self.progress.since = self.progress.since.plus_ms(now.since_ms(pause.since));
-                self.progress.holds_since = None;
+                self.paused.take().ok_or(CommandRefused::NotPaused)?;
+                self.progress.held = None;
             }
             Command::Abort { .. } | Command::RollBack { .. } | Command::Reject { .. }
                 if self.progress.course == Course::RollingBack =>
             {
                 return Err(CommandRefused::AlreadyRollingBack);
             }
-            Command::Abort { reason } => self.roll_back(Failure::Aborted { by, reason }, now),
+            Command::Abort { reason } => self.roll_back(Failure::Aborted { by, reason }),
             Command::RollBack { reason } => {
-                self.roll_back(Failure::RolledBackByPerson { by, reason }, now);
+                self.roll_back(Failure::RolledBackByPerson { by, reason });
             }
             Command::Reject { reason } => {
                 self.open_approval()
                     .ok_or(CommandRefused::NothingToApprove)?;
-                self.roll_back(Failure::Rejected { by, reason }, now);
+                self.roll_back(Failure::Rejected { by, reason });
             }
             Command::Approve => self.approve(by)?,
-            Command::Promote => self.promote(now)?,
+            Command::Promote => self.promote()?,
         }
         self.waiting = None;
         self.version += 1;
@@ -178,7 +177,7 @@ impl Deployment {
         Ok(())
     }
 
-    fn promote(&mut self, now: UnixMs) -> Result<(), CommandRefused> {
+    fn promote(&mut self) -> Result<(), CommandRefused> {
         let baking = matches!(self.step(), Some(Step::Bake(_)));
         if !baking || self.progress.course != Course::Forward {
             return Err(CommandRefused::NothingToPromote);
@@ -187,7 +186,7 @@ impl Deployment {
             return Err(CommandRefused::ApprovalFirst);
         }
         self.paused = None;
-        self.enter(self.progress.at + 1, now);
+        self.enter(self.progress.at + 1);
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! What a turn of the engine comes to, as a deployment takes it.
 
-use super::{Certificate, Watch};
+use super::{Certificate, Held, Watch};
 use crate::{
     effect::Effect,
     gate::GateLook,
     plan::Baseline,
     reason::{Failure, Waiting},
-    time::UnixMs,
+    time::DrivenMs,
 };
 
 /// What one turn comes to: what gates were seen to say, and what to do.
@@ -17,7 +17,7 @@ pub struct Decided {
     /// The looks at gates, for people.
     pub looks: Vec<GateLook>,
     /// Since when nothing of stable is healthy, going forward from a stable in a slice of its own.
-    pub stable_gone_since: Option<UnixMs>,
+    pub stable_gone_since: Option<DrivenMs>,
     /// What to do.
     pub then: Decision,
 }
@@ -29,10 +29,10 @@ pub enum Decision {
     Record(Baseline),
     /// Ask the provider for this.
     Apply(Effect),
-    /// The condition holds since `since`; go on looking.
+    /// The condition holds; go on looking.
     Hold {
-        /// Since when, without a break.
-        since: UnixMs,
+        /// Since when, without a break, and for whom.
+        held: Held,
         /// What it is held for.
         waiting: Waiting,
     },

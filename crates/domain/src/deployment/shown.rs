@@ -81,10 +81,13 @@ impl Deployment {
     /// record does not tell, as with a provider that stopped answering.
     #[must_use]
     pub fn waiting_since(&self) -> Option<UnixMs> {
+        let shown = |moment| self.time.on_the_wall(moment);
         match self.waiting.as_ref()? {
             Waiting::Paused { .. } => self.paused.as_ref().map(|pause| pause.since),
-            Waiting::Accepted { .. } => self.last_effect.as_ref().map(|(_, at)| *at),
-            Waiting::Baking { .. } | Waiting::Confirming { .. } => self.progress.holds_since,
+            Waiting::Accepted { .. } => self.last_effect.as_ref().map(|(_, at)| shown(*at)),
+            Waiting::Baking { .. } | Waiting::Confirming { .. } => {
+                self.progress.held.as_ref().map(|held| shown(held.since))
+            }
             Waiting::Healthy { .. }
             | Waiting::Warm { .. }
             | Waiting::Gate { .. }
@@ -92,7 +95,7 @@ impl Deployment {
             | Waiting::Weights
             | Waiting::Refreshing { .. }
             | Waiting::Draining { .. }
-            | Waiting::Settling { .. } => Some(self.progress.since),
+            | Waiting::Settling { .. } => Some(self.step_since()),
             Waiting::Unattended { since } => Some(*since),
             Waiting::Recovering { .. }
             | Waiting::ForeignRefresh { .. }
@@ -101,11 +104,17 @@ impl Deployment {
         }
     }
 
+    /// When the current step began.
+    #[must_use]
+    pub fn step_since(&self) -> UnixMs {
+        self.time.on_the_wall(self.progress.since)
+    }
+
     /// When the current step fails if `gate`, which is one of its gates, is still open.
     #[must_use]
     pub fn gate_deadline(&self, gate: &Gate) -> Option<UnixMs> {
         match self.step()? {
-            Step::Bake(bake) => Some(self.progress.since.plus_ms(bake.until.open_ms_max(gate))),
+            Step::Bake(bake) => Some(self.step_since().plus_ms(bake.until.open_ms_max(gate))),
             _ => None,
         }
     }

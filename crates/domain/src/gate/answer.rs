@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Number;
-use crate::{evidence, time::UnixMs};
+use crate::{evidence, time::DrivenMs};
 
 /// What the world outside answered to a gate's question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Answer {
     /// Index of the gate in its step.
     pub gate: usize,
     /// When.
-    pub at: UnixMs,
+    pub at: DrivenMs,
     /// What it said.
     pub said: Said,
 }
@@ -50,7 +50,7 @@ pub struct GateState {
     pub verdict: Verdict,
     /// When the world outside was last asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_at: Option<UnixMs>,
+    pub asked_at: Option<DrivenMs>,
     /// Bad answers in a row.
     #[serde(default)]
     pub bad_answers: u32,

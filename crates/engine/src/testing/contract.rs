@@ -298,10 +298,8 @@ pub async fn journal_contract<J: Journal>(journal: &J, deployment: &Deployment) 
     let at = |ms| UnixMs(1_000_000).plus_ms(ms);
     let ours = |claimed: Vec<Deployment>| claimed.into_iter().find(|d| d.id == *id);
     let claim = |engine: &'static str, now| async move {
-        journal
-            .claim(engine, now, 1000, 100)
-            .await
-            .expect("claim works")
+        let claimed = journal.claim(engine, now, 1000, 100).await;
+        claimed.expect("claim works")
     };
 
     let first = ours(claim("a", at(0)).await).expect("an unfinished deployment can be claimed");
@@ -342,6 +340,7 @@ pub async fn journal_contract<J: Journal>(journal: &J, deployment: &Deployment) 
         "the same version is not stored twice"
     );
 
+    no_lease_is_for_ever(journal, id, at(1000)).await;
     let taken = ours(claim("b", at(1900)).await).expect("an expired lease can be claimed");
     assert_eq!(taken, next, "the new holder sees what was saved");
     assert_eq!(
@@ -376,4 +375,21 @@ pub fn launch(id: &str, version: &str, digest: domain::release::Digest) -> Launc
         version,
         content: domain::release::Content::package(digest),
     }
+}
+
+/// The clock of the holder was an hour ahead when it took its lease, and is right again at `now`.
+async fn no_lease_is_for_ever<J: Journal>(journal: &J, id: &DeploymentId, now: UnixMs) {
+    let claim = |engine: &'static str, now: UnixMs| async move {
+        let claimed = journal.claim(engine, now, 1000, 100).await;
+        let claimed = claimed.expect("claim works");
+        assert!(
+            claimed.iter().any(|it| it.id == *id),
+            "a lease that nobody can have taken now does not hold"
+        );
+    };
+    journal.release("a", id).await.expect("release works");
+    claim("a", now.plus_ms(3_600_000)).await;
+    claim("b", now).await;
+    journal.release("b", id).await.expect("release works");
+    claim("a", UnixMs(now.0 - 100)).await;
 }

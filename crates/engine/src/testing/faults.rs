@@ -27,6 +27,8 @@ pub struct Faults {
     pub autoscale: u32,
     /// Somebody else splits the users evenly, per tick.
     pub meddle: u32,
+    /// Somebody sets the wall clock, per tick.
+    pub clock_set: u32,
 }
 
 impl Faults {
@@ -43,6 +45,7 @@ impl Faults {
         instance_ill: 0,
         autoscale: 0,
         meddle: 0,
+        clock_set: 0,
     };
 
     /// Nothing goes wrong, but that somebody may meddle.
@@ -83,6 +86,7 @@ impl Faults {
             instance_ill: chance(15),
             autoscale: if autoscaled { chance(30) } else { 0 },
             meddle: chance(5),
+            clock_set: chance(10),
         }
     }
 }

@@ -51,14 +51,25 @@ impl MemoryJournal {
         self.rows().get(id).map(|row| row.deployment.clone())
     }
 
+    /// Looks at the record of a deployment without copying it.
+    pub fn peek<T>(&self, id: &DeploymentId, look: impl FnOnce(&Deployment) -> T) -> Option<T> {
+        self.rows().get(id).map(|row| look(&row.deployment))
+    }
+
     fn rows(&self) -> MutexGuard<'_, BTreeMap<DeploymentId, Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Row {
-    fn held_by_other(&self, engine: &str, now: UnixMs) -> bool {
-        self.lease_until > now
+    /// Its lease has not expired; nobody takes one for longer than `lease_ms` from `now`.
+    fn is_held(&self, now: UnixMs, lease_ms: u64) -> bool {
+        let taken = self.holder.is_some() && self.lease_until > now;
+        taken && self.lease_until <= now.plus_ms(lease_ms)
+    }
+
+    fn held_by_other(&self, engine: &str, now: UnixMs, lease_ms: u64) -> bool {
+        self.is_held(now, lease_ms)
             && self
                 .holder
                 .as_deref()
@@ -77,7 +88,7 @@ impl Journal for MemoryJournal {
         let mut rows = self.rows();
         let mut free: Vec<&mut Row> = rows
             .values_mut()
-            .filter(|row| row.deployment.ending.is_none() && row.lease_until <= now)
+            .filter(|row| row.deployment.ending.is_none() && !row.is_held(now, lease_ms))
             .collect();
         free.sort_by_key(|row| row.lease_until);
         Ok(free
@@ -102,7 +113,8 @@ impl Journal for MemoryJournal {
         let Some(row) = rows.get_mut(id) else {
             return Ok(None);
         };
-        let lost = row.holder.as_deref() != Some(engine) || row.held_by_other(engine, now);
+        let lost =
+            row.holder.as_deref() != Some(engine) || row.held_by_other(engine, now, lease_ms);
         if lost || row.deployment.ending.is_some() {
             return Ok(None);
         }

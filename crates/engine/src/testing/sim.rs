@@ -30,6 +30,7 @@ use self::{
 use super::faults::{Faults, happens};
 use crate::{
     ports::{Clock, Journal},
+    stopwatch::Stopwatch,
     turn::{Turned, World, turn},
 };
 
@@ -111,7 +112,7 @@ impl Stage {
         let end = self.story.faults_end_ms + ENDS_WITHIN_MS;
         while self.shared.now_ms() < end {
             self.tick();
-            let ended = self.deployment().ending.is_some();
+            let ended = self.peek(|deployment| deployment.ending.is_some());
             if ended && quiet_at.is_none() {
                 self.shared.set_faults(Faults::NONE);
                 quiet_at = Some(self.shared.now_ms());
@@ -136,9 +137,11 @@ impl Stage {
             let n = self.rng.usize(..self.engines.len());
             self.poll(n);
         }
-        let deployment = self.deployment();
-        self.shared
-            .with(|world| self.checker.every_tick(&deployment, world));
+        let (id, shared) = (&self.story.deployment.id, &self.shared);
+        let checker = &mut self.checker;
+        shared.journal.peek(id, |deployment| {
+            shared.with(|world| checker.every_tick(deployment, world));
+        });
     }
 
     /// Lets engine `n` go on to its next port call; a crashed one starts again after a while.
@@ -184,25 +187,31 @@ impl Stage {
 
     /// An impatient person: pauses, resumes, aborts or rolls back at the moments of the story.
     fn person(&mut self, over: bool) {
-        let deployment = self.deployment();
         let now = SimClock {
             shared: Arc::clone(&self.shared),
         }
         .now();
+        let paused = over && self.peek(|deployment| deployment.paused.is_some());
+        let asked = !paused && self.peek(|deployment| deployment.open_approval().is_some());
         let command = match self.story.next_command(now) {
             Some(command) => command,
-            None if over && deployment.paused.is_some() => Command::Resume,
-            None if deployment.open_approval().is_some() && happens(&mut self.rng, 200) => {
-                self.story.answer()
-            }
+            None if paused => Command::Resume,
+            None if asked && happens(&mut self.rng, 200) => self.story.answer(),
             None => return,
         };
+        let deployment = self.deployment();
         if let Ok(after) = deployment.command(command.clone(), "somebody", now) {
+            self.checker.commanded(&command);
             let events = event::of_command(&command, "somebody", &after, now);
             let saved = self.shared.journal.save(&after, &events);
             let mut context = Context::from_waker(Waker::noop());
             let _ = std::pin::pin!(saved).as_mut().poll(&mut context);
         }
+    }
+
+    fn peek<T: Default>(&self, look: impl FnOnce(&Deployment) -> T) -> T {
+        let id = &self.story.deployment.id;
+        self.shared.journal.peek(id, look).unwrap_or_default()
     }
 
     fn deployment(&self) -> Deployment {
@@ -237,10 +246,11 @@ async fn drive(
     name: &str,
     mut deployment: Deployment,
 ) {
-    let mut renewed_at = world.clock.now();
+    let mut watch = Stopwatch::default();
+    let mut renewed_ms = world.clock.steady_ms();
     loop {
         let mut read_again = false;
-        match turn(world, deployment.clone()).await {
+        match turn(world, deployment.clone(), &mut watch).await {
             Ok(Turned::Moved(next)) => deployment = next,
             Ok(Turned::Waits(next) | Turned::Troubled(next)) => {
                 deployment = next;
@@ -249,16 +259,16 @@ async fn drive(
             Ok(Turned::Ended(_)) => return,
             Ok(Turned::Superseded) | Err(_) => read_again = true,
         }
-        let now = world.clock.now();
-        if read_again || now.since_ms(renewed_at) > 2000 {
+        let (now, now_ms) = (world.clock.now(), world.clock.steady_ms());
+        if read_again || now_ms - renewed_ms > 2000 {
             match world
                 .journal
                 .renew(name, &deployment.id, now, LEASE_MS)
                 .await
             {
-                Ok(Some(fresh)) => (deployment, renewed_at) = (fresh, now),
+                Ok(Some(fresh)) => (deployment, renewed_ms) = (fresh, now_ms),
                 Ok(None) => return,
-                Err(_) if now.since_ms(renewed_at) > LEASE_MS / 2 => return,
+                Err(_) if now_ms - renewed_ms > LEASE_MS / 2 => return,
                 Err(_) => pause(shared, 1000).await,
             }
         }

@@ -30,6 +30,9 @@ impl Clock for Ours {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         UnixMs(i64::try_from(since.unwrap().as_millis()).unwrap() + self.0)
     }
+    fn steady_ms(&self) -> u64 {
+        self.now().since_ms(UnixMs(0))
+    }
 }
 
 fn aws(wrong_by_ms: i64) -> Aws {

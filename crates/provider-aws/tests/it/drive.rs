@@ -15,6 +15,7 @@ use domain::{
 };
 use engine::{
     ports::{Clock, Journal, JournalError, Probe, Provider, Saved},
+    stopwatch::Stopwatch,
     testing::journal::MemoryJournal,
     turn::{Turned, World, turn},
 };
@@ -136,6 +137,7 @@ impl<'a> Driver<'a> {
             requested_at: self.world.clock.now(),
         };
         self.world.journal.0.begin(Deployment::new(request, &seen));
+        let mut watch = Stopwatch::default();
         for _ in 0..TURNS_MAX {
             let deployment = self.world.journal.0.deployment(&id).unwrap();
             if deployment.ending.is_some() {
@@ -151,7 +153,7 @@ impl<'a> Driver<'a> {
                 self.world.journal.save(&after, &events).await.unwrap();
                 continue;
             }
-            let pause_ms = match turn(&self.world, deployment).await.unwrap() {
+            let pause_ms = match turn(&self.world, deployment, &mut watch).await.unwrap() {
                 Turned::Moved(_) => 200,
                 _ => PAUSE_MS,
             };

@@ -36,6 +36,9 @@ impl Clock for EmulatedClock {
     fn now(&self) -> UnixMs {
         UnixMs(self.0.load(Ordering::SeqCst))
     }
+    fn steady_ms(&self) -> u64 {
+        self.now().since_ms(UnixMs(0))
+    }
 }
 
 /// Looks as often as the test likes, and believes what it sees: the clock stands still meanwhile.

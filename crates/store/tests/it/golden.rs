@@ -5,7 +5,9 @@
 //! once with `UPDATE_EXPECT=1`.
 
 use domain::{
-    deployment::{Certificate, CertificateLine, Command, Deployment, Ending, Outcome, Request},
+    deployment::{
+        Certificate, CertificateLine, Command, Deployment, Ending, Held, Outcome, Request,
+    },
     effect::{Effect, Target},
     event::{Event, What},
     names::DeploymentId,
@@ -14,7 +16,7 @@ use domain::{
     reason::{Failure, Waiting},
     release::{Content, Launch, LaunchId},
     slice::Slice,
-    time::UnixMs,
+    time::{DrivenMs, UnixMs},
 };
 use expect_test::expect_file;
 use serde_json::{Value, json};
@@ -106,8 +108,8 @@ fn deployments() -> Vec<Deployment> {
         slice: Slice::Blue,
         instance: InstanceId("i-9".to_owned()),
     };
-    filling.last_effect = Some((effect, UnixMs(1_700_000_000_500)));
-    filling.progress.holds_since = Some(UnixMs(1_700_000_001_000));
+    filling.last_effect = Some((effect, DrivenMs(500)));
+    filling.progress.held = Some(Held::since(DrivenMs(1000)));
     filling.version = 7;
     let at = UnixMs(1_700_000_002_000);
     let paused = filling.clone().command(Command::Pause, "bob", at).unwrap();
@@ -159,7 +161,7 @@ fn refreshing() -> Deployment {
         deadline: UnixMs(1_700_000_900_000),
     });
     let slice = Slice::Blue;
-    refreshing.last_effect = Some((Effect::RollBackRefresh { slice }, UnixMs(1_700_000_000_500)));
+    refreshing.last_effect = Some((Effect::RollBackRefresh { slice }, DrivenMs(500)));
     refreshing.failure = Some(Failure::RefreshEnded {
         text: "Cancelled".to_owned(),
     });
@@ -184,6 +186,7 @@ fn events() -> Vec<Event> {
             command: "pause".to_owned(),
             by: "bob".to_owned(),
         },
+        What::ClockSet { by_ms: -7_200_000 },
         What::RollingBack,
         What::Finished {
             outcome: Outcome::RolledBack,

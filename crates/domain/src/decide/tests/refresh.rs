@@ -51,7 +51,11 @@ fn check(deployment: &Deployment, rows: &[(u64, &str)], expected: Expect) {
         .iter()
         .map(|(seconds, text)| {
             let now = UnixMs(0).plus_ms(seconds * 1000);
-            let decision = decide(deployment, &both(text), &[], now);
+            let seen = Observation {
+                at: now,
+                ..both(text)
+            };
+            let decision = decide(deployment, &seen, &[], now);
             format!("{seconds:<4} s {text:<44} {}\n", say(&decision))
         })
         .collect();

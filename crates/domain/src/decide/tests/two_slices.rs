@@ -280,7 +280,7 @@ fn watch(mut deployment: Deployment, looks: &[(Observation, Vec<Answer>)]) -> (D
             text.push_str(&format!("{second} s look: {:?}\n", look.verdict));
         }
         text.push_str(&format!("{second} s {}\n", say(&decision)));
-        deployment = deployment.after(&decision, now);
+        deployment = late(&deployment, now).after(&decision, now);
     }
     (deployment, text)
 }
@@ -377,7 +377,7 @@ fn a_check_may_fail_twice_but_not_three_times() {
         };
         let answer = Answer {
             gate: 0,
-            at: at(0),
+            at: DrivenMs(0),
             said,
         };
         (both(TENTH), vec![answer])

@@ -78,13 +78,13 @@ impl Asg {
         if *most < *least + 2 {
             return;
         }
-        let full: BTreeSet<&String> = counts
+        let full: BTreeSet<&str> = counts
             .iter()
             .filter(|(_, n)| *n == most)
-            .map(|(zone, _)| zone)
+            .map(|(zone, _)| *zone)
             .collect();
         let victim = self.group.members.iter().position(|m| {
-            full.contains(&m.instance.zone)
+            full.contains(m.instance.zone.as_str())
                 && !m.instance.protected
                 && m.instance.state == InstanceState::Healthy
         });
@@ -97,16 +97,16 @@ impl Asg {
         self.stop(victim, now);
     }
 
-    fn zone_counts(&self) -> BTreeMap<String, usize> {
-        let mut counts: BTreeMap<String, usize> =
-            self.zones.iter().map(|zone| (zone.clone(), 0)).collect();
+    fn zone_counts(&self) -> BTreeMap<&str, usize> {
+        let mut counts: BTreeMap<&str, usize> =
+            self.zones.iter().map(|zone| (zone.as_str(), 0)).collect();
         for member in self
             .group
             .members
             .iter()
             .filter(|m| m.instance.state.is_present())
         {
-            *counts.entry(member.instance.zone.clone()).or_default() += 1;
+            *counts.entry(&member.instance.zone).or_default() += 1;
         }
         counts
     }
@@ -115,7 +115,13 @@ impl Asg {
         let counts = self.zone_counts();
         let least = counts.values().min().copied().unwrap_or(0);
         let candidates: Vec<usize> = (0..self.zones.len())
-            .filter(|index| counts.get(&self.zones[*index]).copied().unwrap_or(0) == least)
+            .filter(|index| {
+                counts
+                    .get(self.zones[*index].as_str())
+                    .copied()
+                    .unwrap_or(0)
+                    == least
+            })
             .collect();
         candidates[self.rng.usize(..candidates.len())]
     }
@@ -135,10 +141,10 @@ impl Asg {
         let most = members
             .iter()
             .filter(open)
-            .map(|m| counts[&m.instance.zone])
+            .map(|m| counts[m.instance.zone.as_str()])
             .max()?;
         let mut candidates: Vec<usize> = (0..members.len())
-            .filter(|i| open(&&members[*i]) && counts[&members[*i].instance.zone] == most)
+            .filter(|i| open(&&members[*i]) && counts[members[*i].instance.zone.as_str()] == most)
             .collect();
         self.rng.shuffle(&mut candidates);
         let key = |index: &usize| {

@@ -1,11 +1,12 @@
 //! What must be true at every tick, and at the end, whatever goes wrong.
 
 mod expected;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    deployment::{Course, Deployment, Outcome},
+    deployment::{Command, Course, Deployment, Outcome},
     observation::{InstanceId, Sizes},
     plan::{Roles, Step, Strategy},
     reason::Failure,
@@ -51,6 +52,7 @@ pub struct Checker {
     quiet: bool,
     /// Since when users are not where the last shift put them, although nothing goes wrong.
     strayed_since: Option<UnixMs>,
+    times: times::Times,
 }
 
 impl Checker {
@@ -82,6 +84,14 @@ impl Checker {
             orderly: story.fenced || story.engines == 1,
             quiet: story.faults.only_meddling(),
             strayed_since: None,
+            times: times::Times::new(),
+        }
+    }
+
+    /// A person said `command`, and it was taken.
+    pub fn commanded(&mut self, command: &Command) {
+        if *command == Command::Promote {
+            self.times.promote();
         }
     }
 
@@ -105,6 +115,9 @@ impl Checker {
             );
         }
         let weights = world.cloud.weights.sum();
+        if let Some(cut_short) = self.times.every_tick(now, deployment) {
+            self.broken(now, &cut_short);
+        }
         self.widening(now, deployment, world);
         self.held(now, deployment, world);
         if weights != 0 && weights != 100 {

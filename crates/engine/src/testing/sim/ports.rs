@@ -46,8 +46,10 @@ pub struct Shared {
 pub struct SimWorld {
     /// The server group.
     pub cloud: Cloud,
-    /// Virtual time.
+    /// Virtual time, which the cloud goes by.
     pub now: UnixMs,
+    /// How far the wall clock of the engines is off, in milliseconds: somebody sets it.
+    pub clock_off_ms: i64,
     /// How old an observation may be, in milliseconds.
     pub stale_ms: u64,
     /// Requests that AWS would have refused: the engine must never make one.
@@ -76,6 +78,7 @@ impl Shared {
         let world = SimWorld {
             cloud: story.cloud(),
             now: UnixMs(0),
+            clock_off_ms: 0,
             stale_ms: story.stale_ms,
             refused: Vec::new(),
             unserved: Vec::new(),
@@ -134,6 +137,12 @@ impl Shared {
         }
         if happens(rng, faults.meddle) && world.cloud.meddle() {
             world.meddled = Some(now);
+        }
+        if happens(rng, faults.clock_set) {
+            let by_ms = *rng
+                .choice(&[3000, 5000, 60_000, 7_200_000])
+                .unwrap_or(&5000);
+            world.clock_off_ms += if rng.bool() { by_ms } else { -by_ms };
         }
         if world.stale_ms > 0 {
             let look = world.cloud.look(now);
@@ -444,6 +453,10 @@ pub struct SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> UnixMs {
-        self.shared.with(|world| world.now)
+        self.shared
+            .with(|world| UnixMs(world.now.0 + world.clock_off_ms))
+    }
+    fn steady_ms(&self) -> u64 {
+        self.shared.now_ms()
     }
 }

@@ -20,6 +20,7 @@ use domain::{
 };
 use engine::{
     ports::{Clock, Journal, JournalError, Probe, Provider, Saved},
+    stopwatch::Stopwatch,
     testing::journal::MemoryJournal,
     turn::{Turned, World, turn},
 };
@@ -284,7 +285,7 @@ impl<'a> Stage<'a> {
     /// Takes turns until the deployment ends. Says whether the story's own event took place.
     async fn drive(&mut self, id: &DeploymentId) -> bool {
         let end = self.world.clock.now().0 + i64::try_from(END_MS).unwrap();
-        let mut acted = false;
+        let (mut acted, mut watch) = (false, Stopwatch::default());
         let mut events_left = self.story.events;
         let mut in_phase = 0;
         // Which turn of the phase it happens in.
@@ -309,11 +310,12 @@ impl<'a> Stage<'a> {
                 events_left -= 1;
                 self.event();
             }
-            let pause_ms = match turn(&self.world, deployment).await {
+            let pause_ms = match turn(&self.world, deployment, &mut watch).await {
                 Ok(Turned::Moved(_)) => 200,
                 Ok(_) => PAUSE_MS,
                 Err(_) => {
                     self.restart();
+                    watch = Stopwatch::default();
                     30_000
                 }
             };

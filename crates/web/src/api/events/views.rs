@@ -25,7 +25,7 @@ pub struct EventView {
     /// When, RFC 3339.
     pub at: String,
     /// Stable, for programs: `requested`, `recorded`, `step_started`, `applied`, `waiting`, `looked`,
-    /// `commanded`, `rolling_back` or `finished`.
+    /// `commanded`, `clock_set`, `rolling_back` or `finished`.
     pub event: String,
     /// The same for people.
     pub sentence: String,
@@ -48,6 +48,9 @@ pub struct EventView {
     /// `commanded`: the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// `clock_set`: how far the server's clock was moved forward, in milliseconds; negative: back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_ms: Option<i64>,
     /// `rolling_back`, `finished`: why the deployment does not go forward, as it is known now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureView>,
@@ -127,6 +130,10 @@ impl EventView {
             What::Commanded { command, by } => Self {
                 command: Some(command),
                 by: Some(by),
+                ..view
+            },
+            What::ClockSet { by_ms } => Self {
+                by_ms: Some(by_ms),
                 ..view
             },
             What::RollingBack => Self { failure, ..view },

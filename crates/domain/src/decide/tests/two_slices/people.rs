@@ -30,7 +30,7 @@ fn only_somebody_else_can_say_yes() {
     let again = approved.clone().command(Command::Approve, "eve", at(11));
     assert_eq!(again.unwrap_err(), CommandRefused::NothingToApprove);
     let decision = decide(&approved, &both(TENTH), &[], at(11));
-    let held = approved.after(&decision, at(11));
+    let held = late(&approved, at(11)).after(&decision, at(11));
     assert_eq!(
         decide(&held, &both(TENTH), &[], at(22)).then,
         Decision::Next

@@ -12,7 +12,7 @@ fn follow(mut deployment: Deployment, rows: &[(u64, &str)]) -> String {
     for (second, look) in rows {
         let decision = decide(&deployment, &both(look), &[], at(*second));
         text.push_str(&format!("{second:<3} s {look:<68} {}\n", say(&decision)));
-        deployment = deployment.after(&decision, at(*second));
+        deployment = late(&deployment, at(*second)).after(&decision, at(*second));
     }
     text
 }

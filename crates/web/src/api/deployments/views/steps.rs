@@ -66,7 +66,7 @@ pub(super) fn steps(deployment: &Deployment) -> Vec<StepView> {
             step: step.as_str().to_owned(),
             sentence: step.sentence(&versions),
             state: state.to_owned(),
-            since: order.is_eq().then(|| time(progress.since)),
+            since: order.is_eq().then(|| time(deployment.step_since())),
             gates: if order.is_eq() {
                 current_gates(deployment, step)
             } else {
