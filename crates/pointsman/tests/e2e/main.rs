@@ -11,6 +11,7 @@ mod deployments;
 mod faults;
 #[path = "../../../store/tests/it/postgres.rs"]
 mod postgres;
+mod routing;
 mod servers;
 mod start;
 mod steering;

@@ -17,6 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+mod restarts;
 mod users;
 
 /// One world at a time: two of them under load would disturb each other's times.
@@ -38,6 +39,8 @@ pub struct World {
     /// Where the server keeps its data; `data` in the folder when it is `None`.
     data: Option<PathBuf>,
     server: Option<Child>,
+    /// The program of the server and of what it starts, and what starts it, if anything does.
+    program: Vec<PathBuf>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -74,6 +77,7 @@ impl World {
             folder,
             data,
             server: None,
+            program: vec![PathBuf::from(env!("CARGO_BIN_EXE_pointsman"))],
             _turn: turn,
         };
         world.serve().await;
@@ -143,7 +147,12 @@ impl World {
     pub async fn serve_with(&mut self, log: fs::File) {
         // A file of an earlier start would tell an old address.
         let _ = fs::remove_file(self.data().join("server.json"));
-        let mut command = self.command(&["server", "--listen", "127.0.0.1:0"]);
+        let [program, first @ ..] = &self.program[..] else {
+            panic!("there is a program");
+        };
+        let mut command = self.in_our_world(Command::new(program));
+        command.args(first);
+        command.args(["server", "--listen", "127.0.0.1:0"]);
         command.arg("--data").arg(self.data());
         command
             .arg("--local-state")
@@ -187,8 +196,12 @@ impl World {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        command.args(args);
+        self.in_our_world(command)
+    }
+
+    fn in_our_world(&self, mut command: Command) -> Command {
         command
-            .args(args)
             .env("POINTSMAN_DATA", self.data())
             .env_remove("POINTSMAN_SERVER")
             .env_remove("POINTSMAN_TOKEN")
