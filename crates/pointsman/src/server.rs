@@ -43,6 +43,7 @@ use crate::{
     clouds,
     config::Config,
     data::{self, DataFolder},
+    local,
     outside::Outside,
     telemetry,
 };
@@ -72,7 +73,7 @@ pub struct Server {
 /// When it cannot start; each error says what to do.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
-    provider_local::guard::shut().context("this process cannot be shut off from releases")?;
+    local::prepare().context("this process cannot be shut off from releases")?;
     let mut stop = StopSignals::listen()?;
     let server = tokio::select! {
         server = start_configured(&config) => server?,
