@@ -2,23 +2,30 @@
 //!
 //! Invariant: a tarball cannot write outside its own folder, and nothing half-written ever has its
 //! final name.
+//! Invariant: what an instance is started from is what the digest says: a folder that was changed since
+//! it was unpacked, or that nobody in this run saw unpacked, is not used for another start.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read, Write},
-    path::{Component, Path, PathBuf},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use domain::release::Digest;
-use flate2::read::MultiGzDecoder;
+use operations::package::{self, Item, ItemKind, Unreadable};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 /// Largest artifact, packed, in bytes.
 pub const PACKED_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Largest release, unpacked, in bytes.
 const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-/// Maximum number of files and folders in a release.
-const ENTRIES_MAX: usize = 100_000;
+/// A folder that changed within this time may be one that an instance is just being started from.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// Why an artifact was refused.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +39,7 @@ pub enum ArtifactError {
         found: Digest,
     },
     /// It contains something that is not allowed.
-    #[error("the artifact was refused: {0}")]
+    #[error("the artifact was refused: it {0}")]
     Refused(String),
     /// The disk or the stream failed.
     #[error("the artifact cannot be stored or read: {0}")]
@@ -43,13 +50,67 @@ pub enum ArtifactError {
 #[derive(Debug, Clone)]
 pub struct Artifacts {
     folder: PathBuf,
+    /// What this run unpacked.
+    unpacked: Arc<Mutex<BTreeMap<Digest, Arc<Once>>>>,
+}
+
+/// Held while a release is unpacked, so that it is unpacked once.
+type Once = Mutex<Option<Unpacked>>;
+
+/// A release as it was unpacked.
+#[derive(Debug)]
+struct Unpacked {
+    folder: PathBuf,
+    /// Every file and folder in it.
+    stamps: BTreeMap<PathBuf, Stamp>,
+}
+
+/// What changes when a file is written, or a folder gets another entry: the system sets the time of
+/// the last change, and nobody can set it back.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    mode: u32,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let data = fs::symlink_metadata(path)?;
+        Ok(Self {
+            inode: data.ino(),
+            mode: data.mode(),
+            bytes: data.len(),
+            changed: (data.ctime(), data.ctime_nsec()),
+        })
+    }
+}
+
+impl Unpacked {
+    fn new(folder: PathBuf, paths: BTreeSet<PathBuf>) -> io::Result<Self> {
+        let stamp = |path: PathBuf| Ok((path.clone(), Stamp::of(&folder.join(path))?));
+        let stamps: io::Result<_> = paths.into_iter().map(stamp).collect();
+        let stamps = stamps?;
+        Ok(Self { folder, stamps })
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let same = |(path, stamp): (&PathBuf, &Stamp)| {
+            Stamp::of(&self.folder.join(path)).is_ok_and(|now| now == *stamp)
+        };
+        self.stamps.iter().all(same)
+    }
 }
 
 impl Artifacts {
     /// Artifacts below `folder`.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            unpacked: Arc::default(),
+        }
     }
 
     /// Whether this artifact is here.
@@ -76,30 +137,73 @@ impl Artifacts {
         result
     }
 
-    /// The folder with the unpacked release; unpacks it the first time.
+    /// The folder with the unpacked release. Unpacks it the first time in this run, and into another
+    /// folder when somebody changed it since; instances that run keep theirs.
     ///
     /// # Errors
-    /// When the artifact is not here, or contains something that is not allowed.
+    /// When the artifact is not here, is not the one that was stored, or contains something that is
+    /// not allowed.
     pub fn unpacked(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
-        let folder = self.folder.join("releases").join(digest.as_str());
-        if folder.is_dir() {
-            return Ok(folder);
+        let place = Arc::clone(self.unpacked.lock().entry(digest.clone()).or_default());
+        let mut place = place.lock();
+        if let Some(unpacked) = place.as_ref().filter(|it| it.is_unchanged()) {
+            return Ok(unpacked.folder.clone());
         }
-        let part = self
-            .folder
-            .join(format!("releases/{digest}.{}.part", unique()));
+        let unpacked = self.unpack(digest)?;
+        let folder = unpacked.folder.clone();
+        *place = Some(unpacked);
+        Ok(folder)
+    }
+
+    fn unpack(&self, digest: &Digest) -> Result<Unpacked, ArtifactError> {
+        let releases = self.folder.join("releases");
+        let part = releases.join(format!("{digest}.{}.part", unique()));
         fs::create_dir_all(&part)?;
-        let result = File::open(self.packed(digest))
+        let packed = self.packed(digest);
+        let result = File::open(&packed)
             .map_err(ArtifactError::from)
-            .and_then(|file| unpack(MultiGzDecoder::new(file), &part))
-            .and_then(|()| Ok(fs::rename(&part, &folder)?));
-        if result.is_err() {
+            .and_then(|file| unpack(digest, file, &part));
+        if let Err(ArtifactError::Digest { .. }) = &result {
+            // Useless; without it the next deployment brings it again.
+            let _ = fs::remove_file(&packed);
+        }
+        let folder = (1..)
+            .map(|number| match number {
+                1 => releases.join(digest.as_str()),
+                number => releases.join(format!("{digest}.{number}")),
+            })
+            .find(|folder| !folder.exists());
+        let renamed = result.and_then(|paths| {
+            let folder = folder.ok_or_else(|| io::Error::other("no name is left"))?;
+            fs::rename(&part, &folder)?;
+            Ok(Unpacked::new(folder, paths)?)
+        });
+        if renamed.is_err() {
             let _ = fs::remove_dir_all(&part);
         }
-        match result {
-            // Another call has unpacked it: the result is the same.
-            Err(ArtifactError::Io(_)) if folder.is_dir() => Ok(folder),
-            result => result.map(|()| folder),
+        renamed
+    }
+
+    /// Removes the folders of releases that no instance uses and from which none would be started.
+    pub fn prune(&self, in_use: &BTreeSet<PathBuf>) {
+        let places: Vec<_> = self.unpacked.lock().values().cloned().collect();
+        // One that is being unpacked now is young.
+        let current = places.iter().filter_map(|place| {
+            let place = place.try_lock()?;
+            Some(place.as_ref()?.folder.clone())
+        });
+        let current: BTreeSet<PathBuf> = current.collect();
+        let releases = fs::read_dir(self.folder.join("releases"));
+        for release in releases.into_iter().flatten().flatten() {
+            let path = release.path();
+            let age = release.metadata().and_then(|it| it.modified());
+            let age = age.map(|it| SystemTime::now().duration_since(it));
+            let old = matches!(age, Ok(Ok(age)) if age > YOUNG);
+            if old && !in_use.contains(&path) && !current.contains(&path) {
+                tracing::debug!(path = %path.display(), "removing a release that nobody uses");
+                // If it cannot be removed, it is tried again the next time.
+                let _ = fs::remove_dir_all(path);
+            }
         }
     }
 
@@ -131,7 +235,7 @@ fn write_hashed(path: &Path, wanted: &Digest, content: &mut dyn Read) -> Result<
         bytes += n as u64;
         if bytes > PACKED_BYTES_MAX {
             return Err(ArtifactError::Refused(format!(
-                "it is larger than {PACKED_BYTES_MAX} bytes"
+                "is larger than {PACKED_BYTES_MAX} bytes"
             )));
         }
         hash.update(&buffer[..n]);
@@ -149,52 +253,60 @@ fn write_hashed(path: &Path, wanted: &Digest, content: &mut dyn Read) -> Result<
     }
 }
 
-/// Writes every file and folder of a tarball below `into`. Links, devices and paths that lead
-/// elsewhere are refused, whatever they point to.
-fn unpack(tarball: impl Read, into: &Path) -> Result<(), ArtifactError> {
-    let refused = |text: String| Err(ArtifactError::Refused(text));
-    let mut archive = tar::Archive::new(tarball);
-    let mut bytes = 0;
-    for (number, entry) in archive.entries()?.enumerate() {
-        let mut entry = entry?;
-        if number >= ENTRIES_MAX {
-            return refused(format!("it has more than {ENTRIES_MAX} entries"));
-        }
-        let path = entry.path()?.into_owned();
-        let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !path.components().all(plain) {
-            return refused(format!("{} leads out of the release", path.display()));
-        }
-        bytes += entry.size();
-        if bytes > UNPACKED_BYTES_MAX {
-            return refused(format!(
-                "unpacked it is larger than {UNPACKED_BYTES_MAX} bytes"
-            ));
-        }
-        let target = into.join(&path);
-        match entry.header().entry_type() {
-            tar::EntryType::Directory => fs::create_dir_all(&target)?,
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
-                write_entry(&mut entry, &target)?;
-            }
-            tar::EntryType::XGlobalHeader | tar::EntryType::XHeader => {}
-            other => {
-                return refused(format!(
-                    "{} is a {other:?}; only files and folders are allowed",
-                    path.display()
-                ));
-            }
-        }
+/// Writes every file and folder of a package below `into`, if it has this digest. Returns them all.
+fn unpack(digest: &Digest, file: File, into: &Path) -> Result<BTreeSet<PathBuf>, ArtifactError> {
+    let mut hashed = Hashed {
+        inner: file,
+        hash: Sha256::new(),
+    };
+    let mut paths = BTreeSet::from([PathBuf::new()]);
+    let mut take = |item: Item<'_>| {
+        let path = Path::new(item.path);
+        paths.extend(path.ancestors().map(Path::to_owned));
+        write_item(item, into).map_err(Unreadable::Taking)
+    };
+    let read = package::read(&mut hashed, UNPACKED_BYTES_MAX, &mut take);
+    // To its end, also when it is no good: another content explains everything else.
+    io::copy(&mut hashed, &mut io::sink())?;
+    let found = Digest::from_bytes(hashed.hash.finalize().into());
+    if found != *digest {
+        let wanted = digest.clone();
+        return Err(ArtifactError::Digest { wanted, found });
     }
-    Ok(())
+    match read {
+        Ok(()) => Ok(paths),
+        Err(Unreadable::Refused(why)) => Err(ArtifactError::Refused(why)),
+        Err(Unreadable::Taking(error)) => Err(error.into()),
+    }
 }
 
-fn write_entry(entry: &mut tar::Entry<'_, impl Read>, target: &Path) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
+/// Hashes what is read.
+struct Hashed<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+fn write_item(item: Item<'_>, into: &Path) -> io::Result<()> {
+    let target = into.join(item.path);
+    let ItemKind::File {
+        executable,
+        content,
+        ..
+    } = item.kind
+    else {
+        return fs::create_dir_all(&target);
+    };
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder)?;
     }
-    let executable = entry.header().mode()? & 0o100 != 0;
     let mode = if executable { 0o755 } else { 0o644 };
     // New files only: the system refuses an entry with the name of an earlier one.
     let mut file = fs::OpenOptions::new()
@@ -202,7 +314,7 @@ fn write_entry(entry: &mut tar::Entry<'_, impl Read>, target: &Path) -> io::Resu
         .create_new(true)
         .mode(mode)
         .open(target)?;
-    io::copy(entry, &mut file)?;
+    io::copy(content, &mut file)?;
     Ok(())
 }
 
@@ -281,7 +393,9 @@ mod tests {
     #[test]
     fn what_is_no_tarball_or_another_one_leaves_nothing() {
         let garbage = unpacks(b"no tarball");
-        assert!(matches!(garbage, Err(ArtifactError::Io(_))), "{garbage:?}");
+        let told = matches!(&garbage, Err(ArtifactError::Refused(why))
+            if why.starts_with("is not a good gzipped tarball"));
+        assert!(told, "{garbage:?}");
         let folder = tempfile::tempdir().unwrap();
         let artifacts = Artifacts::new(folder.path().to_owned());
         let wrong = artifacts.store(&digest(b"one"), &mut &b"other"[..]);
@@ -292,5 +406,67 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    /// A stored package with the file `bin/run`, and where it is kept.
+    fn stored() -> (tempfile::TempDir, Artifacts, Digest) {
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::new(folder.path().to_owned());
+        let bytes = tarball("bin/run", tar::EntryType::Regular);
+        let digest = digest(&bytes);
+        artifacts.store(&digest, &mut &bytes[..]).unwrap();
+        (folder, artifacts, digest)
+    }
+
+    #[test]
+    fn nothing_is_started_from_files_that_were_changed() {
+        let (_folder, artifacts, digest) = stored();
+        let first = artifacts.unpacked(&digest).unwrap();
+        assert_eq!(artifacts.unpacked(&digest).unwrap(), first, "unpacked once");
+        fs::write(first.join("bin/run"), "ev").unwrap();
+        let second = artifacts.unpacked(&digest).unwrap();
+        assert_ne!(second, first);
+        assert_eq!(fs::read(second.join("bin/run")).unwrap(), b"hi");
+        assert_eq!(
+            fs::read(first.join("bin/run")).unwrap(),
+            b"ev",
+            "left to those who use it"
+        );
+        fs::write(second.join("bin/more"), "").unwrap();
+        let third = artifacts.unpacked(&digest).unwrap();
+        assert!(!third.join("bin/more").exists(), "added files count too");
+        // Another run trusts no folder of an earlier one.
+        let again = Artifacts::new(artifacts.folder.clone());
+        assert_ne!(again.unpacked(&digest).unwrap(), third);
+    }
+
+    #[test]
+    fn a_package_that_was_changed_is_not_unpacked() {
+        let (_folder, artifacts, digest) = stored();
+        let other = tarball("bin/other", tar::EntryType::Regular);
+        fs::write(artifacts.packed(&digest), other).unwrap();
+        let changed = artifacts.unpacked(&digest);
+        assert!(
+            matches!(changed, Err(ArtifactError::Digest { .. })),
+            "{changed:?}"
+        );
+        assert!(!artifacts.has(&digest), "it is brought again");
+    }
+
+    #[test]
+    fn folders_that_nobody_uses_are_removed() {
+        let (_folder, artifacts, digest) = stored();
+        let first = artifacts.unpacked(&digest).unwrap();
+        fs::write(first.join("more"), "").unwrap();
+        let second = artifacts.unpacked(&digest).unwrap();
+        let age = |path: &Path| {
+            let old = SystemTime::now() - 2 * YOUNG;
+            File::open(path).unwrap().set_modified(old).unwrap();
+        };
+        age(&first);
+        artifacts.prune(&BTreeSet::from([first.clone()]));
+        assert!(first.exists(), "an instance uses it");
+        artifacts.prune(&BTreeSet::new());
+        assert!(!first.exists() && second.exists());
     }
 }

@@ -40,7 +40,9 @@ use self::{
     saved::Saved,
     world::{Daemon, Stop, World},
 };
-use crate::{artifact::Artifacts, descriptors, key, logs, routing::link::Link, wire::SOCKET};
+use crate::{
+    artifact::Artifacts, descriptors, guard, key, logs, routing::link::Link, wire::SOCKET,
+};
 
 /// The port of the router, unless it is in use or another one is asked for.
 const ROUTER_PORT: u16 = 8080;
@@ -62,6 +64,8 @@ pub struct DaemonConfig {
 /// # Errors
 /// When it cannot start. Once it runs, it does not fail.
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
+    guard::shut()?;
+    guard::adopt_what_is_left()?;
     start::prepare(&config.state)?;
     // Processes are marked with this name, so it must be the same however the folder is reached.
     let folder = config.state.canonicalize()?;
@@ -87,6 +91,7 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     });
     let routing = tokio::spawn(Arc::clone(&daemon.router).keep());
     adopt::adopt_all(&daemon)?;
+    daemon.prune();
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
     let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));

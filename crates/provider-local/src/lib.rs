@@ -18,6 +18,7 @@ pub mod daemon;
 pub mod descriptors;
 mod family;
 pub mod group;
+pub mod guard;
 mod key;
 pub mod logs;
 mod process;

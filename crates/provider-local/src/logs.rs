@@ -19,8 +19,10 @@ const KEPT: u32 = 2;
 /// Maximum number of files in the folder of one server group, including those of instances that are
 /// gone.
 const FILES_MAX: usize = 60;
-/// Pause between two checks of the sizes.
+/// Pause between two checks of the sizes, and the one after a check that found a large file: its
+/// writer may be fast.
 const LOOK: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Maximum number of bytes that are read from the end of a file to find its last lines.
 const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -56,17 +58,25 @@ pub fn note(path: &Path, text: &str) {
 
 /// Keeps every log small, for as long as it is polled.
 pub async fn rotate_for_ever(logs: PathBuf) {
+    let mut pause = LOOK;
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
         let logs = logs.clone();
         let rotated = tokio::task::spawn_blocking(move || rotate_all(&logs)).await;
-        if let Ok(Err(error)) = rotated {
-            tracing::warn!(%error, "cannot rotate logs");
-        }
+        pause = match rotated {
+            Ok(Ok(many)) if many > 0 => LOOK_AGAIN,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot rotate logs");
+                LOOK
+            }
+            _ => LOOK,
+        };
     }
 }
 
-fn rotate_all(logs: &Path) -> io::Result<()> {
+/// Puts every log aside that is too large, and returns how many that were.
+fn rotate_all(logs: &Path) -> io::Result<usize> {
+    let mut rotated = 0;
     for place in fs::read_dir(logs)?.flatten() {
         let mut files = Vec::new();
         for file in fs::read_dir(place.path())?.flatten() {
@@ -75,6 +85,7 @@ fn rotate_all(logs: &Path) -> io::Result<()> {
                 && data.len() > FILE_BYTES_MAX
             {
                 rotate(&file.path())?;
+                rotated += 1;
             }
             files.push((data.modified()?, file.path()));
         }
@@ -84,10 +95,11 @@ fn rotate_all(logs: &Path) -> io::Result<()> {
             fs::remove_file(path)?;
         }
     }
-    Ok(())
+    Ok(rotated)
 }
 
-/// `x.log.1` becomes `x.log.2`, and so on; `x.log` is copied to `x.log.1` and emptied.
+/// `x.log.1` becomes `x.log.2`, and so on; the end of `x.log` is copied to `x.log.1`, and `x.log` is
+/// emptied. Never more is copied than a file may hold, however fast somebody writes.
 fn rotate(path: &Path) -> io::Result<()> {
     let aside = |n: u32| PathBuf::from(format!("{}.{n}", path.display()));
     for n in (1..KEPT).rev() {
@@ -95,7 +107,17 @@ fn rotate(path: &Path) -> io::Result<()> {
             fs::rename(aside(n), aside(n + 1))?;
         }
     }
-    fs::copy(path, aside(1))?;
+    let mut file = File::open(path)?;
+    let left_out = file.metadata()?.len().saturating_sub(FILE_BYTES_MAX);
+    let mut copy = File::create(aside(1))?;
+    if left_out > 0 {
+        file.seek(SeekFrom::Start(left_out))?;
+        writeln!(
+            copy,
+            "pointsman: {left_out} bytes are left out here, as too much was written"
+        )?;
+    }
+    io::copy(&mut file.take(FILE_BYTES_MAX), &mut copy)?;
     OpenOptions::new().write(true).open(path)?.set_len(0)
 }
 
@@ -180,12 +202,16 @@ mod tests {
         fs::write(&path, line.repeat(5 * 1024)).unwrap();
         let mut reader = Reader::tail(path.clone(), 1);
         assert_eq!(reader.read().unwrap().len(), 1024);
-        rotate_all(folder.path()).unwrap();
+        assert_eq!(rotate_all(folder.path()).unwrap(), 1);
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
-        assert_eq!(
-            fs::metadata(place.join("i-1.log.1")).unwrap().len(),
-            5 * 1024 * 1024
+        let aside = fs::read_to_string(place.join("i-1.log.1")).unwrap();
+        let (said, kept) = aside.split_once('\n').unwrap();
+        assert!(
+            said.starts_with("pointsman: 1048576 bytes are left out"),
+            "{said}"
         );
+        assert_eq!(kept.len() as u64, FILE_BYTES_MAX);
+        assert_eq!(rotate_all(folder.path()).unwrap(), 0);
         note(&path, "after");
         assert_eq!(reader.read().unwrap(), b"after\n");
     }

@@ -7,12 +7,13 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     process::{ExitStatus, Stdio},
 };
 
+use operations::package::{self, PROCFILE, PROCFILE_LEN_MAX};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tokio::{
     io::unix::AsyncFd,
@@ -182,21 +183,13 @@ fn open_log(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When there is no `Procfile`, or it has no such line, as a sentence for people.
 pub fn web_command(folder: &Path) -> io::Result<String> {
-    let path: PathBuf = folder.join("Procfile");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("the release has no Procfile: {error}"),
-        )
+    let mut text = String::new();
+    let file = File::open(folder.join(PROCFILE)).map_err(|error| {
+        let text = format!("the release has no Procfile: {error}");
+        io::Error::new(error.kind(), text)
     })?;
-    let line = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("web:"));
-    let command = line
-        .map(|command| command.trim().to_owned())
-        .filter(|c| !c.is_empty());
-    command
-        .ok_or_else(|| io::Error::other("the Procfile of the release has no line `web: COMMAND`"))
+    file.take(PROCFILE_LEN_MAX).read_to_string(&mut text)?;
+    package::web_command(&text).map_err(|why| io::Error::other(format!("the release {why}")))
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long it may take to connect to an instance.
     pub connect_timeout: Duration,
-    /// How long an instance may take to begin its answer, and a user to send the next piece of a
-    /// request's body.
+    /// How long an instance may take to begin its answer, and a user to send the next 4 KiB of a
+    /// request's body, or the rest of it.
     pub first_byte_timeout: Duration,
     /// How long an idle connection to an instance is kept. Shorter than the 5 s of common servers
     /// (Node.js, uvicorn, Apache), so that an instance does not close one that is about to be used.

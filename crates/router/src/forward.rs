@@ -74,6 +74,9 @@ async fn forward(
     if request.method() == Method::CONNECT {
         return Err(Refusal::NotImplemented("CONNECT"));
     }
+    if request.version() <= Version::HTTP_11 && request_head::is_coded(request.headers()) {
+        return Err(Refusal::NotImplemented("this transfer coding"));
+    }
     let upgrade = request
         .extensions_mut()
         .remove::<hyper::upgrade::OnUpgrade>();

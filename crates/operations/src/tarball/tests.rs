@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use tar::{Builder, Header};
+use tar::{Builder, EntryType, Header};
 
 use super::*;
 
@@ -105,6 +105,25 @@ fn confusing_tarballs_are_refused() {
         &tarball(&[web, (PLAIN, "a", b"1"), (PLAIN, "a/b", b"2")]),
         "lies in something",
     );
+    check(
+        &tarball(&[web, (PLAIN, "a/b", b"1"), (PLAIN, "a", b"2")]),
+        "a file and a folder",
+    );
+    check(
+        &tarball(&[web, (PLAIN, "a", b"1"), (EntryType::Directory, "a/", b"")]),
+        "a file and a folder",
+    );
+    check(
+        &tarball(&[web, (EntryType::Directory, "a", b""), (PLAIN, "a", b"1")]),
+        "a file and a folder",
+    );
+    check(&tarball(&[web, (PLAIN, ".", b"1")]), "without a name");
+    let two: &[u8] = b"  web: evil\nweb: good\n";
+    check(&tarball(&[(PLAIN, "Procfile", two)]), "two `web` lines");
+    check(
+        &tarball(&[(PLAIN, "Procfile", b"web: a\0b")]),
+        "control characters in its `web` line",
+    );
     check(&tarball(&[(PLAIN, "server", b"")]), "no Procfile");
     check(&tarball(&[(PLAIN, "sub/Procfile", WEB)]), "no Procfile");
     check(
@@ -147,6 +166,50 @@ fn bombs_are_refused() {
         vec![0; 2 * 1024 * 1024],
     ];
     check(&gzip(&trailing.concat()), "too large after decompression");
+}
+
+/// A tarball in which an extended header of this kind comes before `Procfile`.
+fn extended(kind: EntryType, body: &[u8]) -> Vec<u8> {
+    tarball(&[(kind, "././@LongLink", body), (PLAIN, "Procfile", WEB)])
+}
+
+fn pax(key: &str, value: &str) -> Vec<u8> {
+    let text = format!(" {key}={value}\n");
+    let length = (1..).find(|n| n.to_string().len() + text.len() == *n);
+    format!("{}{text}", length.unwrap()).into_bytes()
+}
+
+#[test]
+fn extended_headers_are_bounded_and_understood() {
+    use EntryType::{GNULongLink, GNULongName, XGlobalHeader, XHeader};
+    let long = vec![b'a'; 10_000];
+    for kind in [GNULongLink, GNULongName] {
+        check(&extended(kind, &long), "an extended header of 10000 bytes");
+    }
+    let comment = pax("comment", &"x".repeat(10_000));
+    check(&extended(XHeader, &comment), "an extended header of 10");
+    check(&extended(XGlobalHeader, &pax("comment", "x")), "");
+    check(&extended(XHeader, &pax("mtime", "1.5")), "");
+    check(&extended(XHeader, &pax("path", "../evil")), "contains `..`");
+    check(&extended(GNULongName, b"/etc/evil\0"), "is absolute");
+    check(
+        &extended(XHeader, &pax("path", "sub/Procfile")),
+        "no Procfile",
+    );
+    check(
+        &extended(XHeader, &pax("path", &"a".repeat(256))),
+        "a part of more than 255",
+    );
+    check(
+        &extended(XHeader, &pax("size", "99999999999")),
+        "has two sizes",
+    );
+    check(
+        &extended(XHeader, &pax("GNU.sparse.name", "x")),
+        "pack without --sparse",
+    );
+    let twice = [pax("path", "a"), pax("path", "b")].concat();
+    check(&extended(XHeader, &twice), "two names");
 }
 
 proptest! {

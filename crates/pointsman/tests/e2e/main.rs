@@ -9,6 +9,10 @@ mod commands;
 mod crashes;
 mod deployments;
 mod faults;
+#[path = "../../../store/tests/it/postgres.rs"]
+mod postgres;
+mod routing;
+mod servers;
 mod start;
 mod steering;
 mod traffic;

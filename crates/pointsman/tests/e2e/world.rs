@@ -17,6 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+mod restarts;
 mod users;
 
 /// One world at a time: two of them under load would disturb each other's times.
@@ -38,6 +39,8 @@ pub struct World {
     /// Where the server keeps its data; `data` in the folder when it is `None`.
     data: Option<PathBuf>,
     server: Option<Child>,
+    /// The program of the server and of what it starts, and what starts it, if anything does.
+    program: Vec<PathBuf>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -74,6 +77,7 @@ impl World {
             folder,
             data,
             server: None,
+            program: vec![PathBuf::from(env!("CARGO_BIN_EXE_pointsman"))],
             _turn: turn,
         };
         world.serve().await;
@@ -143,7 +147,12 @@ impl World {
     pub async fn serve_with(&mut self, log: fs::File) {
         // A file of an earlier start would tell an old address.
         let _ = fs::remove_file(self.data().join("server.json"));
-        let mut command = self.command(&["server", "--listen", "127.0.0.1:0"]);
+        let [program, first @ ..] = &self.program[..] else {
+            panic!("there is a program");
+        };
+        let mut command = self.in_our_world(Command::new(program));
+        command.args(first);
+        command.args(["server", "--listen", "127.0.0.1:0"]);
         command.arg("--data").arg(self.data());
         command
             .arg("--local-state")
@@ -187,8 +196,12 @@ impl World {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        command.args(args);
+        self.in_our_world(command)
+    }
+
+    fn in_our_world(&self, mut command: Command) -> Command {
         command
-            .args(args)
             .env("POINTSMAN_DATA", self.data())
             .env_remove("POINTSMAN_SERVER")
             .env_remove("POINTSMAN_TOKEN")
@@ -321,7 +334,7 @@ impl World {
     /// Processes below this world's folder with `word` as one of their arguments.
     fn processes(&self, word: &str) -> Vec<Pid> {
         let mut found = Vec::new();
-        for (pid, arguments) in self.own_processes() {
+        for (pid, arguments) in own_processes(self.folder()) {
             if arguments
                 .split(|byte| *byte == 0)
                 .any(|argument| argument == word.as_bytes())
@@ -331,28 +344,38 @@ impl World {
         }
         found
     }
+}
 
-    /// Every process that names this world's folder or works below it, with its arguments.
-    fn own_processes(&self) -> Vec<(Pid, Vec<u8>)> {
-        let own = self.folder().as_os_str().as_encoded_bytes();
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-            let name = entry.file_name();
-            let pid = name
-                .to_str()
-                .and_then(|name| name.parse().ok())
-                .and_then(Pid::from_raw);
-            let Some(pid) = pid else { continue };
-            // A process that ended meanwhile cannot be read, and is not there any more.
-            let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let works_here = fs::read_link(entry.path().join("cwd"))
-                .is_ok_and(|folder| folder.starts_with(self.folder()));
-            let names_us = arguments.windows(own.len()).any(|part| part == own);
-            if works_here || names_us {
-                found.push((pid, arguments));
-            }
+/// Every process that names `folder` or works below it, with its arguments.
+fn own_processes(folder: &Path) -> Vec<(Pid, Vec<u8>)> {
+    let own = folder.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.parse().ok())
+            .and_then(Pid::from_raw);
+        let Some(pid) = pid else { continue };
+        // A process that ended meanwhile cannot be read, and is not there any more.
+        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let works_here =
+            fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+        let names_us = arguments.windows(own.len()).any(|part| part == own);
+        if works_here || names_us {
+            found.push((pid, arguments));
         }
-        found
+    }
+    found
+}
+
+/// Ends every process that names `folder` or works below it.
+pub fn end_all_below(folder: &Path) {
+    // Twice: the cloud may be starting an instance while it is being ended.
+    for _ in 0..2 {
+        for (pid, _) in own_processes(folder) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 
@@ -362,12 +385,7 @@ impl Drop for World {
             let log = fs::read_to_string(self.folder().join("server.log")).unwrap_or_default();
             eprintln!("--- log of the control plane\n{log}---");
         }
-        // Twice: the cloud may be starting an instance while it is being ended.
-        for _ in 0..2 {
-            for (pid, _) in self.own_processes() {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        end_all_below(self.folder());
     }
 }
 

@@ -97,6 +97,7 @@ impl Instance {
         };
         self.daemon
             .forget(&self.place, self.slice, &self.member.id, ending);
+        self.daemon.prune();
     }
 
     /// The process: the recorded one, or a new one that is recorded as soon as it runs.

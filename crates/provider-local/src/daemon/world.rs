@@ -164,6 +164,17 @@ impl Daemon {
         self.router.publish(world.table());
     }
 
+    /// Removes the folders of releases that no instance uses any more, in the background.
+    pub(super) fn prune(&self) {
+        let world = self.world();
+        let folders = world.saved.members();
+        let in_use = folders
+            .filter_map(|(.., member)| member.folder.clone())
+            .collect();
+        let artifacts = self.artifacts.clone();
+        tokio::task::spawn_blocking(move || artifacts.prune(&in_use));
+    }
+
     /// Removes an instance whose task has ended.
     pub(super) fn forget(&self, place: &str, slice: Slice, id: &InstanceId, ending: Ending) {
         self.change(|world| {

@@ -26,9 +26,8 @@ use parking_lot::Mutex;
 use crate::dark::compare::{Compared, Differences};
 
 /// The header that marks a copy, with the value `1`, so that a service can skip what must not
-/// happen twice. It is a hint and no proof: a user's request with this header is routed like any
-/// other, and the header reaches the instance. A marked request is never copied, so an instance
-/// that passes the header on to the next service starts no chain of copies.
+/// happen twice. Users cannot set it: their field of this name stays behind, and changes nothing. An
+/// instance that passes it on to another service through the router starts copies of its own there.
 pub const SHADOW: HeaderName = HeaderName::from_static("x-pointsman-shadow");
 /// Longest body of a request that is copied, and of an answer that is compared, in bytes.
 pub(crate) const BODY_LEN_MAX: usize = 64 * 1024;

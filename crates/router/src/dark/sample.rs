@@ -71,7 +71,6 @@ pub(crate) fn sample(
     let is_drawn = mirroring.may_copy(&head.method, body_len)
         && scale(worker.random(), 100) < u64::from(mirror.percent)
         && !wording.websocket
-        && !head.headers.contains_key(SHADOW)
         && serves(route, mirroring, backend);
     let copies_max = worker.limits().copies;
     if !is_drawn || mirroring.drops(copies_max) {

@@ -44,6 +44,9 @@ use crate::{
 const READ_LEN_MAX: usize = 256 * 1024;
 /// How many `1xx` answers may come before the real one.
 const INTERIM_MAX: u8 = 16;
+/// How much of a request's body must arrive in the time that a user may be silent, unless it ends, in
+/// bytes: a byte now and then does not keep a connection to an instance.
+const PROGRESS: usize = 4096;
 /// How long the body of a request waits for `100 Continue` before it is sent anyway: many servers
 /// never send that (RFC 9110, section 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -61,6 +64,8 @@ pub(crate) struct Exchange {
     hold: bool,
     /// We wait for the user, not for the instance.
     waits_for_user: bool,
+    /// How much of the body was taken since patience was renewed for it, in bytes.
+    progress: usize,
     /// The instance stopped reading the request; it may still answer.
     deaf: bool,
     to_head: bool,
@@ -108,6 +113,7 @@ impl Exchange {
             outgoing: sending.outgoing,
             hold: sending.expects_continue,
             waits_for_user: false,
+            progress: 0,
             deaf: false,
             to_head: sending.to_head,
             sampled: sending.sampled,
@@ -152,7 +158,10 @@ impl Exchange {
     fn poll_head(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<Result<Head, Fault>> {
         loop {
             let uploading = self.body.is_some() || !self.upstream.data.is_empty();
-            if self.poll_send(cx)? && uploading && !self.hold {
+            let moved = self.poll_send(cx)?;
+            let ended = self.body.is_none();
+            if moved && uploading && !self.hold && (ended || self.progress >= PROGRESS) {
+                self.progress = 0;
                 self.be_patient(timeout);
             }
             if !self.upstream.input.is_empty()
@@ -236,6 +245,7 @@ impl Exchange {
     }
 
     fn begin_piece(&mut self, data: Bytes) -> Result<(), Fault> {
+        self.progress += data.len();
         let upstream = &mut *self.upstream;
         match &mut self.outgoing {
             // An empty chunk would end the body.

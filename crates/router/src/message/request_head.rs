@@ -3,7 +3,8 @@
 //! Invariant: framing fields are written from what was parsed, never copied, so the instance cannot
 //! find a different end of the request than the router did.
 //! Invariant: neither fields that concern only the user's connection nor a tester's pass reach the
-//! instance.
+//! instance, and no user can say what only the router may say, in whatever spelling: programs that
+//! read fields as variables (CGI, WSGI) take `X_Forwarded_For` for `X-Forwarded-For`.
 
 use std::io::Write;
 
@@ -11,10 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request}
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::{
-    message::{cookies, host::path_of},
-    pass,
-};
+use crate::message::{cookies, host::path_of};
+
+/// How the names of the router's own fields begin: passes, marks of copies.
+const OURS: &str = "x-pointsman-";
 
 /// What the head says in addition to the user's own fields.
 #[derive(Debug)]
@@ -56,6 +57,13 @@ pub(crate) fn outgoing(head: &request::Parts, body: &Incoming) -> Outgoing {
     body.size_hint()
         .exact()
         .map_or(Outgoing::Chunked, Outgoing::Length)
+}
+
+/// Whether the body comes in a coding that the router does not know: only `chunked` is passed on.
+pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_some_and(|value| !known(value)) || codings.next().is_some()
 }
 
 /// Whether the request asks for a WebSocket, the only upgrade that is passed on.
@@ -146,26 +154,35 @@ fn put_field(output: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// Fields that concern only the user's connection, and those that the router writes itself.
-fn stays_behind(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "content-length"
-            | "cookie"
-            | "expect"
-            | "host"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-            | "x-forwarded-for"
-            | "x-forwarded-host"
-            | "x-forwarded-proto"
-            | pass::HEADER
-    )
+pub(crate) fn stays_behind(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    if name.contains('_') {
+        // No field that matters is spelled with it, except to pass for another one.
+        return is_ours(&name.replace('_', "-"));
+    }
+    is_ours(name)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with(OURS)
+        || matches!(
+            name,
+            "connection"
+                | "content-length"
+                | "cookie"
+                | "expect"
+                | "host"
+                | "http2-settings"
+                | "keep-alive"
+                | "proxy-authorization"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+                | "x-forwarded-for"
+                | "x-forwarded-host"
+                | "x-forwarded-proto"
+        )
 }
 
 /// The other fields that `Connection` names (RFC 9110, section 7.6.1). It cannot remove the fields
@@ -232,15 +249,38 @@ mod tests {
             .header("x-forwarded-host", "evil")
             .header("x-forwarded-proto", "https")
             .header("x-pointsman-pass", "secret")
+            .header("x-pointsman-shadow", "1")
+            .header("x_pointsman_shadow", "1")
+            .header("x_forwarded_for", "6.6.6.6")
+            .header("content_length", "1")
+            .header("x_own", "kept")
             .header("cookie", "a=1; pointsman-pass=secret")
             .header("cookie", "b=2");
         assert_eq!(
             written(request.body(()).expect("good"), Outgoing::Length(7), false),
-            "GET /a?b=c HTTP/1.1\nhost: shop.staging.localhost\naccept: */*\n\
+            "GET /a?b=c HTTP/1.1\nhost: shop.staging.localhost\naccept: */*\nx_own: kept\n\
              cookie: a=1; b=2\nx-forwarded-for: 1.2.3.4, 10.0.0.1\nx-forwarded-proto: http\n\
              x-forwarded-host: shop.staging.localhost\nconnection: te\nte: trailers\n\
              content-length: 7\n\n"
         );
+    }
+
+    #[test]
+    fn only_chunks_are_a_known_coding() {
+        for (codings, coded) in [
+            (&[][..], false),
+            (&["chunked"], false),
+            (&["Chunked"], false),
+            (&["gzip, chunked"], true),
+            (&["gzip", "chunked"], true),
+            (&["chunked", "chunked"], true),
+        ] {
+            let request = codings.iter().fold(Request::post("/"), |request, coding| {
+                request.header("transfer-encoding", *coding)
+            });
+            let (head, ()) = request.body(()).expect("good").into_parts();
+            assert_eq!(is_coded(&head.headers), coded, "{codings:?}");
+        }
     }
 
     #[test]

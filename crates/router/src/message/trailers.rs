@@ -4,7 +4,7 @@
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::fault::WireFault;
+use crate::{fault::WireFault, message::request_head::stays_behind};
 
 /// Longest head or block of trailers that is accepted from an instance, in bytes.
 pub(crate) const HEAD_LEN_MAX: usize = u16::MAX as usize;
@@ -46,18 +46,49 @@ pub(crate) fn end_chunks(output: &mut Vec<u8>, trailers: &HeaderMap) {
     output.extend_from_slice(b"\r\n");
 }
 
-/// Whether the field is allowed in trailers: those that frame or route a message are not (RFC 9110,
-/// section 6.5.1).
+/// Whether the field is allowed in trailers: those that frame or route a message, say who sent it, or
+/// say how to read it are not (RFC 9110, section 6.5.1). A program that adds trailers to the head
+/// would take them for what the router or the user said there.
 fn is_trailer(name: &HeaderName) -> bool {
-    !matches!(
+    let known = matches!(
         name.as_str(),
-        "connection"
-            | "content-length"
-            | "host"
-            | "keep-alive"
-            | "te"
+        "authorization"
+            | "cache-control"
+            | "content-encoding"
+            | "content-range"
+            | "content-type"
+            | "forwarded"
+            | "max-forwards"
+            | "range"
+            | "set-cookie"
             | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+            | "x-real-ip"
+    );
+    !known && !stays_behind(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_say_nothing_that_belongs_into_the_head() {
+        let mut trailers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "content-length",
+            "cookie",
+            "grpc-status",
+            "transfer-encoding",
+            "x-checksum",
+            "x-forwarded-for",
+            "x-pointsman-pass",
+            "x_pointsman_pass",
+        ] {
+            trailers.append(name, HeaderValue::from_static("1"));
+        }
+        let mut output = Vec::new();
+        end_chunks(&mut output, &trailers);
+        assert_eq!(output, b"0\r\ngrpc-status: 1\r\nx-checksum: 1\r\n\r\n");
+    }
 }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use domain::slice::Slice;
-use router::Router;
+use router::{Router, RouterConfig};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::support::{Instance, Wire, get, router, table, until};
+use crate::support::{HOST, Instance, Wire, get, router, table, until};
 
 /// Counts of a load that runs until it is stopped.
 #[derive(Default)]
@@ -187,4 +187,49 @@ async fn idle_connections_of_a_removed_instance_are_closed() {
         let soon = tokio::time::timeout(Duration::from_secs(2), is_closed.recv());
         assert_eq!(soon.await, Ok(Some(())), "drains: {drains}");
     }
+}
+
+/// Two routers on one socket: the one that leaves answers everybody who is connected, and tells them
+/// that it ends; new connections go to the other one.
+#[tokio::test]
+async fn a_router_that_leaves_loses_no_request() {
+    let instance = Instance::named("instance-a", Duration::from_millis(50)).await;
+    let listener = router::listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let start = || Router::serve(&listener, RouterConfig::default()).expect("threads");
+    let table = || table(&[(Slice::Blue, 100, &[&instance.backend])]);
+    let old = start();
+    old.publish(table());
+    let mut kept = Wire::to(&old).await;
+    assert_eq!(kept.get("/").await.0, 200);
+    let mut busy = Wire::to(&old).await;
+    busy.say(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+        .await;
+    until("it is in flight", || instance.backend.in_flight() == 1).await;
+
+    old.leave();
+    let mut early = Wire::to(&old).await;
+    early
+        .say(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+        .await;
+    for wire in [&mut busy, &mut kept] {
+        if instance.backend.in_flight() == 0 {
+            wire.say(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+                .await;
+        }
+        let (head, body) = wire.message().await;
+        assert_eq!(body, "instance-a", "{head}");
+        assert!(head.contains("connection: close\r\n"), "{head}");
+        assert_eq!(wire.rest().await, "", "and then it ends");
+        until("nothing is in flight", || instance.backend.in_flight() == 0).await;
+    }
+    until("all have gone", || old.connections() == 0).await;
+    let new = start();
+    new.publish(table());
+    assert_eq!(
+        early.message().await.1,
+        "instance-a",
+        "it waited for the new one"
+    );
+    old.shutdown(Duration::ZERO).await;
+    assert_eq!(get(&new, "/").await.0, 200);
 }

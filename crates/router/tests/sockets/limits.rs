@@ -329,3 +329,70 @@ async fn shutdown_ends_at_its_deadline() {
     assert_eq!(wire.rest().await, "");
     assert_eq!(instance.backend.in_flight(), 0);
 }
+
+/// A byte now and then is no upload: it would keep a connection to an instance for ever.
+#[tokio::test]
+async fn an_upload_that_hardly_moves_ends() {
+    let instance = Instance::scripted("instance-a", |_, mut wire| async move {
+        wire.rest().await;
+    })
+    .await;
+    let limits = Limits {
+        first_byte_timeout: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let router = router_with(limits, &[&instance.backend]);
+    let mut wire = Wire::to(&router).await;
+    wire.say(&format!(
+        "PUT / HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 100000\r\n\r\n"
+    ))
+    .await;
+    let begun = Instant::now();
+    let refused = async {
+        loop {
+            wire.say("a").await;
+            let line = tokio::time::timeout(Duration::from_millis(50), wire.line()).await;
+            if let Ok(line) = line {
+                return line;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(5), refused).await;
+    assert_eq!(status(&refused.expect("it ends")), 408);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_coding_that_would_be_forgotten_is_refused() {
+    let instance = Instance::named("instance-a", Duration::ZERO).await;
+    let router = router(&[&instance.backend]);
+    let request = format!(
+        "PUT / HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: gzip, chunked\r\n\
+         connection: close\r\n\r\n0\r\n\r\n"
+    );
+    assert_eq!(status(&ask(&router, &request).await), 501);
+}
+
+/// When all places are taken, connections without a request make room, long before they would end.
+#[tokio::test]
+async fn idle_connections_make_room() {
+    let instance = Instance::named("instance-a", Duration::ZERO).await;
+    let limits = Limits {
+        connections: 4,
+        header_timeout: Duration::from_millis(400),
+        ..Limits::default()
+    };
+    let router = router_with(limits, &[&instance.backend]);
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut wire = Wire::to(&router).await;
+        assert_eq!(wire.get("/").await.0, 200);
+        kept.push(wire);
+    }
+    for _ in 0..6 {
+        let mut wire = Wire::to(&router).await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), wire.get("/")).await;
+        assert_eq!(answer.expect("a place in time").0, 200);
+        kept.push(wire);
+    }
+}
