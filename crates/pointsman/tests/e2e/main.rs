@@ -9,6 +9,7 @@ mod commands;
 mod crashes;
 mod deployments;
 mod faults;
+mod full;
 mod routing;
 mod start;
 mod steering;
