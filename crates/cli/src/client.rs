@@ -92,8 +92,8 @@ impl Client {
     /// A request with the token, to be completed and given to [`Self::send`].
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.http.request(method, url);
-        match &self.connection.token {
-            Some(token) => request.header(header::AUTHORIZATION, token.header()),
+        match self.connection.shown() {
+            Some(token) => request.header(header::AUTHORIZATION, token),
             None => request,
         }
     }

@@ -1,7 +1,8 @@
 //! Where the server is, and what to show it: found in the data folder, unless said otherwise.
 //!
-//! Invariant: a token is never an argument, and the token of the data folder is only shown to the
-//! server of that data folder.
+//! Invariant: a token is never an argument. The token of the data folder is only shown where the owner
+//! of that file listens, which is looked at before each request: another user of this machine may have
+//! taken the port of a server that is gone.
 
 use std::{
     env, fmt, fs,
@@ -15,7 +16,10 @@ use clap::Args;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::failure::{Exit, Failure};
+use super::{
+    failure::{Exit, Failure},
+    listener,
+};
 
 /// Where a server listens unless it was told otherwise.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7080";
@@ -65,6 +69,8 @@ pub struct Connection {
     pub base: Url,
     /// The token, if one was found.
     pub token: Option<Token>,
+    /// The file of the token, when it is the one of the data folder.
+    found_in: Option<PathBuf>,
 }
 
 /// The data folder: `$POINTSMAN_DATA`, or the usual place below the home folder.
@@ -104,13 +110,36 @@ impl Connection {
         loop {
             let found = Self::find_in(data, args)?;
             if args.server.is_some() || Instant::now() >= deadline {
-                return Ok(found);
+                return found.unless_strange();
             }
             if found.listens() {
                 // It wrote its token and its address before it listened, perhaps after they were read.
-                return Self::find_in(data, args);
+                return Self::find_in(data, args)?.unless_strange();
             }
             thread::sleep(START_PAUSE);
+        }
+    }
+
+    /// The token as it is shown now; `None` when there is none, or a stranger would see it.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        let token = self.token.as_ref()?;
+        self.stranger().is_none().then(|| token.header())
+    }
+
+    fn stranger(&self) -> Option<u32> {
+        listener::stranger(&self.base, self.found_in.as_deref()?)
+    }
+
+    fn unless_strange(self) -> Result<Self, Failure> {
+        match self.stranger() {
+            None => Ok(self),
+            Some(user) => Err(Failure::new(
+                Exit::Unauthorised,
+                format!("user {user} of this machine listens at {}", self.base),
+            )
+            .because("the token of the data folder would be shown to that user")
+            .next("start your own server, or name another one with --server and --token-file")),
         }
     }
 
@@ -127,14 +156,17 @@ impl Connection {
     /// As [`Self::find`].
     pub fn find_in(data: &Path, args: &ConnectionArgs) -> Result<Self, Failure> {
         let here = address_in(data).unwrap_or_else(|| format!("http://{DEFAULT_ADDRESS}"));
+        let file = data.join("token");
         let base = parse(args.server.as_deref().unwrap_or(&here))?;
         let is_here = parse(&here).is_ok_and(|here| here == base) || is_loopback(&base);
         let token = match (&args.token_file, env::var("POINTSMAN_TOKEN")) {
             (Some(file), _) => Some(read_token(file)?),
             (None, Ok(token)) if !token.trim().is_empty() => Some(Token(token.trim().to_owned())),
-            (None, _) if is_here => read_token(&data.join("token")).ok(),
+            (None, _) if is_here => read_token(&file).ok(),
             (None, _) => None,
         };
+        let is_named = args.token_file.is_some() || env::var_os("POINTSMAN_TOKEN").is_some();
+        let found_in = (token.is_some() && !is_named && is_loopback(&base)).then_some(file);
         if token.is_some() && base.scheme() != "https" && !is_loopback(&base) && !args.plain_http {
             return Err(Failure::usage(format!(
                 "{base} is on another machine and does not use https"
@@ -142,7 +174,11 @@ impl Connection {
             .because("anybody on the network could read the token")
             .next("use an https:// address, or add --plain-http if the network can be trusted"));
         }
-        Ok(Self { base, token })
+        Ok(Self {
+            base,
+            token,
+            found_in,
+        })
     }
 }
 

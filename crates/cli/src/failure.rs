@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::style::Style;
+use super::{harmless::harmless, style::Style};
 
 /// The exit codes, as `pointsman --help` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Failure {
         for next in &self.next {
             lines.push(format!("  {} {next}", style.dim("next:")));
         }
-        lines.join("\n")
+        harmless(&lines.join("\n")).into_owned()
     }
 }
 

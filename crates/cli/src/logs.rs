@@ -9,6 +9,7 @@ use reqwest::Method;
 use super::{
     Context,
     failure::{Exit, Failure},
+    harmless::Lines,
 };
 
 /// Of what.
@@ -54,6 +55,7 @@ pub async fn run(context: &Context, args: &LogsArgs) -> Result<Exit, Failure> {
         }
     }
     let response = client.open(client.request(Method::GET, url)).await?;
+    let mut lines = Lines::default();
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| {
@@ -61,11 +63,17 @@ pub async fn run(context: &Context, args: &LogsArgs) -> Result<Exit, Failure> {
                 .because(error)
                 .next("run the command again")
         })?;
-        let mut out = io::stdout().lock();
-        if out.write_all(&piece).and_then(|()| out.flush()).is_err() {
+        if print(&lines.take(&piece)).is_err() {
             // The reader of our output went away, as `head` does.
             return Ok(Exit::Ok);
         }
     }
+    let _ = print(&lines.rest());
     Ok(Exit::Ok)
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     failure::{Exit, Failure},
+    harmless::harmless,
     style,
 };
 
@@ -28,7 +29,7 @@ pub enum Format {
 /// # Errors
 /// When standard output is gone (a closed pipe).
 pub fn line(text: &str) -> Result<(), Failure> {
-    writeln!(io::stdout().lock(), "{text}").map_err(|error| {
+    writeln!(io::stdout().lock(), "{}", harmless(text)).map_err(|error| {
         Failure::new(Exit::NotReached, "cannot write to standard output").because(error)
     })
 }
@@ -44,6 +45,7 @@ pub fn value(
 ) -> Result<(), Failure> {
     match format {
         Format::Table => line(&table(value)),
+        // Escapes of JSON and of YAML are the same, and both hold text of others.
         Format::Json => line(&json(value)),
         Format::Yaml => line(yaml(value).trim_end()),
     }

@@ -46,9 +46,12 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
     for objection in problem.objections {
         failure = failure.reason(objection.told(), objection.remedy);
     }
-    // A single fault is in the sentence already.
-    let several = problem.errors.len() > 1;
-    for FieldError { field, message } in problem.errors.into_iter().filter(|_| several) {
+    // A single fault may be in the sentence already.
+    let told = match problem.errors.as_slice() {
+        [only] => what_says(&problem.detail, only),
+        _ => false,
+    };
+    for FieldError { field, message } in problem.errors.into_iter().filter(|_| !told) {
         let message = if field.is_empty() {
             message
         } else {
@@ -68,6 +71,11 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
             .next("see the server log; no partial change was made"),
         _ => failure,
     }
+}
+
+/// Whether `sentence` tells the fault.
+fn what_says(sentence: &str, fault: &FieldError) -> bool {
+    sentence.contains(&fault.message)
 }
 
 fn exit(status: StatusCode) -> Exit {
@@ -107,6 +115,23 @@ mod tests {
             failure.text(Style::PLAIN),
             "error: the request was refused for 2 reasons\n  - staging is locked\n      next: ask alice\n  \
              - staging is frozen (until 2027-01-03T00:00:00Z)\n      next: wait"
+        );
+    }
+
+    #[test]
+    fn a_single_fault_is_told_once() {
+        let body = |detail: &str| {
+            let errors = [serde_json::json!({"field": "version", "message": "has a slash"})];
+            let body = serde_json::json!({"code": "bad", "detail": detail, "errors": errors});
+            failure(StatusCode::BAD_REQUEST, body.to_string().as_bytes(), "").text(Style::PLAIN)
+        };
+        assert_eq!(
+            body("the path is invalid"),
+            "error: the path is invalid\n  - version: has a slash"
+        );
+        assert_eq!(
+            body("the path is invalid: version: has a slash"),
+            "error: the path is invalid: version: has a slash"
         );
     }
 

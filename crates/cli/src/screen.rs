@@ -4,7 +4,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::style::{self, Style};
+use super::{
+    harmless::harmless,
+    style::{self, Style},
+};
 
 /// Where progress is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Screen {
     /// Writes lines that stay.
     pub fn log(&mut self, text: &str) {
         let erase = self.erase();
-        self.write(&format!("{erase}{text}\n"));
+        self.write(&format!("{erase}{}\n", harmless(text)));
     }
 
     /// Draws the lines below anew.
@@ -78,7 +81,7 @@ impl Screen {
         let columns = style::columns().saturating_sub(1);
         let mut text = self.erase();
         for line in lines {
-            text.push_str(&style::cut(line, columns));
+            text.push_str(&style::cut(&harmless(line), columns));
             text.push('\n');
         }
         self.drawn = lines.len();

@@ -16,6 +16,7 @@ use engine::ports::{ErrorKind, Provider, ProviderError};
 use crate::{
     cloud::{Answered, Calls, Cloud},
     metrics::Metrics,
+    packages::Packages,
 };
 
 /// Every cloud of this process. Cheap to clone.
@@ -23,6 +24,7 @@ use crate::{
 pub struct Clouds {
     by_kind: BTreeMap<ProviderKind, Arc<dyn Cloud>>,
     metrics: Metrics,
+    packages: Option<Packages>,
 }
 
 impl fmt::Debug for Clouds {
@@ -41,6 +43,36 @@ impl Clouds {
     #[must_use]
     pub fn counted(self, metrics: Metrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The same clouds; what they start is brought to this machine before, from `packages`.
+    #[must_use]
+    pub fn supplied(self, packages: Packages) -> Self {
+        Self {
+            packages: Some(packages),
+            ..self
+        }
+    }
+
+    /// The kinds of providers that are reached from here.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<ProviderKind> {
+        self.by_kind.keys().copied().collect()
+    }
+
+    /// Another server may have received the package of what `effect` starts.
+    async fn supply(&self, effect: &Effect) -> Result<(), ProviderError> {
+        let launch = match effect {
+            Effect::SetLaunch { launch, .. } => launch.as_ref(),
+            Effect::StartRefresh { launch, .. } => Some(launch),
+            _ => None,
+        };
+        let digest = launch.and_then(|launch| launch.content.digest());
+        let (Some(packages), Some(digest)) = (&self.packages, digest) else {
+            return Ok(());
+        };
+        let brought = packages.bring_here(digest).await;
+        brought.map_err(|error| ProviderError::new(ErrorKind::Unavailable, error.to_string()))
     }
 
     /// Asks the cloud of this kind.
@@ -87,6 +119,7 @@ impl Provider for Clouds {
         effect: &Effect,
         token: &Token,
     ) -> Result<(), ProviderError> {
+        self.supply(effect).await?;
         self.call(of(target), |cloud| cloud.apply_boxed(target, effect, token))
             .await
     }
@@ -100,7 +133,7 @@ fn of(target: &Target) -> ProviderKind {
 fn absent(kind: ProviderKind) -> ProviderError {
     let message = match kind {
         ProviderKind::Local => {
-            "this server runs no one-machine cloud; start one that does with `pointsman server`"
+            "this server runs without a one-machine cloud; ask the server that has one"
         }
         ProviderKind::Aws => {
             "this build of pointsman knows no AWS; build it with `cargo build --release --features aws`"

@@ -291,7 +291,10 @@ impl Permit {
     async fn artifact(&self, facts: &Facts) -> Result<Artifact, Error> {
         match &facts.release {
             Some(release) => match release.content.digest() {
-                Some(digest) => self.artifacts().check(digest).await,
+                Some(digest) => {
+                    self.packages().bring_here(digest).await?;
+                    self.artifacts().check(digest).await
+                }
                 None => Ok(Artifact::Intact),
             },
             None => Ok(Artifact::Missing),

@@ -70,6 +70,8 @@ pub(super) fn checked_reason(reason: &str) -> Result<String, Error> {
         "say why, in a few words".to_owned()
     } else if reason.chars().count() > REASON_LEN_MAX {
         format!("at most {REASON_LEN_MAX} characters")
+    } else if reason.chars().any(char::is_control) {
+        "write one line, without control characters".to_owned()
     } else {
         return Ok(reason.to_owned());
     };

@@ -2,7 +2,10 @@
 //!
 //! Invariant: a hint carries no data and may be lost; whoever gets one reads the store.
 
-use domain::{deployment::Deployment, event::Event, names::DeploymentId, time::UnixMs};
+use domain::{
+    catalogue::ProviderKind, deployment::Deployment, event::Event, names::DeploymentId,
+    time::UnixMs,
+};
 use engine::ports::{Journal, JournalError, Saved};
 use store::Store;
 use tokio::sync::broadcast;
@@ -60,6 +63,8 @@ pub struct TellingJournal {
     pub store: Store,
     /// Who is told.
     pub changes: Changes,
+    /// The kinds of providers that this process reaches; what lives elsewhere is left to others.
+    pub reaches: Vec<ProviderKind>,
 }
 
 impl Journal for TellingJournal {
@@ -70,7 +75,10 @@ impl Journal for TellingJournal {
         lease_ms: u64,
         limit: u32,
     ) -> Result<Vec<Deployment>, JournalError> {
-        self.store.claim(engine, now, lease_ms, limit).await
+        let claimed = self
+            .store
+            .claim_of(&self.reaches, engine, now, lease_ms, limit);
+        claimed.await
     }
 
     async fn renew(

@@ -33,6 +33,7 @@ pub mod logs;
 pub mod manifests;
 pub mod metrics;
 pub mod package;
+pub mod packages;
 pub mod passes;
 pub mod patches;
 pub mod releases;
@@ -57,6 +58,7 @@ pub use error::Error;
 
 use crate::{clock::SystemClock, clouds::Clouds, journal::Changes};
 use artifacts::Artifacts;
+use packages::Packages;
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;
@@ -71,8 +73,8 @@ pub struct Operations(Arc<Parts>);
 pub struct Parts {
     /// What is known.
     pub store: Store,
-    /// Where artifacts are.
-    pub artifacts: Artifacts,
+    /// Where packages are.
+    pub packages: Packages,
     /// Where server groups live.
     pub clouds: Clouds,
     /// Wakes the engine of this process.
@@ -133,7 +135,11 @@ impl Operations {
     }
 
     fn artifacts(&self) -> &Artifacts {
-        &self.0.artifacts
+        self.0.packages.here()
+    }
+
+    fn packages(&self) -> &Packages {
+        &self.0.packages
     }
 
     fn changes(&self) -> &Changes {

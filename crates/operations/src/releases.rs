@@ -46,6 +46,9 @@ impl Desk {
         let content = Content::package(received.digest.clone());
         let size_bytes = received.size_bytes;
         permit.artifacts().keep(received).await?;
+        if let Some(digest) = content.digest() {
+            permit.packages().share(digest).await?;
+        }
         permit
             .store_release((service, version), content, size_bytes)
             .await

@@ -14,12 +14,13 @@ use crate::config::Config;
 pub async fn configured(config: &Config) -> anyhow::Result<Clouds> {
     let mut clouds = Clouds::default();
     let artifacts = config.data.join("artifacts").join("sha256");
-    let state = config.local_state.clone();
-    let state = state.unwrap_or_else(|| config.data.join("local"));
     #[cfg(feature = "aws")]
     clouds.insert(ProviderKind::Aws, Arc::new(aws(artifacts.clone())));
-    let local = provider_local::cloud::Local::start(state, artifacts, config.listen.port()).await?;
-    clouds.insert(ProviderKind::Local, Arc::new(local));
+    if !config.no_local_cloud {
+        let (state, port) = (config.local_state(), config.listen.port());
+        let local = provider_local::cloud::Local::start(state, artifacts, port).await?;
+        clouds.insert(ProviderKind::Local, Arc::new(local));
+    }
     Ok(clouds)
 }
 

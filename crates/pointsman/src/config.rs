@@ -24,6 +24,10 @@ pub struct Config {
     pub database: Option<String>,
     /// The folder of the one-machine cloud; its usual one when it is `None`.
     pub local_state: Option<PathBuf>,
+    /// Runs without a one-machine cloud; what lives in one is left to another server.
+    pub no_local_cloud: bool,
+    /// The one-machine cloud of this server takes the place of the one that the database knows.
+    pub replace_local_cloud: bool,
     /// How large artifacts may be.
     pub limits: Limits,
     /// How the log is written.
@@ -50,8 +54,17 @@ impl Config {
             allow_remote: false,
             database: None,
             local_state: None,
+            no_local_cloud: false,
+            replace_local_cloud: false,
             limits: Limits::default(),
             log: LogFormat::default(),
         }
+    }
+
+    /// The state folder of the one-machine cloud.
+    #[must_use]
+    pub fn local_state(&self) -> PathBuf {
+        let usual = || self.data.join("local");
+        self.local_state.clone().unwrap_or_else(usual)
     }
 }

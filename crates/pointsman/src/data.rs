@@ -8,6 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use store::servers::CloudHome;
+use uuid::Uuid;
 
 use crate::telemetry::tell;
 
@@ -109,6 +111,37 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The one-machine cloud with this state folder, which is made when it is not there.
+///
+/// # Errors
+/// When the disk says no.
+pub(crate) fn cloud_home(state: &Path) -> anyhow::Result<CloudHome> {
+    let failed = || format!("the state folder {} cannot be used", state.display());
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
+        .with_context(failed)?;
+    let state = fs::canonicalize(state).with_context(failed)?;
+    let path = state.join("cloud-id");
+    let read = || fs::read_to_string(&path).unwrap_or_default();
+    let mut id = read().trim().to_owned();
+    if id.is_empty() {
+        let draft = state.join(format!("cloud-id.{}", std::process::id()));
+        fs::write(&draft, Uuid::now_v7().to_string()).with_context(failed)?;
+        // Whoever is first decides; a server that starts at the same time reads the same.
+        let _ = fs::hard_link(&draft, &path);
+        fs::remove_file(&draft).with_context(failed)?;
+        id = read().trim().to_owned();
+    }
+    let name = rustix::system::uname();
+    Ok(CloudHome {
+        id,
+        host: name.nodename().to_string_lossy().into_owned(),
+        folder: state.display().to_string(),
+    })
 }
 
 fn private_file(path: &Path) -> anyhow::Result<File> {

@@ -41,6 +41,12 @@ pub struct ServerArgs {
     /// State folder of the one-machine cloud [default: `local` in the data folder]
     #[arg(long, value_name = "FOLDER", env = "POINTSMAN_LOCAL_STATE")]
     local_state: Option<PathBuf>,
+    /// Run without a one-machine cloud; another server with the same database drives what lives in one
+    #[arg(long, conflicts_with = "local_state")]
+    no_local_cloud: bool,
+    /// Use this server's one-machine cloud from now on: the one that the database knows is gone
+    #[arg(long)]
+    replace_local_cloud: bool,
     /// Format of the log, on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
@@ -140,11 +146,11 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
         allow_remote: args.allow_remote,
         database: args.database,
         local_state: args.local_state,
+        no_local_cloud: args.no_local_cloud,
+        replace_local_cloud: args.replace_local_cloud,
         log: args.log.into(),
         ..Config::new(data)
     };
-    // What it starts inherits the limit. Where it cannot be raised, the limit is what it was.
-    let _ = provider_local::descriptors::raise();
     server::run(config)
         .await
         .map_err(|error| failure("the server cannot run", &error))?;

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use domain::catalogue::ProviderKind;
 use engine::runner::{Runner, RunnerConfig};
 use serde_json::json;
 use store::Store;
@@ -34,10 +35,18 @@ use operations::{
     journal::{Changes, TellingJournal},
     lasting::lasting,
     metrics::{Counted, Metrics},
+    packages::Packages,
 };
 use web::{App, door::Token, listener};
 
-use crate::{clouds, config::Config, data::DataFolder, outside::Outside, telemetry};
+use crate::{
+    clouds,
+    config::Config,
+    data::{self, DataFolder},
+    local,
+    outside::Outside,
+    telemetry,
+};
 
 /// The engine of this process.
 type Engine = Runner<Clouds, Outside, Counted<TellingJournal>, SystemClock>;
@@ -64,7 +73,7 @@ pub struct Server {
 /// When it cannot start; each error says what to do.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
-    provider_local::guard::shut().context("this process cannot be shut off from releases")?;
+    local::prepare().context("this process cannot be shut off from releases")?;
     let mut stop = StopSignals::listen()?;
     let server = tokio::select! {
         server = start_configured(&config) => server?,
@@ -85,6 +94,7 @@ async fn start_configured(config: &Config) -> anyhow::Result<Server> {
     // Before the clouds, of which one may start a process that stays.
     let data = prepare(config).await?;
     let store = open_store(config, &data).await?;
+    settle(&store, config).await?;
     let clouds = clouds::configured(config).await?;
     Server::start_in(data, store, config, clouds).await
 }
@@ -244,6 +254,31 @@ async fn open_store(config: &Config, data: &DataFolder) -> anyhow::Result<Store>
     Ok(store)
 }
 
+/// Everything of a database lives in one one-machine cloud: another one could not see what runs, and
+/// would take it for lost.
+async fn settle(store: &Store, config: &Config) -> anyhow::Result<()> {
+    if config.no_local_cloud {
+        return Ok(());
+    }
+    let state = config.local_state();
+    let home = data::cloud_home(&state)?;
+    // Nobody else uses a database of our own: its cloud is where we say.
+    let replace = config.replace_local_cloud || !store.is_shared();
+    if let Some(other) = store
+        .settle_cloud(ProviderKind::Local, &home, replace)
+        .await?
+    {
+        bail!(
+            "what this database knows runs in another one-machine cloud: {} on {}. This server's is {} and cannot reach what runs there; start it with --local-state {} on that machine, or with --no-local-cloud to leave those deployments to others, or with a database of its own. If that cloud is gone for good, add --replace-local-cloud",
+            other.folder,
+            other.host,
+            home.folder,
+            other.folder
+        );
+    }
+    Ok(())
+}
+
 /// The engine over these parts, and the operations that wake it.
 fn assemble(
     store: &Store,
@@ -255,8 +290,10 @@ fn assemble(
     let journal = TellingJournal {
         store: store.clone(),
         changes: changes.clone(),
+        reaches: clouds.kinds(),
     };
-    let clouds = clouds.counted(metrics.clone());
+    let packages = Packages::new(artifacts, store);
+    let clouds = clouds.counted(metrics.clone()).supplied(packages.clone());
     let id = Uuid::now_v7().simple();
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
@@ -269,7 +306,7 @@ fn assemble(
     .metered(metrics.clone());
     let operations = Operations::new(Parts {
         store: store.clone(),
-        artifacts,
+        packages,
         clouds,
         waker: engine.waker(),
         changes,

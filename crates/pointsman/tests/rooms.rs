@@ -235,7 +235,7 @@ fn only_the_door_makes_a_principal() {
 /// answers.
 const UNCHECKED: [&str; 4] = ["principal", "can", "kept_answer", "keep_answer"];
 /// What can be done without a desk: before anybody is known, and for the server itself.
-const WITHOUT_DESK: [&str; 4] = ["new", "desk", "health", "whose"];
+const WITHOUT_DESK: [&str; 5] = ["new", "desk", "health", "whose", "watch_writing"];
 
 #[test]
 fn every_use_case_begins_with_its_permission_check() {

@@ -1,6 +1,7 @@
 //! The engine's journal: claims, leases, and saves that compare before they set.
 
 use domain::{
+    catalogue::ProviderKind,
     deployment::{Deployment, Ending},
     event::Event,
     names::DeploymentId,
@@ -57,8 +58,8 @@ impl Journal for Store {
         lease_ms: u64,
         limit: u32,
     ) -> Result<Vec<Deployment>, JournalError> {
-        let claimed = self.take(engine, now, lease_ms, limit).await;
-        claimed.map_err(journal_error)
+        let every = [ProviderKind::Local, ProviderKind::Aws, ProviderKind::Custom];
+        self.claim_of(&every, engine, now, lease_ms, limit).await
     }
 
     /// A lease that ran out is still prolonged as long as nobody else claimed it.
@@ -87,20 +88,42 @@ impl Journal for Store {
 }
 
 impl Store {
+    /// As [`Journal::claim`], of deployments at these kinds of providers only: an engine that does not
+    /// reach a cloud must not drive what lives there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_of(
+        &self,
+        kinds: &[ProviderKind],
+        engine: &str,
+        now: UnixMs,
+        lease_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, JournalError> {
+        let claimed = self.take(kinds, engine, now, lease_ms, limit).await;
+        claimed.map_err(journal_error)
+    }
+
     async fn take(
         &self,
+        kinds: &[ProviderKind],
         engine: &str,
         now: UnixMs,
         lease_ms: u64,
         limit: u32,
     ) -> Result<Vec<Deployment>, StoreError> {
         check_text("engine", engine, TEXT_BYTES_MAX)?;
+        let kind = |at: usize| kinds.get(at).map_or("", |kind| ProviderKind::as_str(*kind));
         let mut writer = self.lease().await?;
         let rows = sqlx::query(self.dialect.claim())
             .bind(engine)
             .bind(later(now, lease_ms))
             .bind(now.0)
             .bind(page(limit))
+            .bind(kind(0))
+            .bind(kind(1))
+            .bind(kind(2))
             .fetch_all(writer.connection())
             .await
             .doing(CLAIMING)?;

@@ -24,6 +24,7 @@ mod pool;
 mod pulse;
 mod query;
 pub mod releases;
+pub mod servers;
 pub mod status;
 mod values;
 

@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 1,
         name: "start",
@@ -40,6 +40,12 @@ const MIGRATIONS: [Migration; 3] = [
         version: 3,
         name: "pulse",
         sql: include_str!("../migrations/0003_pulse.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 4,
+        name: "servers",
+        sql: include_str!("../migrations/0004_servers.sql"),
         extra: |_| "",
     },
 ];

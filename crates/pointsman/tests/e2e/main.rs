@@ -10,7 +10,10 @@ mod crashes;
 mod deployments;
 mod faults;
 mod full;
+#[path = "../../../store/tests/it/postgres.rs"]
+mod postgres;
 mod routing;
+mod servers;
 mod start;
 mod steering;
 mod traffic;

@@ -334,7 +334,7 @@ impl World {
     /// Processes below this world's folder with `word` as one of their arguments.
     fn processes(&self, word: &str) -> Vec<Pid> {
         let mut found = Vec::new();
-        for (pid, arguments) in self.own_processes() {
+        for (pid, arguments) in own_processes(self.folder()) {
             if arguments
                 .split(|byte| *byte == 0)
                 .any(|argument| argument == word.as_bytes())
@@ -344,28 +344,38 @@ impl World {
         }
         found
     }
+}
 
-    /// Every process that names this world's folder or works below it, with its arguments.
-    fn own_processes(&self) -> Vec<(Pid, Vec<u8>)> {
-        let own = self.folder().as_os_str().as_encoded_bytes();
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-            let name = entry.file_name();
-            let pid = name
-                .to_str()
-                .and_then(|name| name.parse().ok())
-                .and_then(Pid::from_raw);
-            let Some(pid) = pid else { continue };
-            // A process that ended meanwhile cannot be read, and is not there any more.
-            let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let works_here = fs::read_link(entry.path().join("cwd"))
-                .is_ok_and(|folder| folder.starts_with(self.folder()));
-            let names_us = arguments.windows(own.len()).any(|part| part == own);
-            if works_here || names_us {
-                found.push((pid, arguments));
-            }
+/// Every process that names `folder` or works below it, with its arguments.
+fn own_processes(folder: &Path) -> Vec<(Pid, Vec<u8>)> {
+    let own = folder.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.parse().ok())
+            .and_then(Pid::from_raw);
+        let Some(pid) = pid else { continue };
+        // A process that ended meanwhile cannot be read, and is not there any more.
+        let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let works_here =
+            fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+        let names_us = arguments.windows(own.len()).any(|part| part == own);
+        if works_here || names_us {
+            found.push((pid, arguments));
         }
-        found
+    }
+    found
+}
+
+/// Ends every process that names `folder` or works below it.
+pub fn end_all_below(folder: &Path) {
+    // Twice: the cloud may be starting an instance while it is being ended.
+    for _ in 0..2 {
+        for (pid, _) in own_processes(folder) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 
@@ -375,12 +385,7 @@ impl Drop for World {
             let log = fs::read_to_string(self.folder().join("server.log")).unwrap_or_default();
             eprintln!("--- log of the control plane\n{log}---");
         }
-        // Twice: the cloud may be starting an instance while it is being ended.
-        for _ in 0..2 {
-            for (pid, _) in self.own_processes() {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        end_all_below(self.folder());
     }
 }
 
