@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use provider_local::{
     client::LocalCloud,
     daemon::{self, DaemonConfig},
-    routing,
+    descriptors, guard, routing,
 };
 
 use crate::{config::LogFormat, telemetry};
@@ -37,6 +37,16 @@ pub async fn run(
         metrics_port,
     };
     Ok(daemon::run(config).await?)
+}
+
+/// Prepares a process that stays: it may open as many files as the system allows, and the releases
+/// that the cloud runs cannot look into it.
+///
+/// # Errors
+/// The system refuses.
+pub fn prepare() -> std::io::Result<()> {
+    descriptors::raise()?;
+    guard::shut()
 }
 
 /// Runs the router of a state folder until the one-machine cloud ends it.

@@ -161,8 +161,6 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
         log: args.log.into(),
         ..Config::new(data)
     };
-    // What it starts inherits the limit. Where it cannot be raised, the limit is what it was.
-    let _ = provider_local::descriptors::raise();
     server::run(config)
         .await
         .map_err(|error| failure("the server cannot run", &error))?;

@@ -44,6 +44,7 @@ use crate::{
     config::Config,
     data::{self, DataFolder},
     hosts::Hosts,
+    local,
     outside::Outside,
     telemetry,
 };
@@ -73,7 +74,7 @@ pub struct Server {
 /// When it cannot start; each error says what to do.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(config.log);
-    provider_local::guard::shut().context("this process cannot be shut off from releases")?;
+    local::prepare().context("this process cannot be shut off from releases")?;
     let mut stop = StopSignals::listen()?;
     let server = tokio::select! {
         server = start_configured(&config) => server?,

@@ -14,7 +14,7 @@ use std::{
 
 use parking_lot::Mutex;
 use router::{PassCheck, Router, RouterConfig, pass::PassKey};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
+use rustix::process::setsid;
 use tokio::{
     net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
@@ -27,7 +27,7 @@ use super::{
     seat::Seat,
     wire::{Ask, Hello},
 };
-use crate::{clock::now, descriptors, key};
+use crate::{clock::now, descriptors, guard, key};
 
 /// How long requests in flight may take when the system ends the process.
 const GRACE: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ pub async fn run(state: &Path) -> Result<(), RouterError> {
     // The daemon may end, and whoever started it may close its terminal: this is neither's business.
     // The error is that it leads a session already.
     let _ = setsid();
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
+    guard::shut()?;
     let limits = descriptors::limits(descriptors::raise()?);
     let listener = listener().map_err(RouterError::NoListener)?;
     let key = key::read(state)?;
