@@ -194,6 +194,16 @@ pub fn on_provider_error(deployment: &Deployment, transient: bool, message: &str
     }
 }
 
+/// What follows when the provider failed to take a request, or refused it. It may have been carried out
+/// all the same, so what was seen to hold before says nothing any more.
+#[must_use]
+pub fn on_failed_request(deployment: &Deployment, transient: bool, message: &str) -> Decision {
+    match on_provider_error(deployment, transient, message) {
+        Decision::Keep(waiting) => Decision::Wait(waiting),
+        other => other,
+    }
+}
+
 /// Keeps the baseline; or, turned round before anything was changed, just ends.
 fn before_the_first_change(deployment: &Deployment, seen: &Observation) -> Decision {
     match (&deployment.paused, deployment.progress.course) {
@@ -218,6 +228,15 @@ fn not_again(deployment: &Deployment, seen: &Observation, decision: Decision) ->
         }
         _ => seen.stale_ms_max,
     };
+    let taken_over = deployment.taken_over_at;
+    if matches!(decision, Decision::Apply(_))
+        && taken_over > DrivenMs::default()
+        && now.since_ms(taken_over) <= stale_ms_max
+        && stale_ms_max > 0
+    {
+        // The engine before may have made a request that is neither known nor seen.
+        return Decision::Wait(Waiting::Confirming { stale_ms_max });
+    }
     let patience_ms = stale_ms_max.max(ASK_AGAIN_MS);
     match (decision, &deployment.last_effect) {
         (Decision::Apply(effect), Some((last, at)))

@@ -74,6 +74,13 @@ pub struct Deployment {
     /// The last effect that the provider accepted, and when: it is not asked for again before it
     /// could have been seen.
     pub last_effect: Option<(Effect, DrivenMs)>,
+    /// How many instances each slice was last asked to keep, whether the request arrived or not: what is
+    /// seen may be from before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked_sizes: BTreeMap<Slice, u32>,
+    /// When this engine began to drive it, or another after a crash: the last request may not be known.
+    #[serde(default)]
+    pub taken_over_at: DrivenMs,
     /// How it ended.
     pub ending: Option<Ending>,
     /// Grows by one with each change of this record; the journal compares it before it saves.
@@ -246,6 +253,8 @@ impl Deployment {
             failure: None,
             effects_spent: 0,
             last_effect: None,
+            asked_sizes: BTreeMap::new(),
+            taken_over_at: DrivenMs::default(),
             ending: None,
             version: 1,
         }
@@ -308,6 +317,9 @@ impl Deployment {
         if let Some(watch) = &decided.watch {
             self.progress.watch = watch.clone();
         }
+        if let Some(effect) = &decided.failed {
+            self.note_sizes(effect);
+        }
         if !matches!(decided.then, Decision::Keep(_)) {
             self.progress.stable_gone_since = decided.stable_gone_since;
         }
@@ -322,6 +334,7 @@ impl Deployment {
         match decision {
             Decision::Record(baseline) => self.record(baseline.clone()),
             Decision::Apply(effect) => {
+                self.note_sizes(effect);
                 self.effects_spent += 1;
                 self.last_effect = Some((effect.clone(), self.time.driven));
                 if let Effect::SetTraffic { weights, mirror } = effect {

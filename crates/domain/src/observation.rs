@@ -38,8 +38,11 @@ pub struct Sizes {
 /// Everything that a provider sees of one server group at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observation {
-    /// When the provider answered.
+    /// When the provider answered, by its own clock: for what it dates itself, and nothing else.
     pub at: UnixMs,
+    /// How long the question waited until the provider looked, in milliseconds, where many share a look.
+    #[serde(default)]
+    pub waited_ms: u64,
     /// How old what it shows may be, in milliseconds: providers are eventually consistent. A
     /// condition counts as reached when it was seen to hold for longer than this.
     pub stale_ms_max: u64,

@@ -20,6 +20,8 @@ pub struct Stopwatch {
     known: Option<(u64, DrivenMs)>,
     /// How long it was driven when it was last stored or read.
     stored: DrivenMs,
+    /// Taking over changed the record, and that is not stored yet.
+    took_over: bool,
     /// How far the wall clock was set forward, in milliseconds, and nobody was told yet.
     set_by_ms: i64,
 }
@@ -62,6 +64,9 @@ impl Stopwatch {
             }
             _ => self.stored = deployment.time.driven,
         }
+        if self.last.is_none() {
+            self.took_over = deployment.take_over();
+        }
         let last = self.last.replace(now).unwrap_or(now);
         let set_by_ms = now.set_by_ms(last).unwrap_or(0);
         self.set_by_ms = self.set_by_ms.saturating_add(set_by_ms);
@@ -74,15 +79,16 @@ impl Stopwatch {
         (self.set_by_ms != 0).then_some(self.set_by_ms)
     }
 
-    /// So much time is not stored that it should be.
+    /// So much is not stored that it should be.
     pub(crate) fn is_due(&self, deployment: &Deployment) -> bool {
-        deployment.time.driven.since_ms(self.stored) >= STORED_EVERY_MS
+        self.took_over || deployment.time.driven.since_ms(self.stored) >= STORED_EVERY_MS
     }
 
     /// `deployment` is stored, and with it that the wall clock was set by so much.
     pub(crate) fn stored(&mut self, deployment: &Deployment, set_by_ms: Option<i64>) {
         self.known = Some((deployment.version, deployment.time.driven));
         self.stored = deployment.time.driven;
+        self.took_over = false;
         self.set_by_ms = self.set_by_ms.saturating_sub(set_by_ms.unwrap_or(0));
     }
 }

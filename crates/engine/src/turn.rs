@@ -8,7 +8,7 @@
 //! time that passed since. A crash anywhere loses this turn, those seconds and nothing else.
 
 use domain::{
-    decide::{decide, on_provider_error, questions},
+    decide::{decide, on_failed_request, on_provider_error, questions},
     deployment::{Decided, Decision, Deployment},
     event::{self, Event},
     gate::Answer,
@@ -105,10 +105,9 @@ async fn look<P: Provider, Q, J, C: Clock>(
 ) -> Observed {
     let asked = Reading::of(&world.clock);
     let seen = world.provider.observe(&deployment.target).await;
-    // A provider may let many wait for one look; what counts is when it looked. Its word is taken for
-    // no more than the time that the call took: its clock is not ours.
+    // A provider may let many wait for one look; what counts is when it looked.
     let took_ms = Reading::of(&world.clock).since_ms(asked);
-    let waited_ms = seen.as_ref().map_or(0, |seen| seen.at.since_ms(asked.wall));
+    let waited_ms = seen.as_ref().map_or(0, |seen| seen.waited_ms);
     Observed {
         seen,
         asked,
@@ -143,7 +142,11 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
             match world.provider.apply(&before.target, effect, &token).await {
                 Ok(()) => decided,
                 Err(error) if error.kind == ErrorKind::Superseded => return superseded,
-                Err(error) => on_error(&before, &error),
+                Err(error) => Decided {
+                    failed: Some(effect.clone()),
+                    then: on_failed_request(&before, error.kind.is_transient(), &error.message),
+                    ..decided
+                },
             }
         }
         _ => decided,
@@ -202,7 +205,9 @@ fn acted(decision: &Decision, after: Deployment) -> Acted {
     Acted::Done(match decision {
         _ if after.ending.is_some() => Turned::Ended(after),
         Decision::Next => return Acted::GoOn(after),
-        Decision::Keep(Waiting::Provider { .. }) => Turned::Troubled(after),
+        Decision::Keep(Waiting::Provider { .. }) | Decision::Wait(Waiting::Provider { .. }) => {
+            Turned::Troubled(after)
+        }
         Decision::Hold { .. } | Decision::Wait(_) | Decision::Keep(_) => Turned::Waits(after),
         Decision::Record(_) | Decision::Apply(_) | Decision::Fail(_) | Decision::Finish(_) => {
             Turned::Moved(after)

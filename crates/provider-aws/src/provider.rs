@@ -227,7 +227,12 @@ impl Aws {
 
 impl Provider for Aws {
     async fn observe(&self, target: &Target) -> Result<Observation, ProviderError> {
-        self.observer_of(target).await?.observe(target).await
+        let asked_at = self.0.clock.now();
+        let seen = self.observer_of(target).await?.observe(target).await?;
+        Ok(Observation {
+            waited_ms: seen.at.since_ms(asked_at),
+            ..seen
+        })
     }
 
     /// AWS keeps no tokens: an engine that is frozen between its last check and the request itself

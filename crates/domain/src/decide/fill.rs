@@ -35,8 +35,11 @@ pub(super) fn decide(moment: &Moment<'_>, fill: &Fill) -> Decision {
             trouble: moment.slice.trouble.clone(),
         });
     }
-    if let Some(effect) = make_room(moment, fill, wanted) {
-        return Decision::Apply(effect);
+    match make_room(moment, fill, wanted) {
+        // Who is spare is seen after the last request had its effect, or others are taken twice.
+        Some(effect @ Effect::Replace { .. }) => return moment.reached(Decision::Apply(effect)),
+        Some(effect) => return Decision::Apply(effect),
+        None => {}
     }
     Decision::Wait(Waiting::Healthy {
         launch: fill.launch.clone(),
@@ -154,7 +157,10 @@ fn make_room(moment: &Moment<'_>, fill: &Fill, wanted: u32) -> Option<Effect> {
         (false, true) => wanted.max(moment.before().sizes.desired) + count(&moment.others),
     };
     let ceiling = moment.deployment.ceiling() + surplus;
-    let desired = needed.min(ceiling).max(now.desired);
+    // What is seen may be from before the last request, which may have been for more.
+    let asked = moment.deployment.asked_sizes.get(&slice);
+    let least = asked.map_or(now.desired, |asked| now.desired.max(*asked));
+    let desired = needed.min(ceiling).max(least);
     let sizes = Sizes {
         min: desired,
         desired,

@@ -18,6 +18,9 @@ pub struct Decided {
     pub looks: Vec<GateLook>,
     /// Since when nothing of stable is healthy, going forward from a stable in a slice of its own.
     pub stable_gone_since: Option<DrivenMs>,
+    /// The request that the provider failed to take, or refused, after which `then` is done instead. It may
+    /// have been carried out.
+    pub failed: Option<Effect>,
     /// What to do.
     pub then: Decision,
 }
@@ -54,6 +57,7 @@ impl From<Decision> for Decided {
             watch: None,
             looks: Vec::new(),
             stable_gone_since: None,
+            failed: None,
             then,
         }
     }

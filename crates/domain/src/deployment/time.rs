@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Deployment;
 use crate::{
+    effect::Effect,
     observation::InstanceId,
     plan::Step,
     time::{DrivenMs, UnixMs},
@@ -69,6 +70,27 @@ impl Deployment {
         if off_ms > CLOCK_SET_MS {
             let driven = i64::try_from(self.time.driven.0).unwrap_or(i64::MAX);
             self.time.zero = UnixMs(wall.0.saturating_sub(driven));
+        }
+    }
+
+    /// Another engine drives it now, or the same one after a crash: the last request may not be known,
+    /// so what was seen to hold before says nothing any more. A watch goes on: it is about instances.
+    /// Says whether that changed anything.
+    pub fn take_over(&mut self) -> bool {
+        if self.baseline.is_none() {
+            return false;
+        }
+        self.taken_over_at = self.time.driven;
+        if !matches!(self.step(), Some(Step::Bake(_))) {
+            self.progress.held = None;
+        }
+        true
+    }
+
+    /// Remembers how many instances a slice was asked to keep.
+    pub(super) fn note_sizes(&mut self, effect: &Effect) {
+        if let Effect::SetSizes { slice, sizes } = effect {
+            self.asked_sizes.insert(*slice, sizes.desired);
         }
     }
 

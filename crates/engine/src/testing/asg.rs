@@ -283,6 +283,17 @@ impl Asg {
         }
     }
 
+    /// The instance leaves by itself: it finishes its last requests and stops.
+    pub fn leave(&mut self, index: usize, now: UnixMs) {
+        let state = self.group.members[index].instance.state;
+        if state == InstanceState::Healthy {
+            self.losses.push(now);
+        }
+        if state.is_present() {
+            self.stop(index, now);
+        }
+    }
+
     /// The group's own autoscaling moves Desired, within Min and Max.
     pub fn autoscale(&mut self, by: i64) {
         let sizes = &mut self.group.sizes;

@@ -103,6 +103,7 @@ impl Cloud {
             .map(|(slice, counted)| (*slice, counted.shown()));
         Observation {
             at: now,
+            waited_ms: 0,
             stale_ms_max: 0,
             weights_stale_ms_max: 0,
             slices: slices.collect(),

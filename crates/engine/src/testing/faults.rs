@@ -23,6 +23,8 @@ pub struct Faults {
     pub instance_lost: u32,
     /// An instance falls ill, per tick.
     pub instance_ill: u32,
+    /// An instance leaves by itself, as when its machine is taken back with a warning, per tick.
+    pub instance_leaves: u32,
     /// The group's autoscaling moves Desired, per tick.
     pub autoscale: u32,
     /// Somebody else splits the users evenly, per tick.
@@ -43,6 +45,7 @@ impl Faults {
         freeze: 0,
         instance_lost: 0,
         instance_ill: 0,
+        instance_leaves: 0,
         autoscale: 0,
         meddle: 0,
         clock_set: 0,
@@ -84,6 +87,7 @@ impl Faults {
             freeze: chance(20),
             instance_lost: chance(15),
             instance_ill: chance(15),
+            instance_leaves: chance(15),
             autoscale: if autoscaled { chance(30) } else { 0 },
             meddle: chance(5),
             clock_set: chance(10),

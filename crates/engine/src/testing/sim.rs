@@ -18,8 +18,9 @@ use std::{
 };
 
 use domain::{
-    deployment::{Command, Deployment},
+    deployment::{Command, Course, Deployment},
     event,
+    time::UnixMs,
 };
 
 use self::{
@@ -66,8 +67,15 @@ type Engine = Pin<Box<dyn Future<Output = ()>>>;
 /// Plays the story of `seed` to its end.
 #[must_use]
 pub fn play(seed: u64) -> Report {
+    play_with(seed, |_| ())
+}
+
+/// Plays the story of `seed` with a change to its end.
+#[must_use]
+pub fn play_with(seed: u64, change: impl FnOnce(&mut Story)) -> Report {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let story = Story::draw(&mut rng);
+    let mut story = Story::draw(&mut rng);
+    change(&mut story);
     let shared = Arc::new(Shared::new(&story, rng.fork()));
     let id = story.deployment.id.clone();
     shared.journal.begin(story.deployment.clone());
@@ -193,7 +201,12 @@ impl Stage {
         .now();
         let paused = over && self.peek(|deployment| deployment.paused.is_some());
         let asked = !paused && self.peek(|deployment| deployment.open_approval().is_some());
-        let command = match self.story.next_command(now) {
+        let step = self.peek(|deployment| {
+            let forward = deployment.progress.course == Course::Forward;
+            forward.then_some(deployment.progress.at)
+        });
+        let time = UnixMs(0).plus_ms(self.shared.now_ms());
+        let command = match self.story.next_command(time, step) {
             Some(command) => command,
             None if paused => Command::Resume,
             None if asked && happens(&mut self.rng, 200) => self.story.answer(),

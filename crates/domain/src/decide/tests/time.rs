@@ -90,3 +90,69 @@ fn an_instance_that_was_replaced_did_not_stay_whenever_it_was_started() {
             .assert_eq(&say(&decided));
     }
 }
+
+/// What is seen may be so old.
+fn stale(text: &str) -> Observation {
+    Observation {
+        stale_ms_max: 3000,
+        ..seen(text)
+    }
+}
+
+fn back() -> Deployment {
+    let reason = "errors".to_owned();
+    at_step(deployment(Some("v1")), START, 1)
+        .command(Command::Abort { reason }, "ada", at(0))
+        .unwrap()
+}
+
+#[test]
+fn an_old_look_never_lowers_what_was_asked_for() {
+    let text = "2/2/2 v1 suspended | v2+ v2+";
+    let mut asked = back();
+    asked.asked_sizes.insert(Slice::Blue, 4);
+    expect!["apply: blue: sizes min 4 desired 4 max 4"].assert_eq(&says(&asked, text));
+    let fewer = "2/2/2 v1 suspended | v2+";
+    expect!["apply: blue: sizes min 4 desired 4 max 4"].assert_eq(&says(&asked, fewer));
+    let failed = Decided {
+        failed: Some(Effect::SetSizes {
+            slice: Slice::Blue,
+            sizes: Sizes {
+                min: 3,
+                desired: 3,
+                max: 3,
+            },
+        }),
+        ..Decision::Wait(Waiting::Weights).into()
+    };
+    let after = back().after(&failed, at(0));
+    assert_eq!(
+        after.asked_sizes[&Slice::Blue],
+        3,
+        "a request that failed may have been carried out"
+    );
+}
+
+#[test]
+fn an_instance_is_replaced_once_the_last_request_can_be_seen() {
+    let text = "4/4/4 v1 suspended | v1+ v2+ v2+ v2+";
+    let decided = super::super::decide(&back(), &stale(text), &[]);
+    expect!["wait: what the provider shows may be up to 3 s old; checking again"]
+        .assert_eq(&say(&decided));
+    let held = pass(back().after(&decided, at(0)), 4, at(4));
+    let decided = super::super::decide(&held, &stale(text), &[]);
+    expect!["apply: blue: replace instance i1"].assert_eq(&say(&decided));
+}
+
+#[test]
+fn who_takes_over_asks_for_nothing_on_a_look_from_before() {
+    let text = "2/2/2 v1 suspended | v2+ v2+";
+    let mut taken = pass(back(), 10, at(10));
+    assert!(taken.take_over());
+    let decided = super::super::decide(&taken, &stale(text), &[]);
+    expect!["wait: what the provider shows may be up to 3 s old; checking again"]
+        .assert_eq(&say(&decided));
+    let later = pass(taken, 4, at(14));
+    let decided = super::super::decide(&later, &stale(text), &[]);
+    expect!["apply: blue: sizes min 4 desired 4 max 4"].assert_eq(&say(&decided));
+}

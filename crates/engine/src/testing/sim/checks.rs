@@ -2,11 +2,12 @@
 
 mod expected;
 mod times;
+mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    deployment::{Command, Course, Deployment, Outcome},
+    deployment::{Command, Deployment, Outcome},
     observation::{InstanceId, Sizes},
     plan::{Roles, Step, Strategy},
     reason::Failure,
@@ -44,8 +45,12 @@ pub struct Checker {
     users_since: BTreeMap<Slice, UnixMs>,
     /// The largest share of users that the new release was given on the way forward.
     share: u8,
-    /// Stable had no healthy instance at some time: then all users may be moved at once.
+    /// Stable had no healthy instance at some time: then all users may be moved, a while later.
     emergency: bool,
+    /// When that was seen first.
+    dead_since: Option<UnixMs>,
+    /// When the deployment ended, whatever the wall clock showed.
+    ended_at: Option<UnixMs>,
     /// A late request of a frozen engine cannot be told from a new one.
     orderly: bool,
     /// Nothing goes wrong in this story, but that somebody may meddle.
@@ -80,6 +85,8 @@ impl Checker {
             had_users: BTreeSet::new(),
             users_since: BTreeMap::new(),
             emergency: false,
+            dead_since: None,
+            ended_at: None,
             share: 0,
             orderly: story.fenced || story.engines == 1,
             quiet: story.faults.only_meddling(),
@@ -115,6 +122,9 @@ impl Checker {
             );
         }
         let weights = world.cloud.weights.sum();
+        if deployment.ending.is_some() {
+            self.ended_at.get_or_insert(now);
+        }
         if let Some(cut_short) = self.times.every_tick(now, deployment) {
             self.broken(now, &cut_short);
         }
@@ -126,34 +136,6 @@ impl Checker {
         for unserved in world.unserved.drain(..) {
             self.broken(now, &unserved);
         }
-    }
-
-    /// Going forward, the share of the new release only grows, and only while all of it is healthy.
-    fn widening(&mut self, now: UnixMs, deployment: &Deployment, world: &SimWorld) {
-        let (next, cloud) = (self.roles.next, &world.cloud);
-        let share = cloud.weights.share(next);
-        let forward = deployment.progress.course == Course::Forward;
-        self.emergency |= cloud.slices[&self.roles.live].healthy() == 0;
-        let undisturbed = self.orderly && world.meddled.is_none() && !self.emergency;
-        let planned = self.roles.are_apart() && forward && undisturbed;
-        if planned && share < self.share {
-            let before = self.share;
-            self.broken(
-                now,
-                &format!("the share of {next} fell from {before} % to {share} %"),
-            );
-        }
-        let healthy = cloud.slices[&next].healthy();
-        let excused = self.recent_losses(now, cloud);
-        let asked = deployment.capacity().asked;
-        let fixed = deployment.target.group.autoscaling.is_none();
-        if planned && fixed && share > self.share && healthy + excused < asked {
-            self.broken(
-                now,
-                &format!("users were moved to {next}, where {healthy} of {asked} are healthy"),
-            );
-        }
-        self.share = share;
     }
 
     /// While a bake goes on undisturbed, users are where the last shift put them.
@@ -251,20 +233,14 @@ impl Checker {
             );
         }
         if deployment.baseline.is_some() {
-            self.restored(story, (ending.outcome, ending.at), world, now);
+            self.restored(story, ending.outcome, world, now);
             self.survivors(deployment, ending.outcome, &world.cloud, now);
         }
         self.outcome(story, ending.outcome, now);
     }
 
     /// Sizes, rebalancing, protection and weights: the baseline plus exactly the intended change.
-    fn restored(
-        &mut self,
-        story: &Story,
-        (outcome, ended_at): (Outcome, UnixMs),
-        world: &SimWorld,
-        now: UnixMs,
-    ) {
+    fn restored(&mut self, story: &Story, outcome: Outcome, world: &SimWorld, now: UnixMs) {
         let cloud = &world.cloud;
         for (slice, asg) in &cloud.slices {
             self.slice_restored(story, outcome, *slice, asg, now);
@@ -283,9 +259,9 @@ impl Checker {
         let share = cloud.weights.share(users);
         // With one slice the split is not the plan's business; and nobody sees what was done to it
         // between the last look and the end.
-        let meddled = world
-            .meddled
-            .is_some_and(|at| !self.roles.are_apart() || at.plus_ms(self.excuse_ms) >= ended_at);
+        let meddled = world.meddled.is_some_and(|at| {
+            !self.roles.are_apart() || Some(at.plus_ms(self.excuse_ms)) >= self.ended_at
+        });
         if served && outcome != Outcome::Failed && share != 100 && !meddled {
             self.broken(now, &format!("{users} has {share} % of the users"));
         }

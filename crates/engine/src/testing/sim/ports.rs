@@ -1,5 +1,9 @@
 //! The engine's ports in the simulation: each call takes a moment, and may go wrong.
 
+mod journal;
+
+pub use journal::SimJournal;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     future::{Future, pending},
@@ -11,9 +15,7 @@ use std::{
 use domain::{
     deployment::Deployment,
     effect::{Effect, Target, Token},
-    event::Event,
     gate::{Gate, Said},
-    names::DeploymentId,
     observation::Observation,
     slice::Slice,
     time::UnixMs,
@@ -22,7 +24,7 @@ use fastrand::Rng;
 
 use super::{TICK_MS, story::Story};
 use crate::{
-    ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
+    ports::{Clock, ErrorKind, Probe, Provider, ProviderError},
     testing::{
         cloud::Cloud,
         faults::{Faults, happens},
@@ -130,6 +132,8 @@ impl Shared {
                 asg.lose(rng.usize(..members), now);
             } else if members > 0 && happens(rng, faults.instance_ill) {
                 asg.sicken(rng.usize(..members), now);
+            } else if members > 0 && happens(rng, faults.instance_leaves) {
+                asg.leave(rng.usize(..members), now);
             }
             if happens(rng, faults.autoscale) {
                 asg.autoscale(rng.i64(-2..=2));
@@ -374,74 +378,6 @@ impl Probe for SimProbe {
                 text: message.to_owned(),
             },
         }
-    }
-}
-
-/// The journal, as one engine reaches it.
-#[derive(Debug)]
-pub struct SimJournal {
-    pub(super) shared: Arc<Shared>,
-    pub(super) engine: usize,
-}
-
-impl SimJournal {
-    /// A call to the journal that may fail before or after it took effect.
-    async fn call<T>(
-        &self,
-        work: impl Future<Output = Result<T, JournalError>>,
-    ) -> Result<T, JournalError> {
-        let fail = |message: &str| JournalError {
-            message: message.to_owned(),
-        };
-        Moment(false).await;
-        match self.shared.with(SimWorld::journal_fate) {
-            Fate::Fine => work.await,
-            Fate::DiesBefore => self.die().await,
-            Fate::DiesAfter => {
-                drop(work.await);
-                self.die().await
-            }
-            Fate::ReplyLost => {
-                drop(work.await);
-                Err(fail("the journal's reply was lost"))
-            }
-            Fate::Lost | Fate::Throttled | Fate::Denied => Err(fail("the journal did not answer")),
-        }
-    }
-
-    async fn die<T>(&self) -> T {
-        self.shared.with(|world| world.crashed.insert(self.engine));
-        pending().await
-    }
-}
-
-impl Journal for SimJournal {
-    async fn claim(
-        &self,
-        engine: &str,
-        now: UnixMs,
-        lease_ms: u64,
-        limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
-        self.call(self.shared.journal.claim(engine, now, lease_ms, limit))
-            .await
-    }
-    async fn renew(
-        &self,
-        engine: &str,
-        id: &DeploymentId,
-        now: UnixMs,
-        lease_ms: u64,
-    ) -> Result<Option<Deployment>, JournalError> {
-        self.call(self.shared.journal.renew(engine, id, now, lease_ms))
-            .await
-    }
-    async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
-        self.call(self.shared.journal.release(engine, id)).await
-    }
-    async fn save(&self, deployment: &Deployment, events: &[Event]) -> Result<Saved, JournalError> {
-        self.call(self.shared.journal.save(deployment, events))
-            .await
     }
 }
 

@@ -20,7 +20,10 @@ use crate::testing::{
     faults::Faults,
 };
 
+mod people;
 mod strategies;
+
+pub use people::InStep;
 
 /// One story.
 #[derive(Debug, Clone)]
@@ -57,6 +60,8 @@ pub struct Story {
     pub faults_end_ms: u64,
     /// What the person does, and when.
     pub commands: VecDeque<(UnixMs, Command)>,
+    /// What the person does in one step of the way forward.
+    pub in_step: Option<InStep>,
     /// Nothing goes wrong and nobody interferes: the outcome follows from the releases alone.
     pub calm: bool,
     /// Seeds the cloud.
@@ -117,7 +122,7 @@ impl Story {
             new_release: new_release(rng, switches),
             stable_is_good: rng.u32(0..12) != 0,
             sizes,
-            start_zones: (0..current).map(|_| rng.usize(..zones as usize)).collect(),
+            start_zones: start_zones(rng, current, zones as usize),
             protected: (0..current).map(|_| rng.u32(0..8) == 0).collect(),
             rebalancing_suspended: rng.u32(0..6) == 0,
             zones,
@@ -135,8 +140,9 @@ impl Story {
             commands: if calm {
                 VecDeque::new()
             } else {
-                commands(rng, faults_end_ms)
+                people::commands(rng, faults_end_ms)
             },
+            in_step: None,
             calm,
             cloud_seed: rng.u64(..),
             live,
@@ -145,6 +151,7 @@ impl Story {
             outside_is_good: rng.u32(0..4) > 0,
         }
         .planned()
+        .interrupted(rng)
     }
 
     /// The story with its deployment planned for what is there when it begins.
@@ -162,17 +169,6 @@ impl Story {
         };
         self.deployment = Deployment::new(request, &seen);
         self
-    }
-
-    /// What the person says who is asked for an approval.
-    #[must_use]
-    pub fn answer(&self) -> Command {
-        if self.approves {
-            Command::Approve
-        } else {
-            let reason = "because".to_owned();
-            Command::Reject { reason }
-        }
     }
 
     /// Which slice has which role.
@@ -241,20 +237,12 @@ impl Story {
         }
     }
 
-    /// What the person does now, if anything.
-    pub fn next_command(&mut self, now: UnixMs) -> Option<Command> {
-        let due = self.commands.front().is_some_and(|(at, _)| *at <= now);
-        due.then(|| self.commands.pop_front())
-            .flatten()
-            .map(|(_, command)| command)
-    }
-
     /// The story in a line.
     #[must_use]
     pub fn title(&self) -> String {
         let group = &self.deployment.target.group;
         format!(
-            "{} by {}: {} -> {} instances{}, {} zones, {:?}, new release {:?}, stable good: {}, {} engines, stale {} ms, faults until {} s, {} commands",
+            "{} by {}: {} -> {} instances{}, {} zones, {:?}, new release {:?}, stable good: {}, {} engines, stale {} ms, faults until {} s, {} commands{}",
             self.live,
             self.deployment.strategy.kind(),
             self.sizes.desired,
@@ -276,8 +264,21 @@ impl Story {
                 self.faults_end_ms / 1000
             },
             self.commands.len(),
+            self.in_step.as_ref().map_or(String::new(), |it| format!(
+                ", {:?} in step {}",
+                it.command, it.step
+            )),
         )
     }
+}
+
+/// The zone of each instance: by chance, or all in one.
+fn start_zones(rng: &mut Rng, current: u32, zones: usize) -> Vec<usize> {
+    let even = rng.u32(0..4) > 0;
+    let only = rng.usize(..zones);
+    (0..current)
+        .map(|_| if even { rng.usize(..zones) } else { only })
+        .collect()
 }
 
 /// Where stable is, and how many instances an earlier deployment left in the other slice.
@@ -399,20 +400,5 @@ fn lags(rng: &mut Rng) -> Lags {
         stop: rng.u64(500..8000),
         replace: rng.u64(500..8000),
         weights: rng.u64(0..5000),
-    }
-}
-
-fn commands(rng: &mut Rng, until_ms: u64) -> VecDeque<(UnixMs, Command)> {
-    let reason = "because".to_owned();
-    let early = rng.u64(0..=until_ms);
-    let late = rng.u64(early..=until_ms);
-    let (early, late) = (UnixMs(0).plus_ms(early), UnixMs(0).plus_ms(late));
-    match rng.u32(0..9) {
-        8 => [(early, Command::Promote), (late, Command::Promote)].into(),
-        0 => [(early, Command::Abort { reason })].into(),
-        1 => [(early, Command::RollBack { reason })].into(),
-        2 => [(early, Command::Pause), (late, Command::Resume)].into(),
-        3 => [(early, Command::Pause), (late, Command::Abort { reason })].into(),
-        _ => VecDeque::new(),
     }
 }

@@ -16,7 +16,7 @@ use fastrand::Rng;
 pub(super) fn draw(rng: &mut Rng, first: bool) -> Strategy {
     match rng.u32(0..20) {
         0..=9 => in_place(rng),
-        10 if !first => Strategy::Switch,
+        10 | 11 if !first => Strategy::Switch,
         10..=14 => Strategy::BlueGreen(two_slices(rng)),
         _ => Strategy::Canary(two_slices(rng)),
     }
@@ -29,7 +29,7 @@ fn in_place(rng: &mut Rng) -> Strategy {
         bake_seconds: *rng.choice(&[0, 5, 20]).unwrap_or(&5),
         health_deadline_seconds: 120,
     };
-    if rng.u32(0..4) == 0 {
+    if rng.u32(0..3) == 0 {
         Strategy::InstanceRefresh(instance_refresh(rng, &scale_up))
     } else {
         Strategy::ScaleUp(scale_up)
