@@ -3,7 +3,7 @@
 //! Invariant: an answer always comes, within `TIMEOUT` and of bounded size; what goes wrong on the
 //! way is [`Said::Nothing`], never success.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use domain::{
     deployment::Deployment,
@@ -18,6 +18,8 @@ use tokio::{net::TcpStream, time::timeout};
 
 use operations::clouds::Clouds;
 
+use crate::hosts::Hosts;
+
 /// Longest time that a question takes. Far below the age at which a decision is dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Most of an answer that is read, in bytes, and shown of it, in characters.
@@ -29,6 +31,7 @@ const SHOWN_MAX: usize = 200;
 pub struct Outside {
     client: Client,
     clouds: Clouds,
+    hosts: Hosts,
 }
 
 impl Outside {
@@ -36,19 +39,27 @@ impl Outside {
     ///
     /// # Errors
     /// When the system gives no trust roots or no sockets.
-    pub fn new(clouds: Clouds) -> Result<Self, reqwest::Error> {
+    pub fn new(clouds: Clouds, hosts: Hosts) -> Result<Self, reqwest::Error> {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
+            .dns_resolver(Arc::new(hosts.clone()))
             .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, clouds })
+        Ok(Self {
+            client,
+            clouds,
+            hosts,
+        })
     }
 
     async fn prometheus(&self, gate: &PrometheusGate) -> Said {
         let url = format!("{}/api/v1/query", gate.url.trim_end_matches('/'));
+        if let Err(text) = self.hosts.allow(&url).await {
+            return Said::Nothing { text };
+        }
         let asked = self.client.get(url).query(&[("query", &gate.query)]).send();
         let body = match asked.await {
             Ok(response) => match text(response).await {
@@ -59,12 +70,9 @@ impl Outside {
         };
         match serde_json::from_str::<Queried>(&body) {
             Ok(queried) => judged(gate, queried),
+            // What it says is not quoted: it may be something else than a Prometheus, and private.
             Err(_) => Said::Nothing {
-                text: format!(
-                    "{} answered no query result: {}",
-                    gate.prometheus,
-                    shown(&body)
-                ),
+                text: format!("{} answered no query result", gate.prometheus),
             },
         }
     }
@@ -96,6 +104,9 @@ impl Outside {
                 "step": deployment.progress.at.to_string(),
             },
         });
+        if let Err(text) = self.hosts.allow(&gate.url).await {
+            return Said::Nothing { text };
+        }
         let asked = self.client.post(&gate.url).json(&body).send().await;
         match asked {
             Ok(response) => match text(response).await {
@@ -113,7 +124,13 @@ impl Probe for Outside {
             Gate::Prometheus(gate) => self.prometheus(gate).await,
             Gate::CloudWatch(_) => self.provider(deployment, gate).await,
             Gate::Http(gate) => self.http(deployment, gate).await,
-            Gate::Tcp(gate) => tcp(gate).await,
+            Gate::Tcp(gate) => {
+                let address = format!("tcp://{}", gate.address);
+                match self.hosts.allow(&address).await {
+                    Ok(()) => tcp(gate).await,
+                    Err(text) => Said::Nothing { text },
+                }
+            }
             Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => Said::Nothing {
                 text: "nobody outside is asked".to_owned(),
             },

@@ -253,6 +253,7 @@ async fn deployments(tour: &mut Tour) {
     follows_logs(&tour.world).await;
     tour.shows(&["audit", "list"], "deployment").await;
     tour.shows(&["audit", "verify"], "checked").await;
+    tour.shows(&["audit", "head"], ":").await;
     let shells = ["bash", "zsh", "fish"];
     for shell in shells {
         tour.does(&["completions", shell], "pointsman").await;
