@@ -68,6 +68,12 @@ async fn asked(gate: &Gate) -> String {
         Said::Good { text, .. } => format!("good: {text}"),
         Said::Bad { text, .. } => format!("bad: {text}"),
         Said::Nothing { text } => format!("nothing: {text}"),
+        Said::Counted { new, stable } => {
+            format!(
+                "counted: {} of {}, {} of {}",
+                new.bad, new.all, stable.bad, stable.all
+            )
+        }
     }
 }
 
