@@ -12,9 +12,10 @@ use tokio::{
 use crate::world::{PLACE, WAIT_MAX, World, group, shop};
 
 /// Commands that other tests run, or that run for ever.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 15] = [
     "server",
     "local",
+    "router",
     "demo",
     "pause",
     "resume",
