@@ -25,7 +25,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             deployment::run()?;
             rollback::run()?;
             scale()?;
-            gates()?;
+            gates(&[])?;
             aws::run()
         }
         Some("router") => router::run(),
@@ -34,7 +34,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         Some("deployment") => deployment::run(),
         Some("rollback") => rollback::run(),
         Some("scale") => scale(),
-        Some("gates") => gates(),
+        Some("gates") => gates(&arguments[1..]),
         Some("aws") => aws::run(),
         Some(other) => Err(format!(
             "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale, gates and aws"
@@ -56,10 +56,11 @@ fn scale() -> Result<(), String> {
     ])
 }
 
-/// The comparison that gates use, beside the rules that other tools use, on simulated releases.
-fn gates() -> Result<(), String> {
+/// The comparison that gates use, beside the rules that other tools use, on simulated releases; `--quick`
+/// plays fewer.
+fn gates(arguments: &[String]) -> Result<(), String> {
     println!("\n## False stops and missed faults\n");
-    cargo(&[
+    let build = [
         "run",
         "--release",
         "--quiet",
@@ -67,5 +68,8 @@ fn gates() -> Result<(), String> {
         "domain",
         "--example",
         "gates",
-    ])
+        "--",
+    ];
+    let arguments = arguments.iter().map(String::as_str);
+    cargo(&build.into_iter().chain(arguments).collect::<Vec<_>>())
 }

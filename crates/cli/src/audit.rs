@@ -1,4 +1,4 @@
-//! `audit list|verify`: who did what, when and why, and whether anybody changed the record.
+//! `audit list|verify|head`: who did what, when and why, and whether anybody changed the record.
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -19,7 +19,13 @@ pub enum AuditCommand {
         limit: u32,
     },
     /// Verify the chain of hashes from the first event to the last
-    Verify,
+    Verify {
+        /// Head that was kept elsewhere: also find a log that was cut short or written anew since then
+        #[arg(long, value_name = "SEQ:HASH")]
+        since: Option<String>,
+    },
+    /// Print the head of the log, as SEQ:HASH; keep it elsewhere for `audit verify --since`
+    Head,
 }
 
 /// Answers it.
@@ -29,7 +35,8 @@ pub enum AuditCommand {
 pub async fn run(context: &Context, command: AuditCommand) -> Result<Exit, Failure> {
     match command {
         AuditCommand::List { limit } => list(context, limit as usize).await,
-        AuditCommand::Verify => verify(context).await,
+        AuditCommand::Verify { since } => verify(context, since.as_deref()).await,
+        AuditCommand::Head => head(context).await,
     }
 }
 
@@ -69,27 +76,52 @@ fn short(detail: &Value) -> String {
     }
 }
 
-async fn verify(context: &Context) -> Result<Exit, Failure> {
-    let client = context.client()?;
-    let url = client.url(&["audit-events", "verification"]);
-    let verification: Value = client.get(url).await?;
+async fn head(context: &Context) -> Result<Exit, Failure> {
+    let verification = verified(context, None).await?;
+    intact(&verification)?;
+    output::value(context.format, &verification, |found| {
+        format!("{}:{}", text_at(found, "checked"), text_at(found, "head"))
+    })?;
+    Ok(Exit::Ok)
+}
+
+async fn verify(context: &Context, since: Option<&str>) -> Result<Exit, Failure> {
+    let verification = verified(context, since).await?;
     let checked = text_at(&verification, "checked");
     output::value(context.format, &verification, |_| {
         format!("checked {checked} audit events")
     })?;
+    intact(&verification)?;
+    context.say(match since {
+        Some(_) => "nobody changed the audit log, and it goes on from the head that you kept",
+        None => {
+            "the chain is intact; whether its end was cut off, or all of it written anew, was not checked: \
+             keep `pointsman audit head` elsewhere, and pass it as --since"
+        }
+    });
+    Ok(Exit::Ok)
+}
+
+async fn verified(context: &Context, since: Option<&str>) -> Result<Value, Failure> {
+    let client = context.client()?;
+    let mut url = client.url(&["audit-events", "verification"]);
+    if let Some(since) = since {
+        url.query_pairs_mut().append_pair("since", since);
+    }
+    client.get(url).await
+}
+
+fn intact(verification: &Value) -> Result<(), Failure> {
     match verification
         .get("first_broken")
         .filter(|seq| !seq.is_null())
     {
-        None => {
-            context.say("nobody changed the audit log");
-            Ok(Exit::Ok)
-        }
+        None => Ok(()),
         Some(seq) => Err(Failure::new(
             Exit::NotReached,
             format!("the audit log was changed at event {seq}, or just before it"),
         )
-        .because("its hash does not match its content and the event before it")
+        .because(text_at(verification, "why"))
         .next("compare it with a backup of the database; the events before it are intact")),
     }
 }

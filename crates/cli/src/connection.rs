@@ -102,7 +102,23 @@ impl Connection {
     /// # Errors
     /// As [`Self::find`].
     pub fn find_started(args: &ConnectionArgs) -> Result<Self, Failure> {
-        Self::find_started_in(&data_folder(), args)
+        let found = Self::find_started_in(&data_folder(), args)?;
+        let is_named = env::var_os("POINTSMAN_DATA").is_some_and(|folder| !folder.is_empty());
+        match args.server.is_none() && is_named {
+            true => found.of_folder(&data_folder()),
+            false => Ok(found),
+        }
+    }
+
+    /// Somebody who names a data folder means its server, and no other one that may be at the usual
+    /// address.
+    fn of_folder(self, data: &Path) -> Result<Self, Failure> {
+        if address_in(data).is_some() {
+            return Ok(self);
+        }
+        let what = format!("no server runs for the data folder {}", data.display());
+        Err(Failure::new(Exit::Unreachable, what)
+            .next("start one with `pointsman server`, or name another one with --server"))
     }
 
     fn find_started_in(data: &Path, args: &ConnectionArgs) -> Result<Self, Failure> {
@@ -255,6 +271,22 @@ mod tests {
         let found = Connection::find_started_in(data.path(), &args).expect("found");
         assert!(found.token.is_some());
         drop(server.join());
+    }
+
+    #[test]
+    fn a_named_folder_without_a_server_leads_to_no_other_one() {
+        let data = tempfile::tempdir().expect("a folder");
+        let args = ConnectionArgs::default();
+        let found = || Connection::find_in(data.path(), &args).expect("found");
+        let refused = found().of_folder(data.path()).expect_err("no server");
+        assert!(
+            refused
+                .text(crate::style::Style::PLAIN)
+                .contains("no server runs")
+        );
+        let note = r#"{"address":"http://127.0.0.1:1"}"#;
+        fs::write(data.path().join("server.json"), note).expect("written");
+        assert!(found().of_folder(data.path()).is_ok());
     }
 
     #[test]

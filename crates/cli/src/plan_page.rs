@@ -171,6 +171,15 @@ fn steps(preview: &Preview, style: Style) -> Vec<String> {
             let names = names.join(", ");
             lines.push(format!("     {} {names}", style.dim("gates:")));
         }
+        for forecast in &step.forecasts {
+            let gate = step.gates.get(forecast.gate);
+            let name = gate.map_or("the gate", |gate| gate.name.as_str());
+            let line = format!("     {name} {}", forecast.sentence);
+            lines.push(match forecast.in_time {
+                true => style.dim(&line),
+                false => style.yellow(&line),
+            });
+        }
     }
     lines
 }
@@ -300,6 +309,7 @@ mod tests {
         let step = |sentence: &str, expected_ms, way_back_ms| PreviewStep {
             sentence: sentence.to_owned(),
             gates: Vec::new(),
+            forecasts: Vec::new(),
             expected_ms,
             way_back_ms,
         };

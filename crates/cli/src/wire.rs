@@ -297,10 +297,24 @@ pub struct PreviewStep {
     pub sentence: String,
     /// What must be met before it is reached.
     pub gates: Vec<Gate>,
+    /// How long gates need at the present traffic.
+    pub forecasts: Vec<GateForecast>,
     /// Expected, in milliseconds.
     pub expected_ms: u64,
     /// From the end of this step until stable serves users in full again, in milliseconds.
     pub way_back_ms: u64,
+}
+
+/// How long a gate needs at the present traffic.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct GateForecast {
+    /// Index of the gate in its step.
+    pub gate: usize,
+    /// It is expected to be met before its deadline.
+    pub in_time: bool,
+    /// The same, for people.
+    pub sentence: String,
 }
 
 /// A point of the capacity curve.

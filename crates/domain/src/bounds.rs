@@ -188,11 +188,21 @@ fn path(at: &str, field: &str) -> String {
     }
 }
 
-/// Whether `url` is an address that can be asked over HTTP.
+/// Whether `url` is an address that can be asked over HTTP. A user name or a password in it would be shown
+/// wherever the address is.
 #[must_use]
 pub fn is_http(url: &str) -> bool {
     let rest = url.strip_prefix("http://").or(url.strip_prefix("https://"));
-    rest.is_some_and(|rest| !rest.is_empty()) && !url.contains(char::is_whitespace)
+    let Some(rest) = rest else { return false };
+    let host = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    !host.is_empty() && !host.contains('@') && !url.contains(odd)
+}
+
+/// Whether paths can be appended to `url`: it has no query and no fragment, which would swallow them.
+#[must_use]
+pub fn is_http_base(url: &str) -> bool {
+    is_http(url) && !url.contains(['?', '#'])
 }
 
 #[cfg(test)]

@@ -124,9 +124,13 @@ pub struct Watch {
     /// The routers' counters as of the last look at them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traffic: BTreeMap<Slice, Traffic>,
-    /// What is known of the new release against stable, over all steps.
-    #[serde(default)]
-    pub comparison: Comparison,
+    /// Since when they are counted for the present stretch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since: Option<DrivenMs>,
+    /// What is known of the new release against stable, over all steps: for each gate that compares, by its
+    /// place among the gates of the deployment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub comparisons: BTreeMap<usize, Comparison>,
     /// What became of the copies of dark traffic as of the last look, without examples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirrored: Option<Mirrored>,
@@ -136,9 +140,6 @@ pub struct Watch {
     /// When the first look of the current step was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<DrivenMs>,
-    /// Requests to the new release in the current step.
-    #[serde(default)]
-    pub counted: u64,
 }
 
 /// Which way a deployment goes.
@@ -384,7 +385,7 @@ impl Deployment {
         // What is known of the release stays; counters are read anew, because users were moved.
         let before = std::mem::take(&mut self.progress.watch);
         self.progress.watch = Watch {
-            comparison: before.comparison,
+            comparisons: before.comparisons,
             shadow: before.shadow,
             ..Watch::default()
         };

@@ -10,6 +10,7 @@
 mod answer;
 mod approval;
 mod cloudwatch;
+mod compare;
 mod http;
 mod prometheus;
 mod shadow;
@@ -22,18 +23,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Faults, Limit, Limited, WEEK},
+    evidence::Tolerance,
+    names::PrometheusName,
     who::WhoCanAct,
 };
 
-pub use answer::{Answer, GateLook, GateState, Said, Verdict};
+pub use answer::{Answer, Counted, GateLook, GateState, Said, Verdict};
 pub use approval::ApprovalGate;
 pub(crate) use cloudwatch::alarms;
 pub use cloudwatch::{CloudWatchGate, CloudWatchMetric};
+pub use compare::CompareGate;
 pub use http::HttpGate;
 pub use prometheus::PrometheusGate;
 pub use shadow::ShadowGate;
 pub use tcp::TcpGate;
-pub use traffic::TrafficGate;
+pub use traffic::{Mode, OnDeadline, TrafficGate};
 
 /// A condition on the way to more users; `gate` says which kind. Missing data leaves a gate open, and
 /// an open gate fails at its deadline.
@@ -45,6 +49,8 @@ pub enum Gate {
     Traffic(TrafficGate),
     /// The answers to dark traffic, compared with those that users got.
     Shadow(ShadowGate),
+    /// Counters of a Prometheus, compared with stable's.
+    Compare(CompareGate),
     /// A query to a Prometheus.
     Prometheus(PrometheusGate),
     /// An alarm or a metric of CloudWatch.
@@ -65,6 +71,16 @@ trait Settings: fmt::Display {
 
     /// How long it may stay open once its stage's time is over.
     fn deadline(&self) -> Deadline;
+
+    /// What follows if it is open then.
+    fn on_deadline(&self) -> OnDeadline {
+        OnDeadline::Fail
+    }
+
+    /// Whether anything follows from it.
+    fn mode(&self) -> Mode {
+        Mode::Enforce
+    }
 
     /// How often the world outside is asked; `None` where it is not asked.
     fn patience(&self) -> Option<Patience> {
@@ -134,6 +150,7 @@ impl Gate {
         match self {
             Self::Traffic(gate) => gate,
             Self::Shadow(gate) => gate,
+            Self::Compare(gate) => gate,
             Self::Prometheus(gate) => gate,
             Self::CloudWatch(gate) => gate,
             Self::Http(gate) => gate,
@@ -148,6 +165,7 @@ impl Gate {
         match self {
             Self::Traffic(_) => "traffic",
             Self::Shadow(_) => "shadow",
+            Self::Compare(_) => "compare",
             Self::Prometheus(_) => "prometheus",
             Self::CloudWatch(_) => "cloudwatch",
             Self::Http(_) => "http",
@@ -174,10 +192,53 @@ impl Gate {
         u64::from(self.settings().deadline().0) * 1000
     }
 
+    /// What follows if it is open then.
+    #[must_use]
+    pub fn on_deadline(&self) -> OnDeadline {
+        self.settings().on_deadline()
+    }
+
+    /// It is only shown.
+    #[must_use]
+    pub fn only_observes(&self) -> bool {
+        self.settings().mode() == Mode::Observe
+    }
+
     /// It compares what two slices do, so both must have users.
     #[must_use]
     pub fn compares(&self) -> bool {
-        matches!(self, Self::Traffic(_))
+        self.comparison().is_some()
+    }
+
+    /// What it tolerates and how long each stage warms up in seconds, where it compares two releases over
+    /// time.
+    #[must_use]
+    pub fn comparison(&self) -> Option<(Tolerance, u32)> {
+        match self {
+            Self::Traffic(gate) => Some((gate.tolerance.clone(), gate.warm_up_seconds)),
+            Self::Compare(gate) => Some((gate.tolerance(), gate.warm_up_seconds)),
+            _ => None,
+        }
+    }
+
+    /// The Prometheus that it asks, and where the address of the server is kept.
+    #[must_use]
+    pub fn prometheus(&mut self) -> Option<(&PrometheusName, &mut String)> {
+        match self {
+            Self::Prometheus(gate) => Some((&gate.prometheus, &mut gate.url)),
+            Self::Compare(gate) => Some((&gate.prometheus, &mut gate.url)),
+            _ => None,
+        }
+    }
+
+    /// The name of the Prometheus that it asks.
+    #[must_use]
+    pub fn prometheus_name(&self) -> Option<&PrometheusName> {
+        match self {
+            Self::Prometheus(gate) => Some(&gate.prometheus),
+            Self::Compare(gate) => Some(&gate.prometheus),
+            _ => None,
+        }
     }
 
     /// How often the world outside is asked, and how many bad answers in a row make it fail; `None`
@@ -222,10 +283,19 @@ impl Gate {
         into.of::<Self>();
         into.of::<Patience>();
         into.of::<ShadowGate>();
+        into.of::<TrafficGate>();
+        into.of::<CompareGate>();
         into.of::<PrometheusGate>();
         into.of::<HttpGate>();
         into.of::<TcpGate>();
     }
+}
+
+/// Notes where a gate that compares is asked and cannot: without users on both releases.
+fn compares_at(at: &[u8], faults: &mut Faults) {
+    let compares = at.iter().all(|percent| (1..100).contains(percent));
+    let rule = "must be from 1 to 99 for a gate that compares the new release with stable";
+    faults.unless(compares, "gates.at", rule);
 }
 
 /// Notes the rules that gates break, those of a deployment or of a server group. How many there may be,
@@ -255,6 +325,7 @@ mod tests {
         for text in [
             r#"{"gate": "traffic"}"#,
             r#"{"gate": "shadow"}"#,
+            r#"{"gate": "compare", "prometheus": "main", "bad": "b{v='$version'}", "all": "a{v='$version'}"}"#,
             r#"{"gate": "prometheus", "prometheus": "main", "query": "up"}"#,
             r#"{"gate": "cloudwatch"}"#,
             r#"{"gate": "http", "url": "http://check"}"#,

@@ -24,6 +24,7 @@ pub mod image;
 pub mod live;
 pub mod names;
 pub mod observation;
+pub mod percent;
 pub mod plan;
 pub mod preview;
 pub mod reason;

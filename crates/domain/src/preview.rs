@@ -5,12 +5,16 @@
 //! of it.
 
 mod aws;
+mod gates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 pub use aws::AwsPreview;
+pub use gates::GateForecast;
+
+use self::gates::Present;
 
 use crate::{
     catalogue::ServerGroup,
@@ -18,6 +22,7 @@ use crate::{
     observation::{InstanceId, Observation, SliceSeen},
     plan::{Refresh, Retire, Step},
     slice::Slice,
+    time::UnixMs,
     versions::Versions,
 };
 
@@ -28,6 +33,8 @@ pub struct Estimates {
     pub boot_ms: u64,
     /// From the request to stop an instance until it is gone.
     pub stop_ms: u64,
+    /// When the traffic was counted that is the present one; 0: it is not known.
+    pub now: UnixMs,
 }
 
 impl Estimates {
@@ -40,6 +47,7 @@ impl Estimates {
         Self {
             boot_ms: 2000 + checks,
             stop_ms: u64::from(group.drain_seconds) * 500,
+            now: UnixMs::default(),
         }
     }
 }
@@ -75,6 +83,9 @@ pub struct PreviewStep {
     pub step: Step,
     /// The condition as a sentence.
     pub sentence: String,
+    /// How long its gates need that compare users' traffic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forecasts: Vec<GateForecast>,
     /// How long it is expected to take, in milliseconds.
     pub expected_ms: u64,
     /// How long it takes to give users stable back, in full, from the end of this step, in
@@ -142,6 +153,10 @@ struct Walk {
     versions: Versions,
     estimates: Estimates,
     has_stable: bool,
+    /// What users do at present, where that is known.
+    present: Option<Present>,
+    /// The slice of the new release, and its share of the users.
+    next: (Slice, u8),
     /// Where stable is, when it has a slice of its own.
     apart: Option<Slice>,
     at_ms: u64,
@@ -167,6 +182,8 @@ impl Walk {
             versions: deployment.versions().and_seen(seen),
             estimates,
             has_stable: deployment.stable.is_some(),
+            present: Present::of(deployment, seen, estimates.now),
+            next: (roles.next, 0),
             apart: roles.are_apart().then_some(roles.live),
             at_ms: 0,
             slices,
@@ -181,6 +198,7 @@ impl Walk {
     }
 
     fn take(&mut self, step: &Step) -> PreviewStep {
+        let forecasts = self.forecasts(step);
         let expected_ms = match step {
             Step::Fill(fill) => {
                 self.reach(fill.slice, fill.count + fill.beside, 0);
@@ -188,7 +206,11 @@ impl Walk {
             }
             Step::Bake(bake) => u64::from(bake.until.seconds) * 1000,
             Step::Refresh(refresh) => self.refresh(refresh),
-            Step::Shift(_) | Step::EndRefresh(_) => 0,
+            Step::Shift(split) => {
+                self.next.1 = split.weights.share(self.next.0);
+                0
+            }
+            Step::EndRefresh(_) => 0,
             Step::Retire(retire) => {
                 if self.apart.is_none_or(|live| live == retire.slice) {
                     self.first_retire = self.first_retire.or(Some(self.step));
@@ -202,8 +224,16 @@ impl Walk {
         PreviewStep {
             step: step.clone(),
             sentence: step.sentence(&self.versions),
+            forecasts,
             expected_ms,
             way_back_ms: self.way_back_ms(),
+        }
+    }
+
+    fn forecasts(&self, step: &Step) -> Vec<GateForecast> {
+        match (step, self.present) {
+            (Step::Bake(bake), Some(present)) => present.forecasts(bake, self.next.1),
+            _ => Vec::new(),
         }
     }
 

@@ -41,7 +41,8 @@ pub struct Traffic {
     pub instances: BTreeMap<InstanceId, InstanceCounts>,
 }
 
-/// Users of one slice, counted once each since the epoch.
+/// Users of one slice, counted once each for as long as the users of the place are split in the same way;
+/// the counts go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UserCounts {
     /// Users that made at least one request.

@@ -4,37 +4,58 @@
 #[path = "../examples/gates/world.rs"]
 mod world;
 
-use domain::evidence::{Comparison, Conclusion, Tolerance};
-use world::{Fault, World, binomial};
+use domain::{
+    evidence::{Comparison, Conclusion, Stretch, Tolerance},
+    percent::Percent,
+    traffic::Traffic,
+};
+use world::{Fault, Service, World, binomial};
 
 const GOOD: Fault = Fault {
     errors: 1.0,
     latency: 1.0,
 };
 
+fn add(comparison: &mut Comparison, new: &Traffic, stable: &Traffic) {
+    comparison.add(&Stretch {
+        new,
+        stable,
+        lasted_ms: 1000,
+    });
+}
+
+fn world((seed, fault, drift): (u64, Fault, f64)) -> World {
+    let service = Service {
+        requests: 600.0,
+        errors: 0.01,
+        drift,
+    };
+    World::new(seed, service, fault)
+}
+
 /// When the first verdict came and which, if one came, looking every second.
 fn first_verdict(
-    (seed, fault, drift): (u64, Fault, f64),
+    release: (u64, Fault, f64),
     tolerance: &Tolerance,
     shares: &[f64],
 ) -> Option<(u32, Conclusion)> {
-    let mut world = World::new(seed, fault, drift);
-    let mut comparison = Comparison::default();
+    let mut world = world(release);
+    let mut comparison = Comparison::new(tolerance.clone(), 0);
     (0..).zip(shares).find_map(|(t, share)| {
         let (new, stable) = world.second(t, *share);
-        comparison.add(&new, &stable, tolerance);
-        Some((t, comparison.settled(tolerance)?))
+        add(&mut comparison, &new, &stable);
+        Some((t, comparison.settled(1)?))
     })
 }
 
 /// Whether the release was found worse at any look, whatever was found before.
 fn stopped(seed: u64, tolerance: &Tolerance, shares: &[f64]) -> bool {
-    let mut world = World::new(seed, GOOD, 1.0);
-    let mut comparison = Comparison::default();
+    let mut world = world((seed, GOOD, 1.0));
+    let mut comparison = Comparison::new(tolerance.clone(), 0);
     (0..).zip(shares).any(|(t, share)| {
         let (new, stable) = world.second(t, *share);
-        comparison.add(&new, &stable, tolerance);
-        comparison.settled(tolerance) == Some(Conclusion::Worse)
+        add(&mut comparison, &new, &stable);
+        comparison.settled(1) == Some(Conclusion::Worse)
     })
 }
 
@@ -51,7 +72,8 @@ fn widening(seconds: usize) -> Vec<f64> {
 fn a_release_like_stable_is_hardly_ever_stopped() {
     // Without any margin, so that it is the chance of a false stop that is tested, not the margin.
     let tolerance = Tolerance {
-        error_margin_permille: 0,
+        error_margin_points: Percent::hundredths(0),
+        error_margin_percent_of_stable: 0,
         latency_margin_percent: 0,
         ..Tolerance::default()
     };
@@ -74,12 +96,13 @@ fn a_release_like_stable_passes_at_the_first_share() {
 
 #[test]
 fn a_release_that_is_worse_by_the_margin_hardly_ever_passes() {
-    // 1 % and 2 %: exactly one point, which is where passing by chance is easiest.
+    // 1 % and 2 %: exactly the margin, which is where passing by chance is easiest.
     let fault = Fault {
         errors: 2.0,
         latency: 1.0,
     };
     let tolerance = Tolerance {
+        error_margin_points: Percent::hundredths(50),
         percentiles: Vec::new(),
         ..Tolerance::default()
     };

@@ -79,13 +79,14 @@ impl Desk {
         }))
     }
 
-    /// Checks the whole audit log.
+    /// Checks the whole audit log, and that it still goes through the event `kept`: its sequence number
+    /// and its hash.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn verify_audit(&self) -> Result<Verification, Error> {
+    pub async fn verify_audit(&self, kept: Option<(i64, String)>) -> Result<Verification, Error> {
         let permit = self.may(Right::ViewAudit, Resource::Everything).await?;
-        let found = permit.store().verify().await?;
+        let found = permit.store().verify_since(kept.as_ref()).await?;
         Ok(Verification {
             checked: found.checked,
             first_broken: found.first_broken,

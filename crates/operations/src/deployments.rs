@@ -359,6 +359,7 @@ impl Permit {
         let mut estimates = Estimates::from_settings(&deployment.target.group);
         let measured = self.store().last_fill_ms(&deployment.target.place).await?;
         estimates.boot_ms = measured.unwrap_or(estimates.boot_ms);
+        estimates.now = self.now();
         Ok(preview(deployment, seen, estimates))
     }
 }

@@ -102,14 +102,16 @@ pub fn read(
     let not_good = |error: io::Error| Unreadable::not_good(&error);
     // Raw: extended headers come as entries, and not one of them is read into memory whole.
     let entries = archive.entries().map_err(not_good)?.raw(true);
-    for (number, entry) in entries.enumerate() {
+    let mut items = 0;
+    for entry in entries {
         let mut entry = entry.map_err(not_good)?;
-        if number >= ENTRIES_MAX {
-            let why = format!("has more than {ENTRIES_MAX} entries");
-            return Err(Unreadable::refused(why));
-        }
         if extended.take(&mut entry)? {
             continue;
+        }
+        items += 1;
+        if items > ENTRIES_MAX {
+            let why = format!("has more than {ENTRIES_MAX} entries");
+            return Err(Unreadable::refused(why));
         }
         let described = std::mem::take(&mut extended).describe(&entry)?;
         names.note(&described)?;

@@ -5,13 +5,15 @@ use domain::{
     access::{Resource, Right},
     catalogue::Kind,
     names::{ServiceName, Version},
-    release::{Content, ImageId, Release, Withdrawal},
+    release::{Content, Digest, ImageId, Release, Withdrawal},
 };
 use futures_util::Stream;
 use serde_json::json;
 use store::releases::Created as Stored;
 
-use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
+use super::{
+    Desk, Error, Operations, Page, desk::Permit, environments::checked_reason, error::Fault,
+};
 
 /// What became of a request for a new release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub enum Created {
 }
 
 impl Desk {
-    /// Takes in the artifact of a new release.
+    /// Takes in the artifact of a new release, which has the digest `expected` if one is announced.
     ///
     /// # Errors
     /// [`Error::Unknown`] service; [`Error::ReleaseConflict`] when the version has other content;
@@ -32,12 +34,20 @@ impl Desk {
         &self,
         (service, version): (ServiceName, Version),
         upload: impl Stream<Item = Result<Bytes, E>> + Send,
+        expected: Option<&Digest>,
     ) -> Result<Created, Error> {
         let permit = self
             .may(Right::Release, Resource::Service(&service))
             .await?;
         permit.entry(Kind::Service, service.as_str()).await?;
         let received = permit.artifacts().receive(upload).await?;
+        if let Some(expected) = expected.filter(|expected| **expected != received.digest) {
+            let message = format!("{} arrived, and {expected} was announced", received.digest);
+            return Err(Error::Invalid {
+                what: "the artifact",
+                faults: vec![Fault::of("digest", message)],
+            });
+        }
         let there = permit.store().release(&service, &version).await?;
         if let Some(there) = there.filter(|there| there.content.digest() != Some(&received.digest))
         {

@@ -28,6 +28,8 @@ pub struct Config {
     pub no_local_cloud: bool,
     /// The one-machine cloud of this server takes the place of the one that the database knows.
     pub replace_local_cloud: bool,
+    /// The hosts that gates may ask; when there are none, every host but link-local ones.
+    pub gate_hosts: Vec<String>,
     /// How large artifacts may be.
     pub limits: Limits,
     /// How the log is written.
@@ -55,6 +57,7 @@ impl Config {
             database: None,
             local_state: None,
             no_local_cloud: false,
+            gate_hosts: Vec::new(),
             replace_local_cloud: false,
             limits: Limits::default(),
             log: LogFormat::default(),

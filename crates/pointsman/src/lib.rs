@@ -9,6 +9,7 @@ mod clouds;
 pub mod commands;
 pub mod config;
 mod data;
+pub mod hosts;
 pub mod local;
 pub mod outside;
 mod serve;

@@ -3,20 +3,24 @@
 //! Invariant: an answer always comes, within `TIMEOUT` and of bounded size; what goes wrong on the
 //! way is [`Said::Nothing`], never success.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use domain::{
     deployment::Deployment,
-    gate::{Gate, HttpGate, Number, PrometheusGate, Said, TcpGate},
+    gate::{CompareGate, Counted, Gate, HttpGate, Number, PrometheusGate, Said, TcpGate},
+    names::PrometheusName,
+    slice::Slice,
 };
-use engine::ports::Probe;
+use engine::ports::{Clock, Probe};
 use futures_util::StreamExt;
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
 
-use operations::clouds::Clouds;
+use operations::{clock::SystemClock, clouds::Clouds};
+
+use crate::hosts::Hosts;
 
 /// Longest time that a question takes. Far below the age at which a decision is dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +33,7 @@ const SHOWN_MAX: usize = 200;
 pub struct Outside {
     client: Client,
     clouds: Clouds,
+    hosts: Hosts,
 }
 
 impl Outside {
@@ -36,35 +41,84 @@ impl Outside {
     ///
     /// # Errors
     /// When the system gives no trust roots or no sockets.
-    pub fn new(clouds: Clouds) -> Result<Self, reqwest::Error> {
+    pub fn new(clouds: Clouds, hosts: Hosts) -> Result<Self, reqwest::Error> {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
+            .dns_resolver(Arc::new(hosts.clone()))
             .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, clouds })
+        Ok(Self {
+            client,
+            clouds,
+            hosts,
+        })
+    }
+
+    /// The value of a query at a moment, or at the present one; otherwise what is to be said instead.
+    async fn query(
+        &self,
+        (name, url): (&PrometheusName, &str),
+        query: &str,
+        at: Option<&str>,
+    ) -> Result<f64, Said> {
+        let failed = |error: reqwest::Error| nothing(&name.to_string(), &error);
+        let url = format!("{}/api/v1/query", url.trim_end_matches('/'));
+        if let Err(text) = self.hosts.allow(&url).await {
+            return Err(Said::Nothing { text });
+        }
+        let time = at.map(|at| ("time", at));
+        let asked = self.client.get(url).query(&[("query", query)]);
+        let asked = asked.query(&Vec::from_iter(time)).send();
+        let (_, body) = text(asked.await.map_err(failed)?).await.map_err(failed)?;
+        match serde_json::from_str::<Queried>(&body) {
+            Ok(queried) => queried.value(name),
+            // What it says is not quoted: it may be something else than a Prometheus, and private.
+            Err(_) => Err(Said::Nothing {
+                text: format!("{name} answered no query result"),
+            }),
+        }
     }
 
     async fn prometheus(&self, gate: &PrometheusGate) -> Said {
-        let url = format!("{}/api/v1/query", gate.url.trim_end_matches('/'));
-        let asked = self.client.get(url).query(&[("query", &gate.query)]).send();
-        let body = match asked.await {
-            Ok(response) => match text(response).await {
-                Ok((_, body)) => body,
-                Err(error) => return nothing(&gate.prometheus.to_string(), &error),
-            },
-            Err(error) => return nothing(&gate.prometheus.to_string(), &error),
+        let server = (&gate.prometheus, gate.url.as_str());
+        match self.query(server, &gate.query, None).await {
+            Ok(value) => judged(gate, value),
+            Err(said) => said,
+        }
+    }
+
+    /// Asks for both counters of both releases, all of the same moment.
+    async fn compare(&self, deployment: &Deployment, gate: &CompareGate) -> Said {
+        let Some(stable) = &deployment.stable else {
+            return Said::Nothing {
+                text: "there is no stable release to compare with".to_owned(),
+            };
         };
-        match serde_json::from_str::<Queried>(&body) {
-            Ok(queried) => judged(gate, queried),
+        let roles = deployment.roles;
+        let now = (SystemClock.now().0 as f64 / 1000.0).to_string();
+        let ask = async |query: &str, version: &str, slice: Slice| {
+            let query = query.replace("$version", version);
+            let query = query.replace("$slice", &slice.to_string());
+            let server = (&gate.prometheus, gate.url.as_str());
+            self.query(server, &query, Some(&now)).await
+        };
+        let side = async |version: &str, slice: Slice| {
+            Ok(Counted {
+                all: count(ask(&gate.all, version, slice).await?),
+                bad: count(ask(&gate.bad, version, slice).await?),
+            })
+        };
+        let new = side(deployment.launch.version.as_str(), roles.next);
+        let stable = side(stable.version.as_str(), roles.live);
+        let both = async { Ok((new.await?, stable.await?)) };
+        match timeout(TIMEOUT, both).await {
+            Ok(Ok((new, stable))) => Said::Counted { new, stable },
+            Ok(Err(said)) => said,
             Err(_) => Said::Nothing {
-                text: format!(
-                    "{} answered no query result: {}",
-                    gate.prometheus,
-                    shown(&body)
-                ),
+                text: format!("{} did not answer in time", gate.prometheus),
             },
         }
     }
@@ -96,6 +150,9 @@ impl Outside {
                 "step": deployment.progress.at.to_string(),
             },
         });
+        if let Err(text) = self.hosts.allow(&gate.url).await {
+            return Said::Nothing { text };
+        }
         let asked = self.client.post(&gate.url).json(&body).send().await;
         match asked {
             Ok(response) => match text(response).await {
@@ -111,9 +168,16 @@ impl Probe for Outside {
     async fn ask(&self, deployment: &Deployment, gate: &Gate) -> Said {
         match gate {
             Gate::Prometheus(gate) => self.prometheus(gate).await,
+            Gate::Compare(gate) => self.compare(deployment, gate).await,
             Gate::CloudWatch(_) => self.provider(deployment, gate).await,
             Gate::Http(gate) => self.http(deployment, gate).await,
-            Gate::Tcp(gate) => tcp(gate).await,
+            Gate::Tcp(gate) => {
+                let address = format!("tcp://{}", gate.address);
+                match self.hosts.allow(&address).await {
+                    Ok(()) => tcp(gate).await,
+                    Err(text) => Said::Nothing { text },
+                }
+            }
             Gate::Traffic(_) | Gate::Shadow(_) | Gate::Approval(_) => Said::Nothing {
                 text: "nobody outside is asked".to_owned(),
             },
@@ -173,21 +237,25 @@ fn value(data: &Data) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-fn judged(gate: &PrometheusGate, queried: Queried) -> Said {
-    if queried.status != "success" {
-        return Said::Nothing {
-            text: format!(
-                "{} refused the query: {}",
-                gate.prometheus,
-                shown(&queried.error)
-            ),
+impl Queried {
+    /// The value that `name` answered; otherwise what is to be said instead.
+    fn value(&self, name: &PrometheusName) -> Result<f64, Said> {
+        let text = if self.status == "success" {
+            format!("{name} has no value for the query")
+        } else {
+            format!("{name} refused the query: {}", shown(&self.error))
         };
+        let value = value(&self.data).filter(|_| self.status == "success");
+        value.ok_or(Said::Nothing { text })
     }
-    let Some(value) = value(&queried.data) else {
-        return Said::Nothing {
-            text: format!("{} has no value for the query", gate.prometheus),
-        };
-    };
+}
+
+/// A counter that counts things, as Prometheus keeps it.
+fn count(value: f64) -> u64 {
+    value.max(0.0).round() as u64
+}
+
+fn judged(gate: &PrometheusGate, value: f64) -> Said {
     let too_low = gate.min.filter(|min| value < min.0);
     let too_high = gate.max.filter(|max| value > max.0);
     let number = Some(Number(value));
@@ -278,10 +346,14 @@ mod tests {
     }
 
     fn judge(json: &str) -> String {
-        match judged(&gate(), serde_json::from_str(json).unwrap()) {
+        let queried: Queried = serde_json::from_str(json).unwrap();
+        let gate = gate();
+        let value = queried.value(&gate.prometheus);
+        match value.map_or_else(|said| said, |value| judged(&gate, value)) {
             Said::Good { text, .. } => format!("good: {text}"),
             Said::Bad { text, .. } => format!("bad: {text}"),
             Said::Nothing { text } => format!("nothing: {text}"),
+            Said::Counted { new, stable } => format!("counted: {new:?} {stable:?}"),
         }
     }
 

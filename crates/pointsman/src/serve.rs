@@ -47,6 +47,15 @@ pub struct ServerArgs {
     /// Use this server's one-machine cloud from now on: the one that the database knows is gone
     #[arg(long)]
     replace_local_cloud: bool,
+    /// Host that gates may ask, by name or address; more than one with more options [default: every host
+    /// but link-local addresses]
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "POINTSMAN_GATE_HOSTS",
+        value_delimiter = ','
+    )]
+    gate_host: Vec<String>,
     /// Format of the log, on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
@@ -147,6 +156,7 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
         database: args.database,
         local_state: args.local_state,
         no_local_cloud: args.no_local_cloud,
+        gate_hosts: args.gate_host,
         replace_local_cloud: args.replace_local_cloud,
         log: args.log.into(),
         ..Config::new(data)

@@ -43,6 +43,7 @@ use crate::{
     clouds,
     config::Config,
     data::{self, DataFolder},
+    hosts::Hosts,
     local,
     outside::Outside,
     telemetry,
@@ -153,10 +154,20 @@ impl Server {
             .context("the listener has no address")?;
         let stopping = CancellationToken::new();
         let metrics = Metrics::default();
-        let (engine, operations) = assemble(&store, artifacts, clouds, &metrics)?;
+        let (engine, operations) = assemble(
+            &store,
+            artifacts,
+            clouds,
+            &metrics,
+            Hosts::new(&config.gate_hosts),
+        )?;
         let watch = tokio::spawn(watch_until(operations.clone(), stopping.clone()));
         let engine = tokio::spawn(drive_until(engine, stopping.clone()));
-        let app = App::new(operations, first, metrics, stopping.clone());
+        let hosts = match config.allow_remote {
+            true => web::Hosts::Any,
+            false => web::Hosts::ThisMachine,
+        };
+        let app = App::new(operations, first, metrics, hosts, stopping.clone());
         let listener = listener::serve(listener, web::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
@@ -285,6 +296,7 @@ fn assemble(
     artifacts: Artifacts,
     clouds: Clouds,
     metrics: &Metrics,
+    gates: Hosts,
 ) -> anyhow::Result<(Engine, Operations)> {
     let changes = Changes::default();
     let journal = TellingJournal {
@@ -298,7 +310,7 @@ fn assemble(
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
         clouds.clone(),
-        Outside::new(clouds.clone())?,
+        Outside::new(clouds.clone(), gates)?,
         metrics.counting(journal),
         SystemClock,
         settings,

@@ -110,6 +110,18 @@ impl LocalCloud {
         self.ask(Method::POST, "/v1/reserved", body).await.map(drop)
     }
 
+    /// Waits a while until the daemon with this status has ended.
+    pub(crate) async fn until_ended(&self, status: &Status) {
+        let process = PathBuf::from(format!("/proc/{}", status.pid));
+        let ended = async {
+            while process.exists() && self.status().await.is_ok_and(|it| it.pid == status.pid) {
+                tokio::time::sleep(START_LOOK).await;
+            }
+        };
+        // One that does not end is what the next start finds.
+        let _ = tokio::time::timeout(START, ended).await;
+    }
+
     /// A pass that lets a tester's requests into one slice of a place, whatever its weight, for at
     /// most [`router::pass::SECONDS_MAX`] seconds.
     ///
@@ -380,6 +392,7 @@ fn start(launcher: &Launcher, log: &Path) -> io::Result<oneshot::Receiver<()>> {
         .mode(0o600)
         .open(log)?;
     let mut command = std::process::Command::new(&launcher.program);
+    command.arg0("pointsman");
     command.arg("local").arg("--state-dir").arg(&launcher.state);
     if let Some(port) = launcher.router_port {
         command.arg("--router-port").arg(port.to_string());

@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     client::{self, Launcher, LocalCloud},
+    program,
     wire::LogsQuery,
 };
 
@@ -56,7 +57,8 @@ impl Drop for Keeper {
 }
 
 impl Local {
-    /// Makes sure that the cloud with the state folder `state` runs, and keeps it running.
+    /// Makes sure that the cloud with the state folder `state` runs, from the program that runs here,
+    /// and keeps it running. One of another build is replaced; its instances and users notice nothing.
     /// `artifacts` holds each artifact as a file named by its digest. No instance gets the port
     /// `reserved`, which is that of the control plane.
     ///
@@ -69,12 +71,18 @@ impl Local {
     ) -> Result<Self, ProviderError> {
         let cloud = LocalCloud::new(&state, artifacts);
         let launcher = Launcher {
-            program: std::env::current_exe().map_err(|error| nameless(&error))?,
+            program: PathBuf::from(program::OWN),
             state,
             router_port: None,
             metrics_port: None,
         };
-        let status = client::ensure_running(&launcher).await?;
+        let build = program::build().map_err(|error| nameless(&error))?;
+        let mut status = client::ensure_running(&launcher).await?;
+        if status.build != build {
+            cloud.shut_down(false).await?;
+            cloud.until_ended(&status).await;
+            status = client::ensure_running(&launcher).await?;
+        }
         cloud.reserve(vec![reserved]).await?;
         let router_port = Arc::new(AtomicU16::new(status.router_port));
         let kept = (cloud.clone(), Arc::clone(&router_port));

@@ -22,6 +22,7 @@ pub mod guard;
 mod key;
 pub mod logs;
 mod process;
+mod program;
 pub mod routing;
 mod shortage;
 mod sockets;

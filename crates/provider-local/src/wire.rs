@@ -103,6 +103,9 @@ pub struct ShutdownRequest {
 pub struct Status {
     /// The daemon's process id.
     pub pid: u32,
+    /// Which program it runs; another value is another build.
+    #[serde(default)]
+    pub build: String,
     /// Port of the router on 127.0.0.1.
     pub router_port: u16,
     /// Port of the metrics on 127.0.0.1, at `/metrics`.

@@ -7,7 +7,7 @@
 //! What checking the chain finds: an event that was edited, removed, inserted or moved, and a log
 //! that was cut short while `audit_tail` was left alone. What it cannot find: somebody who may
 //! write to the database, rewrites the end of the log, computes all its hashes anew *and* sets
-//! `audit_tail`. Against that only a copy of [`Verification::head`] elsewhere helps.
+//! `audit_tail`. Against that a copy of [`Verification::head`] elsewhere helps, with `verify_since`.
 
 use domain::{access::Allowed, release::Digest, time::UnixMs};
 use serde_json::Value;
@@ -178,6 +178,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn verify(&self) -> Result<Verification, StoreError> {
+        self.verify_since(None).await
+    }
+
+    /// Checks the whole log, and that it still goes through the event `kept`: its sequence number and
+    /// its hash, as [`Verification::head`] said once. That finds a log which was cut short, or written
+    /// anew with all its hashes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn verify_since(
+        &self,
+        kept: Option<&(i64, String)>,
+    ) -> Result<Verification, StoreError> {
         let mut head = Head::start();
         loop {
             // Tail and page are of one moment; between pages the log may grow.
@@ -188,9 +201,15 @@ impl Store {
             let finished = events.is_empty();
             for event in events {
                 match head.next(&event) {
+                    Ok(next) if next.is_not(kept) => {
+                        return Ok(head.broken("it is not the event that was kept"));
+                    }
                     Ok(next) => head = next,
                     Err(why) => return Ok(head.broken(why)),
                 }
+            }
+            if finished && kept.is_some_and(|(seq, _)| *seq > head.seq) {
+                return Ok(head.broken("the log was cut short here: it ends before what was kept"));
             }
             if finished {
                 return Ok(head.compare(&tail));
@@ -367,6 +386,11 @@ impl Head {
             seq: event.seq,
             hash: event.hash.clone(),
         })
+    }
+
+    /// It has the sequence number of what was kept, and another hash.
+    fn is_not(&self, kept: Option<&(i64, String)>) -> bool {
+        kept.is_some_and(|(seq, hash)| *seq == self.seq && *hash != self.hash)
     }
 
     /// The end of the chain must be the end that was noted.

@@ -18,7 +18,8 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     api,
     door::{Door, Token},
-    idempotency, layers,
+    idempotency,
+    layers::{self, Hosts},
     problem::Problem,
     streams,
 };
@@ -38,16 +39,18 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) streams: streams::Streams,
     pub(crate) underway: idempotency::Underway,
+    hosts: Hosts,
 }
 
 impl App {
     /// All faces of `operations`, for people with tokens and for the one with the token `first` of the
-    /// first start. Streams end with `stopping`.
+    /// first start, asked for by `hosts`. Streams end with `stopping`.
     #[must_use]
     pub fn new(
         operations: Operations,
         first: Token,
         metrics: Metrics,
+        hosts: Hosts,
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl App {
             metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
+            hosts,
         }
     }
 }
@@ -68,6 +72,7 @@ pub fn router(app: App) -> Router {
         .merge(Router::from(api::slow()).layer(DefaultBodyLimit::disable()))
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
     let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
+    let for_this_host = from_fn_with_state(app.hosts, layers::for_this_host);
     Router::from(api::open())
         .merge(with_token)
         .with_state(app)
@@ -75,6 +80,7 @@ pub fn router(app: App) -> Router {
         .route(api::CONCEPTS_PATH, get(concepts))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
+        .layer(for_this_host)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn(layers::request_id))
         .layer(counted)

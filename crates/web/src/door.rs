@@ -11,6 +11,8 @@ use std::{
     io::{self, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use domain::access::{FIRST, Principal};
@@ -21,6 +23,8 @@ use sha2::{Digest, Sha256};
 const RANDOM_LEN: usize = 32;
 /// Shortest token that is read from a file, in characters: less is no secret.
 const TOKEN_LEN_MIN: usize = 32;
+/// Between two looks at the file of the token.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A token's SHA-256. Only the hash is kept; comparing hashes tells nothing about the token.
 type Hash = [u8; 32];
@@ -32,10 +36,18 @@ pub struct Door {
     operations: Operations,
 }
 
-/// The token of the first start.
+/// The token of the first start. When its file is replaced, the new one counts within a second, and the
+/// old one no longer.
 #[derive(Clone)]
 pub struct Token {
+    known: Arc<Mutex<Known>>,
+    file: Option<PathBuf>,
+}
+
+/// What is known of a token, and since when.
+struct Known {
     hash: Hash,
+    looked_at: Instant,
 }
 
 /// Why there is no token.
@@ -76,7 +88,7 @@ impl Door {
     /// # Errors
     /// When the store does not answer.
     pub async fn admit(&self, shown: &str) -> Result<Option<Principal>, Error> {
-        if same(&self.first.hash, &hash(shown)) {
+        if same(&self.first.hash(), &hash(shown)) {
             return Ok(Some(Principal::authenticated(FIRST)));
         }
         let person = self.operations.whose(shown).await?;
@@ -100,36 +112,77 @@ impl Token {
             path: path.to_owned(),
             source,
         };
-        match fs::read_to_string(path) {
-            Ok(text) => {
-                let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    return Err(TokenError::Open(path.to_owned()));
-                }
-                match text.trim() {
-                    text if text.len() < TOKEN_LEN_MIN => Err(TokenError::Short(path.to_owned())),
-                    text => Ok(Self::of(text)),
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let hash = match load(path) {
+            Err(TokenError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 let text = random()?;
                 write_new(path, &text).map_err(failed)?;
-                Ok(Self::of(&text))
+                hash(&text)
             }
-            Err(error) => Err(failed(error)),
-        }
+            loaded => loaded?,
+        };
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..Self::with(hash)
+        })
     }
 
     /// A token with this text.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        Self { hash: hash(text) }
+        Self::with(hash(text))
+    }
+
+    fn with(hash: Hash) -> Self {
+        Self {
+            known: Arc::new(Mutex::new(Known {
+                hash,
+                looked_at: Instant::now(),
+            })),
+            file: None,
+        }
+    }
+
+    /// The hash of the token as its file is now, or was a moment ago. A file that is gone or no longer
+    /// holds a secret changes nothing.
+    fn hash(&self) -> Hash {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &self.file
+            && known.looked_at.elapsed() > LOOK_EVERY
+        {
+            known.looked_at = Instant::now();
+            match load(file) {
+                Ok(hash) if hash != known.hash => {
+                    known.hash = hash;
+                    tracing::warn!("the token of the first start was replaced");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the token of the first start stays"),
+            }
+        }
+        known.hash
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
+    }
+}
+
+/// The hash of the token in a file.
+fn load(path: &Path) -> Result<Hash, TokenError> {
+    let failed = |source| TokenError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(TokenError::Open(path.to_owned()));
+    }
+    match text.trim() {
+        text if text.len() < TOKEN_LEN_MIN => Err(TokenError::Short(path.to_owned())),
+        text => Ok(hash(text)),
     }
 }
 
@@ -175,7 +228,7 @@ mod tests {
         );
         let read = Token::load_or_create(&path).unwrap();
         for token in [made, read] {
-            assert!(same(&token.hash, &hash(text.trim())));
+            assert!(same(&token.hash(), &hash(text.trim())));
             for wrong in [
                 "",
                 "x",
@@ -184,11 +237,30 @@ mod tests {
                 &text.trim().to_uppercase(),
             ] {
                 assert!(
-                    !same(&token.hash, &hash(wrong)),
+                    !same(&token.hash(), &hash(wrong)),
                     "{wrong:?} is not the token"
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_token_that_is_replaced_counts_without_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let token = Token::load_or_create(&path).unwrap();
+        let old = token.hash();
+        let look_again = || {
+            let mut known = token.known.lock().unwrap();
+            known.looked_at = Instant::now().checked_sub(2 * LOOK_EVERY).unwrap();
+        };
+        fs::write(&path, "short").unwrap();
+        look_again();
+        assert_eq!(token.hash(), old, "what is no secret changes nothing");
+        let new = "n".repeat(64);
+        fs::write(&path, &new).unwrap();
+        look_again();
+        assert_eq!(token.hash(), hash(&new));
     }
 
     #[test]

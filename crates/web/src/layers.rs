@@ -3,25 +3,31 @@
 
 use std::{
     any::Any,
+    net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{App, extract::unauthenticated, problem::Problem};
+use crate::{App, extract::unauthenticated, guests::Guest, problem::Problem, refusals};
 use operations::metrics::Metrics;
 
 /// Longest request id that is taken over.
 const REQUEST_ID_LEN_MAX: usize = 64;
 /// How long an ordinary answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// What a page of this server may load, and that no other page may show it inside of itself.
+const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -62,7 +68,56 @@ pub(crate) async fn request_id(request: Request, next: Next) -> Response {
     }
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let policy = HeaderValue::from_static(CONTENT_POLICY);
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
+}
+
+/// Refuses requests for another host than this machine, where nobody else is meant to reach the server: a
+/// web page that reaches this port by a name of its own (DNS rebinding) is not answered. A request names
+/// one host.
+pub(crate) async fn for_this_host(
+    State(hosts): State<Hosts>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let header = named.next().map(|host| host.to_str().unwrap_or_default());
+    let host = request.uri().authority().map(Authority::as_str).or(header);
+    let Some(host) = host.filter(|host| !host.is_empty() && named.next().is_none()) else {
+        let detail = "the request does not name one host";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_host", detail)
+            .remedy("send one Host header"));
+    };
+    if hosts == Hosts::ThisMachine && !is_this_machine(host) {
+        let detail = "this server answers for this machine only";
+        return Err(
+            Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail)
+                .remedy("ask it at 127.0.0.1 or localhost, or start it with --allow-remote"),
+        );
+    }
+    Ok(next.run(request).await)
+}
+
+/// For which hosts the server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts {
+    /// Only by a name or an address of this machine.
+    ThisMachine,
+    /// By any name: others reach it, perhaps through a proxy.
+    Any,
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let bare = match host.rsplit_once(':') {
+        Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
+        _ => host,
+    };
+    let bare = bare.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn is_id(text: &str) -> bool {
@@ -116,7 +171,13 @@ pub(crate) async fn authenticated(
         Some(token) => app.door.admit(token).await?,
         None => None,
     };
-    let principal = principal.ok_or_else(unauthenticated)?;
+    let principal = principal.ok_or_else(|| {
+        refusals::note("a request without a valid token was refused");
+        unauthenticated()
+    })?;
+    if let Some(guest) = request.extensions().get::<Arc<Guest>>() {
+        guest.is_known();
+    }
     let desk = app.operations.desk(principal);
     request.extensions_mut().insert(desk);
     let mut response = next.run(request).await;
@@ -133,4 +194,32 @@ fn bearer(value: &str) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_of_this_machine() {
+        for host in [
+            "localhost",
+            "LOCALHOST:7080",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]:7080",
+            "[::1]",
+        ] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:7080",
+            "10.0.0.1",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
 }

@@ -20,10 +20,13 @@ pub mod api;
 mod app;
 pub mod door;
 mod extract;
+mod guests;
 mod idempotency;
 mod layers;
 pub mod listener;
 mod problem;
+mod refusals;
 mod streams;
 
 pub use app::{App, router};
+pub use layers::Hosts;

@@ -1,20 +1,27 @@
 //! Accepts connections: bounded in number, with time limits, and finished in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::Router;
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once; one more waits in the system's queue.
+use crate::guests::{FIRST_MAX, House, IDLE_MAX};
+
+/// Connections at once. One more takes the place of the oldest that showed no token.
 const CONNECTIONS_MAX: usize = 2048;
-/// How long the head of a request may take, and a connection may be idle.
-const HEAD_MAX: Duration = Duration::from_secs(60);
+/// Connections of one peer at once. A proxy in front is one peer, and so is this machine.
+const CONNECTIONS_PER_PEER_MAX: usize = 1536;
 /// Largest head of a request, in bytes.
 const HEAD_LEN_MAX: u32 = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
@@ -28,18 +35,14 @@ const REST: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let builder = builder();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let house = House::new(CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX);
     loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
+        let accepted = tokio::select! {
             () = stopping.cancelled() => break,
-            accepted = accepted => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(REST).await;
@@ -50,13 +53,28 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
             tracing::debug!(%error, "a connection went away at once");
             continue;
         }
-        let service = TowerToHyperService::new(router.clone());
+        let Some(place) = house.enter(peer.ip()) else {
+            tracing::debug!("a connection was refused: all places are taken");
+            continue;
+        };
+        let (guest, routes) = (
+            place.guest.clone(),
+            TowerToHyperService::new(router.clone()),
+        );
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let under_way = guest.begin();
+            request.extensions_mut().insert(guest.clone());
+            let answer = routes.call(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| under_way.with(body))) }
+        });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(error, "a connection ended early");
+                },
+                () = place.guest.has_to_leave() => {}
             }
         });
     }
@@ -74,14 +92,14 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
+        .header_read_timeout(FIRST_MAX)
         .max_buf_size(HEAD_LEN_MAX as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_LEN_MAX)
         .max_concurrent_streams(REQUESTS_PER_CONNECTION_MAX)
-        .keep_alive_interval(HEAD_MAX)
-        .keep_alive_timeout(HEAD_MAX);
+        .keep_alive_interval(IDLE_MAX)
+        .keep_alive_timeout(FIRST_MAX);
     builder
 }

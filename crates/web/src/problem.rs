@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::refusals;
 use operations::{
     Error,
     error::{Class, Described, Fault},
@@ -198,6 +199,11 @@ impl From<Error> for Problem {
             tracing::error!(code, cause, "{error}");
         }
         let mut problem = Self::new(status, code, error.to_string()).remedy(remedy);
+        match &error {
+            Error::Denied(_) => refusals::note("a request was denied: the right is missing"),
+            Error::Refused(_) => refusals::note("governance refused a request"),
+            _ => {}
+        }
         match error {
             Error::Refused(objections) => {
                 problem.objections = objections.iter().map(ObjectionView::from).collect();

@@ -1,89 +1,288 @@
 //! Releases that are like stable, and releases that are not, judged by our comparison and by other rules
-//! on the same requests. `cargo xtask bench gates` runs it and prints the table of ADR 10.
+//! on the same requests. `cargo xtask bench gates` runs it and prints the tables of ADR 10; with `--quick`
+//! fewer releases are played.
 
+mod before;
 mod rules;
 mod world;
+mod worlds;
 
-use domain::evidence::Tolerance;
-use rules::{MannWhitney, Ours, PValue, Rule, Threshold};
-use world::{Fault, World};
+use before::Before;
+use domain::{
+    evidence::{Tolerance, forecast},
+    percent::Percent,
+};
+use rules::{MannWhitney, Ours, PValue, Rule, Second, Threshold};
+use world::{Fault, Service};
+use worlds::{Hard, Hardship};
 
-/// Releases like stable.
-const GOOD: u64 = 10_000;
-/// Releases per fault.
-const FAULTY: u64 = 200;
-/// Seconds at each share.
-const SECONDS: u32 = 300;
-const SHARES: [f64; 4] = [0.01, 0.05, 0.1, 0.5];
+/// How long users stay at each share, in seconds.
+type Shares = &'static [(f64, u32)];
 
-const RULES: [&str; 6] = [
-    "ours, as set by default",
-    "ours, 0.2 points and 15 % tolerated",
-    "thresholds of the guides: 5 %, p99 500 ms, 3 forgiven",
-    "thresholds set by hand: 2 %, p99 200 ms, 0 forgiven",
-    "Mann-Whitney on minutes, every 5 minutes",
-    "p < 1 % on errors, every second",
+const USUAL: Shares = &[(0.01, 300), (0.05, 300), (0.1, 300), (0.5, 300)];
+const TENTH: Shares = &[(0.1, 600)];
+const LONG: Shares = &[(0.1, 4800)];
+const TWENTIETH: Shares = &[(0.05, 900)];
+
+const RULES: [&str; 7] = [
+    "ours",
+    "ours, 15 % of latency, 60 s",
+    "ours before",
+    "Kayenta",
+    "Flagger",
+    "Argo",
+    "p < 1 %",
 ];
 
-/// The rule that does not know of latency.
-const P_VALUE: usize = 5;
+/// Releases of one kind.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    service: Service,
+    fault: Fault,
+    hard: Hard,
+    shares: Shares,
+    releases: u64,
+}
 
-const FAULTS: [(&str, Fault); 5] = [
-    ("errors 1 -> 5 %", fault(5.0, 1.0)),
-    ("errors 1 -> 1.5 %", fault(1.5, 1.0)),
-    ("latency x1.3", fault(1.0, 1.3)),
-    ("latency x2", fault(1.0, 2.0)),
-    ("latency x4", fault(1.0, 4.0)),
-];
+const GOOD: Fault = fault(1.0, 1.0);
 
 const fn fault(errors: f64, latency: f64) -> Fault {
     Fault { errors, latency }
 }
 
+const fn service(requests: f64, errors: f64) -> Service {
+    Service {
+        requests,
+        errors,
+        drift: 1.0,
+    }
+}
+
+const fn steady(requests: f64, errors: f64) -> Service {
+    Service {
+        drift: 0.0,
+        ..service(requests, errors)
+    }
+}
+
+const ONE: Service = service(600.0, 0.01);
+const TENTH_OF_ONE: Service = service(600.0, 0.001);
+
+const fn like_stable(name: &'static str, service: Service, hard: Hard, releases: u64) -> Kind {
+    Kind {
+        name,
+        service,
+        fault: GOOD,
+        hard,
+        shares: USUAL,
+        releases,
+    }
+}
+
+const fn faulty(name: &'static str, service: Service, fault: Fault) -> Kind {
+    Kind {
+        name,
+        service,
+        fault,
+        hard: Hard::Not,
+        shares: USUAL,
+        releases: 100,
+    }
+}
+
+const ALIKE: [Kind; 14] = [
+    like_stable("1 % errors", ONE, Hard::Not, 2_000),
+    like_stable("0.1 % errors", TENTH_OF_ONE, Hard::Not, 2_000),
+    like_stable("6,000 users who stick", ONE, Hard::Sticky(6_000), 500),
+    like_stable("600 users who stick", ONE, Hard::Sticky(600), 500),
+    like_stable(
+        "8 instances, one ill at times",
+        ONE,
+        Hard::Instances(8),
+        500,
+    ),
+    like_stable(
+        "2 instances, one ill at times",
+        ONE,
+        Hard::Instances(2),
+        500,
+    ),
+    like_stable("cold: latency x4 at first", ONE, Hard::Cold(4.0, 0.0), 500),
+    like_stable(
+        "cold: 5 points more errors at first",
+        ONE,
+        Hard::Cold(1.0, 5.0),
+        500,
+    ),
+    Kind {
+        shares: TENTH,
+        ..like_stable("the same, at 10 %", ONE, Hard::Cold(4.0, 5.0), 500)
+    },
+    Kind {
+        shares: TENTH,
+        ..like_stable(
+            "answers of 3 s, errors at once, at 10 %",
+            service(800.0, 0.01),
+            Hard::Slow(3),
+            500,
+        )
+    },
+    like_stable(
+        "answers of 3 s, errors at once",
+        service(800.0, 0.01),
+        Hard::Slow(3),
+        500,
+    ),
+    like_stable(
+        "10 requests/s, 1 % errors",
+        service(10.0, 0.01),
+        Hard::Not,
+        1_000,
+    ),
+    like_stable(
+        "1 request/s, 1 % errors",
+        service(1.0, 0.01),
+        Hard::Not,
+        1_000,
+    ),
+    Kind {
+        shares: LONG,
+        ..like_stable("80 minutes at 10 %", ONE, Hard::Not, 100)
+    },
+];
+
+const WORSE: [Kind; 25] = [
+    faulty("1 -> 1.5 %", ONE, fault(1.5, 1.0)),
+    faulty("1 -> 2 %", ONE, fault(2.0, 1.0)),
+    faulty("1 -> 5 %", ONE, fault(5.0, 1.0)),
+    faulty("0.1 -> 0.3 %", TENTH_OF_ONE, fault(3.0, 1.0)),
+    faulty("0.1 -> 0.5 %", TENTH_OF_ONE, fault(5.0, 1.0)),
+    faulty("0.1 -> 0.9 %", TENTH_OF_ONE, fault(9.0, 1.0)),
+    faulty("0.1 -> 2 %", TENTH_OF_ONE, fault(20.0, 1.0)),
+    faulty("0.1 -> 5 %", TENTH_OF_ONE, fault(50.0, 1.0)),
+    faulty("0.01 -> 0.5 %", service(600.0, 0.0001), fault(50.0, 1.0)),
+    faulty("latency x1.3", ONE, fault(1.0, 1.3)),
+    faulty("latency x1.6", ONE, fault(1.0, 1.6)),
+    faulty("latency x2", ONE, fault(1.0, 2.0)),
+    faulty("latency x4", ONE, fault(1.0, 4.0)),
+    late("1 -> 5 % after 5 min at 10 %", 300),
+    late("1 -> 5 % after 15 min at 10 %", 900),
+    late("1 -> 5 % after 1 h at 10 %", 3600),
+    Kind {
+        hard: Hard::Late(3600),
+        shares: LONG,
+        ..faulty("all fail after 1 h at 10 %", ONE, fault(100.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Late(900),
+        ..faulty("1 -> 5 % at the shift to 50 %", ONE, fault(5.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Sticky(6_000),
+        ..faulty("1 -> 5 %, users stick", ONE, fault(5.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Instances(8),
+        ..faulty("1 -> 5 %, 8 instances", ONE, fault(5.0, 1.0))
+    },
+    Kind {
+        shares: TWENTIETH,
+        ..faulty(
+            "20 requests/s, 0.1 -> 5 %, at 5 %",
+            service(20.0, 0.001),
+            fault(50.0, 1.0),
+        )
+    },
+    Kind {
+        shares: TWENTIETH,
+        ..faulty(
+            "20 requests/s, 0.1 -> 20 %, at 5 %",
+            service(20.0, 0.001),
+            fault(200.0, 1.0),
+        )
+    },
+    Kind {
+        shares: TWENTIETH,
+        ..faulty(
+            "20 requests/s, latency x2, at 5 %",
+            service(20.0, 0.001),
+            fault(1.0, 2.0),
+        )
+    },
+    Kind {
+        shares: TWENTIETH,
+        ..faulty(
+            "1 request/s, dead, at 5 %",
+            steady(1.0, 0.001),
+            fault(1000.0, 1.0),
+        )
+    },
+    Kind {
+        shares: TWENTIETH,
+        ..faulty(
+            "1 request/s, a fifth fails, at 5 %",
+            steady(1.0, 0.001),
+            fault(200.0, 1.0),
+        )
+    },
+];
+
+const fn late(name: &'static str, after: u32) -> Kind {
+    Kind {
+        hard: Hard::Late(after),
+        shares: LONG,
+        ..faulty(name, ONE, fault(5.0, 1.0))
+    }
+}
+
 /// What became of one release.
 #[derive(Default)]
 struct Release {
-    /// Per rule: when it stopped, and the errors and requests of the new release until then.
+    /// Per rule: when it stopped.
     stops: [Option<u32>; RULES.len()],
-    errors: [u64; RULES.len()],
-    requests: [u64; RULES.len()],
-    /// All requests, of both sides, of all the time.
-    all: u64,
-    /// When ours said "not worse", as it is set by default.
+    /// When ours, as it is set by default, said "not worse", and after how many requests.
     passed: Option<(u32, u64)>,
 }
 
-fn play(seed: u64, fault: Fault) -> Release {
-    let mut world = World::new(seed, fault, 1.0);
-    let mut ours = Ours::new(Tolerance::default());
-    let mut strict = Ours::new(Tolerance {
-        error_margin_permille: 2,
+fn play(seed: u64, kind: &Kind) -> Release {
+    let mut world = Hardship::new(seed, kind.service, kind.fault, kind.hard);
+    let mut ours = Ours::new(Tolerance::default(), 30);
+    let tight = Tolerance {
         latency_margin_percent: 15,
         ..Tolerance::default()
-    });
-    let mut guides = Threshold::new(0.05, 500.0, 3);
-    let mut by_hand = Threshold::new(0.02, 200.0, 0);
-    let mut mann_whitney = MannWhitney::default();
+    };
+    let mut tight = Ours::new(tight, 60);
+    let mut before = Before::default();
+    let mut kayenta = MannWhitney::default();
+    // The examples of their guides: a success rate of 99 % and a p99 of 500 ms, five times; 95 %, four
+    // times.
+    let mut flagger = Threshold::new(0.01, 500.0, 4);
+    let mut argo = Threshold::new(0.05, f64::MAX, 3);
     let mut p_value = PValue::default();
     let mut rules: [&mut dyn Rule; RULES.len()] = [
         &mut ours,
-        &mut strict,
-        &mut guides,
-        &mut by_hand,
-        &mut mann_whitney,
+        &mut tight,
+        &mut before,
+        &mut kayenta,
+        &mut flagger,
+        &mut argo,
         &mut p_value,
     ];
     let mut release = Release::default();
-    for t in 0..SECONDS * 4 {
-        let (new, stable) = world.second(t, SHARES[(t / SECONDS) as usize]);
-        release.all += new.requests + stable.requests;
-        for (index, rule) in rules.iter_mut().enumerate() {
-            if release.stops[index].is_none() {
-                release.errors[index] += new.errors;
-                release.requests[index] += new.requests;
-                if rule.second(t, &new, &stable) {
-                    release.stops[index] = Some(t + 1);
-                }
+    let shares = kind.shares.iter();
+    let shares = shares.flat_map(|(share, seconds)| std::iter::repeat_n(*share, *seconds as usize));
+    for (t, share) in (0..).zip(shares) {
+        let (new, stable) = world.second(t, share);
+        let second = Second {
+            t,
+            share,
+            new: &new,
+            stable: &stable,
+        };
+        for (stop, rule) in release.stops.iter_mut().zip(&mut rules) {
+            if stop.is_none() && rule.second(&second) {
+                *stop = Some(t + 1);
             }
         }
     }
@@ -92,13 +291,19 @@ fn play(seed: u64, fault: Fault) -> Release {
 }
 
 /// Plays releases on all cores.
-fn play_all(seeds: std::ops::Range<u64>, fault: Fault) -> Vec<Release> {
+fn play_all(kind: &Kind, first: u64, quick: bool) -> Vec<Release> {
+    let releases = if quick {
+        kind.releases / 20
+    } else {
+        kind.releases
+    };
+    let seeds = first..first + releases.max(10);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores)
             .map(|core| {
                 let mine = seeds.clone().skip(core).step_by(cores);
-                scope.spawn(move || mine.map(|seed| play(seed, fault)).collect::<Vec<_>>())
+                scope.spawn(move || mine.map(|seed| play(seed, kind)).collect::<Vec<_>>())
             })
             .collect();
         threads
@@ -109,72 +314,71 @@ fn play_all(seeds: std::ops::Range<u64>, fault: Fault) -> Vec<Release> {
 }
 
 fn main() {
-    let minutes = SECONDS / 60;
-    println!(
-        "{GOOD} releases like stable, {FAULTY} of each fault; {minutes} minutes each at 1, 5, 10 and \
-         50 % of about 600 requests/s.\n"
-    );
-    let good = play_all(0..GOOD, fault(1.0, 1.0));
-    println!("| rule | false stops |\n| --- | ---: |");
-    for (index, rule) in RULES.iter().enumerate() {
-        let stops = good.iter().filter(|one| one.stops[index].is_some()).count();
-        println!("| {rule} | {:.2} % |", percent(stops, good.len()));
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    println!("### Requests needed\n");
+    println!("| errors of stable | 0.2 points and 50 % | 0.2 points | 1 point |");
+    println!("| ---: | ---: | ---: | ---: |");
+    for errors in [0.0, 0.0001, 0.001, 0.01, 0.05] {
+        let needed = |points, percent| {
+            let tolerance = Tolerance::of_counts(Percent::hundredths(points), percent);
+            let found = forecast(&tolerance, errors, 5);
+            found.map_or_else(|| "never".to_owned(), |it| it.requests.to_string())
+        };
+        let (usual, points, one) = (needed(20, 50), needed(20, 0), needed(100, 0));
+        println!("| {} % | {usual} | {points} | {one} |", errors * 100.0);
     }
-    let passes: Vec<_> = good.iter().filter_map(|one| one.passed).collect();
-    println!(
-        "\nOurs, as set by default, says \"not worse\" of {:.2} % of them, after a median of {} s, when \
-         the new release had {} requests.",
-        percent(passes.len(), good.len()),
-        shown(median(
-            passes.iter().map(|pass| u64::from(pass.0)).collect()
-        )),
-        shown(median(passes.iter().map(|pass| pass.1).collect())),
-    );
-    println!("\n| fault | rule | missed | median time to stop | of all requests |");
-    println!("| --- | --- | ---: | ---: | ---: |");
-    for (kind, (name, fault)) in (1..).zip(FAULTS) {
-        let seeds = kind * 1_000_000..kind * 1_000_000 + FAULTY;
-        report(name, fault, &play_all(seeds, fault));
+    println!("\n### Releases like stable that are stopped\n");
+    println!("| world | {} | not worse | after |", RULES.join(" | "));
+    println!("| --- |{} ---: | ---: |", " ---: |".repeat(RULES.len()));
+    for (index, kind) in (0..).zip(ALIKE) {
+        let releases = play_all(&kind, index * 1_000_000, quick);
+        let stopped = |rule: usize| releases.iter().filter(move |it| it.stops[rule].is_some());
+        let shares = (0..RULES.len()).map(|rule| {
+            let part = 100.0 * stopped(rule).count() as f64 / releases.len() as f64;
+            format!("{part:.2} %")
+        });
+        let passes: Vec<_> = releases.iter().filter_map(|it| it.passed).collect();
+        println!(
+            "| {} ({}) | {} | {:.1} % | {} |",
+            kind.name,
+            releases.len(),
+            shares.collect::<Vec<_>>().join(" | "),
+            100.0 * passes.len() as f64 / releases.len() as f64,
+            median(passes.iter().map(|pass| pass.0).collect()),
+        );
     }
-    println!(
-        "\n\"Of all requests\": of the twenty minutes' requests of all users, the share that failed on \
-         the new release before it was stopped; where latency is the fault, the share that it answered."
-    );
+    println!("\n### Releases that are worse: stopped, median time since the fault began\n");
+    println!("| fault | {} |", RULES.join(" | "));
+    println!("| --- |{}", " ---: |".repeat(RULES.len()));
+    for (index, kind) in (100..).zip(WORSE) {
+        report(&kind, &play_all(&kind, index * 1_000_000, quick));
+    }
 }
 
-fn report(name: &str, fault: Fault, releases: &[Release]) {
-    for (index, rule) in RULES.iter().enumerate() {
-        if index == P_VALUE && fault.errors <= 1.0 {
-            continue;
-        }
-        let times: Vec<u64> = releases
+fn report(kind: &Kind, releases: &[Release]) {
+    let begins = match kind.hard {
+        Hard::Late(after) => after,
+        _ => 0,
+    };
+    let cells = (0..RULES.len()).map(|rule| {
+        let times: Vec<u32> = releases
             .iter()
-            .filter_map(|one| one.stops[index].map(u64::from))
+            .filter_map(|it| it.stops[rule])
+            .filter(|stop| *stop > begins)
+            .map(|stop| stop - begins)
             .collect();
-        let missed = percent(releases.len() - times.len(), releases.len());
-        let time = median(times).map_or_else(|| "-".to_owned(), |time| format!("{time} s"));
-        let all: u64 = releases.iter().map(|one| one.all).sum();
-        let harmed: u64 = releases
-            .iter()
-            .map(|one| match fault.errors > 1.0 {
-                true => one.errors[index],
-                false => one.requests[index],
-            })
-            .sum();
-        let harmed = 100.0 * harmed as f64 / all as f64;
-        println!("| {name} | {rule} | {missed:.1} % | {time} | {harmed:.3} % |");
-    }
+        let stopped = 100.0 * times.len() as f64 / releases.len() as f64;
+        format!("{stopped:.0} %, {}", median(times))
+    });
+    println!(
+        "| {} | {} |",
+        kind.name,
+        cells.collect::<Vec<_>>().join(" | ")
+    );
 }
 
-fn percent(part: usize, whole: usize) -> f64 {
-    100.0 * part as f64 / whole.max(1) as f64
-}
-
-fn median(mut numbers: Vec<u64>) -> Option<u64> {
-    numbers.sort_unstable();
-    numbers.get(numbers.len() / 2).copied()
-}
-
-fn shown(number: Option<u64>) -> String {
-    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+fn median(mut times: Vec<u32>) -> String {
+    times.sort_unstable();
+    let middle = times.get(times.len() / 2);
+    middle.map_or_else(|| "-".to_owned(), |time| format!("{time} s"))
 }

@@ -3,48 +3,102 @@
 use std::sync::LazyLock;
 
 use domain::{
-    evidence::{Comparison, Conclusion, Tolerance},
-    traffic::{BUCKET_LAST, Traffic, bucket_end_us},
+    evidence::{Comparison, Conclusion, Stretch, Tolerance, is_whole},
+    traffic::{BUCKET_LAST, Traffic, UserCounts, bucket_end_us},
 };
+
+/// What is counted in one second.
+pub struct Second<'a> {
+    /// Since the release began.
+    pub t: u32,
+    /// The new release's share of the requests, 0 to 1.
+    pub share: f64,
+    pub new: &'a Traffic,
+    pub stable: &'a Traffic,
+}
 
 /// One way to judge a release.
 pub trait Rule {
     /// Takes one second into account; `true` stops the release.
-    fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool;
+    fn second(&mut self, second: &Second<'_>) -> bool;
 }
 
 /// What this repository does.
 pub struct Ours {
-    tolerance: Tolerance,
     comparison: Comparison,
-    /// When it said "not worse" for the first time, and after how many requests of the new release.
-    pub passed: Option<(u32, u64)>,
+    share: f64,
+    /// What is not a whole stretch yet, and for how long it was gathered.
+    gathered: Option<([Traffic; 2], u64)>,
     requests: u64,
+    /// When the first share was passed, and after how many requests of the new release.
+    pub passed: Option<(u32, u64)>,
 }
 
 impl Ours {
-    pub fn new(tolerance: Tolerance) -> Self {
+    pub fn new(tolerance: Tolerance, warm_up_seconds: u32) -> Self {
         Self {
-            tolerance,
-            comparison: Comparison::default(),
-            passed: None,
+            comparison: Comparison::new(tolerance, warm_up_seconds),
+            share: 0.0,
+            gathered: None,
             requests: 0,
+            passed: None,
         }
     }
 }
 
 impl Rule for Ours {
-    fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool {
-        self.comparison.add(new, stable, &self.tolerance);
-        self.requests += new.requests;
-        match self.comparison.settled(&self.tolerance) {
+    fn second(&mut self, second: &Second<'_>) -> bool {
+        if second.share != self.share {
+            self.share = second.share;
+            self.gathered = None;
+            self.comparison.begin_share();
+        }
+        self.requests += second.new.requests;
+        let (mut sides, ms) = match self.gathered.take() {
+            Some((sides, ms)) => (sides, ms + 1000),
+            None => ([second.new.clone(), second.stable.clone()], 1000),
+        };
+        if ms > 1000 {
+            add(&mut sides[0], second.new);
+            add(&mut sides[1], second.stable);
+        }
+        let stretch = Stretch {
+            new: &sides[0],
+            stable: &sides[1],
+            lasted_ms: ms,
+        };
+        if !is_whole(&stretch, (second.share * 100.0).round() as u8) {
+            self.gathered = Some((sides, ms));
+            return false;
+        }
+        self.comparison.add(&stretch);
+        match self.comparison.settled(1) {
             Some(Conclusion::Worse) => true,
             Some(_) => {
-                self.passed.get_or_insert((t + 1, self.requests));
+                self.passed.get_or_insert((second.t + 1, self.requests));
                 false
             }
             None => false,
         }
+    }
+}
+
+fn add(all: &mut Traffic, more: &Traffic) {
+    all.requests += more.requests;
+    all.errors += more.errors;
+    for (bucket, count) in &more.latency.buckets {
+        *all.latency.buckets.entry(*bucket).or_default() += count;
+    }
+    if let Some((all, more)) = all.users.as_mut().zip(more.users) {
+        *all = UserCounts {
+            seen: all.seen + more.seen,
+            failed: all.failed + more.failed,
+        };
+    }
+    for (id, more) in &more.instances {
+        let all = all.instances.entry(id.clone()).or_default();
+        all.requests += more.requests;
+        all.errors += more.errors;
     }
 }
 
@@ -71,8 +125,9 @@ impl Threshold {
 }
 
 impl Rule for Threshold {
-    fn second(&mut self, t: u32, new: &Traffic, _: &Traffic) -> bool {
-        self.minute.add(new);
+    fn second(&mut self, second: &Second<'_>) -> bool {
+        let t = second.t;
+        self.minute.add(second.new);
         if !(t + 1).is_multiple_of(60) {
             return false;
         }
@@ -95,9 +150,10 @@ pub struct MannWhitney {
 }
 
 impl Rule for MannWhitney {
-    fn second(&mut self, t: u32, new: &Traffic, stable: &Traffic) -> bool {
-        self.minute[0].add(new);
-        self.minute[1].add(stable);
+    fn second(&mut self, second: &Second<'_>) -> bool {
+        let t = second.t;
+        self.minute[0].add(second.new);
+        self.minute[1].add(second.stable);
         if !(t + 1).is_multiple_of(60) {
             return false;
         }
@@ -133,10 +189,12 @@ fn is_high(new: &[f64], stable: &[f64], tolerance: f64) -> bool {
         return false;
     };
     let median = f64::midpoint(differences[last / 2], differences[last.div_ceil(2)]);
-    // Both sides have a point each minute, so that few sizes occur.
-    static RANKS: LazyLock<Vec<usize>> =
-        LazyLock::new(|| (0..=20).map(|n| critical(n, n, 0.01).max(1)).collect());
-    let rank = RANKS[new.len().min(stable.len())];
+    // Both sides have a point each minute, and are looked at every five: few sizes occur.
+    static RANKS: LazyLock<Vec<usize>> = LazyLock::new(|| {
+        let sizes = (0..=20).map(|n| n * 5);
+        sizes.map(|n| critical(n, n, 0.01).max(1)).collect()
+    });
+    let rank = RANKS[new.len().min(stable.len()) / 5];
     differences[rank - 1] > tolerance * median.abs()
 }
 
@@ -175,9 +233,12 @@ pub struct PValue {
 }
 
 impl Rule for PValue {
-    fn second(&mut self, _: u32, new: &Traffic, stable: &Traffic) -> bool {
+    fn second(&mut self, second: &Second<'_>) -> bool {
         const Z: f64 = 2.326;
-        for (sum, more) in [(&mut self.new, new), (&mut self.stable, stable)] {
+        for (sum, more) in [
+            (&mut self.new, second.new),
+            (&mut self.stable, second.stable),
+        ] {
             *sum = (sum.0 + more.requests, sum.1 + more.errors);
         }
         let (a, b) = (self.new.0 as f64, self.stable.0 as f64);

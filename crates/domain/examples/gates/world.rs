@@ -1,7 +1,6 @@
 //! A service under load whose rates drift, and what its router counts in each second.
 //!
-//! 600 requests/s, more or less; 1 % errors and a median of 40 ms, both of which swing over some
-//! minutes; in one release of five, everything has an outage of ten seconds with 20 % errors.
+//! Requests, more or less; errors and a median of 40 ms, both of which swing over some minutes; in one release of five, everything has an outage of ten seconds with 20 % errors.
 //! Durations are log-logistic: the 95th percentile is at 2.1, the 99th at 3.2 medians.
 
 use std::f64::consts::TAU;
@@ -17,12 +16,22 @@ pub struct Fault {
     pub latency: f64,
 }
 
+/// What a service is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// Requests per second.
+    pub requests: f64,
+    /// The part of them that fails.
+    pub errors: f64,
+    /// How much of the swings and outages there is, 0 to 1.
+    pub drift: f64,
+}
+
 /// One service during one release.
 pub struct World {
     random: fastrand::Rng,
+    service: Service,
     fault: Fault,
-    /// How much of the swings and outages there is, 0 to 1.
-    drift: f64,
     phase: f64,
     swing_seconds: f64,
     outage: Option<u32>,
@@ -30,24 +39,22 @@ pub struct World {
     stable: Vec<f64>,
 }
 
-const REQUESTS: f64 = 600.0;
-const ERRORS: f64 = 0.01;
 const MEDIAN_US: f64 = 40_000.0;
 /// Scale of the logistic distribution of the durations' logarithms.
 const SCALE: f64 = 0.25;
 
 impl World {
     /// The same seed is the same world.
-    pub fn new(seed: u64, fault: Fault, drift: f64) -> Self {
+    pub fn new(seed: u64, service: Service, fault: Fault) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let outage = random.f64() < 0.2 * drift;
+        let outage = random.f64() < 0.2 * service.drift;
         Self {
             phase: random.f64() * TAU,
             swing_seconds: 300.0 + 900.0 * random.f64(),
             outage: outage.then(|| random.u32(..1200)),
             random,
+            service,
             fault,
-            drift,
             new: Vec::new(),
             stable: Vec::new(),
         }
@@ -57,7 +64,7 @@ impl World {
     /// stable.
     pub fn second(&mut self, t: u32, share: f64) -> (Traffic, Traffic) {
         let angle = f64::from(t) / self.swing_seconds * TAU + self.phase;
-        let swing = self.drift * angle.sin();
+        let swing = self.service.drift * angle.sin();
         if t.is_multiple_of(10) || self.new.is_empty() {
             let median = MEDIAN_US * (1.0 + 0.3 * swing);
             self.new = buckets(median * self.fault.latency);
@@ -69,9 +76,15 @@ impl World {
         let errors = if down {
             0.2
         } else {
-            ERRORS * (1.0 + 0.5 * swing)
+            self.service.errors * (1.0 + 0.5 * swing)
         };
-        let requests = (REQUESTS * (1.0 + 0.2 * swing)) as u64;
+        let wanted = self.service.requests * (1.0 + 0.2 * swing);
+        // Few requests come by chance.
+        let requests = if wanted < 50.0 {
+            binomial(&mut self.random, (wanted * 20.0) as u64, 0.05)
+        } else {
+            wanted as u64
+        };
         let to_new = binomial(&mut self.random, requests, share);
         let random = &mut self.random;
         (
@@ -81,7 +94,7 @@ impl World {
     }
 }
 
-fn traffic(random: &mut fastrand::Rng, requests: u64, errors: f64, buckets: &[f64]) -> Traffic {
+pub fn traffic(random: &mut fastrand::Rng, requests: u64, errors: f64, buckets: &[f64]) -> Traffic {
     let mut latency = Histogram::default();
     let mut left = requests;
     for (bucket, chance) in (0..).zip(buckets) {
@@ -104,7 +117,7 @@ fn traffic(random: &mut fastrand::Rng, requests: u64, errors: f64, buckets: &[f6
 }
 
 /// Per bucket, the chance that a duration is in it if it is in none before.
-fn buckets(median_us: f64) -> Vec<f64> {
+pub fn buckets(median_us: f64) -> Vec<f64> {
     let below = |us: u64| 1.0 / (1.0 + (us as f64 / median_us).powf(-1.0 / SCALE));
     let mut before = 0.0;
     (0..=BUCKET_LAST)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::Entry;
 use crate::{
-    bounds::{Faults, URL_MAX, is_http},
+    bounds::{Faults, URL_MAX, is_http_base},
     names::PrometheusName,
 };
 
@@ -29,7 +29,8 @@ impl Entry for Prometheus {
 
     fn faults(&self, faults: &mut Faults) {
         faults.text("description", &self.description);
-        let good = is_http(&self.url) && self.url.len() <= URL_MAX;
-        faults.unless(good, "url", "must begin with http:// or https://");
+        let good = is_http_base(&self.url) && self.url.len() <= URL_MAX;
+        let rule = "must be an address that begins with http:// or https://, without user name, query and fragment";
+        faults.unless(good, "url", rule);
     }
 }

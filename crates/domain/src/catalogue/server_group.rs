@@ -160,10 +160,7 @@ impl Entry for ServerGroup {
     }
 
     fn references(&self) -> Vec<Reference> {
-        let asked = self.gates.iter().filter_map(|gate| match gate {
-            Gate::Prometheus(gate) => Some(&gate.prometheus),
-            _ => None,
-        });
+        let asked = self.gates.iter().filter_map(Gate::prometheus_name);
         let asked = asked.map(|name| Reference::of("gates", Kind::Prometheus, name));
         let account = self.home().named_account();
         let account = account.map(|(field, name)| Reference::of(field, Kind::Account, name));

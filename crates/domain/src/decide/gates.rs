@@ -4,21 +4,22 @@
 //! A look changes what is remembered ([`Watch`]); what follows from it is decided from there, so that
 //! a lost turn loses one look and nothing else.
 
+mod compared;
+mod open;
+mod shadow;
+
 use super::Moment;
 use crate::{
     deployment::{Course, Deployment, Watch},
-    evidence::{Arm, Evidence},
-    gate::{Answer, Gate, GateLook, GateState, Said, ShadowGate, TrafficGate, Verdict},
+    evidence::Sign,
+    gate::{Answer, Gate, GateLook, GateState, Said, Verdict},
     plan::{Bake, Step, Until},
     reason::{Failure, Waiting},
-    time::human_ms,
-    traffic::{Mirrored, Traffic},
 };
+use compared::Comparing;
 
 /// Between two looks at what is measured, in milliseconds.
 const LOOK_MS: u64 = 1000;
-/// False alarms that a gate on dark traffic may give, in a million.
-const SHADOW_ALPHA_PPM: u32 = 10_000;
 
 /// What all gates of a bake come to.
 pub(super) enum Together {
@@ -68,90 +69,30 @@ pub(super) fn look(moment: &Moment<'_>, until: &Until) -> Gates {
         .gates
         .resize_with(until.gates.len(), GateState::default);
     let looks = take(moment, until, &mut watch);
+    let asks = open::ask_people(moment, until, &mut watch);
+    let changed = asks || !looks.is_empty();
     Gates {
-        standing: standing(moment, until, &watch),
-        watch: (!looks.is_empty()).then_some(watch),
+        standing: open::standing(moment, until, &watch),
+        watch: changed.then_some(watch),
         looks,
-    }
-}
-
-fn standing(moment: &Moment<'_>, until: &Until, watch: &Watch) -> Together {
-    let gates = || until.gates.iter().zip(&watch.gates);
-    if let Some((gate, state)) = gates().find(|(_, state)| state.verdict == Verdict::Failed) {
-        return Together::Failed(Failure::Gate {
-            gate: gate.to_string(),
-            text: state.text.clone(),
-        });
-    }
-    let open = |(gate, state): &(&Gate, &GateState)| match gate {
-        Gate::Approval(_) => state.approved_by.is_none(),
-        _ => state.verdict == Verdict::Open,
-    };
-    let Some((gate, state)) = gates().find(open) else {
-        return Together::Met;
-    };
-    let within_ms = until.open_ms_max(gate);
-    let (gate_text, text) = (gate.to_string(), state.text.clone());
-    if moment.waited_ms() > within_ms {
-        return Together::Failed(Failure::GateOpen {
-            gate: gate_text,
-            text: or_nothing(text),
-            within_ms,
-        });
-    }
-    let deadline = moment.ends_at(within_ms);
-    Together::Open(match gate {
-        Gate::Approval(approval) => Waiting::Approval {
-            by_another: approval.by_another,
-            deadline,
-        },
-        _ => Waiting::Gate {
-            gate: gate_text,
-            text: or_nothing(text),
-            deadline,
-        },
-    })
-}
-
-fn or_nothing(text: String) -> String {
-    if text.is_empty() {
-        "nothing was measured yet".to_owned()
-    } else {
-        text
     }
 }
 
 /// Looks at every gate that is due, and remembers what was seen.
 fn take(moment: &Moment<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> {
-    let measures = |gate: &Gate| matches!(gate, Gate::Traffic(_) | Gate::Shadow(_));
-    let due = watch
-        .looked_at
-        .is_none_or(|at| moment.now.since_ms(at) >= LOOK_MS);
-    let mut looks = Vec::new();
-    let alone = moment.stable_gone_since.is_some();
-    if due && until.gates.iter().any(measures) {
-        for (index, gate) in until.gates.iter().enumerate() {
-            looks.extend(
-                match gate {
-                    Gate::Traffic(_) | Gate::Shadow(_) if alone => Some(nothing_to_compare()),
-                    Gate::Traffic(gate) => Some(traffic(moment, gate, watch)),
-                    Gate::Shadow(gate) => Some(shadow(moment, gate, watch)),
-                    _ => None,
-                }
-                .map(|seen| GateLook {
-                    gate: index,
-                    name: gate.to_string(),
-                    ..seen
-                }),
-            );
-        }
-        watch.looked_at = Some(moment.now);
-        watch.began = watch.began.or(Some(moment.now));
-        watch.traffic.clone_from(&moment.seen.traffic);
-        watch.mirrored = moment.seen.mirrored.as_ref().map(counters);
-    }
+    let comparing = Comparing::of(moment);
+    let mut looks = measured(moment, until, &comparing, watch);
     for answer in moment.answers {
-        if let Some(gate) = until.gates.get(answer.gate) {
+        let Some(gate) = until.gates.get(answer.gate) else {
+            continue;
+        };
+        if let Said::Counted { new, stable } = answer.said {
+            begin(moment, watch);
+            watch.gates[answer.gate].asked_at = Some(answer.at);
+            let (gate, counters) = ((gate, answer.gate), (answer.at, new, stable));
+            comparing.take_counters(gate, counters, moment, watch);
+            looks.extend(comparing.look(gate, moment, watch));
+        } else {
             looks.push(answered(gate, answer, &mut watch.gates[answer.gate]));
         }
     }
@@ -162,7 +103,61 @@ fn take(moment: &Moment<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> 
     looks
 }
 
-/// Missing data is never success: a person decides whether the release is the fix.
+/// Looks at what is measured without asking anybody, once a second.
+fn measured(
+    moment: &Moment<'_>,
+    until: &Until,
+    comparing: &Comparing<'_>,
+    watch: &mut Watch,
+) -> Vec<GateLook> {
+    let measures = |gate: &Gate| matches!(gate, Gate::Traffic(_) | Gate::Shadow(_));
+    let due = watch
+        .looked_at
+        .is_none_or(|at| moment.now.since_ms(at) >= LOOK_MS);
+    if !due || !until.gates.iter().any(measures) {
+        return Vec::new();
+    }
+    begin(moment, watch);
+    let alone = moment.stable_gone_since.is_some();
+    if alone {
+        // Users may be moved meanwhile: what is counted until stable is back compares nothing.
+        watch.traffic.clear();
+        watch.counted_since = None;
+    } else {
+        comparing.take_traffic(moment, &until.gates, watch);
+    }
+    let mut looks = Vec::new();
+    for (index, gate) in until.gates.iter().enumerate() {
+        let seen = match gate {
+            Gate::Traffic(_) | Gate::Shadow(_) if alone => {
+                // Nothing is known, which no setting takes for success.
+                watch.gates[index].sign = Some(Sign::Slight);
+                Some(nothing_to_compare())
+            }
+            Gate::Traffic(_) => comparing.look((gate, index), moment, watch),
+            Gate::Shadow(gate) => Some(shadow::look(moment, gate, watch)),
+            _ => None,
+        };
+        looks.extend(seen.map(|seen| GateLook {
+            gate: index,
+            name: gate.to_string(),
+            ..seen
+        }));
+    }
+    watch.looked_at = Some(moment.now);
+    watch.mirrored = moment.seen.mirrored.as_ref().map(shadow::counters);
+    looks
+}
+
+/// Notes the first look of the step: with it another share of users begins.
+fn begin(moment: &Moment<'_>, watch: &mut Watch) {
+    if watch.began.is_none() {
+        Comparing::begin_share(watch);
+        watch.began = Some(moment.now);
+    }
+}
+
+/// Deploying the fix must be possible while stable is broken.
 fn nothing_to_compare() -> GateLook {
     GateLook {
         gate: 0,
@@ -171,138 +166,6 @@ fn nothing_to_compare() -> GateLook {
         text: "no instance of stable is healthy; there is nothing to compare with".to_owned(),
         traffic: None,
         value: None,
-    }
-}
-
-/// The new release against stable, by what routers counted since the last look.
-fn traffic(moment: &Moment<'_>, gate: &TrafficGate, watch: &mut Watch) -> GateLook {
-    let roles = moment.deployment.roles;
-    let counted = |slice| -> Option<Traffic> {
-        let (now, before) = (moment.seen.traffic.get(&slice)?, watch.traffic.get(&slice)?);
-        Some(now.since(before))
-    };
-    if let Some((new, stable)) = counted(roles.next).zip(counted(roles.live)) {
-        watch.counted += new.requests;
-        watch.comparison.add(&new, &stable, &gate.tolerance);
-    }
-    let seen = watch.comparison.look(&gate.tolerance);
-    let more = match &seen.verdict {
-        crate::evidence::Conclusion::NotEnough { more_requests } => *more_requests,
-        _ => None,
-    };
-    GateLook {
-        gate: 0,
-        name: String::new(),
-        verdict: Verdict::from(&seen.verdict),
-        text: format!("{seen}{}", time_for(moment, watch, more)),
-        traffic: Some(seen),
-        value: None,
-    }
-}
-
-/// How long `more` requests take at the rate of this step.
-fn time_for(moment: &Moment<'_>, watch: &Watch, more: Option<u64>) -> String {
-    let elapsed_ms = watch.began.map_or(0, |began| moment.now.since_ms(began));
-    match more {
-        Some(more) if watch.counted > 0 && elapsed_ms > 0 => {
-            let ms = u128::from(more) * u128::from(elapsed_ms) / u128::from(watch.counted);
-            format!(" ({})", human_ms(u64::try_from(ms).unwrap_or(u64::MAX)))
-        }
-        _ => String::new(),
-    }
-}
-
-/// The answers to copies, against the noise between two answers of stable; without a comparison, the
-/// failed copies against the failed requests of users.
-fn shadow(moment: &Moment<'_>, gate: &ShadowGate, watch: &mut Watch) -> GateLook {
-    let seen = moment.seen.mirrored.clone().unwrap_or_default();
-    let before = watch.mirrored.clone().unwrap_or_default();
-    let before = if before.epoch == seen.epoch {
-        before
-    } else {
-        Mirrored::default()
-    };
-    let compares = moment
-        .seen
-        .mirror
-        .as_ref()
-        .is_some_and(|m| m.compare.is_some());
-    let (copies, users) = if compares {
-        let requests = seen.compared.saturating_sub(before.compared);
-        let arm = |events, before: u64| Arm {
-            requests,
-            events: u64::saturating_sub(events, before),
-        };
-        (
-            arm(seen.differing, before.differing),
-            arm(seen.noisy, before.noisy),
-        )
-    } else {
-        let live = moment.deployment.roles.live;
-        let stable = moment.seen.traffic.get(&live).zip(watch.traffic.get(&live));
-        let stable = stable
-            .map(|(now, before)| now.since(before))
-            .unwrap_or_default();
-        let copies = Arm {
-            requests: seen.copies.saturating_sub(before.copies),
-            events: seen.errors.saturating_sub(before.errors),
-        };
-        let users = Arm {
-            requests: stable.requests,
-            events: stable.errors,
-        };
-        (copies, users)
-    };
-    watch.shadow.add(copies, users);
-    let judged = watch
-        .shadow
-        .judge(gate.margin_permille * 1000, SHADOW_ALPHA_PPM);
-    let verdict = Verdict::from(&judged.verdict);
-    GateLook {
-        gate: 0,
-        name: String::new(),
-        verdict,
-        text: shadow_text(&watch.shadow, &seen, compares, verdict),
-        traffic: None,
-        value: None,
-    }
-}
-
-fn shadow_text(evidence: &Evidence, seen: &Mirrored, compares: bool, verdict: Verdict) -> String {
-    let (copies, users) = (evidence.new_side(), evidence.stable_side());
-    let mut text = if compares {
-        format!(
-            "{} of {} answers differ from what users got, {} by chance",
-            copies.events, copies.requests, users.events
-        )
-    } else {
-        format!(
-            "{} of {} copies failed, {} of {} requests of users did",
-            copies.events, copies.requests, users.events, users.requests
-        )
-    };
-    if verdict == Verdict::Open {
-        text.push_str("; not enough yet");
-    }
-    let worst = seen
-        .fields
-        .iter()
-        .filter(|(_, field)| field.differed > field.noise)
-        .max_by_key(|(_, field)| field.differed - field.noise);
-    if let Some((name, field)) = worst {
-        text.push_str(&format!("; mostly {name}"));
-        if let Some((users, copy)) = &field.example {
-            text.push_str(&format!(", such as {users} and now {copy}"));
-        }
-    }
-    text
-}
-
-/// The counters alone: examples are not needed to tell what is new.
-fn counters(seen: &Mirrored) -> Mirrored {
-    Mirrored {
-        fields: [].into(),
-        ..seen.clone()
     }
 }
 
@@ -325,7 +188,11 @@ fn answered(gate: &Gate, answer: &Answer, state: &mut GateState) -> GateLook {
             };
             (verdict, text.clone(), *value)
         }
+        // What was compared before still holds; whoever was silent may have changed their mind.
+        Said::Nothing { text } if gate.compares() => (state.verdict, text.clone(), None),
         Said::Nothing { text } => (Verdict::Open, text.clone(), None),
+        // Counters say nothing by themselves.
+        Said::Counted { .. } => (state.verdict, state.text.clone(), None),
     };
     GateLook {
         gate: answer.gate,

@@ -144,21 +144,21 @@ impl Deployment {
         self.baseline.is_some() && matches!(step, Some(Step::Refresh(_) | Step::EndRefresh(_)))
     }
 
-    /// The gate of the current step that asks for a person's yes and has none: its index, and whether
-    /// it must be somebody else's.
+    /// The gate of the current step that asks for a person's yes and has none, or that could not be decided
+    /// without one: its index, and whether it must be somebody else's.
     #[must_use]
     pub fn open_approval(&self) -> Option<(usize, bool)> {
         let Some(Step::Bake(bake)) = self.step() else {
             return None;
         };
-        let approved = |index: usize| {
-            let state = self.progress.watch.gates.get(index);
-            state.is_some_and(|state| state.approved_by.is_some())
-        };
-        let mut gates = bake.until.gates.iter().enumerate();
-        gates.find_map(|(index, gate)| match gate {
-            Gate::Approval(approval) if !approved(index) => Some((index, approval.by_another)),
-            _ => None,
+        let state = |index: usize| self.progress.watch.gates.get(index);
+        let approved = |index| state(index).is_some_and(|it| it.approved_by.is_some());
+        let undecided = |index| state(index).is_some_and(GateState::asks_people);
+        let gates = bake.until.gates.iter().enumerate();
+        let mut open = gates.filter(|(index, _)| !approved(*index));
+        open.find_map(|(index, gate)| match gate {
+            Gate::Approval(approval) => Some((index, approval.by_another)),
+            _ => undecided(index).then_some((index, false)),
         })
     }
 
@@ -182,7 +182,12 @@ impl Deployment {
         if !baking || self.progress.course != Course::Forward {
             return Err(CommandRefused::NothingToPromote);
         }
-        if self.open_approval().is_some() {
+        // What a gate could not decide may be skipped like every open gate; only an approval may not.
+        let approval = self.open_approval().and_then(|(index, _)| {
+            let gate = self.step()?.gates().get(index)?;
+            matches!(gate, Gate::Approval(_)).then_some(gate)
+        });
+        if approval.is_some() {
             return Err(CommandRefused::ApprovalFirst);
         }
         self.paused = None;

@@ -96,6 +96,11 @@ impl Deployment {
             | Waiting::Refreshing { .. }
             | Waiting::Draining { .. }
             | Waiting::Settling { .. } => Some(self.step_since()),
+            Waiting::Undecided { .. } => {
+                let gates = self.progress.watch.gates.iter();
+                let asked = gates.filter_map(|gate| gate.undecided_at).min();
+                asked.map(|at| self.time.on_the_wall(at))
+            }
             Waiting::Unattended { since } => Some(*since),
             Waiting::Recovering { .. }
             | Waiting::ForeignRefresh { .. }

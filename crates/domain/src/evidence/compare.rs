@@ -1,296 +1,396 @@
 //! Errors and latency together: what a gate asks for.
 //!
-//! A percentile is compared at a boundary, the end `x` of the bucket that holds it: how many of the
-//! new release's answers took longer than `x` and the margin, against how many of stable's are above
-//! the percentile, which are those beyond `x` and a fixed part of those in the bucket. The first answers
-//! of stable choose bucket and part; they are not counted as evidence, so that the choice is independent
-//! of it. If `x` stops being the percentile because the whole service got slower or faster, the
-//! comparison at `x` still holds.
-
-use std::collections::BTreeMap;
+//! New instances are slow at first, and after users were moved fast errors come before slow answers. So
+//! each share of users begins with a warm-up, in which only gross errors count.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Conclusion, Evidence, Judged};
-use crate::{
-    bounds::{Limit, Limited},
-    traffic::{BUCKET_LAST, Histogram, Traffic, bucket_end_us},
+use super::{
+    Arm, Conclusion, Evidence, Question, Tolerance,
+    boundary::Boundary,
+    ceiling,
+    gathered::Seen,
+    instances::Instances,
+    look::{CeilingLook, Culprit, Look, PercentileLook, Unit, as_guard, together},
 };
+use crate::traffic::{Histogram, Traffic, UserCounts, bucket_of_us};
 
-/// How often a release that is not worse may be stopped, in millionths of releases, over infinitely
-/// many looks; and how often one that is worse by more than the margin may pass.
-///
-/// Errors have one half of it, the percentiles share the other half.
-pub const ALPHA_PPM: u32 = 10_000;
+/// Evidence is judged from each of these on, in milliseconds.
+const MINUTE_MS: u64 = 60_000;
+/// Longest stretch, in milliseconds.
+const STRETCH_MS_MAX: u64 = 60_000;
+/// A warm-up lasts for so many of stable's 95th percentiles, at least: a slow answer that began before the
+/// share must not be missing among the first ones.
+const WARM_UP_ANSWERS: u64 = 5;
 
-/// Answers of stable above a percentile, at least, before a boundary is put there.
-const TAIL_MIN: u64 = 10;
-
-/// How much worse than stable the new release may be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
-#[serde(deny_unknown_fields, default)]
-pub struct Tolerance {
-    /// Allowed increase in errors, per thousand requests; 10 are one percentage point.
-    pub error_margin_permille: u32,
-    /// Percentiles of latency that are compared. Empty: latency is not compared.
-    pub percentiles: Vec<u8>,
-    /// Allowed increase in latency, in percent.
-    ///
-    /// A histogram knows durations to 19 %: the true limit of 50 % is between 41 and 68 %.
-    pub latency_margin_percent: u32,
+/// What was counted of both sides for a while.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch<'a> {
+    /// The new release.
+    pub new: &'a Traffic,
+    /// Stable.
+    pub stable: &'a Traffic,
+    /// For how long, in milliseconds.
+    pub lasted_ms: u64,
 }
 
-impl Default for Tolerance {
-    fn default() -> Self {
-        Self {
-            error_margin_permille: 10,
-            percentiles: vec![50, 95],
-            latency_margin_percent: 50,
-        }
-    }
-}
-
-impl Limited for Tolerance {
-    const LIMITS: &'static [Limit<Self>] = &[
-        Limit::number("error_margin_permille", 1..=1000, |it| {
-            Some(it.error_margin_permille)
-        }),
-        Limit::number("latency_margin_percent", 1..=1000, |it| {
-            Some(it.latency_margin_percent)
-        }),
-        Limit::items("percentiles", 0..=5, |it| it.percentiles.len()),
-        Limit::each("percentiles", 1..=99, |it| &it.percentiles),
-    ];
-}
-
-impl Tolerance {
-    fn error_margin_ppm(&self) -> u32 {
-        self.error_margin_permille.saturating_mul(1000)
-    }
-
-    /// The percentiles that make sense, each once.
-    fn percents(&self) -> impl Iterator<Item = u8> {
-        let mut percents = self.percentiles.clone();
-        percents.retain(|percent| (1..100).contains(percent));
-        percents.sort_unstable();
-        percents.dedup();
-        percents.into_iter()
-    }
-
-    /// Whole buckets within the latency margin: the most `n` with `2^(n/4) <= 1 + margin`.
-    pub(super) fn steps(&self) -> u8 {
-        let ratio = 100 + u128::from(self.latency_margin_percent.min(100_000));
-        let octaves = ratio.pow(4) / 100_u128.pow(4);
-        u8::try_from(octaves.ilog2()).unwrap_or(BUCKET_LAST)
-    }
-
-    /// The share of alpha of one percentile.
-    fn percentile_alpha_ppm(&self) -> u32 {
-        let count = u32::try_from(self.percents().count()).unwrap_or(u32::MAX);
-        ALPHA_PPM / 2 / count.max(1)
-    }
-}
-
-/// How much of the answers may be beyond a percentile's boundary before it counts: a tenth of the tail
-/// that the percentile leaves, such as 0.5 % of all answers for the 95th.
-fn tail_margin_ppm(percent: u8) -> u32 {
-    100_u32.saturating_sub(percent.into()) * 1000
+/// Whether a stretch is long enough to say something: the new release had a request, and stable half of
+/// what that promises at `share` percent of the users. With little traffic, shorter ones would compare
+/// one request with one, or with none. None lasts longer than a minute.
+#[must_use]
+pub fn is_whole(stretch: &Stretch<'_>, share: u8) -> bool {
+    let (new, stable) = (stretch.new.requests, stretch.stable.requests);
+    let (new_part, stable_part) = (u64::from(share.min(100)), 100 - u64::from(share.min(100)));
+    let promised = stable.saturating_mul(new_part * 2) >= new.saturating_mul(stable_part);
+    stretch.lasted_ms >= STRETCH_MS_MAX || (new > 0 && promised)
 }
 
 /// Errors and latency of the new release against stable's, gathered over time.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
+    tolerance: Tolerance,
+    /// How long each share warms up, in milliseconds.
+    warm_up_ms: u64,
+    /// How long the present share has warmed up, in milliseconds; `None` once it is warm.
+    warming_ms: Option<u64>,
+    /// How long the present share has been warm, in milliseconds.
+    warm_ms: u64,
+    /// Since the last minute began, in milliseconds.
+    minute_ms: u64,
+    /// All requests of the new release and of stable.
+    requests: [u64; 2],
+    /// Errors from the first look on.
+    gross: Evidence,
+    /// Errors while warm.
     errors: Evidence,
-    /// Per percentile that has a boundary.
-    percentiles: BTreeMap<u8, Boundary>,
-    /// Everything that was counted, to be shown and to choose boundaries from.
+    client_errors: Evidence,
+    latency: Vec<Boundary>,
+    /// Answers at the present share: of the new release while warm, to be shown, and of stable, to be shown
+    /// and to choose edges from.
     new: Histogram,
     stable: Histogram,
-}
-
-/// Where a percentile is compared, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Boundary {
-    /// The bucket that holds stable's percentile.
-    bucket: u8,
-    /// How many of the answers in it are above the percentile, in thousandths.
-    part_permille: u16,
-    /// The bucket up to whose end the new release's answers are fast enough. Within the last one
-    /// nothing can be told apart.
-    allowed: u8,
-    evidence: Evidence,
-}
-
-impl Boundary {
-    /// Where stable's percentile is; `None` as long as there are too few answers above it.
-    fn choose(stable: &Histogram, percent: u8, steps: u8) -> Option<Self> {
-        let tail = stable.count().saturating_mul(u64::from(100 - percent)) / 100;
-        if tail < TAIL_MIN {
-            return None;
-        }
-        let bucket = (0..=BUCKET_LAST).find(|bucket| stable.above(*bucket) <= tail)?;
-        let within = stable.buckets.get(&bucket).copied().unwrap_or(0).max(1);
-        let part = (tail - stable.above(bucket)).saturating_mul(1000) / within;
-        Some(Self {
-            bucket,
-            part_permille: u16::try_from(part.min(1000)).ok()?,
-            allowed: bucket.saturating_add(steps).min(BUCKET_LAST),
-            evidence: Evidence::default(),
-        })
-    }
-
-    fn add(&mut self, new: &Histogram, stable: &Histogram) {
-        let new = Arm {
-            requests: new.count(),
-            events: new.above(self.allowed),
-        };
-        let within = stable.buckets.get(&self.bucket).copied().unwrap_or(0);
-        let parts = u128::from(stable.above(self.bucket)) * 1000
-            + u128::from(within) * u128::from(self.part_permille);
-        let stable = Arm {
-            requests: stable.count(),
-            events: u64::try_from(parts / 1000).unwrap_or(u64::MAX),
-        };
-        self.evidence.add_parts(new, stable, parts);
-    }
-}
-
-/// One look at a comparison of users' traffic, complete enough to draw it. Rates are in millionths of
-/// requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TrafficLook))]
-pub struct Look {
-    /// What follows from all measurements: worse if any is, not worse if all are.
-    #[serde(flatten)]
-    pub verdict: Conclusion,
-    /// Requests that the new release had.
-    pub requests_new: u64,
-    /// Requests that stable had.
-    pub requests_stable: u64,
-    /// The errors.
-    pub errors: Judged,
-    /// What follows from the percentiles alone; null where none is compared.
-    pub latency_verdict: Option<Conclusion>,
-    /// The percentiles, the lowest first.
-    pub latency: Vec<PercentileLook>,
-}
-
-/// One percentile at one look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct PercentileLook {
-    /// Which percentile.
-    pub percent: u8,
-    /// Latency of the new release at this percentile, over everything that was counted, in microseconds.
-    pub new_us: Option<u64>,
-    /// Stable's, in microseconds.
-    pub stable_us: Option<u64>,
-    /// Stable's latency that answers are compared with, in microseconds; null until stable had enough
-    /// answers.
-    pub boundary_us: Option<u64>,
-    /// Allowed latency: the boundary and the margin, in microseconds.
-    pub allowed_us: Option<u64>,
-    /// How many answers were slower than `allowed_us`, against those of stable above `boundary_us`, and
-    /// what follows.
-    #[serde(flatten)]
-    pub judged: Judged,
+    /// Users of both sides at the present share who had no error yet, where users are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_risk: Option<[u64; 2]>,
+    #[serde(default)]
+    instances: Instances,
 }
 
 impl Comparison {
-    /// Takes into account what was counted since the last time, on both sides.
-    pub fn add(&mut self, new: &Traffic, stable: &Traffic, tolerance: &Tolerance) {
-        let arm = |traffic: &Traffic| Arm {
-            requests: traffic.requests,
-            events: traffic.errors,
-        };
-        self.errors.add(arm(new), arm(stable));
-        for boundary in self.percentiles.values_mut() {
-            boundary.add(&new.latency, &stable.latency);
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(tolerance: Tolerance, warm_up_seconds: u32) -> Self {
+        let warm_up_ms = u64::from(warm_up_seconds) * 1000;
+        Self {
+            latency: tolerance.percents().map(Boundary::new).collect(),
+            tolerance,
+            warm_up_ms,
+            warming_ms: (warm_up_ms > 0).then_some(0),
+            warm_ms: 0,
+            minute_ms: 0,
+            requests: [0; 2],
+            gross: Evidence::default(),
+            errors: Evidence::default(),
+            client_errors: Evidence::default(),
+            new: Histogram::default(),
+            stable: Histogram::default(),
+            at_risk: None,
+            instances: Instances::default(),
         }
-        merge(&mut self.new, &new.latency);
-        merge(&mut self.stable, &stable.latency);
-        self.choose_boundaries(tolerance);
     }
 
-    fn choose_boundaries(&mut self, tolerance: &Tolerance) {
-        for percent in tolerance.percents() {
-            if self.percentiles.contains_key(&percent) {
-                continue;
+    /// Another share of users begins: it warms up, and is judged on its own too.
+    pub fn begin_share(&mut self) {
+        self.warming_ms = (self.warm_up_ms > 0).then_some(0);
+        (self.warm_ms, self.minute_ms) = (0, 0);
+        self.at_risk = None;
+        for evidence in [&mut self.gross, &mut self.errors, &mut self.client_errors] {
+            evidence.begin_share();
+        }
+        self.latency.iter_mut().for_each(Boundary::begin_share);
+        (self.new, self.stable) = (Histogram::default(), Histogram::default());
+    }
+
+    /// Takes one stretch into account. All of it belongs to one share of users.
+    pub fn add(&mut self, stretch: &Stretch<'_>) {
+        let Stretch { new, stable, .. } = *stretch;
+        for (all, side) in self.requests.iter_mut().zip([new, stable]) {
+            *all = all.saturating_add(side.requests);
+        }
+        let errors = self.count_errors(new, stable);
+        let groups = self.instances.by_group(&new.instances);
+        if self.counts_gross(stretch) {
+            self.gross.add_seen(&errors, 0.0);
+            self.gross.add_groups(&groups);
+        }
+        if self.warming_ms.is_none() {
+            let growth = self.tolerance.error_margin().growth();
+            self.errors.add_seen(&errors, growth);
+            self.errors.add_groups(&groups);
+            let clients = [new, stable].map(|side| Arm {
+                requests: side.requests,
+                events: side.client_errors.min(side.requests),
+            });
+            let [of_new, of_stable] = clients;
+            self.client_errors.add(of_new, of_stable, 0.0);
+            for boundary in &mut self.latency {
+                boundary.add(&new.latency, &stable.latency);
             }
-            if let Some(boundary) = Boundary::choose(&self.stable, percent, tolerance.steps()) {
-                self.percentiles.insert(percent, boundary);
+            merge(&mut self.new, &new.latency);
+        }
+        merge(&mut self.stable, &stable.latency);
+        self.pass(stretch.lasted_ms);
+        for boundary in &mut self.latency {
+            boundary.choose(&self.stable, self.tolerance.latency_margin_percent);
+        }
+    }
+
+    /// Whether gross errors of a stretch count. At first fast errors come before slow answers; after two of
+    /// stable's 95th percentiles, or over far longer times, that is no matter.
+    fn counts_gross(&self, stretch: &Stretch<'_>) -> bool {
+        let Some(warming_ms) = self.warming_ms else {
+            return true;
+        };
+        let slow_us = self.stable.percentile_us(95);
+        let slow_us = slow_us.or_else(|| stretch.stable.latency.percentile_us(95));
+        let lag_ms = slow_us.unwrap_or(0) * 2 / 1000;
+        warming_ms >= lag_ms || stretch.lasted_ms >= 10 * lag_ms
+    }
+
+    /// The errors of one stretch: of requests, or of users where they stick to a slice.
+    fn count_errors(&mut self, new: &Traffic, stable: &Traffic) -> Seen {
+        let arm = |requests, events| Arm { requests, events };
+        let Some((new_users, stable_users)) = new.users.zip(stable.users) else {
+            let of = |side: &Traffic| arm(side.requests, side.errors.min(side.requests));
+            return Seen::of_requests(of(new), of(stable));
+        };
+        if self.at_risk.is_none() {
+            self.gross.begin_alone();
+            self.errors.begin_alone();
+        }
+        let before = self.at_risk.unwrap_or_default();
+        let users = [new_users, stable_users];
+        let at_risk = [0, 1].map(|side: usize| before[side].saturating_add(users[side].seen));
+        self.at_risk = Some([0, 1].map(|side| at_risk[side].saturating_sub(users[side].failed)));
+        let of = |users: UserCounts| arm(users.seen, users.failed);
+        Seen::of_users([of(new_users), of(stable_users)], at_risk)
+    }
+
+    /// Lets time pass: a warm-up ends, a minute begins.
+    fn pass(&mut self, ms: u64) {
+        if let Some(warming) = &mut self.warming_ms {
+            *warming = warming.saturating_add(ms);
+            if self.warm_up_ms_left() == 0 {
+                self.warming_ms = None;
             }
+            return;
+        }
+        self.warm_ms = self.warm_ms.saturating_add(ms);
+        self.minute_ms = self.minute_ms.saturating_add(ms);
+        if self.minute_ms >= MINUTE_MS {
+            self.minute_ms = 0;
+            self.errors.begin_minute();
+            self.client_errors.begin_minute();
+            let percentiles = self.latency.iter_mut();
+            percentiles.for_each(|it| it.evidence.begin_minute());
+        }
+    }
+
+    fn warm_up_ms_left(&self) -> u64 {
+        let slow_ms = self.stable.percentile_us(95).unwrap_or(0) / 1000;
+        let needed = self.warm_up_ms.max(slow_ms * WARM_UP_ANSWERS);
+        self.warming_ms
+            .map_or(0, |warming| needed.saturating_sub(warming))
+    }
+
+    /// How long it takes until a look says more than `seen`, at the rates of the present share, in
+    /// milliseconds; `None` where that cannot be said.
+    #[must_use]
+    pub fn ms_left(&self, seen: &Look) -> Option<u64> {
+        let Conclusion::NotEnough {
+            more_requests: Some(more),
+        } = seen.verdict
+        else {
+            return None;
+        };
+        let counted = self.errors.since_share().requests();
+        let ms = u128::from(more) * u128::from(self.warm_ms);
+        let ms = ms.checked_div(u128::from(counted))?;
+        Some(u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+
+    /// What errors are counted by.
+    fn unit(&self) -> Unit {
+        match self.at_risk {
+            Some(_) => Unit::Users,
+            None => Unit::Requests,
         }
     }
 
     /// The verdict of [`Self::look`] alone, where there is one: cheap enough for every look.
     #[must_use]
-    pub fn settled(&self, tolerance: &Tolerance) -> Option<Conclusion> {
-        let alpha = tolerance.percentile_alpha_ppm();
-        let percentiles = tolerance.percents().map(|percent| {
-            let evidence = &self.percentiles.get(&percent)?.evidence;
-            evidence.settled(tail_margin_ppm(percent), alpha)
-        });
-        let errors = self
-            .errors
-            .settled(tolerance.error_margin_ppm(), ALPHA_PPM / 2);
+    pub fn settled(&self, sharing: u32) -> Option<Conclusion> {
         let open = Conclusion::NotEnough {
             more_requests: None,
         };
-        let all = std::iter::once(errors).chain(percentiles);
-        Some(together(all.map(|verdict| verdict.unwrap_or(open))))
-            .filter(|verdict| !matches!(verdict, Conclusion::NotEnough { .. }))
+        let asked =
+            |evidence: &Evidence, question: &Question| evidence.settled(question).unwrap_or(open);
+        let (gross, errors) = (
+            self.tolerance.gross(sharing),
+            self.tolerance.errors(sharing),
+        );
+        let stops = self.errors_stop(
+            asked(&self.gross, &gross) == Conclusion::Worse,
+            asked(&self.errors, &errors) == Conclusion::Worse,
+            sharing,
+        );
+        let errors = match (stops, asked(&self.errors, &errors)) {
+            (true, _) => Conclusion::Worse,
+            (false, Conclusion::Worse) => open,
+            (false, verdict) => verdict,
+        };
+        let client = self.client_question(sharing);
+        let client = client.map(|it| as_guard(asked(&self.client_errors, &it)));
+        let latency = self.latency.iter().map(|boundary| {
+            let question = self.tolerance.percentile(boundary.percent, sharing);
+            weighed(boundary.percent, asked(&boundary.evidence, &question))
+        });
+        let [error_ceiling, latency_ceiling] = self.ceilings(sharing);
+        let ceilings = error_ceiling.into_iter().chain(latency_ceiling);
+        let all = std::iter::once(errors)
+            .chain(client)
+            .chain(latency)
+            .chain(ceilings.map(|it| it.verdict));
+        Some(together(all)).filter(|verdict| !matches!(verdict, Conclusion::NotEnough { .. }))
     }
 
-    /// Judges everything that was gathered.
+    /// Judges everything that was gathered. `sharing` is among how many gates of the deployment the false
+    /// stops are shared out.
     #[must_use]
-    pub fn look(&self, tolerance: &Tolerance) -> Look {
-        let errors = self
-            .errors
-            .judge(tolerance.error_margin_ppm(), ALPHA_PPM / 2);
-        let latency: Vec<PercentileLook> = tolerance
-            .percents()
-            .map(|percent| self.percentile(percent, tolerance))
+    pub fn look(&self, sharing: u32) -> Look {
+        let gross = self.gross.judge(&self.tolerance.gross(sharing));
+        let mut errors = self.errors.judge(&self.tolerance.errors(sharing));
+        let (gross_worse, errors_worse) = (
+            gross.verdict == Conclusion::Worse,
+            errors.verdict == Conclusion::Worse,
+        );
+        let stops = self.errors_stop(gross_worse, errors_worse, sharing);
+        let accused = (gross_worse || errors_worse) && !stops;
+        if !errors_worse && (gross_worse || self.warming_ms.is_some()) {
+            errors = gross;
+        }
+        let open = Conclusion::NotEnough {
+            more_requests: None,
+        };
+        if accused || (self.warming_ms.is_some() && !stops) {
+            errors.verdict = open;
+        }
+        let client_question = self.client_question(sharing);
+        let client_errors = client_question.map(|it| self.client_errors.judge(&it));
+        let latency: Vec<PercentileLook> = self
+            .latency
+            .iter()
+            .map(|boundary| self.percentile(boundary, sharing))
             .collect();
-        let percentiles = latency.iter().map(|look| look.judged.verdict);
+        let percentiles = latency
+            .iter()
+            .map(|it| weighed(it.percent, it.judged.verdict));
+        let [error_ceiling, latency_ceiling] = self.ceilings(sharing);
+        let ceilings = error_ceiling.iter().chain(&latency_ceiling);
+        let all = std::iter::once(errors.verdict)
+            .chain(client_errors.iter().map(|it| as_guard(it.verdict)))
+            .chain(percentiles.clone())
+            .chain(ceilings.map(|it| it.verdict));
         Look {
-            verdict: together(std::iter::once(errors.verdict).chain(percentiles.clone())),
-            requests_new: self.errors.new_side().requests,
-            requests_stable: self.errors.stable_side().requests,
+            verdict: together(all),
+            requests_new: self.requests[0],
+            requests_stable: self.requests[1],
+            warm_up_ms_left: self.warm_up_ms_left(),
+            unit: self.unit(),
+            client_errors,
             latency_verdict: (!latency.is_empty()).then(|| together(percentiles)),
             errors,
             latency,
+            error_ceiling,
+            latency_ceiling,
+            culprit: accused.then(|| self.culprit(sharing)).flatten(),
         }
     }
 
-    fn percentile(&self, percent: u8, tolerance: &Tolerance) -> PercentileLook {
-        let boundary = self.percentiles.get(&percent);
-        let none = Evidence::default();
-        let evidence = boundary.map_or(&none, |boundary| &boundary.evidence);
+    /// Errors stop the release: it is found worse and, where an instance has far more of the errors than of
+    /// the requests, it is so without that instance too.
+    fn errors_stop(&self, gross: bool, errors: bool, sharing: u32) -> bool {
+        let stops = |evidence: &Evidence, question: &Question| {
+            let ill = self.ill(evidence, question);
+            ill.is_empty() || evidence.is_worse_without(&ill, question)
+        };
+        (gross && stops(&self.gross, &self.tolerance.gross(sharing)))
+            || (errors && stops(&self.errors, &self.tolerance.errors(sharing)))
+    }
+
+    /// The groups of instances that stand out since the beginning that says most, or by their latest errors.
+    fn ill(&self, evidence: &Evidence, question: &Question) -> Vec<usize> {
+        let since = evidence.strongest(question);
+        since.map_or_else(Vec::new, |since| self.instances.ill(since.groups()))
+    }
+
+    /// The instance that is to blame where the release is not.
+    fn culprit(&self, sharing: u32) -> Option<Culprit> {
+        let errors = self.errors.strongest(&self.tolerance.errors(sharing));
+        let gross = || self.gross.strongest(&self.tolerance.gross(sharing));
+        let since = errors.or_else(gross)?;
+        self.instances.culprit(since.groups())
+    }
+
+    fn client_question(&self, sharing: u32) -> Option<Question> {
+        let sticks = self.unit() == Unit::Users;
+        self.tolerance
+            .client_errors
+            .then(|| self.tolerance.client(sticks, sharing))
+    }
+
+    /// Errors and latency against the most that they may be.
+    fn ceilings(&self, sharing: u32) -> [Option<CeilingLook>; 2] {
+        let nth = self.errors.later_shares();
+        let alpha = Tolerance::ceiling_ppm(sharing);
+        let judge = |new: Arm, max_ppm: u32| ceiling::judge(new, max_ppm, nth, alpha);
+        let tolerance = &self.tolerance;
+        let errors = tolerance
+            .max_error_percent
+            .map(|most| judge(self.errors.since_share().new_side(), most.ppm()));
+        let slow = tolerance.max_latency_ms.zip(tolerance.percents().last());
+        let latency = slow.map(|(ms, percent)| {
+            let new = Arm {
+                requests: self.new.count(),
+                events: self.new.above(bucket_of_us(u64::from(ms) * 1000)),
+            };
+            judge(new, u32::from(100 - percent) * 10_000)
+        });
+        [errors, latency]
+    }
+
+    fn percentile(&self, boundary: &Boundary, sharing: u32) -> PercentileLook {
+        let percent = boundary.percent;
+        let question = self.tolerance.percentile(percent, sharing);
         PercentileLook {
             percent,
+            only_stops: !Tolerance::must_be_proven(percent),
             new_us: self.new.percentile_us(percent),
             stable_us: self.stable.percentile_us(percent),
-            boundary_us: boundary.and_then(|boundary| bucket_end_us(boundary.bucket)),
-            allowed_us: boundary.and_then(|boundary| bucket_end_us(boundary.allowed)),
-            judged: evidence.judge(tail_margin_ppm(percent), tolerance.percentile_alpha_ppm()),
+            boundary_us: boundary.edge.map(|edge| edge.stable.us),
+            allowed_us: boundary.edge.map(|edge| edge.new.us),
+            judged: boundary.evidence.judge(&question),
         }
     }
 }
 
-/// Worse if any is, not worse if all are, and otherwise as much more as the slowest needs.
-fn together(verdicts: impl Iterator<Item = Conclusion>) -> Conclusion {
-    verdicts.fold(Conclusion::NotWorse, |all, one| match (all, one) {
-        (Conclusion::Worse, _) | (_, Conclusion::Worse) => Conclusion::Worse,
-        (Conclusion::NotWorse, other) | (other, Conclusion::NotWorse) => other,
-        (
-            Conclusion::NotEnough { more_requests: x },
-            Conclusion::NotEnough { more_requests: y },
-        ) => Conclusion::NotEnough {
-            more_requests: x.zip(y).map(|(x, y)| x.max(y)),
-        },
-    })
+/// What the verdict about a percentile counts for.
+fn weighed(percent: u8, verdict: Conclusion) -> Conclusion {
+    if Tolerance::must_be_proven(percent) {
+        verdict
+    } else {
+        as_guard(verdict)
+    }
 }
 
 fn merge(all: &mut Histogram, more: &Histogram) {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Conclusion, Judged, Look, PercentileLook};
+use super::{CeilingLook, Conclusion, Culprit, Judged, Look, PercentileLook, Unit};
+use crate::time::human_ms;
 
 impl fmt::Display for Look {
     /// What failed where something did; what is still open where something is; everything otherwise.
@@ -13,20 +14,25 @@ impl fmt::Display for Look {
         if self.requests_stable == 0 {
             return f.write_str("no requests to stable to compare with yet");
         }
-        let shown =
-            |judged: &Judged| self.verdict != Conclusion::Worse || judged.verdict == self.verdict;
-        let mut parts = Vec::new();
-        if shown(&self.errors) {
-            parts.push(errors(&self.errors));
+        f.write_str(&self.parts().join(", "))?;
+        if let Some(culprit) = &self.culprit {
+            write!(f, "; {culprit}")?;
         }
-        let percentiles = self.latency.iter().filter(|look| shown(&look.judged));
-        parts.extend(percentiles.map(PercentileLook::to_string));
-        f.write_str(&parts.join(", "))?;
+        if self.warm_up_ms_left > 0 && self.verdict != Conclusion::Worse {
+            let left = human_ms(self.warm_up_ms_left);
+            return write!(f, "; warming up for {left}, only gross errors count");
+        }
         match self.verdict {
             Conclusion::Worse | Conclusion::NotWorse => Ok(()),
             Conclusion::NotEnough {
                 more_requests: Some(more),
-            } => write!(f, "; about {} more requests needed", rounded(more)),
+            } => {
+                let unit = match self.unit {
+                    Unit::Requests => "requests",
+                    Unit::Users => "users",
+                };
+                write!(f, "; about {} more {unit} needed", rounded(more))
+            }
             Conclusion::NotEnough {
                 more_requests: None,
             } => f.write_str("; more requests needed"),
@@ -34,13 +40,75 @@ impl fmt::Display for Look {
     }
 }
 
-fn errors(judged: &Judged) -> String {
+impl Look {
+    /// The measurements that are shown, each in words.
+    fn parts(&self) -> Vec<String> {
+        let worse = self.verdict == Conclusion::Worse;
+        let shown = |verdict: Conclusion| !worse || verdict == Conclusion::Worse;
+        let mut parts = Vec::new();
+        if shown(self.errors.verdict) {
+            let what = match self.unit {
+                Unit::Requests => "errors",
+                Unit::Users => "users with errors",
+            };
+            parts.push(compared(what, &self.errors));
+        }
+        // What can only stop a release is not worth a word until it does.
+        let client = self.client_errors.iter();
+        let client = client.filter(|it| it.verdict == Conclusion::Worse);
+        parts.extend(client.map(|it| compared("answers with a 4xx", it)));
+        let warm = self.warm_up_ms_left == 0;
+        let percentiles = self.latency.iter().filter(|it| {
+            let worth = !it.only_stops || it.judged.verdict == Conclusion::Worse;
+            warm && worth && shown(it.judged.verdict)
+        });
+        parts.extend(percentiles.map(PercentileLook::to_string));
+        let ceilings = [
+            ("errors", &self.error_ceiling),
+            ("slow answers", &self.latency_ceiling),
+        ];
+        for (what, ceiling) in ceilings {
+            let ceiling = ceiling.filter(|it| it.verdict != Conclusion::NotWorse);
+            parts.extend(
+                ceiling
+                    .filter(|it| shown(it.verdict))
+                    .map(|it| above(what, it)),
+            );
+        }
+        parts
+    }
+}
+
+fn compared(what: &str, judged: &Judged) -> String {
     format!(
-        "errors {} against {} of stable{}",
+        "{what} {} against {} of stable{}",
         Percent(judged.new_ppm),
         Percent(judged.stable_ppm),
         Remark(judged.verdict)
     )
+}
+
+fn above(what: &str, ceiling: CeilingLook) -> String {
+    format!(
+        "{what} {} where at most {} are allowed{}",
+        Percent(ceiling.new_ppm),
+        Percent(ceiling.max_ppm.into()),
+        match ceiling.verdict {
+            Conclusion::Worse => " (more, sure beyond 99 %)",
+            Conclusion::NotWorse | Conclusion::NotEnough { .. } => " (not sure yet)",
+        }
+    )
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            errors,
+            of,
+        } = self;
+        write!(f, "{errors} of {of} errors are of {instance}")
+    }
 }
 
 impl fmt::Display for PercentileLook {

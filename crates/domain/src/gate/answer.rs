@@ -36,11 +36,27 @@ pub enum Said {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<Number>,
     },
+    /// What was counted of both sides so far.
+    Counted {
+        /// The new release.
+        new: Counted,
+        /// Stable.
+        stable: Counted,
+    },
     /// Nothing is known.
     Nothing {
         /// Why, for people.
         text: String,
     },
+}
+
+/// Counters of one side, as they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// How many there were.
+    pub all: u64,
+    /// How many of them went wrong.
+    pub bad: u64,
 }
 
 /// Where a gate of the current step stands.
@@ -54,12 +70,33 @@ pub struct GateState {
     /// Bad answers in a row.
     #[serde(default)]
     pub bad_answers: u32,
+    /// When a person was first asked, because it could not be told whether the new release is worse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided_at: Option<DrivenMs>,
     /// Who approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
+    /// How much speaks against the release while the gate is open; `None`: nothing was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<evidence::Sign>,
+    /// When it would be met at the present rates, as of the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met_at: Option<DrivenMs>,
+    /// The counters that it asked for as of the beginning of the present stretch, of the new release and of
+    /// stable, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<(DrivenMs, Counted, Counted)>,
     /// The last look, in words.
     #[serde(default)]
     pub text: String,
+}
+
+impl GateState {
+    /// A person is asked, because it could not be told whether the new release is worse.
+    #[must_use]
+    pub fn asks_people(&self) -> bool {
+        self.undecided_at.is_some() && self.verdict == Verdict::Open && self.approved_by.is_none()
+    }
 }
 
 /// What a look at a gate came to.
@@ -110,7 +147,7 @@ pub struct GateLook {
     pub text: String,
     /// The numbers, where users' traffic was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<evidence::Look>,
+    pub traffic: Option<Box<evidence::Look>>,
     /// The value, where something outside was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Number>,

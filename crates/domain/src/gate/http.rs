@@ -49,7 +49,7 @@ impl Settings for HttpGate {
 
     fn faults(&self, faults: &mut Faults) {
         faults.limits("gates", self);
-        let rule = "must be an address that begins with http:// or https://";
+        let rule = "must be an address that begins with http:// or https://, without user name";
         faults.unless(is_http(&self.url), "gates.url", rule);
     }
 }

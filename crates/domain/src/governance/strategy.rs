@@ -3,7 +3,7 @@
 use super::{Facts, Objection, Wish};
 use crate::{
     bounds::{Fault, Faults},
-    gate::{Gate, PrometheusGate},
+    gate::Gate,
     plan::{Roles, Strategy},
 };
 
@@ -22,14 +22,12 @@ pub(super) fn complete(mut wish: Wish, facts: &Facts) -> Wish {
         .gates
         .get_or_insert_with(|| usual().unwrap_or_default());
     for gate in gates {
-        match gate {
-            Gate::Prometheus(gate) => {
-                let known = facts.prometheuses.iter();
-                let known = known.into_iter().find(|it| it.name == gate.prometheus);
-                gate.url = known.map(|it| it.url.clone()).unwrap_or_default();
-            }
-            Gate::Approval(gate) => gate.by_another |= by_another,
-            _ => {}
+        if let Some((name, url)) = gate.prometheus() {
+            let known = facts.prometheuses.iter().find(|it| it.name == *name);
+            *url = known.map(|it| it.url.clone()).unwrap_or_default();
+        }
+        if let Gate::Approval(gate) = gate {
+            gate.by_another |= by_another;
         }
     }
     wish
@@ -59,7 +57,7 @@ pub(super) fn gates(strategy: &Strategy, facts: &Facts) -> Vec<Objection> {
     let split = options.stages().any(|stage| stage.percent < 100);
     let mut objections = Vec::new();
     for gate in options.gates.iter().flatten() {
-        if let Gate::Prometheus(PrometheusGate { prometheus, .. }) = gate {
+        if let Some(prometheus) = gate.prometheus_name() {
             let known = facts.prometheuses.iter().any(|it| it.name == *prometheus);
             if !known {
                 let prometheus = prometheus.clone();
@@ -78,8 +76,7 @@ pub(super) fn gates(strategy: &Strategy, facts: &Facts) -> Vec<Objection> {
                 remedy: remedy.to_owned(),
             }
         }));
-        let alone = gate.at().iter().any(|at| [0, 100].contains(at));
-        if gate.compares() && (alone || !split) {
+        if gate.compares() && !split {
             let gate = gate.to_string();
             objections.push(Objection::NothingToCompare { gate });
         }

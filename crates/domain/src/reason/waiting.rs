@@ -75,6 +75,15 @@ pub enum Waiting {
         /// When the step fails.
         deadline: UnixMs,
     },
+    /// A gate cannot say whether the release is worse, and a person must decide.
+    Undecided {
+        /// The name of the gate.
+        gate: String,
+        /// What it measured last.
+        text: String,
+        /// When the step fails.
+        deadline: UnixMs,
+    },
     /// Routers do not serve the new weights yet.
     Weights,
     /// AWS replaces instances, or takes it back.
@@ -168,6 +177,7 @@ impl Waiting {
             Self::Warm { .. } => "warm",
             Self::Gate { .. } => "gate",
             Self::Approval { .. } => "approval",
+            Self::Undecided { .. } => "undecided",
             Self::Weights => "weights",
             Self::Refreshing { .. } => "refreshing",
             Self::ForeignRefresh { .. } => "foreign_refresh",
@@ -190,6 +200,7 @@ impl Waiting {
             Self::Healthy { deadline, .. }
             | Self::Gate { deadline, .. }
             | Self::Approval { deadline, .. }
+            | Self::Undecided { deadline, .. }
             | Self::Refreshing { deadline, .. } => Some((*deadline, Then::GivesUp)),
             Self::Recovering { .. }
             | Self::Weights
@@ -221,7 +232,7 @@ impl Waiting {
             | Self::Draining { .. }
             | Self::Accepted { .. }
             | Self::Settling { .. } => WhoCanAct::Engine,
-            Self::Approval { .. } => WhoCanAct::Approver,
+            Self::Approval { .. } | Self::Undecided { .. } => WhoCanAct::Approver,
             Self::Paused { .. } | Self::Database { .. } | Self::Unattended { .. } => {
                 WhoCanAct::Operator
             }
@@ -267,6 +278,9 @@ impl Waiting {
                 true => "somebody other than the requester must approve the deployment".to_owned(),
                 false => "a person must approve the deployment".to_owned(),
             },
+            Self::Undecided { gate, text, .. } => format!(
+                "{gate} cannot say whether the release is worse, so a person must decide: {text}"
+            ),
             Self::Weights => "routers do not serve the new weights yet".to_owned(),
             Self::Refreshing { text, percent, .. } => {
                 format!("AWS instance refresh: {text}, {percent} % replaced")
@@ -316,7 +330,8 @@ impl Waiting {
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Gate { gate, .. }, Self::Gate { gate: other, .. }) => gate == other,
+            (Self::Gate { gate, .. }, Self::Gate { gate: other, .. })
+            | (Self::Undecided { gate, .. }, Self::Undecided { gate: other, .. }) => gate == other,
             (Self::Confirming { .. }, Self::Confirming { .. }) => true,
             // The same trouble has other words in each zone.
             (

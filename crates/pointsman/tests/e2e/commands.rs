@@ -12,9 +12,10 @@ use tokio::{
 use crate::world::{PLACE, WAIT_MAX, World, group, shop};
 
 /// Commands that other tests run, or that run for ever.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 15] = [
     "server",
     "local",
+    "router",
     "demo",
     "pause",
     "resume",
@@ -252,6 +253,7 @@ async fn deployments(tour: &mut Tour) {
     follows_logs(&tour.world).await;
     tour.shows(&["audit", "list"], "deployment").await;
     tour.shows(&["audit", "verify"], "checked").await;
+    tour.shows(&["audit", "head"], ":").await;
     let shells = ["bash", "zsh", "fish"];
     for shell in shells {
         tour.does(&["completions", shell], "pointsman").await;

@@ -9,6 +9,7 @@ mod commands;
 mod crashes;
 mod deployments;
 mod faults;
+mod full;
 #[path = "../../../store/tests/it/postgres.rs"]
 mod postgres;
 mod routing;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::{
     catalogue::Kind,
     evidence::Tolerance,
-    gate::{Deadline, Patience},
+    gate::{Deadline, Patience, TrafficGate},
 };
 use expect_test::expect_file;
 use serde_json::Value;
@@ -110,10 +110,15 @@ fn every_number_that_people_write_has_limits() {
 fn guides_name_the_defaults_that_the_types_have() {
     let guide = include_str!("../../../../docs/guide/gates.md");
     let Tolerance {
-        error_margin_permille,
+        error_margin_points,
+        error_margin_percent_of_stable,
         percentiles,
         latency_margin_percent,
+        ..
     } = Tolerance::default();
+    let TrafficGate {
+        warm_up_seconds, ..
+    } = TrafficGate::default();
     let Patience {
         interval_seconds,
         bad_answers,
@@ -122,8 +127,10 @@ fn guides_name_the_defaults_that_the_types_have() {
     for said in [
         format!("the default is {deadline})"),
         format!(
-            "tolerance: {{error_margin_permille: {error_margin_permille}, percentiles: {percentiles:?}, latency_margin_percent: {latency_margin_percent}}}"
+            "error_margin_points: {error_margin_points}, error_margin_percent_of_stable: {error_margin_percent_of_stable}"
         ),
+        format!("percentiles: {percentiles:?}, latency_margin_percent: {latency_margin_percent}"),
+        format!("warm_up_seconds: {warm_up_seconds}"),
         format!("patience: {{interval_seconds: {interval_seconds}, bad_answers: {bad_answers}}}"),
     ] {
         assert!(guide.contains(&said), "gates.md does not say {said}");

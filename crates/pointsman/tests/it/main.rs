@@ -12,6 +12,7 @@ mod deployments;
 mod description;
 mod events;
 mod gates;
+mod guests;
 mod idempotency;
 mod lists;
 mod manifests;

@@ -8,7 +8,7 @@ use domain::{
 };
 use engine::{ports::Probe, testing::sim::story::Story};
 use operations::clouds::Clouds;
-use pointsman::outside::Outside;
+use pointsman::{hosts::Hosts, outside::Outside};
 use serde_json::Value;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -55,7 +55,7 @@ async fn asked(gate: &Gate) -> String {
     // An error means that another test was faster.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = Instant::now();
-    let said = Outside::new(Clouds::default())
+    let said = Outside::new(Clouds::default(), Hosts::default())
         .unwrap()
         .ask(&deployment(), gate)
         .await;
@@ -68,6 +68,12 @@ async fn asked(gate: &Gate) -> String {
         Said::Good { text, .. } => format!("good: {text}"),
         Said::Bad { text, .. } => format!("bad: {text}"),
         Said::Nothing { text } => format!("nothing: {text}"),
+        Said::Counted { new, stable } => {
+            format!(
+                "counted: {} of {}, {} of {}",
+                new.bad, new.all, stable.bad, stable.all
+            )
+        }
     }
 }
 
@@ -233,22 +239,14 @@ async fn a_prometheus_that_answers_badly_says_nothing() {
         pause: Duration::ZERO,
     };
     let late = "nothing: main did not answer in time".to_owned();
-    let cut = format!(
-        "nothing: main answered no query result: {}",
-        "x".repeat(200)
-    );
+    // What it answered instead may be private, and is not quoted.
+    let other = "nothing: main answered no query result".to_owned();
     let stories = [
-        (
-            redirect,
-            "nothing: main answered no query result: ".to_owned(),
-        ),
-        (
-            html,
-            "nothing: main answered no query result: <html>no</html>".to_owned(),
-        ),
+        (redirect, other.clone()),
+        (html, other.clone()),
         (Behaviour::Silence, late.clone()),
         (slowly, late),
-        (quickly, cut),
+        (quickly, other),
     ]
     .map(|(behaviour, heard)| async move {
         let stub = Stub::start(behaviour.clone()).await;

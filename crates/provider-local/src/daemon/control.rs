@@ -38,7 +38,7 @@ use crate::{
     artifact::ArtifactError,
     clock::now,
     group::{Group, Refusal},
-    logs,
+    logs, program,
     wire::{
         ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest,
         SOCKET, ShutdownRequest, Status,
@@ -253,6 +253,8 @@ async fn status(State(daemon): Shared) -> Json<Status> {
     let world = daemon.world();
     Json(Status {
         pid: std::process::id(),
+        // One that cannot be told is another one to everybody.
+        build: program::build().unwrap_or_default(),
         router_port: world.saved.router_port,
         metrics_port: world.saved.metrics_port,
         instances: world.live.len(),

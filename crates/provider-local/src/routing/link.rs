@@ -20,9 +20,9 @@ use tokio::{
 
 use super::{
     peer::Peer,
-    process::build,
     wire::{Ask, Hello, Reading, Table},
 };
+use crate::program;
 
 /// How long a router may take to start.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl Link {
         let failed = |error| (port, error);
         let found = Peer::find(folder).await.map_err(failed)?;
         let version = found.iter().map(|(_, hello)| hello.version).max();
-        let build = build().map_err(failed)?;
+        let build = program::build().map_err(failed)?;
         let routers = adopt(found, &build).await;
         let kept = routers.listener().await;
         let fits = |listener: &TcpListener| {

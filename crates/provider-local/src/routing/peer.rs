@@ -25,6 +25,7 @@ use super::{
     frames, process,
     wire::{Ask, Hello},
 };
+use crate::program;
 
 /// How long a router may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -33,8 +34,6 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// What the router inherits of the environment.
 const INHERITED: [&str; 2] = ["RUST_LOG", "TZ"];
-/// The program that this process runs, also when its file was replaced.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// A router's process.
 #[derive(Debug)]
@@ -80,7 +79,7 @@ impl Peer {
             .iter()
             .filter_map(|key| Some((*key, std::env::var_os(key)?)));
         let listener = OwnedFd::from(listener.try_clone()?);
-        let mut child = Command::new(OWN_PROGRAM)
+        let mut child = Command::new(program::OWN)
             .arg0("pointsman")
             .arg("router")
             .arg("--state-dir")

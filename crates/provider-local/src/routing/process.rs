@@ -27,7 +27,7 @@ use super::{
     seat::Seat,
     wire::{Ask, Hello},
 };
-use crate::{clock::now, descriptors, guard, key};
+use crate::{clock::now, descriptors, guard, key, program};
 
 /// How long requests in flight may take when the system ends the process.
 const GRACE: Duration = Duration::from_secs(5);
@@ -60,22 +60,6 @@ pub enum RouterError {
 /// Where the router with this process id is steered.
 pub(super) fn socket(folder: &Path, pid: i32) -> PathBuf {
     folder.join(format!("router.{pid}.sock"))
-}
-
-/// Which program this process runs, as a text that differs from build to build.
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub(super) fn build() -> io::Result<String> {
-    use std::os::unix::fs::MetadataExt;
-    let file = fs::metadata("/proc/self/exe")?;
-    let (at, ns) = (file.mtime(), file.mtime_nsec());
-    Ok(format!(
-        "{}.{}.{}.{at}.{ns}",
-        file.dev(),
-        file.ino(),
-        file.len()
-    ))
 }
 
 /// What the parts of the process share.
@@ -115,7 +99,7 @@ pub async fn run(state: &Path) -> Result<(), RouterError> {
         seat: Mutex::new(Some(Seat::new(router, now()))),
         listener,
         key,
-        build: build()?,
+        build: program::build()?,
         end: watch::Sender::new(None),
     });
     let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;

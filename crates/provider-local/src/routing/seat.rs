@@ -4,7 +4,7 @@
 //! place; it is known for as long as it has requests in flight.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -183,6 +183,13 @@ impl Seat {
         if let Some(place) = place {
             reading.slices.retain(|slice| slice.place == place);
             reading.mirrored.retain(|of, _| of == place);
+            let listed = self.table.hosts.get(place).into_iter();
+            let listed = listed.flat_map(|host| &host.slices);
+            let listed: BTreeSet<&InstanceId> = listed
+                .flat_map(|of| of.instances.iter().map(|at| &at.id))
+                .chain(self.leaving.iter().map(|backend| backend.id()))
+                .collect();
+            reading.instances.retain(|id, _| listed.contains(id));
         }
         reading
     }

@@ -12,9 +12,9 @@ use domain::{
     slice::Slice,
     users::Weights,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::stage::{Stage, pids_alive};
+use crate::stage::{Stage, ask, pids_alive};
 
 /// Starts instances of a version that need not become healthy.
 async fn start(stage: &Stage, version: &str, many: u32) {
@@ -147,4 +147,63 @@ async fn what_an_instance_started_ends_with_it() {
         .until("all are gone", |slice| slice.instances.is_empty())
         .await;
     assert_eq!(stage.processes(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_cloud_without_descriptors_condemns_nobody() {
+    let stage = Stage::start().await;
+    stage.serve_one_zero(2).await;
+    let before = stage.pids().await;
+    let status = stage.cloud.status().await.unwrap();
+    let daemon = i32::try_from(status.pid).unwrap();
+    let daemon = Pid::from_raw(daemon);
+    let limit = |current| Rlimit {
+        current: Some(current),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    let usual = prlimit(daemon, Resource::Nofile, limit(3)).unwrap();
+    // As long as it takes to fail many checks.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let answer = ask(status.router_port, "cart.live.localhost", "/", "").await;
+    assert_eq!(answer.unwrap().0, 200, "users are served");
+    prlimit(daemon, Resource::Nofile, usual).unwrap();
+    stage
+        .until("it is over", |slice| {
+            slice.healthy() == 2 && slice.trouble.is_none()
+        })
+        .await;
+    assert_eq!(stage.pids().await, before, "the same processes");
+}
+
+#[tokio::test]
+async fn a_start_may_take_as_long_as_its_settings_say() {
+    let mut stage = Stage::start().await;
+    stage.health = r#"{"interval_ms":50,"start_seconds":1}"#;
+    start(&stage, "3.0.0", 1).await;
+    let told = "was ended because it was not healthy 1 s after its start; at last it answers GET";
+    stage
+        .until("it says why it was ended", |slice| says(slice, told))
+        .await;
+    let log = stage.state().join("logs/cart.live/i-00001.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains(told), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_or_a_connection_can_say_that_an_instance_is_healthy() {
+    for health in [
+        r#"{"kind":"tcp","interval_ms":50}"#,
+        r#"{"kind":"command","command":"test -f Procfile && test -n \"$PORT\"","interval_ms":50}"#,
+    ] {
+        let mut stage = Stage::start().await;
+        stage.health = health;
+        start(&stage, "3.0.0", 1).await;
+        stage.until(health, |slice| slice.healthy() == 1).await;
+        assert_eq!(stage.get("/").await.unwrap().0, 200);
+    }
+    let mut stage = Stage::start().await;
+    stage.health = r#"{"kind":"command","command":"echo no database; exit 7","interval_ms":50}"#;
+    start(&stage, "1.0.0", 1).await;
+    let told = r#"the command ended with exit status: 7: "no database""#;
+    stage.until("it says why", |slice| says(slice, told)).await;
 }

@@ -31,6 +31,8 @@ use tokio::{
 
 pub struct Stage {
     pub cloud: LocalCloud,
+    /// The health check of the server group.
+    pub health: &'static str,
     folder: tempfile::TempDir,
     daemon: Child,
     version: AtomicU64,
@@ -58,6 +60,7 @@ impl Stage {
         let daemon = spawn_daemon(&state);
         let mut stage = Self {
             cloud: LocalCloud::new(&state, artifacts),
+            health: r#"{"interval_ms":50,"timeout_ms":1000,"healthy_threshold":2}"#,
             folder,
             daemon,
             version: AtomicU64::new(1000),
@@ -325,11 +328,12 @@ impl Drop for Stage {
 
 impl ProviderStage for Stage {
     fn target(&self) -> Target {
-        let group: ServerGroup = serde_json::from_str(
-            r#"{"service":"cart","environment":"live","size":2,"zones":["a","b"],"drain_seconds":3,
-                "health":{"interval_ms":50,"timeout_ms":1000,"healthy_threshold":2}}"#,
-        )
-        .unwrap();
+        let health = self.health;
+        let group = format!(
+            r#"{{"service":"cart","environment":"live","size":2,"zones":["a","b"],"drain_seconds":3,
+                "health":{health}}}"#
+        );
+        let group: ServerGroup = serde_json::from_str(&group).unwrap();
         Target::local(group.place(), group)
     }
     fn launches(&self) -> [Launch; 2] {
@@ -346,7 +350,13 @@ impl ProviderStage for Stage {
     }
 }
 
-async fn ask(port: u16, host: &str, path: &str, fields: &str) -> std::io::Result<(u16, String)> {
+/// One request on a connection of its own.
+pub async fn ask(
+    port: u16,
+    host: &str,
+    path: &str,
+    fields: &str,
+) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n{fields}\r\n");

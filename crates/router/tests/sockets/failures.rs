@@ -253,6 +253,29 @@ async fn what_may_have_an_effect_is_never_repeated() {
     }
 }
 
+/// An instance that hangs up on the second request of every connection. Once that was seen, what must
+/// not be repeated gets a connection of its own there.
+#[tokio::test]
+async fn an_instance_that_hangs_up_costs_one_repeated_get_and_no_post() {
+    let instance = Instance::scripted("instance-a", |_, mut wire| async move {
+        wire.message().await;
+        wire.say(EMPTY).await;
+        wire.message().await;
+    })
+    .await;
+    let router = router(&[&instance.backend]);
+    let mut wire = Wire::to(&router).await;
+    assert_eq!(wire.get("/").await.0, 200);
+    assert_eq!(wire.get("/").await.0, 200, "it is repeated");
+    for _ in 0..10 {
+        wire.say(&format!(
+            "POST / HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 2\r\n\r\nab"
+        ))
+        .await;
+        assert_eq!(status(&wire.message().await.0), 200);
+    }
+}
+
 /// A connection that the instance closed while it was idle is not used, for whatever method.
 #[tokio::test]
 async fn a_closed_idle_connection_is_noticed() {

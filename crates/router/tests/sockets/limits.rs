@@ -396,3 +396,17 @@ async fn idle_connections_make_room() {
         kept.push(wire);
     }
 }
+
+/// Whoever runs as the same user, such as an instance, must not get a share of the users.
+#[tokio::test]
+async fn nobody_else_can_take_a_share_of_the_port() {
+    let router = router(&[]);
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("an option");
+    socket.set_reuseaddr(true).expect("an option");
+    let taken = socket
+        .bind(router.local_addr())
+        .and_then(|()| socket.listen(1).map(drop));
+    let error = taken.expect_err("the port is the router's alone");
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+}

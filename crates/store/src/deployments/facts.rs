@@ -6,7 +6,6 @@ use domain::{
     catalogue::{
         Account, Environment, EnvironmentType, Freeze, Kind, Prometheus, ServerGroup, Service,
     },
-    gate::Gate,
     governance::{Facts, Wish},
     names::{DeploymentId, Place},
     time::UnixMs,
@@ -134,10 +133,7 @@ async fn prometheuses(
     let gates = options.gates.as_deref().unwrap_or(usual);
     let names: BTreeSet<&str> = gates
         .iter()
-        .filter_map(|gate| match gate {
-            Gate::Prometheus(gate) => Some(gate.prometheus.as_str()),
-            _ => None,
-        })
+        .filter_map(|gate| Some(gate.prometheus_name()?.as_str()))
         .take(PROMETHEUSES_MAX)
         .collect();
     let mut found = Vec::new();

@@ -207,6 +207,16 @@ async fn the_head_proves_what_a_chain_alone_cannot(world: World) {
     let found = tampered(&world, forged).await;
     assert_eq!((found.checked, found.first_broken), (2, None));
     assert!(found.checked < kept.checked && found.head != kept.head);
+    let kept = (kept.checked, kept.head);
+    let found = world.store.verify_since(Some(&kept)).await.unwrap();
+    assert_eq!(found.first_broken, Some(3), "it was cut short: {found:?}");
+    write(&world, 2).await;
+    let found = world.store.verify_since(Some(&kept)).await.unwrap();
+    assert_eq!(found.first_broken, Some(3), "another event took its place");
+    let head = world.store.verify().await.unwrap();
+    let now = (head.checked, head.head);
+    let found = world.store.verify_since(Some(&now)).await.unwrap();
+    assert_eq!(found.first_broken, None);
 }
 
 async fn many_at_once_make_one_chain(world: World) {

@@ -1,6 +1,6 @@
 //! The audit log: who did what, when and why.
 
-use axum::{Json, extract::OriginalUri, response::Response};
+use axum::{Json, extract::OriginalUri, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -78,6 +78,16 @@ impl From<AuditEvent> for AuditEventView {
     }
 }
 
+/// What the audit log is compared with.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyQuery {
+    /// The sequence number and the hash of an event that was kept elsewhere, as `SEQ:HASH`.
+    #[param(pattern = "^[1-9][0-9]*:[0-9A-Fa-f]{64}$")]
+    since: Option<String>,
+}
+
 /// The result of verifying the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Verification)]
@@ -138,8 +148,29 @@ pub(super) async fn list(
     operation_id = "verify_audit_events",
     path = "/api/v1/audit-events/verification",
     tag = "audit",
+    params(VerifyQuery),
     responses((status = 200, body = VerificationView, description = "The result."))
 )]
-pub(super) async fn verify(InDesk(desk): InDesk) -> Result<Json<VerificationView>, Problem> {
-    Ok(Json(desk.verify_audit().await?.into()))
+pub(super) async fn verify(
+    InDesk(desk): InDesk,
+    InQuery(query): InQuery<VerifyQuery>,
+) -> Result<Json<VerificationView>, Problem> {
+    let kept = query.since.as_deref().map(kept).transpose()?;
+    Ok(Json(desk.verify_audit(kept).await?.into()))
+}
+
+/// Reads `SEQ:HASH`.
+fn kept(text: &str) -> Result<(i64, String), Problem> {
+    let parts = text.split_once(':');
+    let parts = parts.and_then(|(seq, hash)| Some((seq.parse::<i64>().ok()?, hash)));
+    let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+    match parts {
+        Some((seq, hash)) if seq > 0 && is_hash(hash) => Ok((seq, hash.to_ascii_lowercase())),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_query",
+            "`since` is not the sequence number and the hash of an event",
+        )
+        .remedy("write SEQ:HASH, as `pointsman audit head` prints it")),
+    }
 }

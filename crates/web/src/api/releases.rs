@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::{
     Json,
     extract::{DefaultBodyLimit, FromRequest, OriginalUri, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use domain::{
     names::{ServiceName, Version},
-    release::{ImageId, Release},
+    release::{Digest, ImageId, Release},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -65,6 +66,17 @@ pub struct ReleasePath {
     /// The version.
     #[param(value_type = String)]
     version: Version,
+}
+
+/// What should arrive.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Announced {
+    /// SHA-256 of the package in hexadecimal; another package is refused. The header `Content-Digest`
+    /// (RFC 9530) with `sha-256` says the same.
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    digest: Option<Digest>,
 }
 
 /// An immutable version of a service plus what its instances run: a package or a machine image.
@@ -221,7 +233,7 @@ pub(super) async fn read(
     operation_id = "create_release",
     path = "/api/v1/services/{service}/releases/{version}",
     tag = "releases",
-    params(ReleasePath),
+    params(ReleasePath, Announced),
     request_body(
         description = "A package, or which machine image.",
         content((Vec<u8> = "application/gzip"), (ImageBody = "application/json"))
@@ -238,15 +250,18 @@ pub(super) async fn create(
     State(app): State<App>,
     InDesk(desk): InDesk,
     InPath(path): InPath<ReleasePath>,
+    InQuery(query): InQuery<Announced>,
     request: Request,
 ) -> Result<Response, Problem> {
     let release = (path.service, path.version);
+    let digest = announced(query, request.headers())?;
     let created = if media_type(request.headers()) == "application/json" {
         let ImageBody { image } = small(request, &app).await?;
         desk.release_image(release, image).await?
     } else {
         let upload = request.into_body().into_data_stream();
-        desk.create_release(release, upload).await?
+        desk.create_release(release, upload, digest.as_ref())
+            .await?
     };
     let (status, release) = match created {
         Created::Created(release) => (StatusCode::CREATED, release),
@@ -258,6 +273,36 @@ pub(super) async fn create(
         uploads: uploads.into_iter().map(UploadView::from).collect(),
     };
     Ok((status, Json(view)).into_response())
+}
+
+/// The digest that the query or the header announces.
+fn announced(query: Announced, headers: &HeaderMap) -> Result<Option<Digest>, Problem> {
+    let Some(header) = headers.get("content-digest") else {
+        return Ok(query.digest);
+    };
+    let wrong = |detail| {
+        Problem::new(StatusCode::BAD_REQUEST, "bad_digest", detail)
+            .remedy("send `Content-Digest: sha-256=:BASE64:`, or leave it out")
+    };
+    let text = header.to_str().unwrap_or_default();
+    let members = text.split(',').map(str::trim);
+    let value = members
+        .filter_map(|member| member.strip_prefix("sha-256=:")?.strip_suffix(':'))
+        .next();
+    // Other algorithms are for others.
+    let Some(value) = value else {
+        return Ok(query.digest);
+    };
+    let bytes = BASE64_STANDARD.decode(value).ok();
+    let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+    let digest = bytes.map(Digest::from_bytes);
+    let digest = digest.ok_or_else(|| wrong("the header Content-Digest has no SHA-256"))?;
+    match query.digest.filter(|other| *other != digest) {
+        None => Ok(Some(digest)),
+        Some(_) => Err(wrong(
+            "the query and the header announce different packages",
+        )),
+    }
 }
 
 /// Reads a small body; the limits of uploads are not for it.

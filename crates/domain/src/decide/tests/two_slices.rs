@@ -4,15 +4,15 @@
 //! 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 | v2+ v2+      percent of the users, then as with one slice
 //! ```
 
+mod compared;
 mod leaving;
 mod people;
 mod stable_gone;
 
 use super::*;
 use crate::{
-    gate::{Deadline, Gate, HttpGate, Patience, Said, TcpGate, TrafficGate},
+    gate::{Deadline, Gate, HttpGate, Patience, Said, TcpGate},
     plan::two_slices::{Stages, TwoSlices},
-    traffic::Traffic,
 };
 
 fn both(text: &str) -> Observation {
@@ -283,68 +283,6 @@ fn watch(mut deployment: Deployment, looks: &[(Observation, Vec<Answer>)]) -> (D
         deployment = late(&deployment, now).after(&decision, now);
     }
     (deployment, text)
-}
-
-/// What routers counted in all: requests and errors of the new release and of stable.
-fn counted(text: &str, new: (u64, u64), stable: (u64, u64)) -> (Observation, Vec<Answer>) {
-    let traffic = |(requests, errors)| {
-        let mut traffic = Traffic {
-            epoch: 1,
-            requests,
-            errors,
-            ..Traffic::default()
-        };
-        traffic.latency.buckets.insert(20, requests);
-        traffic
-    };
-    let mut seen = both(text);
-    seen.traffic = [(Slice::Blue, traffic(stable)), (Slice::Green, traffic(new))].into();
-    (seen, Vec::new())
-}
-
-#[test]
-fn more_errors_than_stable_turn_it_round() {
-    let gate = Gate::Traffic(TrafficGate::default());
-    let looks = [
-        counted(TENTH, (0, 0), (1000, 0)),
-        counted(TENTH, (500, 100), (5500, 10)),
-    ];
-    let (after, text) = watch(canary(vec![gate], 2), &looks);
-    assert!(
-        text.contains("1 s look: Failed\n1 s fail: errors and latency against stable:"),
-        "{text}"
-    );
-    assert_eq!(after.progress.course, Course::RollingBack);
-}
-
-#[test]
-fn no_traffic_is_no_success() {
-    let gate = Gate::Traffic(TrafficGate {
-        deadline: Deadline(2),
-        ..TrafficGate::default()
-    });
-    let nothing = || counted(TENTH, (7, 0), (1000, 0));
-    let looks: Vec<_> = (0..14).map(|_| nothing()).collect();
-    let (after, text) = watch(canary(vec![gate], 2), &looks);
-    assert!(
-        text.contains("13 s fail: errors and latency against stable stayed open for 12 s"),
-        "{text}"
-    );
-    assert_eq!(after.progress.course, Course::RollingBack);
-}
-
-#[test]
-fn enough_evidence_lets_it_pass() {
-    let gate = Gate::Traffic(TrafficGate::default());
-    let looks: Vec<_> = (0..12_u64)
-        .map(|n| counted(TENTH, (n * 1000, 0), (n * 9000, 0)))
-        .collect();
-    let (after, text) = watch(canary(vec![gate], 2), &looks);
-    assert!(
-        text.ends_with("10 s look: Met\n10 s next step\n11 s apply: users: 100 % green\n"),
-        "{text}"
-    );
-    assert_eq!(after.progress.at, 3);
 }
 
 /// Gates that ask the world outside once a second, and forgive two bad answers in a row.

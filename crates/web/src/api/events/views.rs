@@ -72,7 +72,7 @@ pub struct GateLookView {
     /// The same with its numbers, for people.
     pub sentence: String,
     /// The numbers, where users' traffic was compared.
-    pub traffic: Option<evidence::Look>,
+    pub traffic: Option<Box<evidence::Look>>,
     /// The value, where something outside was asked.
     pub value: Option<f64>,
 }

@@ -1,6 +1,7 @@
 //! Nothing of stable is healthy: for one look, for the whole health deadline, and no more.
 
 use super::*;
+use crate::gate::TrafficGate;
 
 const GONE: &str = "90 2/2/2 v1 | v1! v1! ; 10 2/2/2 v2 suspended | v2+ v2+";
 const HALF: &str = "0 2/2/2 v1 | v1+ v1! ; 100 2/2/2 v2 suspended | v2+ v2+";

@@ -2,7 +2,11 @@
 
 use domain::{
     evidence::Tolerance,
-    gate::{ApprovalGate, Deadline, Gate, HttpGate, Patience, ShadowGate, TcpGate, TrafficGate},
+    gate::{
+        ApprovalGate, Deadline, Gate, HttpGate, OnDeadline, Patience, ShadowGate, TcpGate,
+        TrafficGate,
+    },
+    percent::Percent,
     plan::{
         Strategy,
         instance_refresh::InstanceRefresh,
@@ -85,9 +89,12 @@ fn gates(rng: &mut Rng) -> Vec<Gate> {
     if rng.bool() {
         gates.push(Gate::Traffic(TrafficGate {
             tolerance: Tolerance {
-                error_margin_permille: 50,
+                error_margin_points: Percent::hundredths(500),
                 ..Tolerance::default()
             },
+            // Stories are short, and nobody in them decides what a gate could not.
+            warm_up_seconds: 0,
+            on_deadline: OnDeadline::Fail,
             ..TrafficGate::default()
         }));
     }

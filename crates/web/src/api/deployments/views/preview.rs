@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     plan::Step,
-    preview::{AwsPreview, CapacityPoint, Preview, PreviewStep},
+    preview::{AwsPreview, CapacityPoint, GateForecast, Preview, PreviewStep},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -63,12 +63,45 @@ pub struct PreviewStepView {
     pub sentence: String,
     /// The gates that must be met before it is reached.
     pub gates: Vec<GateView>,
+    /// How long its gates that compare users' traffic need at the present traffic.
+    pub forecasts: Vec<GateForecastView>,
     /// The condition with its numbers.
     pub condition: Step,
     /// Expected time of the step, in milliseconds.
     pub expected_ms: u64,
     /// Expected time of a rollback from the end of this step, in milliseconds.
     pub way_back_ms: u64,
+}
+
+/// How long a gate needs until a release like stable passes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GateForecast)]
+pub struct GateForecastView {
+    /// Index of the gate in its step.
+    pub gate: usize,
+    /// Requests of the new release that it needs; null: no number is enough.
+    pub requests: Option<u64>,
+    /// Expected time at the present traffic, with the warm-up, in milliseconds; null where stable has no requests.
+    pub expected_ms: Option<u64>,
+    /// Time that the gate may stay open, in milliseconds.
+    pub within_ms: u64,
+    /// Whether it is expected to be met before its deadline.
+    pub in_time: bool,
+    /// The same for people, and what to do where there is too little time.
+    pub sentence: String,
+}
+
+impl GateForecastView {
+    fn of(forecast: &GateForecast) -> Self {
+        Self {
+            gate: forecast.gate,
+            requests: forecast.requests,
+            expected_ms: forecast.expected_ms,
+            within_ms: forecast.within_ms,
+            in_time: forecast.is_in_time(),
+            sentence: forecast.sentence(),
+        }
+    }
 }
 
 /// A point of the capacity curve.
@@ -126,6 +159,7 @@ impl From<PreviewStep> for PreviewStepView {
         Self {
             step: step.step.as_str().to_owned(),
             gates: step.step.gates().iter().map(GateView::ahead).collect(),
+            forecasts: step.forecasts.iter().map(GateForecastView::of).collect(),
             sentence: step.sentence,
             condition: step.step,
             expected_ms: step.expected_ms,

@@ -115,7 +115,9 @@ impl ReasonFields {
                 slice: Some(slice.to_string()),
                 ..Self::of_instances(launch, versions)
             },
-            Waiting::Gate { gate, text, .. } => Self::of_gate(gate, text),
+            Waiting::Gate { gate, text, .. } | Waiting::Undecided { gate, text, .. } => {
+                Self::of_gate(gate, text)
+            }
             Waiting::Approval { by_another, .. } => Self {
                 by_another: Some(*by_another),
                 ..Self::default()
