@@ -45,7 +45,12 @@ impl Story {
                 3 | 4 => Command::RollBack { reason },
                 _ => Command::Promote,
             };
-            let after_ms = rng.u64(0..12_000);
+            // Most requests of a step are made, and show their effect, soon after it began.
+            let after_ms = if rng.bool() {
+                rng.u64(0..3000)
+            } else {
+                rng.u64(0..12_000)
+            };
             self.in_step = Some(InStep::new(rng.usize(..=steps), after_ms, command));
         }
         self
