@@ -20,7 +20,7 @@ pub enum AuditCommand {
     },
     /// Verify the chain of hashes from the first event to the last
     Verify {
-        /// Head that was kept elsewhere: also find a log that was cut short or written anew since then
+        /// Head that was kept elsewhere: also find a log that was cut short or rewritten since then
         #[arg(long, value_name = "SEQ:HASH")]
         since: Option<String>,
     },
