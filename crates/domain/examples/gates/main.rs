@@ -167,7 +167,7 @@ const ALIKE: [Kind; 16] = [
     ),
 ];
 
-const WORSE: [Kind; 28] = [
+const WORSE: [Kind; 29] = [
     faulty("1 -> 1.5 %", ONE, fault(1.5, 1.0)),
     faulty("1 -> 2 %", ONE, fault(2.0, 1.0)),
     faulty("1 -> 5 %", ONE, fault(5.0, 1.0)),
@@ -253,6 +253,15 @@ const WORSE: [Kind; 28] = [
         hard: Hard::Instances(2),
         shares: TENTH,
         ..faulty("all fail, 2 instances, at 10 %", ONE, fault(100.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Instances(2),
+        shares: TWENTIETH,
+        ..faulty(
+            "1 request/s, dead, 2 instances, at 5 %",
+            steady(1.0, 0.001),
+            fault(1000.0, 1.0),
+        )
     },
 ];
 

@@ -35,6 +35,8 @@ const BLOCKS_OF_TWO: usize = 2;
 const ON_TOP: f64 = 1.25;
 /// So many standard deviations above what stable would have had, errors count in any case, and one more.
 const DEVIATIONS: f64 = 2.0;
+/// Errors are rare where stable's instances have fewer in a block.
+const RARE: f64 = 0.03;
 /// Where so large a part of the requests fails, nothing is waited for.
 const OUTAGE: f64 = 0.9;
 
@@ -138,10 +140,15 @@ impl Instances {
             let earlier = (0..BLOCKS_OF_TWO).map(|n| self.levels.get(n).copied().unwrap_or(0));
             level = earlier.fold(level, u64::min);
         }
-        let [requests, errors] = self.stable.map(|it| it as f64);
-        let like_stable = busy.most_requests() as f64 * errors / requests.max(1.0);
+        let like_stable = self.like_stable(&busy);
         let seldom = like_stable + DEVIATIONS * like_stable.sqrt();
         ((level as f64 * ON_TOP).max(seldom) + 1.0) as u64
+    }
+
+    /// The errors in the present block that an instance like stable's would have had.
+    fn like_stable(&self, busy: &Busy) -> f64 {
+        let [requests, errors] = self.stable.map(|it| it as f64);
+        busy.most_requests() as f64 * errors / requests.max(1.0)
     }
 
     /// The instances that are in use.
@@ -158,13 +165,17 @@ impl Instances {
         if self.block_ms < BLOCK_MS {
             return;
         }
+        let busy = self.busy();
+        // Where errors are rare, one more than most instances had is a sign already.
+        let rare = busy.len() > 1 && self.like_stable(&busy) < RARE;
+        let fine = if rare { busy.level() } else { u64::MAX };
         (self.block_ms, self.stable) = (0, [0; 2]);
-        self.levels.push(self.busy().level());
+        self.levels.push(busy.level());
         let old = self.levels.len().saturating_sub(BLOCKS_OF_TWO);
         self.levels.drain(..old);
         for known in self.known.values_mut() {
             // Who is ill already has no more errors that count in any case.
-            let ill = known.block[1] > known.counted;
+            let ill = known.block[1] > known.counted.min(fine);
             (known.block, known.counted) = ([0; 2], u64::from(ill));
         }
     }
