@@ -41,6 +41,8 @@ struct Release {
     service: String,
     version: String,
     broken: String,
+    /// What every page does instead of its work: `missing`, `hang` or `cut`.
+    fault: String,
     /// So many of a hundred requests for pages fail.
     errors_percent: u64,
     /// Every page takes so long.
@@ -126,6 +128,9 @@ fn converse(stream: TcpStream, release: &Release) -> io::Result<()> {
         {
             return echo::converse(&stream, &mut reader, key);
         }
+        if is_page(&request) && release.fault == "cut" {
+            return cut(&stream);
+        }
         answer(&request, release).write(&stream, close)?;
         if close {
             return Ok(());
@@ -134,14 +139,29 @@ fn converse(stream: TcpStream, release: &Release) -> io::Result<()> {
     Ok(())
 }
 
+fn is_page(request: &Request) -> bool {
+    matches!(request.path.as_str(), "/" | "/price")
+}
+
+/// Promises an answer, and breaks off in the middle of it.
+fn cut(mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nthe beginning\n")
+}
+
 fn answer(request: &Request, release: &Release) -> Reply {
     let Release {
         service, version, ..
     } = release;
     let broken = release.broken == "health";
-    let is_page = matches!(request.path.as_str(), "/" | "/price");
-    if is_page && release.fails_a_page() {
-        return Reply::text(500, "something went wrong\n").with_version(version);
+    if is_page(request) {
+        match release.fault.as_str() {
+            "missing" => return Reply::text(404, "no such page\n").with_version(version),
+            "hang" => thread::sleep(Duration::from_millis(SLOW_MS_MAX)),
+            _ => {}
+        }
+        if release.fails_a_page() {
+            return Reply::text(500, "something went wrong\n").with_version(version);
+        }
     }
     let answer = match request.path.as_str() {
         "/health" if broken => Reply::text(503, "broken\n"),
@@ -335,6 +355,7 @@ impl Release {
             service: setting("SERVICE"),
             version: setting("VERSION"),
             broken: setting("BROKEN"),
+            fault: setting("FAULT"),
             errors_percent: number("ERRORS_PERCENT", 0).min(100),
             delay: Duration::from_millis(number("DELAY_MS", 0).min(SLOW_MS_MAX)),
             price_cents: number("PRICE_CENTS", 4999),

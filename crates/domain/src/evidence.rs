@@ -20,7 +20,7 @@
 //! - **Several beginnings.** An e-value that begins later is 1 until then, so that an average of such
 //!   e-values with fixed weights has a mean of at most 1 too. One begins at the first look, one at each
 //!   new share of users, one after each minute. A fault that begins late is held against what came since,
-//!   and does not have to make up for an hour that was good. See [`beginnings`].
+//!   and does not have to make up for an hour that was good. See `beginnings.rs`.
 //! - **Not worse.** With `k = ln(1 + h (1 + g) a / b)` and `1 + x <= e^x`, the mean of
 //!   `(1 - h)^c e^(k d)` is at most `e^(-h a x)`, where `x` is by how much the new release's chance of
 //!   an event is above `1 + g` times stable's in that stretch. The product of `(1 - h)^c e^(k d + h a x)`,

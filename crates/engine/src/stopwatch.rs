@@ -58,11 +58,16 @@ impl Stopwatch {
     /// Lets the time pass for `deployment` that did since the last call.
     pub fn pass(&mut self, deployment: &mut Deployment, clock: &impl Clock) {
         let now = Reading::of(clock);
+        let mut same = self.last.is_some();
         match self.known {
             Some((version, driven)) if version == deployment.version => {
                 deployment.time.driven = driven;
             }
-            _ => self.stored = deployment.time.driven,
+            // Somebody else changed it, a person who let it go on, say: what passed before is not its time.
+            _ => {
+                self.stored = deployment.time.driven;
+                same = false;
+            }
         }
         if self.last.is_none() {
             self.took_over = deployment.take_over();
@@ -70,7 +75,8 @@ impl Stopwatch {
         let last = self.last.replace(now).unwrap_or(now);
         let set_by_ms = now.set_by_ms(last).unwrap_or(0);
         self.set_by_ms = self.set_by_ms.saturating_add(set_by_ms);
-        deployment.pass(now.since_ms(last), now.wall);
+        let passed_ms = if same { now.since_ms(last) } else { 0 };
+        deployment.pass(passed_ms, now.wall);
         self.known = Some((deployment.version, deployment.time.driven));
     }
 

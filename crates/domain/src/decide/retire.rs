@@ -137,7 +137,8 @@ fn shrink(moment: &Moment<'_>, retire: &Retire, there: u32, desired: u32) -> Opt
     );
     let now = moment.slice.sizes;
     let somebody_goes = there > retire.keep || count(moment.slice.present()) > desired;
-    if healthy_stay < desired && somebody_goes {
+    let ill_already = ill_for_long(moment, &stay);
+    if healthy_stay + ill_already < desired && somebody_goes {
         return Some(refill(moment, retire, there, healthy_stay));
     }
     if let Some(effect) = survivors::protect_exactly(slice, moment.slice, &stay) {
@@ -175,6 +176,22 @@ fn staying(moment: &Moment<'_>, retire: &Retire, desired: u32) -> BTreeSet<Insta
         }
     }
     stay
+}
+
+/// How many of the retired release that stay for now may be ill: those that did not become healthy within
+/// the health deadline of this step must not hold up the release that replaces them. Nobody of another
+/// release goes meanwhile, and nobody healthy.
+fn ill_for_long(moment: &Moment<'_>, stay: &BTreeSet<InstanceId>) -> u32 {
+    let for_long = moment.waited_ms() > moment.deployment.strategy.health_deadline_ms();
+    if for_long && moment.others.iter().all(|it| stay.contains(&it.id)) {
+        let ill = moment
+            .mine
+            .iter()
+            .filter(|it| it.state != InstanceState::Healthy);
+        count(ill.filter(|it| stay.contains(&it.id)))
+    } else {
+        0
+    }
 }
 
 /// Too few of those that stay are healthy: nobody goes, and what is missing is started.

@@ -13,6 +13,7 @@ mod full;
 #[path = "../../../store/tests/it/postgres.rs"]
 mod postgres;
 mod routing;
+mod seen;
 mod servers;
 mod start;
 mod steering;

@@ -52,3 +52,31 @@ fn retire_takes_back_what_the_plan_added_also_where_old_instances_were_lost() {
         "#]],
     );
 }
+
+#[test]
+fn old_instances_that_stay_ill_do_not_hold_up_their_successors() {
+    let waves = ScaleUp {
+        surge_percent: 50,
+        ..quick()
+    };
+    let start = "2/2/4 v1 | v1. v1.";
+    let request = request(Strategy::ScaleUp(waves), 1, Some("v1"));
+    let retire = at_step(Deployment::new(request, &seen(start)), start, 2);
+    check(
+        &retire,
+        &[
+            (0, "3/3/4 v2 suspended | v1. v1. v2+*"),
+            (61, "3/3/4 v2 suspended | v1. v1. v2+*"),
+            (61, "3/3/4 v2 suspended | v1. v1.* v2+*"),
+            (61, "3/3/4 v2 suspended | v1. v1. v2."),
+            (61, "3/3/4 v2 suspended | v1. v2. v2+*"),
+        ],
+        expect![[r#"
+            3/3/4 v2 suspended | v1. v1. v2+*            wait: 1 of 2 instances of v2 are healthy; waiting for the rest
+            3/3/4 v2 suspended | v1. v1. v2+*            apply: blue: protect 1 instances from scale-in
+            3/3/4 v2 suspended | v1. v1.* v2+*           apply: blue: sizes min 2 desired 2 max 4
+            3/3/4 v2 suspended | v1. v1. v2.             wait: 0 of 2 instances of v2 are healthy; waiting for the rest
+            3/3/4 v2 suspended | v1. v2. v2+*            wait: 1 of 2 instances of v2 are healthy; waiting for the rest
+        "#]],
+    );
+}

@@ -4,7 +4,7 @@ use super::World;
 
 impl World {
     /// A client that finds the shop on this machine, and the shop's address.
-    async fn client(&self) -> (reqwest::Client, String) {
+    pub async fn client(&self) -> (reqwest::Client, String) {
         // An error means that another test was faster.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let status = self.status().await;
