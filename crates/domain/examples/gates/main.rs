@@ -1,8 +1,10 @@
 //! Releases that are like stable, and releases that are not, judged by our comparison and by other rules
 //! on the same requests. `cargo xtask bench gates` runs it and prints the tables of ADR 10; with `--quick`
-//! fewer releases are played.
+//! fewer releases are played, with `--only TEXT` only rows whose name contains the text, with
+//! `--releases N` as many of each row, and with `--ours` only our rule judges them.
 
 mod before;
+mod plan;
 mod rules;
 mod world;
 mod worlds;
@@ -12,6 +14,7 @@ use domain::{
     evidence::{Tolerance, forecast},
     percent::Percent,
 };
+use plan::Plan;
 use rules::{MannWhitney, Ours, PValue, Rule, Second, Threshold};
 use world::{Fault, Service};
 use worlds::{Hard, Hardship};
@@ -91,7 +94,7 @@ const fn faulty(name: &'static str, service: Service, fault: Fault) -> Kind {
     }
 }
 
-const ALIKE: [Kind; 14] = [
+const ALIKE: [Kind; 16] = [
     like_stable("1 % errors", ONE, Hard::Not, 2_000),
     like_stable("0.1 % errors", TENTH_OF_ONE, Hard::Not, 2_000),
     like_stable("6,000 users who stick", ONE, Hard::Sticky(6_000), 500),
@@ -150,9 +153,21 @@ const ALIKE: [Kind; 14] = [
         shares: LONG,
         ..like_stable("80 minutes at 10 %", ONE, Hard::Not, 100)
     },
+    like_stable(
+        "0.1 % errors, 8 instances, one ill at times",
+        TENTH_OF_ONE,
+        Hard::Instances(8),
+        500,
+    ),
+    like_stable(
+        "0.1 % errors, 2 instances, one ill at times",
+        TENTH_OF_ONE,
+        Hard::Instances(2),
+        500,
+    ),
 ];
 
-const WORSE: [Kind; 25] = [
+const WORSE: [Kind; 29] = [
     faulty("1 -> 1.5 %", ONE, fault(1.5, 1.0)),
     faulty("1 -> 2 %", ONE, fault(2.0, 1.0)),
     faulty("1 -> 5 %", ONE, fault(5.0, 1.0)),
@@ -226,6 +241,28 @@ const WORSE: [Kind; 25] = [
             fault(200.0, 1.0),
         )
     },
+    Kind {
+        hard: Hard::Instances(2),
+        ..faulty("1 -> 5 %, 2 instances", ONE, fault(5.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Instances(8),
+        ..faulty("1 -> 2 %, 8 instances", ONE, fault(2.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Instances(2),
+        shares: TENTH,
+        ..faulty("all fail, 2 instances, at 10 %", ONE, fault(100.0, 1.0))
+    },
+    Kind {
+        hard: Hard::Instances(2),
+        shares: TWENTIETH,
+        ..faulty(
+            "1 request/s, dead, 2 instances, at 5 %",
+            steady(1.0, 0.001),
+            fault(1000.0, 1.0),
+        )
+    },
 ];
 
 const fn late(name: &'static str, after: u32) -> Kind {
@@ -245,7 +282,7 @@ struct Release {
     passed: Option<(u32, u64)>,
 }
 
-fn play(seed: u64, kind: &Kind) -> Release {
+fn play(seed: u64, kind: &Kind, rules_played: usize) -> Release {
     let mut world = Hardship::new(seed, kind.service, kind.fault, kind.hard);
     let mut ours = Ours::new(Tolerance::default(), 30);
     let tight = Tolerance {
@@ -280,7 +317,7 @@ fn play(seed: u64, kind: &Kind) -> Release {
             new: &new,
             stable: &stable,
         };
-        for (stop, rule) in release.stops.iter_mut().zip(&mut rules) {
+        for (stop, rule) in release.stops.iter_mut().zip(&mut rules).take(rules_played) {
             if stop.is_none() && rule.second(&second) {
                 *stop = Some(t + 1);
             }
@@ -291,19 +328,15 @@ fn play(seed: u64, kind: &Kind) -> Release {
 }
 
 /// Plays releases on all cores.
-fn play_all(kind: &Kind, first: u64, quick: bool) -> Vec<Release> {
-    let releases = if quick {
-        kind.releases / 20
-    } else {
-        kind.releases
-    };
-    let seeds = first..first + releases.max(10);
+fn play_all(kind: &Kind, first: u64, plan: &Plan) -> Vec<Release> {
+    let seeds = first..first + plan.releases(kind);
+    let rules = plan.rules();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores)
             .map(|core| {
                 let mine = seeds.clone().skip(core).step_by(cores);
-                scope.spawn(move || mine.map(|seed| play(seed, kind)).collect::<Vec<_>>())
+                scope.spawn(move || mine.map(|seed| play(seed, kind, rules)).collect::<Vec<_>>())
             })
             .collect();
         threads
@@ -314,7 +347,31 @@ fn play_all(kind: &Kind, first: u64, quick: bool) -> Vec<Release> {
 }
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let plan = Plan::of_arguments();
+    if plan.is_whole() {
+        requests_needed();
+    }
+    let names = RULES[..plan.rules()].join(" | ");
+    let line = " ---: |".repeat(plan.rules());
+    println!("\n### Releases like stable that are stopped\n");
+    println!("| world | {names} | not worse | after |");
+    println!("| --- |{line} ---: | ---: |");
+    for (index, kind) in (0..).zip(ALIKE) {
+        if plan.shows(&kind) {
+            report_alike(&kind, &play_all(&kind, index * 1_000_000, &plan), &plan);
+        }
+    }
+    println!("\n### Releases that are worse: stopped, median time since the fault began\n");
+    println!("| fault | {names} |");
+    println!("| --- |{line}");
+    for (index, kind) in (100..).zip(WORSE) {
+        if plan.shows(&kind) {
+            report(&kind, &play_all(&kind, index * 1_000_000, &plan), &plan);
+        }
+    }
+}
+
+fn requests_needed() {
     println!("### Requests needed\n");
     println!("| errors of stable | 0.2 points and 50 % | 0.2 points | 1 point |");
     println!("| ---: | ---: | ---: | ---: |");
@@ -327,40 +384,31 @@ fn main() {
         let (usual, points, one) = (needed(20, 50), needed(20, 0), needed(100, 0));
         println!("| {} % | {usual} | {points} | {one} |", errors * 100.0);
     }
-    println!("\n### Releases like stable that are stopped\n");
-    println!("| world | {} | not worse | after |", RULES.join(" | "));
-    println!("| --- |{} ---: | ---: |", " ---: |".repeat(RULES.len()));
-    for (index, kind) in (0..).zip(ALIKE) {
-        let releases = play_all(&kind, index * 1_000_000, quick);
-        let stopped = |rule: usize| releases.iter().filter(move |it| it.stops[rule].is_some());
-        let shares = (0..RULES.len()).map(|rule| {
-            let part = 100.0 * stopped(rule).count() as f64 / releases.len() as f64;
-            format!("{part:.2} %")
-        });
-        let passes: Vec<_> = releases.iter().filter_map(|it| it.passed).collect();
-        println!(
-            "| {} ({}) | {} | {:.1} % | {} |",
-            kind.name,
-            releases.len(),
-            shares.collect::<Vec<_>>().join(" | "),
-            100.0 * passes.len() as f64 / releases.len() as f64,
-            median(passes.iter().map(|pass| pass.0).collect()),
-        );
-    }
-    println!("\n### Releases that are worse: stopped, median time since the fault began\n");
-    println!("| fault | {} |", RULES.join(" | "));
-    println!("| --- |{}", " ---: |".repeat(RULES.len()));
-    for (index, kind) in (100..).zip(WORSE) {
-        report(&kind, &play_all(&kind, index * 1_000_000, quick));
-    }
 }
 
-fn report(kind: &Kind, releases: &[Release]) {
+fn report_alike(kind: &Kind, releases: &[Release], plan: &Plan) {
+    let stopped = |rule: usize| releases.iter().filter(move |it| it.stops[rule].is_some());
+    let shares = (0..plan.rules()).map(|rule| {
+        let part = 100.0 * stopped(rule).count() as f64 / releases.len() as f64;
+        format!("{part:.2} %")
+    });
+    let passes: Vec<_> = releases.iter().filter_map(|it| it.passed).collect();
+    println!(
+        "| {} ({}) | {} | {:.1} % | {} |",
+        kind.name,
+        releases.len(),
+        shares.collect::<Vec<_>>().join(" | "),
+        100.0 * passes.len() as f64 / releases.len() as f64,
+        median(passes.iter().map(|pass| pass.0).collect()),
+    );
+}
+
+fn report(kind: &Kind, releases: &[Release], plan: &Plan) {
     let begins = match kind.hard {
         Hard::Late(after) => after,
         _ => 0,
     };
-    let cells = (0..RULES.len()).map(|rule| {
+    let cells = (0..plan.rules()).map(|rule| {
         let times: Vec<u32> = releases
             .iter()
             .filter_map(|it| it.stops[rule])

@@ -60,24 +60,30 @@ impl World {
         }
     }
 
+    fn swing(&self, t: u32) -> f64 {
+        let angle = f64::from(t) / self.swing_seconds * TAU + self.phase;
+        self.service.drift * angle.sin()
+    }
+
+    /// The median of stable's durations, and its error rate without outages, in second `t`.
+    pub fn stable_at(&self, t: u32) -> (f64, f64) {
+        let median = MEDIAN_US * (1.0 + 0.3 * self.swing(t - t % 10));
+        (median, self.service.errors * (1.0 + 0.5 * self.swing(t)))
+    }
+
     /// What is counted in second `t` of the new release, which gets `share` of the requests, and of
     /// stable.
     pub fn second(&mut self, t: u32, share: f64) -> (Traffic, Traffic) {
-        let angle = f64::from(t) / self.swing_seconds * TAU + self.phase;
-        let swing = self.service.drift * angle.sin();
+        let swing = self.swing(t);
+        let (median, errors) = self.stable_at(t);
         if t.is_multiple_of(10) || self.new.is_empty() {
-            let median = MEDIAN_US * (1.0 + 0.3 * swing);
             self.new = buckets(median * self.fault.latency);
             self.stable = buckets(median);
         }
         let down = self
             .outage
             .is_some_and(|start| (start..start + 10).contains(&t));
-        let errors = if down {
-            0.2
-        } else {
-            self.service.errors * (1.0 + 0.5 * swing)
-        };
+        let errors = if down { 0.2 } else { errors };
         let wanted = self.service.requests * (1.0 + 0.2 * swing);
         // Few requests come by chance.
         let requests = if wanted < 50.0 {

@@ -170,8 +170,9 @@ impl Hardship {
         if cold < 0.001 {
             return (new, stable);
         }
-        let buckets = world::buckets(MEDIAN_US * (1.0 + (slower - 1.0) * cold));
-        let rate = self.service.errors + errors / 100.0 * cold;
+        let (median, stable_rate) = self.world.stable_at(t);
+        let buckets = world::buckets(median * (1.0 + (slower - 1.0) * cold));
+        let rate = stable_rate + errors / 100.0 * cold;
         let new = world::traffic(&mut self.random, new.requests, rate, &buckets);
         (new, stable)
     }

@@ -117,8 +117,13 @@ impl Comparison {
         for (all, side) in self.requests.iter_mut().zip([new, stable]) {
             *all = all.saturating_add(side.requests);
         }
-        let errors = self.count_errors(new, stable);
-        let groups = self.instances.by_group(&new.instances);
+        let of_stable = [stable.requests, stable.errors.min(stable.requests)];
+        let counted = self
+            .instances
+            .count(&new.instances, of_stable, stretch.lasted_ms);
+        let mut errors = self.count_errors(new, stable);
+        errors.spare(counted.spared, counted.errors);
+        let groups = counted.groups;
         if self.counts_gross(stretch) {
             self.gross.add_seen(&errors, 0.0);
             self.gross.add_groups(&groups);
@@ -313,7 +318,7 @@ impl Comparison {
             latency,
             error_ceiling,
             latency_ceiling,
-            culprit: accused.then(|| self.culprit(sharing)).flatten(),
+            culprit: self.culprit(accused, stops, sharing),
         }
     }
 
@@ -335,7 +340,11 @@ impl Comparison {
     }
 
     /// The instance that is to blame where the release is not.
-    fn culprit(&self, sharing: u32) -> Option<Culprit> {
+    fn culprit(&self, accused: bool, stops: bool, sharing: u32) -> Option<Culprit> {
+        if stops || !accused {
+            let lately = || self.instances.culprit_lately();
+            return (!stops).then(lately).flatten();
+        }
         let errors = self.errors.strongest(&self.tolerance.errors(sharing));
         let gross = || self.gross.strongest(&self.tolerance.gross(sharing));
         let since = errors.or_else(gross)?;

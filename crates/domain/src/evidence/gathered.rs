@@ -17,6 +17,8 @@ pub(super) struct Seen {
     /// Everything that is summed up here is convex in the number of events, so it is at most what coins
     /// would give on average (Jensen), and what holds for coins holds for parts.
     pub(super) parts: [u64; 2],
+    /// How many of the new release's events do not count against it, in thousandths.
+    pub(super) spared: u64,
     /// How many could have had an event: requests, or users who had none yet.
     pub(super) at_risk: [u64; 2],
 }
@@ -33,6 +35,7 @@ impl Seen {
         Self {
             counted: requests,
             parts,
+            spared: 0,
             at_risk: requests,
         }
     }
@@ -44,8 +47,17 @@ impl Seen {
         Self {
             counted: sides.map(|side| side.requests),
             parts: [parts(0), parts(1)],
+            spared: 0,
             at_risk,
         }
+    }
+
+    /// Of `errors` of the new release, `spared` do not count against it. They are still held against "not
+    /// worse", and shown.
+    pub(super) fn spare(&mut self, spared: u64, errors: u64) {
+        let spared = u128::from(self.parts[0]) * u128::from(spared);
+        let spared = spared.div_ceil(u128::from(errors.max(1)));
+        self.spared = u64::try_from(spared).map_or(self.parts[0], |it| it.min(self.parts[0]));
     }
 
     /// Both sides had somebody: otherwise nothing can be compared.
@@ -85,7 +97,8 @@ pub(super) struct Gathered {
     expected_micro: u64,
     /// Per ratio: the logarithm of the likelihood ratio against "no worse", in nano-nats.
     pub(super) worse: [i64; RATIOS.len()],
-    /// Requests and errors of the new release by group of instances, where they are known.
+    /// Requests of the new release by group of instances, and the errors that count against it, where they
+    /// are known.
     groups: Vec<[u64; 2]>,
 }
 
@@ -115,7 +128,8 @@ impl Gathered {
         let expected = u64::try_from(expected).unwrap_or(u64::MAX);
         self.expected_micro = self.expected_micro.saturating_add(expected);
 
-        let [c, d] = seen.events();
+        let [mut c, d] = seen.events();
+        c -= seen.spared as f64 / 1000.0;
         let share = a as f64 / (a + b) as f64;
         for (sum, ratio) in self.worse.iter_mut().zip(RATIOS) {
             let happened = c * ratio.ln();
@@ -195,7 +209,10 @@ impl Gathered {
         let stable = self.counted[1] as f64;
         let share = |new: u64| new as f64 / (new as f64 + stable).max(1.0);
         let (before, after) = (share(self.counted[0]), share(rest.counted[0]));
-        let events = rest.events() + self.parts[1] as f64 / 1000.0;
+        // Errors that never counted add nothing.
+        let counting: u64 = self.groups.iter().map(|it| it[1]).sum();
+        let counting = (counting.saturating_sub(gone_events) as f64).min(rest.events());
+        let events = counting + self.parts[1] as f64 / 1000.0;
         for (sum, ratio) in rest.worse.iter_mut().zip(RATIOS) {
             let chance = |share: f64| (share * (ratio - 1.0)).ln_1p();
             let happened = gone_events as f64 * (ratio.ln() - chance(before));
