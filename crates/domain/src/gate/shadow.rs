@@ -12,7 +12,8 @@ use crate::bounds::{Faults, Limit, Limited};
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(default))]
 #[serde(deny_unknown_fields, default)]
 pub struct ShadowGate {
-    /// Allowed differences beyond those between two answers of stable, per thousand answers.
+    /// Allowed differences beyond one and a half times those between two answers of stable, per thousand
+    /// answers.
     pub margin_permille: u32,
     /// Time that the gate may stay open after the dark traffic, in seconds.
     #[cfg_attr(feature = "schema", schema(value_type = u32))]

@@ -8,6 +8,10 @@ use crate::{
     traffic::Mirrored,
 };
 
+/// How much more often than two answers of stable a copy may differ by chance, in percent: what changes
+/// with time, such as a clock, differs more often where the copy is answered a little later.
+const NOISE_PERCENT: u32 = 50;
+
 pub(super) fn look(moment: &Moment<'_>, gate: &ShadowGate, watch: &mut Watch) -> GateLook {
     let seen = moment.seen.mirrored.clone().unwrap_or_default();
     let before = watch.mirrored.clone().unwrap_or_default();
@@ -23,9 +27,13 @@ pub(super) fn look(moment: &Moment<'_>, gate: &ShadowGate, watch: &mut Watch) ->
     };
     let copies = arm(seen.differing, before.differing);
     let users = arm(seen.noisy, before.noisy);
-    watch.shadow.add(copies, users, 0.0);
+    let margin = Margin {
+        points_ppm: gate.margin_permille * 1000,
+        percent_of_stable: NOISE_PERCENT,
+    };
+    watch.shadow.add(copies, users, margin.growth());
     let judged = watch.shadow.judge(&Question {
-        margin: Margin::points(gate.margin_permille * 1000),
+        margin,
         stop_ppm: ALPHA_PPM,
         pass_ppm: ALPHA_PPM,
         least_ratio: 0,
