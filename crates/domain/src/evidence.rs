@@ -30,7 +30,7 @@
 //!   There `a` and `b` are the users who had no event yet, `c` and `d` those who have their first: a
 //!   sequential log-rank test, by the same formulas.
 //! - **Ill instances.** Errors that one instance of the new release has and most of the others do not are left
-//!   out of `c` where "worse" is asked. That only lowers its e-values. See [`instances`].
+//!   out of `c` where "worse" is asked. That only lowers its e-values. See `instances.rs`.
 //!
 //! Each stretch is compared with itself only. So rates may change over the day, and the new release's
 //! share may grow, without inventing or hiding anything. What is assumed: within a stretch, chance
