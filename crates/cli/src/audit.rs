@@ -95,7 +95,7 @@ async fn verify(context: &Context, since: Option<&str>) -> Result<Exit, Failure>
     context.say(match since {
         Some(_) => "nobody changed the audit log, and it goes on from the head that you kept",
         None => {
-            "the chain is intact; whether its end was cut off, or all of it written anew, was not checked: \
+            "the chain is intact; whether its end was cut off, or all of it was rewritten, was not checked: \
              keep `pointsman audit head` elsewhere, and pass it as --since"
         }
     });
