@@ -18,7 +18,8 @@ pub async fn configured(config: &Config) -> anyhow::Result<Clouds> {
     clouds.insert(ProviderKind::Aws, Arc::new(aws(artifacts.clone())));
     if !config.no_local_cloud {
         let (state, port) = (config.local_state(), config.listen.port());
-        let local = provider_local::cloud::Local::start(state, artifacts, port).await?;
+        let users = config.instance_users;
+        let local = provider_local::cloud::Local::start(state, artifacts, port, users).await?;
         clouds.insert(ProviderKind::Local, Arc::new(local));
     }
     Ok(clouds)

@@ -238,7 +238,9 @@ impl Server {
 /// What must hold before anything is started.
 async fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
     refuse_remote(config)?;
-    DataFolder::open(&config.data).await
+    let through = config.lets_instances_through();
+    let through = through.context("the system does not say what this process may do")?;
+    DataFolder::open(&config.data, through).await
 }
 
 /// Whoever has the token may do everything, and plain HTTP shows the token on the way.
