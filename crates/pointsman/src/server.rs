@@ -96,7 +96,7 @@ async fn start_configured(config: &Config) -> anyhow::Result<Server> {
     let data = prepare(config).await?;
     let store = open_store(config, &data).await?;
     settle(&store, config).await?;
-    let clouds = clouds::configured(config).await?;
+    let clouds = clouds::configured(config, store.is_used().await?).await?;
     Server::start_in(data, store, config, clouds).await
 }
 

@@ -29,10 +29,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, sync::oneshot};
 use tokio_util::io::ReaderStream;
 
-use crate::users::{self, UserIds};
-use crate::wire::{
-    ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest, SOCKET,
-    ShutdownRequest, Status,
+use crate::{
+    daemon::OWN_LOG,
+    users::{self, UserIds},
+    wire::{
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest,
+        SOCKET, ShutdownRequest, Status,
+    },
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.
@@ -349,7 +352,7 @@ pub async fn ensure_running(launcher: &Launcher) -> Result<Status, ProviderError
     if let Ok(status) = cloud.status().await {
         return Ok(status);
     }
-    let log = launcher.state.join("local.log");
+    let log = launcher.state.join(OWN_LOG);
     let started = || {
         start(launcher, &log).map_err(|error| {
             let text = format!(

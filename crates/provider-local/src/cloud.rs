@@ -101,6 +101,16 @@ impl Local {
     }
 }
 
+impl Local {
+    /// How many instances are there.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn instances(&self) -> Result<usize, ProviderError> {
+        Ok(self.cloud.status().await?.instances)
+    }
+}
+
 fn nameless(error: &io::Error) -> ProviderError {
     let text = format!("cannot find the program to start the one-machine cloud with: {error}");
     ProviderError::new(ErrorKind::Unavailable, text)
@@ -180,15 +190,21 @@ fn users_of(apart: &Apart) -> Check {
 }
 
 /// Starts the cloud whenever it does not answer.
-async fn keep(cloud: LocalCloud, launcher: Launcher, router_port: Arc<AtomicU16>) {
+async fn keep(cloud: LocalCloud, launcher: Launcher, known: Arc<AtomicU16>) {
     loop {
         tokio::time::sleep(LOOK).await;
         if cloud.status().await.is_ok() {
             continue;
         }
         tracing::warn!(state = %launcher.state.display(), "the one-machine cloud does not answer; starting it");
+        // Users know this port, and the cloud may have lost its state along with its life.
+        let router_port = known.load(Ordering::Relaxed);
+        let launcher = Launcher {
+            router_port: Some(router_port),
+            ..launcher.clone()
+        };
         match client::ensure_running(&launcher).await {
-            Ok(status) => router_port.store(status.router_port, Ordering::Relaxed),
+            Ok(status) => known.store(status.router_port, Ordering::Relaxed),
             Err(error) => tracing::error!(%error, "the one-machine cloud cannot be started"),
         }
     }

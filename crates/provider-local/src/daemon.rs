@@ -49,6 +49,9 @@ use crate::{
     wire::SOCKET,
 };
 
+/// The names of our own logs in the state folder: that of the daemon, and that of the router.
+pub(crate) const OWN_LOG: &str = "local.log";
+pub(crate) const ROUTER_LOG: &str = "router.log";
 /// The port of the router, unless it is in use or another one is asked for.
 const ROUTER_PORT: u16 = 8080;
 
@@ -107,7 +110,8 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     daemon.prune();
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
-    let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
+    let own = [OWN_LOG, ROUTER_LOG].map(|name| daemon.folder.join(name));
+    let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder(), own.into()));
     tracing::info!("the one-machine cloud runs");
     supervise::supervise(&daemon).await;
     control.abort();
