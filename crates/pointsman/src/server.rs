@@ -96,7 +96,7 @@ async fn start_configured(config: &Config) -> anyhow::Result<Server> {
     let data = prepare(config).await?;
     let store = open_store(config, &data).await?;
     settle(&store, config).await?;
-    let clouds = clouds::configured(config).await?;
+    let clouds = clouds::configured(config, store.is_used().await?).await?;
     Server::start_in(data, store, config, clouds).await
 }
 
@@ -238,7 +238,9 @@ impl Server {
 /// What must hold before anything is started.
 async fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
     refuse_remote(config)?;
-    DataFolder::open(&config.data).await
+    let through = config.lets_instances_through();
+    let through = through.context("the system does not say what this process may do")?;
+    DataFolder::open(&config.data, through).await
 }
 
 /// Whoever has the token may do everything, and plain HTTP shows the token on the way.

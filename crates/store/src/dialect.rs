@@ -92,6 +92,15 @@ impl Dialect {
         Ok((dialect, options))
     }
 
+    /// The same, for connections that fail where the file of the database is not there.
+    pub(crate) fn existing(self, options: &AnyConnectOptions) -> AnyConnectOptions {
+        let mut options = options.clone();
+        if self == (Self::Sqlite { in_memory: false }) {
+            options.database_url.set_query(Some("mode=rw"));
+        }
+        options
+    }
+
     /// The pool that writes. SQLite allows one writer, so there is one, and the others queue fairly.
     pub(crate) fn writers(self) -> AnyPoolOptions {
         match self {
@@ -110,6 +119,7 @@ impl Dialect {
             Self::Sqlite { in_memory: false } => Some(
                 pool(SQLITE_READERS, SQLITE_READER)
                     .test_before_acquire(false)
+                    .idle_timeout(None)
                     .max_lifetime(None),
             ),
             Self::Sqlite { in_memory: true } | Self::Postgres => None,

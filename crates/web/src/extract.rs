@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::{problem::Problem, streams::Visa};
 use operations::Desk;
 
 /// A JSON body.
@@ -24,6 +24,9 @@ pub struct InPath<T>(pub T);
 
 /// Operations as the principal of the request sees them; put there by the door.
 pub struct InDesk(pub Desk);
+
+/// What admits the principal of the request again; put there by the door.
+pub struct InVisa(pub Visa);
 
 /// The version that `If-Match` or `If-None-Match` expects; 0: there must be nothing yet.
 pub struct Expected(pub Option<i64>);
@@ -86,6 +89,14 @@ impl<S: Send + Sync> FromRequestParts<S> for InDesk {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let desk = parts.extensions.get::<Desk>().cloned();
         desk.map(Self).ok_or_else(unauthenticated)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InVisa {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let visa = parts.extensions.get::<Visa>().cloned();
+        visa.map(Self).ok_or_else(unauthenticated)
     }
 }
 

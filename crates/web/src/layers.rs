@@ -17,7 +17,9 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{App, extract::unauthenticated, guests::Guest, problem::Problem, refusals};
+use crate::{
+    App, extract::unauthenticated, guests::Guest, problem::Problem, refusals, streams::Visa,
+};
 use operations::metrics::Metrics;
 
 /// Longest request id that is taken over.
@@ -178,8 +180,10 @@ pub(crate) async fn authenticated(
     if let Some(guest) = request.extensions().get::<Arc<Guest>>() {
         guest.is_known();
     }
+    let visa = visa(&app, shown.unwrap_or_default());
     let desk = app.operations.desk(principal);
     request.extensions_mut().insert(desk);
+    request.extensions_mut().insert(visa);
     let mut response = next.run(request).await;
     let no_store = HeaderValue::from_static("no-store");
     response
@@ -187,6 +191,18 @@ pub(crate) async fn authenticated(
         .entry(header::CACHE_CONTROL)
         .or_insert(no_store);
     Ok(response)
+}
+
+/// Admits the one who showed this token again.
+fn visa(app: &App, shown: &str) -> Visa {
+    let (app, shown) = (app.clone(), Arc::<str>::from(shown));
+    Visa::new(move || {
+        let (app, shown) = (app.clone(), Arc::clone(&shown));
+        Box::pin(async move {
+            let principal = app.door.admit(&shown).await?;
+            Ok(principal.map(|principal| app.operations.desk(principal)))
+        })
+    })
 }
 
 fn bearer(value: &str) -> Option<&str> {

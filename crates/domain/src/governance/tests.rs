@@ -62,6 +62,7 @@ fn facts() -> Facts {
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
+            limits: Default::default(),
             aws: None,
             custom: None,
         }),

@@ -336,6 +336,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
+        limits: Default::default(),
         aws: None,
         custom: None,
     };

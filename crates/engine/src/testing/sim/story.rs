@@ -350,6 +350,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         health: HealthCheck::default(),
         drain_seconds: 5,
         variables: [].into(),
+        limits: Default::default(),
         aws: None,
         custom: None,
     }
