@@ -88,6 +88,7 @@ fn is_fault(sql: &str, detail: &str) -> bool {
         "deployments_one_at_a_time",
         "deployments_unattended",
         "deployments_unfinished",
+        "deployments_unheld",
         "autoindex_deployments_1 (id=?)",
     ];
     let asks_for_running = sql.contains("finished = 0") && detail.contains(" deployments ");
@@ -228,9 +229,10 @@ async fn tour_of_deployments(world: &World) {
         .begin(&wish("cart", "live", "1.0.0"), 0)
         .await
         .unwrap();
-    store.claim("one", NOW, 1000, 10).await.unwrap();
-    store.renew("one", &begun.id, NOW, 1000).await.unwrap();
-    Journal::release(store, "one", &begun.id).await.unwrap();
+    let claims = store.claim("one", &[], NOW, 10).await.unwrap();
+    store.claim("two", &claims.held, NOW, 10).await.unwrap();
+    store.renew("two", &begun.id, NOW).await.unwrap();
+    Journal::release(store, "two", &begun.id).await.unwrap();
     store.release_all().await.unwrap();
     let turn = turned(&begun);
     let audit = world::audit("deployment.pause");

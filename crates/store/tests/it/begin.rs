@@ -123,7 +123,7 @@ async fn one_deployment_runs_at_a_place(world: World) {
     assert_eq!(world.audits().await, before);
     // The database itself would refuse as well.
     let insert = "insert into deployments (id, service, environment, version, record, finished,
-        surge, events, lease_until, attended_at)
+        surge, events, lease_beat, attended_at)
         values ('other', 'cart', 'live', 1, '{}', 0, 0, 0, 0, 0)";
     let error = world.tamper(insert).await.unwrap_err();
     let twice = error
