@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         version: 1,
         name: "start",
@@ -52,6 +52,12 @@ const MIGRATIONS: [Migration; 5] = [
         version: 5,
         name: "leases",
         sql: include_str!("../migrations/0005_leases.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 6,
+        name: "people",
+        sql: include_str!("../migrations/0006_people.sql"),
         extra: |_| "",
     },
 ];

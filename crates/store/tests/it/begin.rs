@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    access::Visible,
     catalogue::{Account, Kind},
     deployment::Outcome,
     event,
@@ -339,7 +340,7 @@ async fn what_moved_meanwhile_is_noticed(world: World) {
     );
     let found = world
         .store
-        .deployments(&Default::default(), None, 10)
+        .deployments(&Default::default(), &Visible::everything(), None, 10)
         .await
         .unwrap();
     assert_eq!(found.len(), 1);
@@ -420,7 +421,7 @@ async fn only_what_was_admitted_begins(world: World) {
     }
     let found = world
         .store
-        .deployments(&Default::default(), None, 10)
+        .deployments(&Default::default(), &Visible::everything(), None, 10)
         .await
         .unwrap();
     assert!(found.is_empty(), "{found:?}");
