@@ -76,6 +76,7 @@ pub struct TokensQuery {
     #[param(value_type = Option<String>)]
     pub cursor: Option<PersonName>,
     /// Maximum number of rows, 1 to 500; 50 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 
