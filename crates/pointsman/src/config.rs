@@ -24,6 +24,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Listening on an address that others can reach is meant.
     pub allow_remote: bool,
+    /// The one who starts the server may do everything, by grants that are made at the first start and a
+    /// token in the data folder. Otherwise the first start leaves a token that makes the first admin.
+    pub owner: bool,
     /// The database; `pointsman.db` in the data folder when it is `None`.
     pub database: Option<String>,
     /// The folder of the one-machine cloud; its usual one when it is `None`.
@@ -61,6 +64,7 @@ impl Config {
             data: data.into(),
             listen: DEFAULT_LISTEN,
             allow_remote: false,
+            owner: true,
             database: None,
             local_state: None,
             no_local_cloud: false,

@@ -70,6 +70,11 @@ impl DataFolder {
         self.path.join("token")
     }
 
+    /// Where the token of the first start is, which makes the first admin.
+    pub(crate) fn first_start_token(&self) -> PathBuf {
+        self.path.join("first-start-token")
+    }
+
     pub(crate) fn note(&self) -> PathBuf {
         self.path.join("server.json")
     }

@@ -29,6 +29,10 @@ pub struct ServerArgs {
     /// network
     #[arg(long)]
     allow_remote: bool,
+    /// Let the user who starts the server do everything, by the token in the data folder [default: unless
+    /// --allow-remote]
+    #[arg(long)]
+    owner: bool,
     /// URL of the database, such as postgres://host/name [default: a SQLite file in the data folder]
     ///
     /// Put a URL with a password into the environment variable, where `ps` does not show it.
@@ -187,6 +191,7 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
     let config = Config {
         listen: args.listen,
         allow_remote: args.allow_remote,
+        owner: args.owner || !args.allow_remote,
         database: args.database,
         local_state: args.local_state,
         no_local_cloud: args.no_local_cloud,

@@ -233,9 +233,24 @@ fn only_the_door_makes_a_principal() {
 
 /// What a desk does without a permission: it says who sits there, asks, and keeps the principal's own
 /// answers.
-const UNCHECKED: [&str; 4] = ["principal", "can", "kept_answer", "keep_answer"];
+const UNCHECKED: [&str; 5] = ["principal", "can", "missing", "kept_answer", "keep_answer"];
 /// What can be done without a desk: before anybody is known, and for the server itself.
-const WITHOUT_DESK: [&str; 5] = ["new", "desk", "health", "whose", "watch_writing"];
+const WITHOUT_DESK: [&str; 14] = [
+    "new",
+    "desk",
+    "health",
+    "whose",
+    "watch_writing",
+    "needs_first_admin",
+    "make_owner",
+    "attempt_first_admin",
+    "make_first_admin",
+    "sign_in",
+    "sign_in_by_link",
+    "session_of",
+    "log_in",
+    "log_in_by_code",
+];
 
 #[test]
 fn every_use_case_begins_with_its_permission_check() {
@@ -372,4 +387,23 @@ fn the_scan_sees_what_it_should_see() {
     ] {
         assert!(!names(line, "store"), "{line}");
     }
+}
+
+#[test]
+fn every_type_with_limits_is_looked_for_in_the_description() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let checked = fs::read_to_string(crates.join("domain/src/schema.rs")).unwrap();
+    let mut missing = Vec::new();
+    for file in files_of("domain/src") {
+        let text = fs::read_to_string(&file).unwrap();
+        let limited = text.lines().filter_map(|line| {
+            let named = line.strip_prefix("impl Limited for ")?;
+            Some(named.trim_end_matches(" {").to_owned())
+        });
+        missing.extend(limited.filter(|it| !checked.contains(&format!("seen::<{it}>"))));
+    }
+    assert_eq!(
+        missing, [""; 0],
+        "add them to the test in domain/src/schema.rs"
+    );
 }

@@ -18,7 +18,12 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    App, extract::unauthenticated, guests::Guest, problem::Problem, refusals, streams::Visa,
+    App,
+    extract::{peer, unauthenticated},
+    guests::Guest,
+    problem::Problem,
+    refusals,
+    streams::Visa,
 };
 use operations::metrics::Metrics;
 
@@ -170,7 +175,7 @@ pub(crate) async fn authenticated(
         .and_then(|value| value.to_str().ok())
         .and_then(bearer);
     let principal = match shown {
-        Some(token) => app.door.admit(token).await?,
+        Some(token) => app.door.admit(token, peer(request.extensions())).await?,
         None => None,
     };
     let principal = principal.ok_or_else(|| {
@@ -180,7 +185,7 @@ pub(crate) async fn authenticated(
     if let Some(guest) = request.extensions().get::<Arc<Guest>>() {
         guest.is_known();
     }
-    let visa = visa(&app, shown.unwrap_or_default());
+    let visa = visa(&app, shown.unwrap_or_default(), peer(request.extensions()));
     let desk = app.operations.desk(principal);
     request.extensions_mut().insert(desk);
     request.extensions_mut().insert(visa);
@@ -194,12 +199,12 @@ pub(crate) async fn authenticated(
 }
 
 /// Admits the one who showed this token again.
-fn visa(app: &App, shown: &str) -> Visa {
+fn visa(app: &App, shown: &str, from: IpAddr) -> Visa {
     let (app, shown) = (app.clone(), Arc::<str>::from(shown));
     Visa::new(move || {
         let (app, shown) = (app.clone(), Arc::clone(&shown));
         Box::pin(async move {
-            let principal = app.door.admit(&shown).await?;
+            let principal = app.door.admit(&shown, from).await?;
             Ok(principal.map(|principal| app.operations.desk(principal)))
         })
     })

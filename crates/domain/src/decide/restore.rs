@@ -24,6 +24,9 @@ struct Intended {
 }
 
 pub(super) fn decide(moment: &Moment<'_>) -> Decision {
+    if let Some(unserved) = unserved(moment) {
+        return unserved;
+    }
     let weights = weights(moment);
     let moves = !moment.seen.weights.same(&weights);
     if !moves && moment.seen.mirror.is_some() && asked_for_users_lately(moment) {
@@ -212,16 +215,40 @@ fn weights(moment: &Moment<'_>) -> Weights {
     if stranded(moment) && users::are_served_by(moment, &all_on_next) {
         return all_on_next;
     }
+    let intended = shifted(moment);
+    if users::are_served_by(moment, &intended) {
+        intended
+    } else {
+        moment.seen.weights.clone()
+    }
+}
+
+/// As the last shift of this course says; without one, as it was before.
+fn shifted(moment: &Moment<'_>) -> Weights {
     let steps = &moment.deployment.progress.steps;
     let shifted = steps.iter().rev().find_map(|step| match step {
         Step::Shift(split) => Some(split.weights.clone()),
         _ => None,
     });
-    let intended = shifted.unwrap_or_else(|| moment.baseline.weights.clone());
-    if users::are_served_by(moment, &intended) {
-        intended
+    shifted.unwrap_or_else(|| moment.baseline.weights.clone())
+}
+
+/// Somebody moved users away from where they belong, and nobody answers there at the moment: to end now
+/// would leave them where they strayed to. They are moved once somebody answers. A release that answers
+/// nobody for too long goes back; the way back then ends with users where they are.
+fn unserved(moment: &Moment<'_>) -> Option<Decision> {
+    let intended = shifted(moment);
+    let strayed = moment.deployment.roles.are_apart() && !moment.seen.weights.same(&intended);
+    if !strayed || stranded(moment) || users::are_served_by(moment, &intended) {
+        return None;
+    }
+    let within_ms = users::SHIFT_DEADLINE_MS;
+    if moment.waited_ms() <= within_ms {
+        Some(Decision::Wait(Waiting::Weights))
+    } else if moment.going_forward() {
+        Some(Decision::Fail(Failure::NotShifted { within_ms }))
     } else {
-        moment.seen.weights.clone()
+        None
     }
 }
 

@@ -39,6 +39,7 @@ fn facts() -> Facts {
             strategies: [StrategyKind::ScaleUp].into(),
         }),
         environment: Some(Environment {
+            owner: None,
             name: "live".parse().unwrap(),
             environment_type: production.clone(),
             description: String::new(),
