@@ -57,14 +57,19 @@ pub(super) fn decide(moment: &Moment<'_>) -> Decision {
     moment.reached(Decision::Finish(certificate(moment, &weights, &slices)))
 }
 
-/// Users were asked to be moved so lately that an observation may not show it yet.
+/// Users were asked to be moved, so lately that an observation may not show it yet, or routers may not
+/// have followed yet.
 fn asked_for_users_lately(moment: &Moment<'_>) -> bool {
     let seen = moment.seen;
-    let patience_ms = seen.stale_ms_max.max(seen.weights_stale_ms_max);
-    matches!(
-        &moment.deployment.last_effect,
-        Some((Effect::SetTraffic { .. }, at)) if moment.now.since_ms(*at) <= patience_ms
-    )
+    let Some((Effect::SetTraffic { weights, .. }, at)) = &moment.deployment.last_effect else {
+        return false;
+    };
+    let patience_ms = if seen.weights.same(weights) {
+        seen.stale_ms_max.max(seen.weights_stale_ms_max)
+    } else {
+        users::SHIFT_DEADLINE_MS
+    };
+    moment.now.since_ms(*at) <= patience_ms
 }
 
 /// The slices that the deployment may have changed. A switch changes none on its way forward.
@@ -270,7 +275,10 @@ fn next_change(moment: &Moment<'_>, intended: &Intended) -> Option<Decision> {
     let alike = moment.slice.present().all(|i| Some(&i.launch) == wanted_id);
     let held = count(moment.slice.present().filter(|i| i.protected)) > wanted;
     let shrinks = moment.slice.sizes != intended.sizes || !alike || held;
-    if present > wanted && shrinks {
+    // One that the group is about to start counts: by the time the request for fewer arrives it may be
+    // there, and a healthy one would go for it.
+    let coming = present.max(moment.slice.sizes.desired);
+    if coming > wanted && shrinks {
         let launch = moment.deployment.wanted().map(|launch| &launch.id);
         let stay = survivors::healthiest(moment.slice, launch, wanted);
         if let Some(effect) = survivors::protect_exactly(slice, moment.slice, &stay) {

@@ -249,6 +249,11 @@ impl SimWorld {
                         "users are sent to {slice}, which has no healthy instance"
                     ));
                 }
+                if asg.group.sizes.desired == 0 {
+                    self.unserved.push(format!(
+                        "users are sent to {slice}, which is about to be empty"
+                    ));
+                }
             }
         }
         self.cloud.apply(effect, now).map_err(|message| {
