@@ -38,6 +38,7 @@ pub struct AuditQuery {
     /// Start of the page: `next` of the previous page.
     pub cursor: Option<String>,
     /// Maximum number of rows, 1 to 500; 50 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 

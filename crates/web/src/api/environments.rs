@@ -46,7 +46,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Path)]
 pub struct EnvironmentPath {
     /// Name of the environment.
-    #[param(value_type = String)]
     pub(super) name: EnvironmentName,
 }
 
@@ -55,10 +54,8 @@ pub struct EnvironmentPath {
 #[into_params(parameter_in = Path)]
 pub struct PlacePath {
     /// The environment.
-    #[param(value_type = String)]
     environment: EnvironmentName,
     /// The service.
-    #[param(value_type = String)]
     service: ServiceName,
 }
 
@@ -140,10 +137,8 @@ pub(super) async fn unlock(
 #[schema(as = Status)]
 pub struct StatusView {
     /// The service.
-    #[schema(value_type = String)]
     pub service: ServiceName,
     /// The environment.
-    #[schema(value_type = String)]
     pub environment: EnvironmentName,
     /// The live release; null when nothing was deployed.
     pub live: Option<LiveView>,

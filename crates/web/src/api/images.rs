@@ -105,6 +105,7 @@ pub struct ImageView {
 #[serde(deny_unknown_fields)]
 pub struct PatchPlanRequest {
     /// The id of an image, or `latest`: for each group the newest stable image of its kind.
+    #[schema(pattern = "^(latest|ami-[0-9a-f]{8,17})$")]
     ami: String,
     /// Only server groups in this environment.
     #[serde(default)]

@@ -52,7 +52,6 @@ const IMAGE_BODY_MAX: Duration = Duration::from_secs(10);
 #[into_params(parameter_in = Path)]
 pub struct ServicePath {
     /// Name of the service.
-    #[param(value_type = String)]
     service: ServiceName,
 }
 
@@ -61,10 +60,8 @@ pub struct ServicePath {
 #[into_params(parameter_in = Path)]
 pub struct ReleasePath {
     /// The service.
-    #[param(value_type = String)]
     service: ServiceName,
     /// The version.
-    #[param(value_type = String)]
     version: Version,
 }
 
@@ -107,7 +104,6 @@ pub struct ReleaseView {
 #[serde(deny_unknown_fields)]
 pub struct ImageBody {
     /// Id of the image, such as `ami-0123456789abcdef0`.
-    #[schema(value_type = String)]
     image: ImageId,
 }
 
