@@ -200,7 +200,7 @@ impl Deployment {
                 Strategy::InstanceRefresh(_) => Purpose::InstanceRefresh,
                 _ => Purpose::Deployment,
             },
-            ..request.target
+            ..request.target.for_strategy(&request.strategy)
         };
         Self {
             id: request.id,

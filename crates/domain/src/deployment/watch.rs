@@ -8,7 +8,7 @@ use crate::{
     evidence::{Comparison, Evidence},
     gate::GateState,
     slice::Slice,
-    time::DrivenMs,
+    time::{DrivenMs, UnixMs},
     traffic::{Mirrored, Traffic},
 };
 
@@ -27,6 +27,10 @@ pub struct Watch {
     /// Since when they are counted for the present stretch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_since: Option<DrivenMs>,
+    /// Which minutes are still to be taken into account, where the provider counts by the minute: those that
+    /// begin at this moment of its clock or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes_from: Option<UnixMs>,
     /// What is known of the new release against stable, over all steps: for each gate that compares, by its
     /// place among the gates of the deployment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
