@@ -124,7 +124,7 @@ pub enum Command {
     /// List and verify the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Manage people's tokens, in addition to the token of the first start
+    /// Manage tokens, which programs show instead of a password
     #[command(subcommand)]
     Token(tokens::TokenCommand),
 }

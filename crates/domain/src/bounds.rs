@@ -172,12 +172,18 @@ impl Faults {
 
     /// Checks a text for people: not too long, and nothing in it that moves a cursor.
     pub fn text(&mut self, field: &str, text: &str) {
-        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
         if text.chars().count() > TEXT_MAX as usize {
             self.add(field, format!("must have at most {TEXT_MAX} characters"));
-        } else if text.chars().any(control) {
-            self.add(field, "must not contain control characters");
+        } else {
+            self.printable(field, text);
         }
+    }
+
+    /// Checks a text that people see, of any length: line ends and tabs are all that moves a cursor.
+    pub fn printable(&mut self, field: &str, text: &str) {
+        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+        let rule = "must not contain control characters";
+        self.unless(!text.chars().any(control), field, rule);
     }
 }
 

@@ -337,4 +337,36 @@ mod tests {
             assert_eq!(written["gate"], gate.as_str());
         }
     }
+
+    #[test]
+    fn nothing_in_a_gate_moves_a_cursor_or_the_end_of_an_address() {
+        for (text, field) in [
+            (
+                r#"{"gate": "prometheus", "prometheus": "main", "query": "up\u001b[2J", "max": 1}"#,
+                "gates.query",
+            ),
+            (
+                r#"{"gate": "compare", "prometheus": "main", "bad": "b$version\u009b", "all": "a$version"}"#,
+                "gates.bad",
+            ),
+            (
+                r#"{"gate": "compare", "prometheus": "main", "bad": "b$version", "all": "a$version\r"}"#,
+                "gates.all",
+            ),
+            (
+                r#"{"gate": "http", "url": "http://check/\r\nx"}"#,
+                "gates.url",
+            ),
+            (
+                r#"{"gate": "tcp", "address": "cart\u0007:6379"}"#,
+                "gates.address",
+            ),
+        ] {
+            let gate: Gate = serde_json::from_str(text).unwrap();
+            let mut faults = Faults::default();
+            gate.settings().faults(&mut faults);
+            let fields: Vec<String> = faults.all().into_iter().map(|it| it.field).collect();
+            assert_eq!(fields, [field], "{text}");
+        }
+    }
 }

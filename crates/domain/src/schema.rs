@@ -12,7 +12,10 @@ use utoipa::{
 
 use crate::{
     bounds::schema::{Limits, Schemas},
-    catalogue::{Accepted, AwsCreate, AwsGroup, AwsVolume, Bounds, HealthCheck, Kind, Stickiness},
+    catalogue::{
+        Accepted, AwsCreate, AwsGroup, AwsVolume, Bounds, HealthCheck, InstanceLimits, Kind,
+        Stickiness,
+    },
     evidence::Tolerance,
     gate::Gate,
     names::{NAME_LEN_MAX, Name, VERSION_LEN_MAX, Version},
@@ -40,6 +43,7 @@ pub fn complete(schemas: &mut Schemas) {
     Kind::limits(&mut limits);
     limits.of::<Bounds>();
     limits.of::<HealthCheck>();
+    limits.of::<InstanceLimits>();
     limits.of::<Stickiness>();
     limits.of::<AwsGroup>();
     limits.of::<AwsCreate>();

@@ -1,4 +1,8 @@
-//! The leases that an engine holds, and a provider that asks for them before it changes anything.
+//! The leases that an engine holds, a provider that asks for them before it changes anything, and the
+//! leases of all as the engine saw them.
+//!
+//! Who died is told by the engine's own steady clock: a lease whose beats stood still for as long as
+//! leases last has nobody behind it. What anybody's wall clock shows plays no part.
 //!
 //! Invariant: nothing is changed for a deployment whose lease was not confirmed for longer than
 //! `certain`. A process that was frozen may have lost it meanwhile, and somebody else acts.
@@ -16,7 +20,7 @@ use domain::{
 };
 use tokio::time::Instant;
 
-use crate::ports::{ErrorKind, Provider, ProviderError};
+use crate::ports::{ErrorKind, LeaseSeen, Provider, ProviderError};
 
 /// When each lease was confirmed last. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +66,48 @@ impl Leases {
     }
 }
 
+/// Since when each lease in the journal stands still, by the clock of who looks.
+#[derive(Debug, Default)]
+pub(crate) struct Sightings(BTreeMap<DeploymentId, Sighting>);
+
+/// The beat of a lease, and when it was seen first, in milliseconds of a steady clock.
+#[derive(Debug, Clone, Copy)]
+struct Sighting {
+    beat: u64,
+    since_ms: u64,
+}
+
+impl Sightings {
+    /// Takes note of the leases as they are at `now_ms`; those that are not held any more are forgotten.
+    pub(crate) fn note(&mut self, held: Vec<LeaseSeen>, now_ms: u64) {
+        let before = std::mem::take(&mut self.0);
+        let sighted = held.into_iter().map(|seen| {
+            let first = Sighting {
+                beat: seen.beat,
+                since_ms: now_ms,
+            };
+            let known = before.get(&seen.deployment).copied();
+            let same = known.filter(|known| known.beat == seen.beat);
+            (seen.deployment, same.unwrap_or(first))
+        });
+        self.0 = sighted.collect();
+    }
+
+    /// The leases that stood still for at least `lease_ms` milliseconds at `now_ms`.
+    pub(crate) fn abandoned(&self, now_ms: u64, lease_ms: u64) -> Vec<LeaseSeen> {
+        let still = self
+            .0
+            .iter()
+            .filter(|(_, sighting)| now_ms.saturating_sub(sighting.since_ms) >= lease_ms);
+        still
+            .map(|(deployment, sighting)| LeaseSeen {
+                deployment: deployment.clone(),
+                beat: sighting.beat,
+            })
+            .collect()
+    }
+}
+
 /// A provider that changes nothing without a lease.
 #[derive(Debug)]
 pub(crate) struct Held<P> {
@@ -94,6 +140,27 @@ impl<P: Provider> Provider for Held<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_that_stands_still_for_long_enough_is_abandoned() {
+        let seen = |id: &str, beat| LeaseSeen {
+            deployment: DeploymentId(id.to_owned()),
+            beat,
+        };
+        let mut sightings = Sightings::default();
+        sightings.note(vec![seen("alive", 7), seen("dead", 3)], 1000);
+        assert_eq!(sightings.abandoned(8999, 8000), Vec::new());
+        sightings.note(vec![seen("alive", 8), seen("dead", 3)], 8999);
+        assert_eq!(sightings.abandoned(9000, 8000), vec![seen("dead", 3)]);
+        sightings.note(vec![seen("alive", 8), seen("dead", 4)], 9000);
+        assert_eq!(
+            sightings.abandoned(16_998, 8000),
+            Vec::new(),
+            "somebody was faster"
+        );
+        sightings.note(vec![seen("alive", 8)], 16_999);
+        assert_eq!(sightings.abandoned(30_000, 8000), vec![seen("alive", 8)]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_counts_while_it_was_confirmed_a_moment_ago() {

@@ -101,29 +101,30 @@ impl ProviderError {
 /// The durable memory of the engine. Everything that must survive a crash goes through here.
 ///
 /// Rules for every journal, checked by `engine::testing::journal_contract`:
-/// - a lease is held by at most one engine at a time; an expired lease can be claimed by anybody;
-/// - a lease that lasts longer than anybody takes one for was taken by a clock that was set back since:
-///   it has expired;
+/// - a lease is held by at most one engine at a time, until it is given back or taken over;
+/// - each claim and each renewal adds one to the beats of a deployment's lease, and nothing takes any
+///   away. A lease is taken over only at the beat at which whoever takes it saw it stand still: no wall
+///   clock plays a part, so that setting one takes a lease from nobody;
 /// - `save` succeeds only when the stored version is exactly the one before the new record's.
 pub trait Journal: Send + Sync {
-    /// Takes up to `limit` unfinished deployments that nobody holds, for `lease_ms` from `now`.
-    /// Deployments that look the longest unattended come first.
+    /// Takes up to `limit` unfinished deployments: first those whose leases are `abandoned` and still at
+    /// the same beat, then those that nobody holds. The longest unattended come first. `now` is noted
+    /// for people.
     fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<Deployment>, JournalError>> + Send;
+    ) -> impl Future<Output = Result<Claims, JournalError>> + Send;
 
     /// Prolongs a lease that `engine` holds, and returns the record as it is now; `None` when the
-    /// lease was lost.
+    /// lease was lost. `now` is noted for people.
     fn renew(
         &self,
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> impl Future<Output = Result<Option<Deployment>, JournalError>> + Send;
 
     /// Gives a lease back, so that another engine can go on at once.
@@ -141,6 +142,24 @@ pub trait Journal: Send + Sync {
         deployment: &Deployment,
         events: &[Event],
     ) -> impl Future<Output = Result<Saved, JournalError>> + Send;
+}
+
+/// A lease as it was seen in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseSeen {
+    /// The deployment that somebody holds.
+    pub deployment: DeploymentId,
+    /// How often its lease was taken or prolonged so far.
+    pub beat: u64,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The deployments that were taken.
+    pub taken: Vec<Deployment>,
+    /// The leases on unfinished deployments, the caller's own among them, as they are now.
+    pub held: Vec<LeaseSeen>,
 }
 
 /// What became of a save.

@@ -15,7 +15,7 @@ use domain::{
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
-    lease::{Held, Hold, Leases},
+    lease::{Held, Hold, Leases, Sightings},
     ports::{Clock, Journal, JournalError, Probe, Provider, ProviderError},
     stopwatch::Stopwatch,
     turn::{Turned, World, turn},
@@ -26,7 +26,8 @@ use crate::{
 pub struct RunnerConfig {
     /// Name of this engine, unique among all that share the journal.
     pub engine: String,
-    /// How long a claim lasts, in milliseconds.
+    /// How long a lease must stand still, by the clock of another engine, before that one takes it over;
+    /// in milliseconds.
     pub lease_ms: u64,
     /// How often a lease is prolonged, and with it the record read again, in milliseconds.
     pub renew_ms: u64,
@@ -157,11 +158,11 @@ where
     /// leases back, so that another engine can go on at once.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
         let (stop, stopped) = watch::channel(false);
-        let mut drivers = JoinSet::new();
+        let (mut drivers, mut sightings) = (JoinSet::new(), Sightings::default());
         tokio::pin!(shutdown);
         loop {
             let mut woken = self.wake.subscribe();
-            self.claim(&mut drivers, &stopped).await;
+            self.claim(&mut drivers, &mut sightings, &stopped).await;
             tokio::select! {
                 () = &mut shutdown => break,
                 _ = woken.changed() => {}
@@ -174,7 +175,12 @@ where
     }
 
     /// Claims as many deployments as there are free places, and starts to drive them.
-    async fn claim(&self, drivers: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+    async fn claim(
+        &self,
+        drivers: &mut JoinSet<()>,
+        sightings: &mut Sightings,
+        stopped: &watch::Receiver<bool>,
+    ) {
         while drivers.try_join_next().is_some() {}
         let driven = u32::try_from(drivers.len()).unwrap_or(u32::MAX);
         let free = self.config.concurrent_max.saturating_sub(driven);
@@ -184,11 +190,14 @@ where
         let RunnerConfig {
             engine, lease_ms, ..
         } = &*self.config;
-        let (now, asked_at) = (self.world.clock.now(), Instant::now());
-        match self.world.journal.claim(engine, now, *lease_ms, free).await {
-            Ok(claimed) => {
-                for deployment in claimed {
-                    // One that is driven already, and whose lease ran out while the journal was away.
+        let (clock, asked_at) = (&self.world.clock, Instant::now());
+        let abandoned = sightings.abandoned(clock.steady_ms(), *lease_ms);
+        let journal = &self.world.journal;
+        match journal.claim(engine, &abandoned, clock.now(), free).await {
+            Ok(claims) => {
+                sightings.note(claims.held, clock.steady_ms());
+                for deployment in claims.taken {
+                    // One that is driven already, and whose lease stood still while the journal was away.
                     let Some(held) = self.leases.hold(&deployment.id, asked_at) else {
                         continue;
                     };
@@ -316,13 +325,8 @@ where
     }
 
     async fn renew(&self, id: &DeploymentId) -> Result<Option<Deployment>, JournalError> {
-        let RunnerConfig {
-            engine, lease_ms, ..
-        } = &*self.config;
-        self.world
-            .journal
-            .renew(engine, id, self.world.clock.now(), *lease_ms)
-            .await
+        let now = self.world.clock.now();
+        self.world.journal.renew(&self.config.engine, id, now).await
     }
 }
 

@@ -55,6 +55,7 @@ impl ProviderStage for Bare {
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
+            limits: Default::default(),
             aws: None,
             custom: None,
         };

@@ -18,7 +18,10 @@ use domain::{
     versions::Versions,
 };
 use engine::{
-    ports::{Clock, ErrorKind, Journal, JournalError, Probe, Provider, ProviderError, Saved},
+    ports::{
+        Claims, Clock, ErrorKind, Journal, JournalError, LeaseSeen, Probe, Provider, ProviderError,
+        Saved,
+    },
     runner::{Runner, RunnerConfig, TurnMeter},
     testing::{
         cloud::{Behaviour, Lags},
@@ -51,20 +54,19 @@ impl Journal for SharedJournal {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
-        self.0.claim(engine, now, lease_ms, limit).await
+    ) -> Result<Claims, JournalError> {
+        self.0.claim(engine, abandoned, now, limit).await
     }
     async fn renew(
         &self,
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        self.0.renew(engine, id, now, lease_ms).await
+        self.0.renew(engine, id, now).await
     }
     async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
         self.0.release(engine, id).await
@@ -269,9 +271,10 @@ async fn an_engine_that_stops_gives_its_leases_back() {
     running.await.unwrap();
     let claimed = stage
         .journal
-        .claim("other", stage.clock.now(), 1000, 10)
+        .claim("other", &[], stage.clock.now(), 10)
         .await
-        .unwrap();
+        .unwrap()
+        .taken;
     assert_eq!(claimed.len(), 1, "another engine can go on at once");
     assert_eq!(claimed[0].id, id);
 }

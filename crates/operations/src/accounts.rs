@@ -1,7 +1,7 @@
 //! Accounts as they are: check-ups, the permissions they need, and what stands there already.
 
 use domain::{
-    access::{Resource, Right},
+    access::{Resource, Right, Visible},
     catalogue::{Account, Adopted, Kind, ServerGroup},
     checkup::{Check, CheckStatus},
     effect::Target,
@@ -24,9 +24,10 @@ impl Desk {
         let filter = Filter {
             refers_to: Some((Kind::Account, account.name.to_string())),
         };
+        let all = Visible::everything();
         let entries = permit
             .store()
-            .entries(Kind::ServerGroup, &filter, None, PAGE_MAX);
+            .entries((Kind::ServerGroup, &filter), &all, None, PAGE_MAX);
         let groups = entries.await?.into_iter();
         let groups =
             groups.filter_map(|entry| serde_json::from_value::<ServerGroup>(entry.body).ok());

@@ -1,14 +1,15 @@
 //! Reading the catalogue, and taking entries out of it. Putting is in [`super::manifests`].
 
 use domain::{
-    access::{Resource, Right},
+    access::{Resource, Right, Visible},
     catalogue::Kind,
+    names::{EnvironmentName, EnvironmentTypeName, Place, ServiceName, TeamName},
     time::UnixMs,
 };
 use serde_json::{Value, json};
 use store::catalogue::{Change, Filter};
 
-use super::{Desk, Error, Operations, Page, manifests};
+use super::{Desk, Error, Operations, Page, desk::Permit, manifests};
 
 /// One entry, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +52,8 @@ impl Desk {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<Entry>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
-        permit.entries(kind, after, limit).await
+        let seeing = self.may_see(Right::View).await?;
+        seeing.entries(kind, seeing.visible(), after, limit).await
     }
 
     /// One entry.
@@ -60,7 +61,7 @@ impl Desk {
     /// # Errors
     /// [`Error::Unknown`] when there is none.
     pub async fn entry(&self, kind: Kind, name: &str) -> Result<Entry, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
+        let permit = self.may_entry(Right::View, kind, name).await?;
         permit.entry(kind, name).await
     }
 
@@ -73,7 +74,7 @@ impl Desk {
         (kind, name): (Kind, &str),
         expected: Option<i64>,
     ) -> Result<(), Error> {
-        let permit = self.may(kind.words().right, Resource::Everything).await?;
+        let permit = self.may_entry(kind.words().right, kind, name).await?;
         let entry = permit.entry(kind, name).await?;
         let (action, subject) = (
             format!("{}.delete", manifests::noun(kind)),
@@ -90,22 +91,82 @@ impl Desk {
     }
 }
 
+/// An entry that is named, as what somebody has a right to.
+pub(super) enum Named {
+    Shared(Kind, String),
+    Team(TeamName),
+    EnvironmentType(EnvironmentTypeName),
+    Service(ServiceName),
+    Environment(EnvironmentName),
+    Place(Place),
+}
+
+impl Named {
+    /// `None` when no entry of the kind can have this name.
+    pub(super) fn of(kind: Kind, name: &str) -> Option<Self> {
+        match kind {
+            Kind::Prometheus | Kind::Account | Kind::Freeze => {
+                Some(Self::Shared(kind, name.to_owned()))
+            }
+            Kind::Team => name.parse().ok().map(Self::Team),
+            Kind::EnvironmentType => name.parse().ok().map(Self::EnvironmentType),
+            Kind::Service => name.parse().ok().map(Self::Service),
+            Kind::Environment => name.parse().ok().map(Self::Environment),
+            Kind::ServerGroup => {
+                let (service, environment) = name.split_once('.')?;
+                Some(Self::Place(Place {
+                    service: service.parse().ok()?,
+                    environment: environment.parse().ok()?,
+                }))
+            }
+        }
+    }
+
+    pub(super) fn resource(&self) -> Resource<'_> {
+        match self {
+            Self::Shared(kind, name) => Resource::Shared(*kind, name),
+            Self::Team(name) => Resource::Team(name),
+            Self::EnvironmentType(name) => Resource::EnvironmentType(name),
+            Self::Service(name) => Resource::Service(name),
+            Self::Environment(name) => Resource::Environment(name),
+            Self::Place(place) => Resource::Place(place),
+        }
+    }
+}
+
+impl Desk {
+    /// Checks that the principal may use `right` on an entry.
+    pub(super) async fn may_entry(
+        &self,
+        right: Right,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Permit, Error> {
+        let named = Named::of(kind, name).ok_or_else(|| unknown(kind, name))?;
+        let permit = self.may(right, named.resource()).await;
+        permit.map_err(|error| match error {
+            Error::Unknown { .. } => unknown(kind, name),
+            error => error,
+        })
+    }
+}
+
 impl Operations {
-    /// Entries of a kind in the order of their names, after the name `after`.
+    /// Entries of a kind in the order of their names, after the name `after`; those that are visible.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn entries(
         &self,
         kind: Kind,
+        visible: &Visible,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<Entry>, Error> {
         let fetch = Page::<Entry>::fetch(limit);
-        let entries = self
-            .store()
-            .entries(kind, &Filter::default(), after, fetch)
-            .await?;
+        let filter = Filter::default();
+        let entries = self.store().entries((kind, &filter), visible, after, fetch);
+        let entries = entries.await?;
         let entries = entries.into_iter().map(Entry::from).collect();
         Ok(Page::of(entries, limit, |entry: &Entry| entry.name.clone()))
     }

@@ -151,15 +151,17 @@ impl Desk {
         before: Option<&DeploymentId>,
         limit: u32,
     ) -> Result<Page<Deployment>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
+        let seeing = self.may_see(Right::View).await?;
         let filter = Filter {
             service: listed.service.clone(),
             environment: listed.environment.clone(),
             unfinished: listed.unfinished,
         };
         let fetch = Page::<Deployment>::fetch(limit);
-        let deployments = permit.store().deployments(&filter, before, fetch).await?;
-        let deployments = permit.all_shown(deployments).await?;
+        let visible = seeing.visible();
+        let deployments = seeing.store().deployments(&filter, visible, before, fetch);
+        let deployments = deployments.await?;
+        let deployments = seeing.all_shown(deployments).await?;
         Ok(Page::of(deployments, limit, |deployment| {
             deployment.id.to_string()
         }))

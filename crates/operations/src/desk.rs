@@ -22,8 +22,8 @@
 
 use std::ops::Deref;
 
-use domain::access::{self, Allowed, Principal, Resource, Right};
-use serde_json::Value;
+use domain::access::{self, Allowed, Denied, Facts, Missing, Principal, Resource, Right, Visible};
+use serde_json::{Value, json};
 use store::Audit;
 
 use crate::{Error, Operations};
@@ -55,26 +55,98 @@ impl Desk {
     /// # Errors
     /// When the store does not answer.
     pub async fn can(&self, right: Right, resource: Resource<'_>) -> Result<bool, Error> {
-        match self.may(right, resource).await {
-            Ok(_) => Ok(true),
-            Err(Error::Denied(_)) => Ok(false),
-            Err(error) => Err(error),
+        Ok(self.missing(right, resource).await?.is_none())
+    }
+
+    /// What the principal is missing to use `right` on `resource`; `None`: nothing. Its sentence says who
+    /// can help.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn missing(
+        &self,
+        right: Right,
+        resource: Resource<'_>,
+    ) -> Result<Option<Denied>, Error> {
+        let facts = self.facts(resource).await?;
+        let now = self.operations.now();
+        Ok(access::may(&self.principal, right, resource, &facts, now).err())
+    }
+
+    /// Checks that the principal may use `right` on `resource`, as both are stored now. What they may not
+    /// even see is as unknown as what is not there.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Unknown`]; or when the store does not answer.
+    pub(crate) async fn may(&self, right: Right, resource: Resource<'_>) -> Result<Permit, Error> {
+        let facts = self.facts(resource).await?;
+        self.decided(right, resource, facts)
+    }
+
+    /// Decides by `facts`: for what is not stored yet, or will belong to somebody else.
+    ///
+    /// # Errors
+    /// As [`Desk::may`].
+    pub(crate) fn decided(
+        &self,
+        right: Right,
+        resource: Resource<'_>,
+        facts: Facts,
+    ) -> Result<Permit, Error> {
+        let now = self.operations.now();
+        let ask = |right| access::may(&self.principal, right, resource, &facts, now);
+        let denied = match ask(right) {
+            Ok(allowed) => return Ok(self.permit(allowed)),
+            Err(denied) => denied,
+        };
+        self.refused(&denied);
+        let is_hidden = resource != Resource::Everything
+            && denied.missing != Missing::Credential
+            && ask(Right::View).is_err();
+        Err(match is_hidden {
+            true => Error::Unknown {
+                what: denied.resource,
+            },
+            false => Error::Denied(denied),
+        })
+    }
+
+    /// Checks that the principal may use `right` somewhere; the permit says where. For lists, which show
+    /// what is there.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the credential no longer counts; or when the store does not answer.
+    pub(crate) async fn may_see(&self, right: Right) -> Result<Seeing, Error> {
+        let facts = self.facts(Resource::Everything).await?;
+        let now = self.operations.now();
+        if !facts.counts {
+            let resource = Resource::Everything;
+            access::may(&self.principal, right, resource, &facts, now)?;
+        }
+        Ok(Seeing {
+            operations: self.operations.clone(),
+            visible: Visible::of(&self.principal, right, &facts, now),
+            facts,
+        })
+    }
+
+    async fn facts(&self, resource: Resource<'_>) -> Result<Facts, Error> {
+        let store = self.operations.store();
+        let now = self.operations.now();
+        Ok(store.access(&self.principal, resource, now).await?)
+    }
+
+    fn permit(&self, allowed: Allowed) -> Permit {
+        Permit {
+            operations: self.operations.clone(),
+            allowed,
         }
     }
 
-    /// Checks that the principal may use `right` on `resource`, as both are stored now.
-    ///
-    /// # Errors
-    /// [`Error::Denied`]; or when the store does not answer.
-    pub(crate) async fn may(&self, right: Right, resource: Resource<'_>) -> Result<Permit, Error> {
-        let store = self.operations.store();
-        let facts = store.access(&self.principal, resource).await?;
-        let now = self.operations.now();
-        let allowed = access::may(&self.principal, right, resource, &facts, now)?;
-        Ok(Permit {
-            operations: self.operations.clone(),
-            allowed,
-        })
+    fn refused(&self, denied: &Denied) {
+        let what = format!("denied:{}", denied.right);
+        let who = self.principal.name();
+        self.operations.refused(&what, who, self.principal.from());
     }
 
     /// What belongs to the principal alone needs no right.
@@ -96,13 +168,49 @@ impl Permit {
         self.allowed.principal().name()
     }
 
-    /// The audit event of what is done now.
-    pub(crate) fn audit(&self, action: &str, subject: &str, detail: Value) -> Audit {
+    /// The audit event of what is done now: with the address, and the token if it was one.
+    pub(crate) fn audit(&self, action: &str, subject: &str, mut detail: Value) -> Audit {
+        if let Value::Object(fields) = &mut detail {
+            let principal = self.allowed.principal();
+            if let Some(from) = principal.from() {
+                fields.insert("from".to_owned(), json!(from.to_string()));
+            }
+            if let access::Via::Token(id) = principal.via() {
+                fields.insert("token".to_owned(), json!(id.0));
+            }
+        }
         Audit::of(&self.allowed, action, subject, detail, self.now())
     }
 }
 
 impl Deref for Permit {
+    type Target = Operations;
+    fn deref(&self) -> &Operations {
+        &self.operations
+    }
+}
+
+/// A permission to see, of which the list says how far it goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Seeing {
+    operations: Operations,
+    visible: Visible,
+    facts: Facts,
+}
+
+impl Seeing {
+    /// What was stored when it was checked.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What may be seen.
+    pub(crate) fn visible(&self) -> &Visible {
+        &self.visible
+    }
+}
+
+impl Deref for Seeing {
     type Target = Operations;
     fn deref(&self) -> &Operations {
         &self.operations

@@ -30,7 +30,8 @@ impl Desk {
             reason: checked_reason(reason)?,
         };
         let subject = manifests::subject(Kind::Environment, environment.as_str());
-        let detail = json!({ "reason": lock.reason });
+        let before = permit.store().lock_of(environment).await?;
+        let detail = json!({ "reason": lock.reason, "before": before });
         let audit = permit.audit("environment.lock", &subject, detail);
         permit.store().lock(environment, &lock, audit).await?;
         Ok(lock)
@@ -48,7 +49,8 @@ impl Desk {
             .entry(Kind::Environment, environment.as_str())
             .await?;
         let subject = manifests::subject(Kind::Environment, environment.as_str());
-        let audit = permit.audit("environment.unlock", &subject, json!({}));
+        let before = permit.store().lock_of(environment).await?;
+        let audit = permit.audit("environment.unlock", &subject, json!({ "before": before }));
         permit.store().unlock(environment, audit).await?;
         Ok(())
     }
@@ -58,8 +60,8 @@ impl Desk {
     /// # Errors
     /// When the store does not answer.
     pub async fn locks_of(&self, environments: &[&str]) -> Result<BTreeMap<String, Lock>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
-        Ok(permit.store().locks_of(environments).await?)
+        let seeing = self.may_see(Right::View).await?;
+        Ok(seeing.store().locks_of(environments).await?)
     }
 }
 

@@ -15,6 +15,7 @@ use domain::{
 use engine::ports::{ErrorKind, ProviderError};
 use store::StoreError;
 
+use crate::sign_in::SignInRefused;
 pub use described::{Class, Described};
 
 /// Why an operation was not done.
@@ -29,6 +30,12 @@ pub enum Error {
     /// The principal may not do this.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Somebody was not signed in.
+    #[error(transparent)]
+    SignIn(#[from] SignInRefused),
+    /// Nobody could manage people any more.
+    #[error("{0}")]
+    LastAdmin(String),
     /// It is there already.
     #[error("{what} already")]
     Exists {
@@ -250,6 +257,7 @@ impl From<StoreError> for Error {
                 by: by.iter().map(ToString::to_string).collect(),
             },
             StoreError::Refused(objections) => Self::Refused(objections),
+            StoreError::LastAdmin => Self::LastAdmin(error.to_string()),
             other => Self::Store(other),
         }
     }

@@ -1,5 +1,6 @@
 //! Keeping the answer of a POST, so that asking again with the same key is answered the same.
 
+use domain::access::Via;
 use store::idempotency::Kept;
 
 use super::{Desk, Error};
@@ -27,13 +28,21 @@ impl Desk {
     /// When the store does not answer.
     pub async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, Error> {
         let own = self.own();
-        let name = self.principal().name();
+        let name = &self.credential();
         let kept = own.store().idempotent(name, key, own.now()).await?;
         Ok(kept.map(|kept| KeptAnswer {
             request_hash: kept.request_hash,
             status: kept.status,
             body: kept.body,
         }))
+    }
+
+    /// Whose answer it is: what one token was answered is not shown to another one.
+    fn credential(&self) -> String {
+        match self.principal().via() {
+            Via::Owner | Via::Session(_) => self.principal().name().to_owned(),
+            Via::Token(id) => format!("{}/{}", self.principal().name(), id.0),
+        }
     }
 
     /// Keeps an answer for a day.
@@ -47,7 +56,7 @@ impl Desk {
             status: answer.status,
             body: answer.body,
         };
-        let name = self.principal().name();
+        let name = &self.credential();
         own.store().keep(name, key, kept, own.now()).await?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    access::{Resource, Right},
+    access::{Right, Visible},
     catalogue::{Account, Kind},
     effect::Target,
     image::{self, Ranked, Running},
@@ -57,9 +57,9 @@ impl Desk {
     /// # Errors
     /// [`Error::Unknown`] account; [`Error::Provider`] when the one that was asked for does not answer.
     pub async fn images(&self, only: Option<&AccountName>) -> Result<Vec<AccountImages>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
-        let accounts = permit.image_accounts(only).await?;
-        let targets = permit.image_targets(None, None).await?;
+        let permit = self.may_see(Right::View).await?;
+        let accounts = permit.image_accounts(only, permit.visible()).await?;
+        let targets = permit.image_targets(permit.visible()).await?;
         let mut all = Vec::new();
         for account in accounts {
             let of_account = |target: &&Target| target.account.as_ref() == Some(&account);
@@ -158,13 +158,20 @@ impl Operations {
     pub(super) async fn image_accounts(
         &self,
         only: Option<&AccountName>,
+        visible: &Visible,
     ) -> Result<Vec<Account>, Error> {
+        if visible.is_nothing() {
+            return match only {
+                Some(name) => Err(unknown(Kind::Account, name.as_str())),
+                None => Ok(Vec::new()),
+            };
+        }
         if let Some(name) = only {
             let account = self.account(name).await?;
             let account = account.ok_or_else(|| unknown(Kind::Account, name.as_str()))?;
             return Ok(vec![account]);
         }
-        let page = self.entries(Kind::Account, None, PAGE_MAX).await?;
+        let page = self.entries(Kind::Account, visible, None, PAGE_MAX).await?;
         let accounts = page.items.into_iter().map(|entry| {
             serde_json::from_value(entry.body).map_err(|_| Error::Internal {
                 doing: "reading an account of the catalogue",
@@ -175,20 +182,17 @@ impl Operations {
         bounded("the question", accounts, ACCOUNTS_MAX, "accounts; name one")
     }
 
-    /// The server groups of the catalogue that run on images, of a service or in an environment.
-    async fn image_targets(
-        &self,
-        service: Option<&str>,
-        environment: Option<&str>,
-    ) -> Result<Vec<Target>, Error> {
-        let mut targets = self.targets(service, environment).await?;
+    /// The visible server groups of the catalogue that run on images.
+    async fn image_targets(&self, visible: &Visible) -> Result<Vec<Target>, Error> {
+        let mut targets = self.targets(visible, None, None).await?;
         targets.retain(|target| target.group.home().abilities().has_images);
         Ok(targets)
     }
 
-    /// The server groups of the catalogue, of a service or in an environment.
+    /// The visible server groups of the catalogue, of a service or in an environment.
     pub(super) async fn targets(
         &self,
+        visible: &Visible,
         service: Option<&str>,
         environment: Option<&str>,
     ) -> Result<Vec<Target>, Error> {
@@ -196,7 +200,7 @@ impl Operations {
         let mut after: Option<String> = None;
         loop {
             let page = self
-                .entries(Kind::ServerGroup, after.as_deref(), PAGE_MAX)
+                .entries(Kind::ServerGroup, visible, after.as_deref(), PAGE_MAX)
                 .await?;
             after = page.next;
             for entry in page.items {

@@ -6,7 +6,7 @@ use domain::{
     catalogue::ProviderKind, deployment::Deployment, event::Event, names::DeploymentId,
     time::UnixMs,
 };
-use engine::ports::{Journal, JournalError, Saved};
+use engine::ports::{Claims, Journal, JournalError, LeaseSeen, Saved};
 use store::Store;
 use tokio::sync::broadcast;
 
@@ -71,13 +71,13 @@ impl Journal for TellingJournal {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
+    ) -> Result<Claims, JournalError> {
         let claimed = self
             .store
-            .claim_of(&self.reaches, engine, now, lease_ms, limit);
+            .claim_of(&self.reaches, engine, abandoned, now, limit);
         claimed.await
     }
 
@@ -86,9 +86,8 @@ impl Journal for TellingJournal {
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        self.store.renew(engine, id, now, lease_ms).await
+        self.store.renew(engine, id, now).await
     }
 
     async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {

@@ -25,6 +25,8 @@ pub mod desk;
 pub mod environments;
 pub mod error;
 pub mod events;
+pub mod grants;
+pub mod groups;
 pub mod idempotency;
 pub mod images;
 pub mod journal;
@@ -36,7 +38,11 @@ pub mod package;
 pub mod packages;
 pub mod passes;
 pub mod patches;
+pub mod people;
+pub mod refusals;
 pub mod releases;
+pub mod sessions;
+pub mod sign_in;
 pub mod slices;
 pub mod status;
 mod tarball;
@@ -59,6 +65,8 @@ pub use error::Error;
 use crate::{clock::SystemClock, clouds::Clouds, journal::Changes};
 use artifacts::Artifacts;
 use packages::Packages;
+use refusals::Refusals;
+use sign_in::SignIn;
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;
@@ -67,7 +75,14 @@ const WATCH: Duration = Duration::from_secs(1);
 
 /// Everything that people can do. Cheap to clone.
 #[derive(Clone)]
-pub struct Operations(Arc<Parts>);
+pub struct Operations(Arc<Whole>);
+
+/// The parts, and what is kept between requests.
+struct Whole {
+    parts: Parts,
+    sign_in: SignIn,
+    refusals: Refusals,
+}
 
 /// What operations work with.
 pub struct Parts {
@@ -93,7 +108,11 @@ impl Operations {
     /// Operations over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Whole {
+            parts,
+            sign_in: SignIn::default(),
+            refusals: Refusals::default(),
+        }))
     }
 
     /// Operations as `principal` sees them: the way to every use case.
@@ -110,8 +129,8 @@ impl Operations {
         Ok(self.store().ping(self.now()).await?)
     }
 
-    /// Looks every second whether the database can be written again, once it could not. Says so in the
-    /// log, and never ends.
+    /// Looks every second whether the database can be written again, once it could not, and says so in the
+    /// log. Writes down what was refused meanwhile. Never ends.
     pub async fn watch_writing(self) {
         let mut was_in_trouble = false;
         loop {
@@ -123,6 +142,9 @@ impl Operations {
                 _ => {}
             }
             was_in_trouble = trouble.is_some();
+            if let Err(error) = self.write_refusals().await {
+                tracing::warn!(%error, "refused attempts were not written down");
+            }
             if was_in_trouble {
                 // What it says is known from now on.
                 let _ = self.store().ping(self.now()).await;
@@ -131,27 +153,27 @@ impl Operations {
     }
 
     fn store(&self) -> &Store {
-        &self.0.store
+        &self.0.parts.store
     }
 
     fn artifacts(&self) -> &Artifacts {
-        self.0.packages.here()
+        self.0.parts.packages.here()
     }
 
     fn packages(&self) -> &Packages {
-        &self.0.packages
+        &self.0.parts.packages
     }
 
     fn changes(&self) -> &Changes {
-        &self.0.changes
+        &self.0.parts.changes
     }
 
     fn clouds(&self) -> &Clouds {
-        &self.0.clouds
+        &self.0.parts.clouds
     }
 
     fn waker(&self) -> &Waker {
-        &self.0.waker
+        &self.0.parts.waker
     }
 
     fn now(&self) -> UnixMs {

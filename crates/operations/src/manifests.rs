@@ -11,6 +11,7 @@
 mod apply;
 mod backstage;
 mod compare;
+mod describing;
 mod moves;
 mod read;
 

@@ -15,7 +15,7 @@ use domain::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{Desk, Error, desk::Permit, images::RunsOn};
+use super::{Desk, Error, Operations, desk::Permit, images::RunsOn};
 
 /// Deployments that are rehearsed at once.
 const AT_ONCE: usize = 8;
@@ -85,33 +85,36 @@ impl Desk {
     /// [`Error::TooLarge`] when too many groups are in scope; [`Error::Unknown`] service or
     /// environment.
     pub async fn plan_patch(&self, wish: &PatchWish) -> Result<Vec<PatchGroup>, Error> {
-        let permit = self.may(Right::Operate, Resource::Everything).await?;
+        let seeing = self.may_see(Right::Operate).await?;
         let (service, environment) = (wish.service.as_ref(), wish.environment.as_ref());
         if let Some(service) = service {
-            permit.entry(Kind::Service, service.as_str()).await?;
+            self.entry(Kind::Service, service.as_str()).await?;
         }
         if let Some(environment) = environment {
-            permit
-                .entry(Kind::Environment, environment.as_str())
-                .await?;
+            self.entry(Kind::Environment, environment.as_str()).await?;
         }
-        let targets = permit
+        let targets = seeing
             .targets(
+                seeing.visible(),
                 service.map(ServiceName::as_str),
                 environment.map(EnvironmentName::as_str),
             )
             .await?;
-        let known = permit.known_images(&targets).await?;
+        let known = seeing.known_images(&targets).await?;
         let known = &known;
         let groups = stream::iter(targets)
-            .map(|target| permit.plan_group(wish, target, known))
+            .map(|target| async move {
+                let place = Resource::Place(&target.place);
+                let permit = self.may(Right::Operate, place).await?;
+                permit.plan_group(wish, target, known).await
+            })
             .buffered(AT_ONCE);
         let groups: Vec<Result<PatchGroup, Error>> = groups.collect().await;
         groups.into_iter().collect()
     }
 }
 
-impl Permit {
+impl Operations {
     /// What is known of each account that these groups are in, or why it is not.
     async fn known_images(
         &self,
@@ -147,7 +150,9 @@ impl Permit {
             standings: standings.collect(),
         })
     }
+}
 
+impl Permit {
     async fn plan_group(
         &self,
         wish: &PatchWish,

@@ -82,13 +82,17 @@ impl Desk {
         limit: u32,
     ) -> Result<Page<Status>, Error> {
         let permit = self
-            .may(Right::View, Resource::Environment(environment))
+            .may_entry(Right::View, Kind::Environment, environment.as_str())
             .await?;
         permit
             .entry(Kind::Environment, environment.as_str())
             .await?;
+        let visible = self.may_see(Right::View).await?.visible().clone();
         let fetch = Page::<Status>::fetch(limit);
-        let places = permit.store().places(environment, after, fetch).await?;
+        let places = permit
+            .store()
+            .places(environment, &visible, after, fetch)
+            .await?;
         let page = Page::of(places, limit, |place| place.service.to_string());
         let lock = permit.store().lock_of(environment).await?;
         let groups = page.items.iter().map(|at| group_of(at.group.body.clone()));

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    access::{Resource, Right},
+    access::{Resource, Right, Visible},
     catalogue::{Account, Kind, ServerGroup},
     names::{AccountName, ServiceName},
     release::{Digest, Release},
@@ -99,9 +99,10 @@ impl Operations {
         let filter = Filter {
             refers_to: Some((Kind::Service, service.to_string())),
         };
+        let all = Visible::everything();
         let entries = self
             .store()
-            .entries(Kind::ServerGroup, &filter, None, PAGE_MAX);
+            .entries((Kind::ServerGroup, &filter), &all, None, PAGE_MAX);
         let mut names = BTreeSet::new();
         for entry in entries.await? {
             let group: ServerGroup =

@@ -5,6 +5,10 @@ use std::{
     path::PathBuf,
 };
 
+use crate::{
+    data::LOCAL,
+    local::{self, UserIds},
+};
 use operations::artifacts::Limits;
 
 /// Where a server listens unless it was told otherwise.
@@ -20,6 +24,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Listening on an address that others can reach is meant.
     pub allow_remote: bool,
+    /// The one who starts the server may do everything, by grants that are made at the first start and a
+    /// token in the data folder. Otherwise the first start leaves a token that makes the first admin.
+    pub owner: bool,
     /// The database; `pointsman.db` in the data folder when it is `None`.
     pub database: Option<String>,
     /// The folder of the one-machine cloud; its usual one when it is `None`.
@@ -28,6 +35,9 @@ pub struct Config {
     pub no_local_cloud: bool,
     /// The one-machine cloud of this server takes the place of the one that the database knows.
     pub replace_local_cloud: bool,
+    /// The users of instances on this machine, where the system allows it; that of the server when it is
+    /// `None`.
+    pub instance_users: Option<UserIds>,
     /// The hosts that gates may ask; when there are none, every host but link-local ones.
     pub gate_hosts: Vec<String>,
     /// How large artifacts may be.
@@ -54,20 +64,31 @@ impl Config {
             data: data.into(),
             listen: DEFAULT_LISTEN,
             allow_remote: false,
+            owner: true,
             database: None,
             local_state: None,
             no_local_cloud: false,
             gate_hosts: Vec::new(),
+            instance_users: Some(UserIds::default()),
             replace_local_cloud: false,
             limits: Limits::default(),
             log: LogFormat::default(),
         }
     }
 
+    /// Whether users of instances have to get through the data folder.
+    ///
+    /// # Errors
+    /// The system does not say what this process may do.
+    pub(crate) fn lets_instances_through(&self) -> std::io::Result<bool> {
+        let inside = !self.no_local_cloud && self.local_state().starts_with(&self.data);
+        Ok(inside && self.instance_users.is_some() && local::may_give_users()?)
+    }
+
     /// The state folder of the one-machine cloud.
     #[must_use]
     pub fn local_state(&self) -> PathBuf {
-        let usual = || self.data.join("local");
+        let usual = || self.data.join(LOCAL);
         self.local_state.clone().unwrap_or_else(usual)
     }
 }

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use crate::telemetry::tell;
 
+/// The usual state folder of the one-machine cloud, in the data folder.
+pub(crate) const LOCAL: &str = "local";
 /// How long a server that was just killed may still hold the folder, and between two attempts.
 const LOCK_MAX: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -25,11 +27,12 @@ pub(crate) struct DataFolder {
 }
 
 impl DataFolder {
-    /// Opens the folder, makes it when it is not there, and locks it.
+    /// Opens the folder, makes it when it is not there, and locks it. With `through`, users of instances
+    /// get through it to what is theirs, but see nothing else of it.
     ///
     /// # Errors
     /// When the disk says no, or another server uses it.
-    pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn open(path: &Path, through: bool) -> anyhow::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -42,7 +45,7 @@ impl DataFolder {
             })?;
         let path = fs::canonicalize(path)
             .with_context(|| format!("the data folder {} cannot be used", path.display()))?;
-        make_private(&path)?;
+        make_private(&path, through)?;
         let lock = private_file(&path.join("lock"))?;
         let held = async {
             loop {
@@ -67,6 +70,11 @@ impl DataFolder {
         self.path.join("token")
     }
 
+    /// Where the token of the first start is, which makes the first admin.
+    pub(crate) fn first_start_token(&self) -> PathBuf {
+        self.path.join("first-start-token")
+    }
+
     pub(crate) fn note(&self) -> PathBuf {
         self.path.join("server.json")
     }
@@ -87,7 +95,7 @@ impl DataFolder {
 }
 
 /// Secrets are in the folder: it belongs to whoever runs the server, and nobody else looks into it.
-fn make_private(path: &Path) -> anyhow::Result<()> {
+fn make_private(path: &Path, through: bool) -> anyhow::Result<()> {
     let about = fs::metadata(path)
         .with_context(|| format!("the data folder {} cannot be used", path.display()))?;
     let (owner, own) = (about.uid(), rustix::process::geteuid().as_raw());
@@ -98,17 +106,39 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
         );
     }
     let mode = about.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(|| {
-            format!(
-                "other users can look into the data folder {} (mode {mode:o}), and that cannot be changed; run `chmod 700` on it",
-                path.display()
-            )
-        })?;
+    let right = if through { 0o711 } else { 0o700 };
+    if mode == right {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(right)).with_context(|| {
+        format!(
+            "other users can look into the data folder {} (mode {mode:o}), and that cannot be changed; run `chmod {right:o}` on it",
+            path.display()
+        )
+    })?;
+    if mode & 0o066 != 0 {
         tell(&format!(
-            "other users could look into the data folder {} (mode {mode:o}); its mode is 700 now",
+            "other users could look into the data folder {} (mode {mode:o}); its mode is {right:o} now",
             path.display()
         ));
+    }
+    close_contents(path)
+}
+
+/// Makes sure that what is in the folder is its owner's only, whatever was made by an earlier version.
+fn close_contents(path: &Path) -> anyhow::Result<()> {
+    let failed = || format!("the data folder {} cannot be used", path.display());
+    for entry in fs::read_dir(path).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let kind = entry.file_type().with_context(failed)?;
+        let mode = match kind {
+            _ if kind.is_file() => 0o600,
+            // The one-machine cloud looks after its own folder.
+            _ if kind.is_dir() && entry.file_name() != LOCAL => 0o700,
+            _ => continue,
+        };
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(entry.path(), mode).with_context(failed)?;
     }
     Ok(())
 }

@@ -7,10 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use provider_local::{
-    client::LocalCloud,
-    daemon::{self, DaemonConfig},
-    descriptors, guard, routing,
+use provider_local::{client::LocalCloud, daemon, descriptors, guard, routing, users};
+
+use rustix::{fs::Mode, process::umask};
+
+pub use provider_local::{
+    daemon::DaemonConfig,
+    launch::{LAUNCHER, start as start_instance},
+    users::{NoUserIds, UserIds},
 };
 
 use crate::{config::LogFormat, telemetry};
@@ -24,19 +28,25 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(
-    state: PathBuf,
-    router_port: Option<u16>,
-    metrics_port: Option<u16>,
-    log: LogFormat,
-) -> anyhow::Result<()> {
+pub async fn run(config: DaemonConfig, log: LogFormat) -> anyhow::Result<()> {
     telemetry::start(log);
-    let config = DaemonConfig {
-        state,
-        router_port,
-        metrics_port,
-    };
     Ok(daemon::run(config).await?)
+}
+
+/// What the option `--instance-users` says.
+///
+/// # Errors
+/// It says neither `off` nor which ids.
+pub(crate) fn instance_users(text: &str) -> Result<Option<UserIds>, NoUserIds> {
+    users::option(text)
+}
+
+/// Whether this process may give instances users of their own.
+///
+/// # Errors
+/// The system does not say.
+pub(crate) fn may_give_users() -> std::io::Result<bool> {
+    Ok(users::lacking()?.is_empty())
 }
 
 /// Prepares a process that stays: it may open as many files as the system allows, and the releases
@@ -45,6 +55,8 @@ pub async fn run(
 /// # Errors
 /// The system refuses.
 pub fn prepare() -> std::io::Result<()> {
+    // What is made from now on is nobody else's business.
+    umask(Mode::RWXG | Mode::RWXO);
     descriptors::raise()?;
     guard::shut()
 }

@@ -12,7 +12,8 @@ use cli::{
 
 use crate::{
     config::{Config, LogFormat},
-    local, server,
+    local::{self, DaemonConfig, NoUserIds, UserIds},
+    server,
 };
 
 /// What a server is told.
@@ -28,6 +29,10 @@ pub struct ServerArgs {
     /// network
     #[arg(long)]
     allow_remote: bool,
+    /// Let the user who starts the server do everything, by the token in the data folder [default: unless
+    /// --allow-remote]
+    #[arg(long)]
+    owner: bool,
     /// URL of the database, such as postgres://host/name [default: a SQLite file in the data folder]
     ///
     /// Put a URL with a password into the environment variable, where `ps` does not show it.
@@ -47,6 +52,16 @@ pub struct ServerArgs {
     /// Use this server's one-machine cloud from now on: the one that the database knows is gone
     #[arg(long)]
     replace_local_cloud: bool,
+    /// User ids for instances, or `off`: each server group runs as a user of its own where this process
+    /// is root, or has the capabilities for it
+    #[arg(
+        long,
+        value_name = "FIRST-LAST",
+        env = "POINTSMAN_INSTANCE_USERS",
+        default_value = "70000-89999",
+        value_parser = instance_users
+    )]
+    instance_users: InstanceUsers,
     /// Host that gates may ask, by name or address; more than one with more options [default: every host
     /// but link-local addresses]
     #[arg(
@@ -59,6 +74,14 @@ pub struct ServerArgs {
     /// Format of the log, on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
+}
+
+/// User ids, if there are any: an option of its own to the reader of arguments.
+#[derive(Debug, Clone, Copy)]
+struct InstanceUsers(Option<UserIds>);
+
+fn instance_users(text: &str) -> Result<InstanceUsers, NoUserIds> {
+    local::instance_users(text).map(InstanceUsers)
 }
 
 /// The formats of the log.
@@ -92,6 +115,15 @@ pub struct LocalArgs {
     /// port]
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
+    /// User ids for instances, or `off`
+    #[arg(
+        long,
+        value_name = "FIRST-LAST",
+        env = "POINTSMAN_INSTANCE_USERS",
+        default_value = "70000-89999",
+        value_parser = instance_users
+    )]
+    instance_users: InstanceUsers,
     /// Stop the running cloud and its router after the instances have finished their last requests
     #[arg(long)]
     stop: bool,
@@ -138,7 +170,13 @@ pub async fn local(context: &Context, args: LocalArgs) -> Result<Exit, Failure> 
         context.say("stopped");
         return Ok(Exit::Ok);
     }
-    local::run(state, args.router_port, args.metrics_port, args.log.into())
+    let config = DaemonConfig {
+        state,
+        router_port: args.router_port,
+        metrics_port: args.metrics_port,
+        user_ids: args.instance_users.0,
+    };
+    local::run(config, args.log.into())
         .await
         .map_err(|error| failure("the one-machine cloud cannot run", &error))?;
     Ok(Exit::Ok)
@@ -153,10 +191,12 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
     let config = Config {
         listen: args.listen,
         allow_remote: args.allow_remote,
+        owner: args.owner || !args.allow_remote,
         database: args.database,
         local_state: args.local_state,
         no_local_cloud: args.no_local_cloud,
         gate_hosts: args.gate_host,
+        instance_users: args.instance_users.0,
         replace_local_cloud: args.replace_local_cloud,
         log: args.log.into(),
         ..Config::new(data)

@@ -37,7 +37,11 @@ use operations::{
     metrics::{Counted, Metrics},
     packages::Packages,
 };
-use web::{App, door::Token, listener};
+use web::{
+    App,
+    door::{Keys, Token},
+    listener,
+};
 
 use crate::{
     clouds,
@@ -96,7 +100,7 @@ async fn start_configured(config: &Config) -> anyhow::Result<Server> {
     let data = prepare(config).await?;
     let store = open_store(config, &data).await?;
     settle(&store, config).await?;
-    let clouds = clouds::configured(config).await?;
+    let clouds = clouds::configured(config, store.is_used().await?).await?;
     Server::start_in(data, store, config, clouds).await
 }
 
@@ -140,7 +144,7 @@ impl Server {
         config: &Config,
         clouds: Clouds,
     ) -> anyhow::Result<Self> {
-        let first = Token::load_or_create(&data.token())?;
+        let keys = keys(&data, config, &store).await?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -167,7 +171,10 @@ impl Server {
             true => web::Hosts::Any,
             false => web::Hosts::ThisMachine,
         };
-        let app = App::new(operations, first, metrics, hosts, stopping.clone());
+        if config.owner && operations.make_owner().await? {
+            tracing::info!("the one who started this server may do everything");
+        }
+        let app = App::new(operations, keys, metrics, hosts, stopping.clone());
         let listener = listener::serve(listener, web::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
@@ -235,13 +242,40 @@ impl Server {
     }
 }
 
+/// The tokens in the data folder: that of the one who started the server, or that of the first start.
+async fn keys(data: &DataFolder, config: &Config, store: &Store) -> anyhow::Result<Keys> {
+    if config.owner {
+        return Ok(Keys {
+            owner: Some(Token::load_or_create(&data.token())?),
+            first_start: None,
+        });
+    }
+    let file = data.first_start_token();
+    if store.has_admin().await? {
+        // It is good for nothing any more.
+        let _ = fs::remove_file(&file);
+        return Ok(Keys::default());
+    }
+    let first_start = Some(Token::load_or_create(&file)?);
+    tracing::warn!(
+        file = %file.display(),
+        "nobody can manage people yet: make the first admin with the token in this file"
+    );
+    Ok(Keys {
+        owner: None,
+        first_start,
+    })
+}
+
 /// What must hold before anything is started.
 async fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
     refuse_remote(config)?;
-    DataFolder::open(&config.data).await
+    let through = config.lets_instances_through();
+    let through = through.context("the system does not say what this process may do")?;
+    DataFolder::open(&config.data, through).await
 }
 
-/// Whoever has the token may do everything, and plain HTTP shows the token on the way.
+/// Plain HTTP shows tokens on the way.
 fn refuse_remote(config: &Config) -> anyhow::Result<()> {
     if !config.listen.ip().is_loopback() && !config.allow_remote {
         bail!(

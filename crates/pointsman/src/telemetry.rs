@@ -2,7 +2,7 @@
 //!
 //! Invariant: no line that is written here can end a process or a task.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,8 @@ pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A file is no place for colours.
+        .with_ansi(io::stderr().is_terminal())
         // A line that cannot be written is lost. Telling standard error of it would panic when that is
         // what fails, and take a process or a task along.
         .log_internal_errors(false)

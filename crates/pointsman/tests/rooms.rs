@@ -233,9 +233,24 @@ fn only_the_door_makes_a_principal() {
 
 /// What a desk does without a permission: it says who sits there, asks, and keeps the principal's own
 /// answers.
-const UNCHECKED: [&str; 4] = ["principal", "can", "kept_answer", "keep_answer"];
+const UNCHECKED: [&str; 5] = ["principal", "can", "missing", "kept_answer", "keep_answer"];
 /// What can be done without a desk: before anybody is known, and for the server itself.
-const WITHOUT_DESK: [&str; 5] = ["new", "desk", "health", "whose", "watch_writing"];
+const WITHOUT_DESK: [&str; 14] = [
+    "new",
+    "desk",
+    "health",
+    "whose",
+    "watch_writing",
+    "needs_first_admin",
+    "make_owner",
+    "attempt_first_admin",
+    "make_first_admin",
+    "sign_in",
+    "sign_in_by_link",
+    "session_of",
+    "log_in",
+    "log_in_by_code",
+];
 
 #[test]
 fn every_use_case_begins_with_its_permission_check() {

@@ -15,13 +15,19 @@ use std::{
 
 use provider_local::{
     daemon::{DaemonConfig, run},
-    routing,
+    launch, routing,
+    users::option,
 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|verb| verb == "serve") {
-        return serve();
+    match arguments.get(1).map(String::as_str) {
+        Some("serve") => return serve(),
+        Some(launch::LAUNCHER) => {
+            let _returned_in_vain = launch::start();
+            std::process::exit(1);
+        }
+        _ => {}
     }
     let after = |name: &str| {
         let at = arguments.iter().position(|a| a == name)?;
@@ -44,6 +50,7 @@ fn main() {
                 state,
                 router_port: port("--router-port"),
                 metrics_port: port("--metrics-port"),
+                user_ids: after("--instance-users").and_then(|text| option(&text).expect("ids")),
             };
             runtime
                 .block_on(run(config))

@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -51,8 +51,11 @@ pub enum ArtifactError {
 pub struct Artifacts {
     folder: PathBuf,
     /// What this run unpacked.
-    unpacked: Arc<Mutex<BTreeMap<Digest, Arc<Once>>>>,
+    unpacked: Arc<Mutex<BTreeMap<CopyFor, Arc<Once>>>>,
 }
+
+/// A package, unpacked for one user, or for that of the cloud.
+type CopyFor = (Digest, Option<u32>);
 
 /// Held while a release is unpacked, so that it is unpacked once.
 type Once = Mutex<Option<Unpacked>>;
@@ -138,26 +141,29 @@ impl Artifacts {
     }
 
     /// The folder with the unpacked release. Unpacks it the first time in this run, and into another
-    /// folder when somebody changed it since; instances that run keep theirs.
+    /// folder when somebody changed it since; instances that run keep theirs. With a `user`, the folder
+    /// is that user's own to read, and nobody's but ours to write.
     ///
     /// # Errors
     /// When the artifact is not here, is not the one that was stored, or contains something that is
     /// not allowed.
-    pub fn unpacked(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
-        let place = Arc::clone(self.unpacked.lock().entry(digest.clone()).or_default());
+    pub fn unpacked(&self, digest: &Digest, user: Option<u32>) -> Result<PathBuf, ArtifactError> {
+        let copy = (digest.clone(), user);
+        let place = Arc::clone(self.unpacked.lock().entry(copy).or_default());
         let mut place = place.lock();
         if let Some(unpacked) = place.as_ref().filter(|it| it.is_unchanged()) {
             return Ok(unpacked.folder.clone());
         }
-        let unpacked = self.unpack(digest)?;
+        let unpacked = self.unpack(digest, user)?;
         let folder = unpacked.folder.clone();
         *place = Some(unpacked);
         Ok(folder)
     }
 
-    fn unpack(&self, digest: &Digest) -> Result<Unpacked, ArtifactError> {
+    fn unpack(&self, digest: &Digest, user: Option<u32>) -> Result<Unpacked, ArtifactError> {
         let releases = self.folder.join("releases");
-        let part = releases.join(format!("{digest}.{}.part", unique()));
+        let name = user.map_or_else(|| digest.to_string(), |user| format!("{digest}.user{user}"));
+        let part = releases.join(format!("{name}.{}.part", unique()));
         fs::create_dir_all(&part)?;
         let packed = self.packed(digest);
         let result = File::open(&packed)
@@ -169,12 +175,13 @@ impl Artifacts {
         }
         let folder = (1..)
             .map(|number| match number {
-                1 => releases.join(digest.as_str()),
-                number => releases.join(format!("{digest}.{number}")),
+                1 => releases.join(&name),
+                number => releases.join(format!("{name}.{number}")),
             })
             .find(|folder| !folder.exists());
         let renamed = result.and_then(|paths| {
             let folder = folder.ok_or_else(|| io::Error::other("no name is left"))?;
+            open_for(user, &part, &paths)?;
             fs::rename(&part, &folder)?;
             Ok(Unpacked::new(folder, paths)?)
         });
@@ -280,6 +287,24 @@ fn unpack(digest: &Digest, file: File, into: &Path) -> Result<BTreeSet<PathBuf>,
     }
 }
 
+/// Lets instances read what was unpacked: those of one user only.
+fn open_for(user: Option<u32>, part: &Path, paths: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    let inner = paths.iter().filter(|path| !path.as_os_str().is_empty());
+    for path in inner.map(|path| part.join(path)) {
+        if path.is_dir() {
+            mode(&path, 0o755)?;
+        }
+    }
+    match user {
+        None => mode(part, 0o700),
+        Some(user) => {
+            chown(part, None, Some(user))?;
+            mode(part, 0o750)
+        }
+    }
+}
+
 /// Hashes what is read.
 struct Hashed<R> {
     inner: R,
@@ -315,7 +340,8 @@ fn write_item(item: Item<'_>, into: &Path) -> io::Result<()> {
         .mode(mode)
         .open(target)?;
     io::copy(content, &mut file)?;
-    Ok(())
+    // Whatever the mask for new files is.
+    file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 #[cfg(test)]

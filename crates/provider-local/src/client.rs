@@ -29,9 +29,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, sync::oneshot};
 use tokio_util::io::ReaderStream;
 
-use crate::wire::{
-    ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest, SOCKET,
-    ShutdownRequest, Status,
+use crate::{
+    daemon::OWN_LOG,
+    users::{self, UserIds},
+    wire::{
+        ApplyRequest, LogsQuery, ObserveRequest, Pass, PassRequest, Problem, ReserveRequest,
+        SOCKET, ShutdownRequest, Status,
+    },
 };
 
 /// How long the daemon may take to answer. Far below the engine's lease.
@@ -334,6 +338,8 @@ pub struct Launcher {
     pub router_port: Option<u16>,
     /// The port of the metrics; `None` leaves the choice to the daemon.
     pub metrics_port: Option<u16>,
+    /// The users of instances; `None`: that of the daemon.
+    pub user_ids: Option<UserIds>,
 }
 
 /// Makes sure that the daemon of a state folder runs: if it does not answer, starts it, detached
@@ -346,7 +352,7 @@ pub async fn ensure_running(launcher: &Launcher) -> Result<Status, ProviderError
     if let Ok(status) = cloud.status().await {
         return Ok(status);
     }
-    let log = launcher.state.join("local.log");
+    let log = launcher.state.join(OWN_LOG);
     let started = || {
         start(launcher, &log).map_err(|error| {
             let text = format!(
@@ -400,6 +406,9 @@ fn start(launcher: &Launcher, log: &Path) -> io::Result<oneshot::Receiver<()>> {
     if let Some(port) = launcher.metrics_port {
         command.arg("--metrics-port").arg(port.to_string());
     }
+    let users = launcher.user_ids;
+    let users = users.map_or_else(|| users::OFF.to_owned(), |ids| ids.to_string());
+    command.arg("--instance-users").arg(users);
     let output = log.try_clone()?;
     let inherited = INHERITED
         .iter()

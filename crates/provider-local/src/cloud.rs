@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use crate::{
     client::{self, Launcher, LocalCloud},
     program,
+    users::{Apart, UserIds},
     wire::LogsQuery,
 };
 
@@ -60,7 +61,8 @@ impl Local {
     /// Makes sure that the cloud with the state folder `state` runs, from the program that runs here,
     /// and keeps it running. One of another build is replaced; its instances and users notice nothing.
     /// `artifacts` holds each artifact as a file named by its digest. No instance gets the port
-    /// `reserved`, which is that of the control plane.
+    /// `reserved`, which is that of the control plane. Instances run as users with the ids `user_ids`
+    /// where the system allows it.
     ///
     /// # Errors
     /// When it cannot be started; its log in the state folder says why.
@@ -68,6 +70,7 @@ impl Local {
         state: PathBuf,
         artifacts: PathBuf,
         reserved: u16,
+        user_ids: Option<UserIds>,
     ) -> Result<Self, ProviderError> {
         let cloud = LocalCloud::new(&state, artifacts);
         let launcher = Launcher {
@@ -75,10 +78,11 @@ impl Local {
             state,
             router_port: None,
             metrics_port: None,
+            user_ids,
         };
         let build = program::build().map_err(|error| nameless(&error))?;
         let mut status = client::ensure_running(&launcher).await?;
-        if status.build != build {
+        if status.build != build || status.user_ids != user_ids {
             cloud.shut_down(false).await?;
             cloud.until_ended(&status).await;
             status = client::ensure_running(&launcher).await?;
@@ -94,6 +98,16 @@ impl Local {
             router_port,
             _keeper: Arc::new(Keeper(keeper)),
         })
+    }
+}
+
+impl Local {
+    /// How many instances are there.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn instances(&self) -> Result<usize, ProviderError> {
+        Ok(self.cloud.status().await?.instances)
     }
 }
 
@@ -153,21 +167,66 @@ impl Cloud for Local {
     ) -> Answered<'a, Vec<Check>> {
         let found = "instances are processes on the server's own machine";
         let check = Check::new("this machine", CheckStatus::Ok, found);
-        Box::pin(async move { Ok(vec![check]) })
+        Box::pin(async move { Ok(vec![check, users_of(&self.cloud.status().await?.apart)]) })
+    }
+}
+
+/// What keeps services apart from each other and from the server.
+fn users_of(apart: &Apart) -> Check {
+    match apart {
+        Apart::Yes(ids) => {
+            let found = format!(
+                "each server group runs as a user of its own, with an id of {ids}, and cannot read what belongs to others or to the server"
+            );
+            Check::new("users", CheckStatus::Ok, found)
+        }
+        Apart::No(why) => {
+            let found = format!(
+                "instances run as the user of the one-machine cloud, and can read and change whatever that user can: {why}"
+            );
+            Check::new("users", CheckStatus::Warning, found).with(why.remedy())
+        }
     }
 }
 
 /// Starts the cloud whenever it does not answer.
-async fn keep(cloud: LocalCloud, launcher: Launcher, router_port: Arc<AtomicU16>) {
+async fn keep(cloud: LocalCloud, launcher: Launcher, known: Arc<AtomicU16>) {
     loop {
         tokio::time::sleep(LOOK).await;
         if cloud.status().await.is_ok() {
             continue;
         }
         tracing::warn!(state = %launcher.state.display(), "the one-machine cloud does not answer; starting it");
+        // Users know this port, and the cloud may have lost its state along with its life.
+        let router_port = known.load(Ordering::Relaxed);
+        let launcher = Launcher {
+            router_port: Some(router_port),
+            ..launcher.clone()
+        };
         match client::ensure_running(&launcher).await {
-            Ok(status) => router_port.store(status.router_port, Ordering::Relaxed),
+            Ok(status) => known.store(status.router_port, Ordering::Relaxed),
             Err(error) => tracing::error!(%error, "the one-machine cloud cannot be started"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::users::NotApart;
+
+    #[test]
+    fn a_check_up_says_whether_services_are_apart_and_why_not() {
+        let apart = users_of(&Apart::Yes(UserIds::default()));
+        assert_eq!((apart.status, apart.remedy), (CheckStatus::Ok, None));
+        let shared = users_of(&Apart::No(NotApart::Closed("/root".into())));
+        assert_eq!(shared.status, CheckStatus::Warning);
+        assert!(
+            shared
+                .found
+                .ends_with("other users cannot get through /root")
+        );
+        let remedy = shared.remedy.unwrap();
+        assert!(remedy.contains("such as /var/lib/pointsman"), "{remedy}");
     }
 }

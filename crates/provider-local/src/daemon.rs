@@ -33,6 +33,7 @@ mod world;
 use std::{fs, path::PathBuf, sync::Arc};
 
 use parking_lot::Mutex;
+use rustix::{fs::Mode, process::umask};
 use tokio::sync::{Notify, watch};
 
 pub use self::error::DaemonError;
@@ -41,9 +42,16 @@ use self::{
     world::{Daemon, Stop, World},
 };
 use crate::{
-    artifact::Artifacts, descriptors, guard, key, logs, routing::link::Link, wire::SOCKET,
+    artifact::Artifacts,
+    descriptors, guard, key, logs,
+    routing::link::Link,
+    users::{self, UserIds},
+    wire::SOCKET,
 };
 
+/// The names of our own logs in the state folder: that of the daemon, and that of the router.
+pub(crate) const OWN_LOG: &str = "local.log";
+pub(crate) const ROUTER_LOG: &str = "router.log";
 /// The port of the router, unless it is in use or another one is asked for.
 const ROUTER_PORT: u16 = 8080;
 
@@ -56,6 +64,8 @@ pub struct DaemonConfig {
     pub router_port: Option<u16>,
     /// Port of the metrics on 127.0.0.1. `None`: that of the last run, else a free one.
     pub metrics_port: Option<u16>,
+    /// The users that instances run as, where the system allows it. `None`: that of the daemon.
+    pub user_ids: Option<UserIds>,
 }
 
 /// Runs the one-machine cloud until it is told to stop, by signal or through its socket. Unless it is
@@ -66,9 +76,13 @@ pub struct DaemonConfig {
 pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     guard::shut()?;
     guard::adopt_what_is_left()?;
+    // What is made here is nobody else's business; what instances need is opened for them.
+    umask(Mode::RWXG | Mode::RWXO);
     start::prepare(&config.state)?;
     // Processes are marked with this name, so it must be the same however the folder is reached.
     let folder = config.state.canonicalize()?;
+    let apart = users::apart(config.user_ids, &folder)?;
+    start::open(&folder, &apart)?;
     descriptors::raise()?;
     let _lock = start::lock(&folder).await?;
     let mut saved = Saved::load(&folder)?;
@@ -82,6 +96,8 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     saved.metrics_port = scrape::port(&metrics)?;
     let daemon = Arc::new(Daemon {
         artifacts: Artifacts::new(folder.clone()),
+        apart,
+        user_ids: config.user_ids,
         folder,
         router: Arc::new(router),
         pass_key,
@@ -94,7 +110,8 @@ pub async fn run(config: DaemonConfig) -> Result<(), DaemonError> {
     daemon.prune();
     let control = control::serve(&daemon)?;
     let scraping = scrape::serve(&daemon, metrics);
-    let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder()));
+    let own = [OWN_LOG, ROUTER_LOG].map(|name| daemon.folder.join(name));
+    let rotation = tokio::spawn(logs::rotate_for_ever(daemon.logs_folder(), own.into()));
     tracing::info!("the one-machine cloud runs");
     supervise::supervise(&daemon).await;
     control.abort();

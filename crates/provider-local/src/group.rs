@@ -40,6 +40,9 @@ pub struct Group {
     /// The dark traffic, if any was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
+    /// The user of its instances, and their group, where each server group has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
     /// All slices that were ever used.
     pub slices: BTreeMap<Slice, Slot>,
 }
@@ -55,6 +58,7 @@ impl Group {
             fence: None,
             weights,
             mirror: None,
+            user: None,
             slices,
         }
     }

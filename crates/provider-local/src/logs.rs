@@ -56,13 +56,14 @@ pub fn note(path: &Path, text: &str) {
     }
 }
 
-/// Keeps every log small, for as long as it is polled.
-pub async fn rotate_for_ever(logs: PathBuf) {
+/// Keeps every log small, for as long as it is polled: those of instances, and our `own`.
+pub async fn rotate_for_ever(logs: PathBuf, own: Vec<PathBuf>) {
     let mut pause = LOOK;
     loop {
         tokio::time::sleep(pause).await;
-        let logs = logs.clone();
-        let rotated = tokio::task::spawn_blocking(move || rotate_all(&logs)).await;
+        let (logs, own) = (logs.clone(), own.clone());
+        let rotate = move || Ok(rotate_own(&own)? + rotate_all(&logs)?);
+        let rotated: Result<io::Result<usize>, _> = tokio::task::spawn_blocking(rotate).await;
         pause = match rotated {
             Ok(Ok(many)) if many > 0 => LOOK_AGAIN,
             Ok(Err(error)) => {
@@ -72,6 +73,19 @@ pub async fn rotate_for_ever(logs: PathBuf) {
             _ => LOOK,
         };
     }
+}
+
+/// Puts those of these logs aside that are too large, and returns how many that were.
+fn rotate_own(logs: &[PathBuf]) -> io::Result<usize> {
+    let mut rotated = 0;
+    for log in logs {
+        // One that was never written to is small.
+        if fs::metadata(log).is_ok_and(|data| data.len() > FILE_BYTES_MAX) {
+            rotate(log)?;
+            rotated += 1;
+        }
+    }
+    Ok(rotated)
 }
 
 /// Puts every log aside that is too large, and returns how many that were.
@@ -190,6 +204,26 @@ mod tests {
         assert_eq!(reader.read().unwrap(), b"");
         note(&path, "four");
         assert_eq!(reader.read().unwrap(), b"four\n");
+    }
+
+    #[test]
+    fn our_own_logs_are_bounded_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (large, never) = (
+            folder.path().join("router.log"),
+            folder.path().join("x.log"),
+        );
+        let long = "x".repeat(1 << 20) + "\n";
+        let mut written = OpenOptions::new();
+        let mut written = written.create(true).append(true).open(&large).unwrap();
+        for round in 0..12 {
+            written.write_all(long.as_bytes()).unwrap();
+            let rotated = rotate_own(&[large.clone(), never.clone()]).unwrap();
+            assert_eq!(rotated, usize::from(round % 4 == 3), "round {round}");
+        }
+        let files = fs::read_dir(folder.path()).unwrap().flatten();
+        let sizes: Vec<u64> = files.map(|it| it.metadata().unwrap().len()).collect();
+        assert!(sizes.iter().sum::<u64>() < 3 * FILE_BYTES_MAX, "{sizes:?}");
     }
 
     #[test]

@@ -4,40 +4,31 @@
 //! ended, to the rest of its group.
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Read},
-    os::fd::OwnedFd,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt, fchown},
+    },
     path::Path,
-    process::{ExitStatus, Stdio},
+    process::{Command, ExitStatus},
 };
 
 use operations::package::{self, PROCFILE, PROCFILE_LEN_MAX};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
-use tokio::{
-    io::unix::AsyncFd,
-    process::{Child, Command},
-};
+use tokio::{io::unix::AsyncFd, process::Child};
 
 use crate::{family, group::ProcessId};
-
-/// The variables that instances inherit from the daemon; every other variable is set explicitly.
-const INHERITED: &[&str] = &[
-    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME",
-];
 
 /// How to start an instance.
 #[derive(Debug)]
 pub struct Start<'a> {
-    /// The command of the `Procfile`.
-    pub command: &'a str,
-    /// The unpacked release.
-    pub folder: &'a Path,
+    /// The command that becomes it, in a process group of its own.
+    pub command: Command,
     /// Where its output goes.
     pub log: &'a Path,
-    /// Its environment, in addition to what is inherited.
-    pub variables: BTreeMap<String, String>,
+    /// The group that writes to it, if not that of the cloud: programs open `/dev/stdout` again.
+    pub group: Option<u32>,
 }
 
 /// A running process, ours or adopted.
@@ -57,13 +48,14 @@ impl Process {
     /// # Errors
     /// When the log cannot be opened, the shell cannot be started, or the process could not be
     /// watched; it does not run then.
-    pub fn start(start: &Start<'_>) -> io::Result<Self> {
+    pub fn start(start: Start<'_>) -> io::Result<Self> {
         let log = open_log(start.log)?;
-        let line = format!("exec {}", start.command);
-        let mut child = shell(&line, start.folder, &start.variables)
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        if let Some(group) = start.group {
+            fchown(&log, None, Some(group))?;
+            log.set_permissions(fs::Permissions::from_mode(0o660))?;
+        }
+        let mut command = tokio::process::Command::from(start.command);
+        let mut child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.ok_or_else(|| io::Error::other("the process ended at once"))?;
         // A child that already ended is a zombie until it is waited for: its id is still its own.
@@ -133,28 +125,6 @@ impl Process {
     }
 }
 
-/// A shell line in the folder of an instance, with nothing but the environment of that instance.
-pub(crate) fn shell(line: &str, folder: &Path, variables: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command
-        .arg("-c")
-        .arg(line)
-        .current_dir(folder)
-        .env_clear()
-        .envs(inherited())
-        .envs(variables)
-        .stdin(Stdio::null())
-        .process_group(0);
-    command
-}
-
-/// What the processes of the cloud inherit of the environment of whoever started them.
-pub(crate) fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
-    INHERITED
-        .iter()
-        .filter_map(|key| Some((*key, std::env::var_os(key)?)))
-}
-
 fn watched(pid: i32) -> io::Result<(ProcessId, AsyncFd<OwnedFd>)> {
     let number = Pid::from_raw(pid).ok_or_else(|| io::Error::other("0 is no process"))?;
     let pidfd = pidfd_open(number, PidfdFlags::NONBLOCK)?;
@@ -175,7 +145,8 @@ fn open_log(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    OpenOptions::new().create(true).append(true).open(path)
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).open(path)
 }
 
 /// The command of the `web` line of a release's `Procfile`.
@@ -194,20 +165,27 @@ pub fn web_command(folder: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use domain::catalogue::InstanceLimits;
+
     use super::*;
+    use crate::launch::Launch;
 
     #[tokio::test]
     async fn a_process_is_adopted_only_with_its_own_start_time() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let variables = BTreeMap::from([(family::MARK.to_owned(), "i-test@p".to_owned())]);
-        let start = Start {
-            command: "sleep 60",
-            folder: folder.path(),
-            log: &log,
-            variables,
+        let launch = Launch {
+            folder: folder.path().to_owned(),
+            variables: [(family::MARK.to_owned(), "i-test@p".to_owned())].into(),
+            user: None,
+            limits: InstanceLimits::default(),
         };
-        let mut process = Process::start(&start).unwrap();
+        let start = Start {
+            command: launch.shell("exec sleep 60"),
+            log: &log,
+            group: None,
+        };
+        let mut process = Process::start(start).unwrap();
         let wrong = ProcessId {
             started_ticks: process.id.started_ticks + 1,
             ..process.id

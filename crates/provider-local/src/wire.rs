@@ -9,6 +9,8 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::users::{Apart, UserIds};
+
 /// Name of the socket in the state folder, where the daemon listens for the control plane.
 pub const SOCKET: &str = "local.sock";
 
@@ -113,6 +115,12 @@ pub struct Status {
     pub metrics_port: u16,
     /// Number of instances that are not gone.
     pub instances: usize,
+    /// The user ids that it was told to give to instances.
+    #[serde(default)]
+    pub user_ids: Option<UserIds>,
+    /// Whether instances run as users of their own.
+    #[serde(default)]
+    pub apart: Apart,
 }
 
 /// Why the daemon refused a request.

@@ -9,7 +9,11 @@
 //! write to the database, rewrites the end of the log, computes all its hashes anew *and* sets
 //! `audit_tail`. Against that a copy of [`Verification::head`] elsewhere helps, with `verify_since`.
 
-use domain::{access::Allowed, release::Digest, time::UnixMs};
+use domain::{
+    access::{Allowed, PersonName},
+    release::Digest,
+    time::UnixMs,
+};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -71,6 +75,23 @@ impl Audit {
             detail,
             at,
         }
+    }
+
+    /// What a principal does with what is theirs alone, such as their sessions.
+    pub(crate) fn own(who: &PersonName, action: &str, detail: Value, at: UnixMs) -> Self {
+        Self {
+            actor: who.to_string(),
+            action: action.to_owned(),
+            subject: format!("person/{who}"),
+            detail,
+            at,
+        }
+    }
+
+    /// The same, about something else.
+    pub(crate) fn about(mut self, subject: String) -> Self {
+        self.subject = subject;
+        self
     }
 
     pub(crate) fn actor(&self) -> &str {

@@ -3,12 +3,13 @@
 mod change;
 mod referrers;
 
-use domain::{catalogue::Kind, time::UnixMs};
+use domain::{access::Visible, catalogue::Kind, time::UnixMs};
 use serde_json::Value;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     PAGE_MAX, Store, StoreError,
+    access::visible::Ways,
     query::Select,
     values::{Doing, page, parse},
 };
@@ -83,19 +84,19 @@ const REFERRERS: &str = "select catalogue.* from catalogue_references join catal
     on catalogue.kind = from_kind and catalogue.name = from_name where from_kind =";
 
 impl Store {
-    /// The entries of a kind in the order of their names, after the name `after`.
+    /// The entries of a kind in the order of their names, after the name `after`; those that are visible.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn entries(
         &self,
-        kind: Kind,
-        filter: &Filter,
+        (kind, filter): (Kind, &Filter),
+        visible: &Visible,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
         let mut connection = self.readers.acquire().await.doing(READING)?;
-        entries_in(&mut connection, (kind, filter), after, limit).await
+        entries_in(&mut connection, (kind, filter), visible, after, limit).await
     }
 
     /// The entries of a kind with these names, as far as there are any, in the order of their names;
@@ -138,9 +139,13 @@ impl Store {
 pub(crate) async fn entries_in(
     connection: &mut AnyConnection,
     (kind, filter): (Kind, &Filter),
+    visible: &Visible,
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
+    if visible.is_nothing() {
+        return Ok(Vec::new());
+    }
     let mut select = match &filter.refers_to {
         None => {
             let mut select = Select::new(ENTRIES);
@@ -157,6 +162,9 @@ pub(crate) async fn entries_in(
             select
         }
     };
+    if let Some(ways) = Ways::of(kind) {
+        select.visible(ways, visible);
+    }
     select.push("order by name limit").bind(page(limit));
     let rows = select.all(connection, READING).await?;
     rows.iter().map(entry_of_row).collect()

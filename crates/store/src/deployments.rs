@@ -10,6 +10,7 @@ pub(crate) mod record;
 use std::collections::BTreeMap;
 
 use domain::{
+    access::Visible,
     deployment::Deployment,
     event::{Event, What},
     live::Live,
@@ -20,6 +21,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     PAGE_MAX, Store, StoreError,
+    access::visible::DEPLOYMENTS,
     query::Select,
     values::{Doing, page, parse},
 };
@@ -96,16 +98,20 @@ impl Store {
         times.collect()
     }
 
-    /// Deployments, newest first, older than `before`.
+    /// Deployments, newest first, older than `before`; those that are visible.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn deployments(
         &self,
         filter: &Filter,
+        visible: &Visible,
         before: Option<&DeploymentId>,
         limit: u32,
     ) -> Result<Vec<Deployment>, StoreError> {
+        if visible.is_nothing() {
+            return Ok(Vec::new());
+        }
         let mut select = Select::new("select id, record from deployments where id <");
         select
             .bind(before.map_or(AFTER_EVERY_ID, |id| id.0.as_str()))
@@ -122,6 +128,7 @@ impl Store {
                 "and environment =",
                 filter.environment.as_ref().map(EnvironmentName::as_str),
             )
+            .visible(&DEPLOYMENTS, visible)
             .push("order by id desc limit")
             .bind(page(limit));
         let mut connection = self.readers.acquire().await.doing(READING)?;

@@ -38,24 +38,19 @@ const POSTGRES_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout 
     set idle_in_transaction_session_timeout = '30s'; set client_min_messages = 'warning';";
 
 /// SQLite has no row locks and needs none: the claimer holds the only writer.
-///
-/// A lease that nobody can have taken now does not hold: somebody's clock was set. The clocks of servers
-/// may be a few seconds apart.
 const CLAIM_SQLITE: &str = "update deployments
-    set lease_engine = $1, lease_until = $2, attended_at = $3
+    set lease_engine = $1, lease_beat = lease_beat + 1, attended_at = $2
     where id in (select id from deployments
-                 where finished = 0 and provider in ($5, $6, $7)
-                   and (lease_until <= $3 or lease_until > $2 + 5000)
-                 order by attended_at, id limit $4)
+                 where finished = 0 and lease_engine is null and provider in ($4, $5, $6)
+                 order by attended_at, id limit $3)
     returning id, record";
 /// Without `skip locked` two claimers would wait for each other's rows, in any order. Materialised,
 /// so that the rows are chosen once, whatever the planner likes.
 const CLAIM_POSTGRES: &str = "with unattended as materialized
         (select id from deployments
-         where finished = 0 and provider in ($5, $6, $7)
-           and (lease_until <= $3 or lease_until > $2 + 5000)
-         order by attended_at, id limit $4 for update skip locked)
-    update deployments set lease_engine = $1, lease_until = $2, attended_at = $3
+         where finished = 0 and lease_engine is null and provider in ($4, $5, $6)
+         order by attended_at, id limit $3 for update skip locked)
+    update deployments set lease_engine = $1, lease_beat = lease_beat + 1, attended_at = $2
     where id in (select id from unattended)
     returning id, record";
 
@@ -97,6 +92,15 @@ impl Dialect {
         Ok((dialect, options))
     }
 
+    /// The same, for connections that fail where the file of the database is not there.
+    pub(crate) fn existing(self, options: &AnyConnectOptions) -> AnyConnectOptions {
+        let mut options = options.clone();
+        if self == (Self::Sqlite { in_memory: false }) {
+            options.database_url.set_query(Some("mode=rw"));
+        }
+        options
+    }
+
     /// The pool that writes. SQLite allows one writer, so there is one, and the others queue fairly.
     pub(crate) fn writers(self) -> AnyPoolOptions {
         match self {
@@ -115,6 +119,7 @@ impl Dialect {
             Self::Sqlite { in_memory: false } => Some(
                 pool(SQLITE_READERS, SQLITE_READER)
                     .test_before_acquire(false)
+                    .idle_timeout(None)
                     .max_lifetime(None),
             ),
             Self::Sqlite { in_memory: true } | Self::Postgres => None,
@@ -168,7 +173,7 @@ impl Dialect {
         }
     }
 
-    /// Takes leases: engine, until, now, limit, and three kinds of providers.
+    /// Takes leases that nobody holds: engine, now, limit, and three kinds of providers.
     pub(crate) fn claim(self) -> &'static str {
         match self {
             Self::Sqlite { .. } => CLAIM_SQLITE,

@@ -115,6 +115,11 @@ pub enum StoreError {
     /// One deployment at a time: this one runs at the place already.
     #[error("deployment {0} is running there already")]
     AlreadyRunning(DeploymentId),
+    /// Nobody could manage people any more.
+    #[error(
+        "this would leave nobody who can manage people: somebody needs the role `admin` everywhere, for good"
+    )]
+    LastAdmin,
     /// The facts changed since governance said yes, and it says no now.
     #[error("refused: {}", list(.0))]
     Refused(Vec<Objection>),

@@ -7,9 +7,9 @@ use domain::{
     names::DeploymentId,
     time::UnixMs,
 };
-use engine::ports::{Journal, JournalError, Saved};
+use engine::ports::{Claims, Journal, JournalError, LeaseSeen, Saved};
 use serde_json::json;
-use sqlx::any::AnyRow;
+use sqlx::{Row, any::AnyRow};
 
 use crate::{
     Audit, Store, StoreError,
@@ -18,16 +18,22 @@ use crate::{
         deployment_of_row,
         record::{Written, outcome},
     },
-    values::{Doing, check_text, later, page},
+    values::{Doing, bigint, check_text, page},
 };
 
 const CLAIMING: &str = "claiming deployments";
 const LEASING: &str = "keeping a lease";
-const RENEW: &str = "update deployments set lease_until = $3, attended_at = $4
+const RENEW: &str = "update deployments set lease_beat = lease_beat + 1, attended_at = $3
     where id = $1 and lease_engine = $2 returning id, record";
-const RELEASE: &str = "update deployments set lease_engine = null, lease_until = 0
+const TAKE_OVER: &str = "update deployments
+    set lease_engine = $1, lease_beat = lease_beat + 1, attended_at = $2
+    where id = $3 and lease_beat = $4 and lease_engine is not null and finished = 0
+    returning id, record";
+const HELD: &str = "select id, lease_beat from deployments
+    where finished = 0 and lease_engine is not null and provider in ($1, $2, $3)";
+const RELEASE: &str = "update deployments set lease_engine = null
     where id = $1 and lease_engine = $2";
-const RELEASE_ALL: &str = "update deployments set lease_engine = null, lease_until = 0
+const RELEASE_ALL: &str = "update deployments set lease_engine = null
     where finished = 0 and lease_engine is not null";
 
 impl Store {
@@ -54,23 +60,21 @@ impl Journal for Store {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
+    ) -> Result<Claims, JournalError> {
         let every = [ProviderKind::Local, ProviderKind::Aws, ProviderKind::Custom];
-        self.claim_of(&every, engine, now, lease_ms, limit).await
+        self.claim_of(&every, engine, abandoned, now, limit).await
     }
 
-    /// A lease that ran out is still prolonged as long as nobody else claimed it.
     async fn renew(
         &self,
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        let renewed = self.prolong(engine, id, now, lease_ms).await;
+        let renewed = self.prolong(engine, id, now).await;
         renewed.map_err(journal_error)
     }
 
@@ -97,11 +101,11 @@ impl Store {
         &self,
         kinds: &[ProviderKind],
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
-        let claimed = self.take(kinds, engine, now, lease_ms, limit).await;
+    ) -> Result<Claims, JournalError> {
+        let claimed = self.take(kinds, engine, abandoned, now, limit).await;
         claimed.map_err(journal_error)
     }
 
@@ -109,28 +113,46 @@ impl Store {
         &self,
         kinds: &[ProviderKind],
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, StoreError> {
+    ) -> Result<Claims, StoreError> {
         check_text("engine", engine, TEXT_BYTES_MAX)?;
         let kind = |at: usize| kinds.get(at).map_or("", |kind| ProviderKind::as_str(*kind));
         let mut writer = self.lease().await?;
-        let rows = sqlx::query(self.dialect.claim())
+        let mut rows = Vec::new();
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        // Only after another engine died, and each by its key.
+        for seen in abandoned.iter().take(most) {
+            let row = sqlx::query(TAKE_OVER)
+                .bind(engine)
+                .bind(now.0)
+                .bind(seen.deployment.0.as_str())
+                .bind(bigint("beat", seen.beat)?)
+                .fetch_optional(writer.connection());
+            rows.extend(row.await.doing(CLAIMING)?);
+        }
+        let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        let free = sqlx::query(self.dialect.claim())
             .bind(engine)
-            .bind(later(now, lease_ms))
             .bind(now.0)
-            .bind(page(limit))
+            .bind(page(left))
             .bind(kind(0))
             .bind(kind(1))
             .bind(kind(2))
-            .fetch_all(writer.connection())
-            .await
-            .doing(CLAIMING)?;
+            .fetch_all(writer.connection());
+        rows.extend(free.await.doing(CLAIMING)?);
+        let held = sqlx::query(HELD)
+            .bind(kind(0))
+            .bind(kind(1))
+            .bind(kind(2))
+            .fetch_all(writer.connection());
+        let held = held.await.doing(CLAIMING)?;
         writer.commit().await?;
-        let mut claimed: Vec<Deployment> = rows.iter().filter_map(readable).collect();
-        claimed.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(claimed)
+        let mut taken: Vec<Deployment> = rows.iter().filter_map(readable).collect();
+        taken.sort_by(|a, b| a.id.cmp(&b.id));
+        let held = held.iter().map(lease_of).collect::<Result<_, _>>()?;
+        Ok(Claims { taken, held })
     }
 
     async fn prolong(
@@ -138,13 +160,11 @@ impl Store {
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, StoreError> {
         let mut writer = self.lease().await?;
         let row = sqlx::query(RENEW)
             .bind(id.0.as_str())
             .bind(engine)
-            .bind(later(now, lease_ms))
             .bind(now.0)
             .fetch_optional(writer.connection())
             .await
@@ -187,6 +207,15 @@ impl Store {
         }
         Ok(stored)
     }
+}
+
+fn lease_of(row: &AnyRow) -> Result<LeaseSeen, StoreError> {
+    let id: String = row.try_get("id").doing(CLAIMING)?;
+    let beat: i64 = row.try_get("lease_beat").doing(CLAIMING)?;
+    Ok(LeaseSeen {
+        deployment: DeploymentId(id),
+        beat: u64::try_from(beat).unwrap_or_default(),
+    })
 }
 
 /// A record that cannot be read must not keep the engine from all the others.

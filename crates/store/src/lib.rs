@@ -16,16 +16,23 @@ pub mod catalogue;
 pub mod deployments;
 mod dialect;
 mod error;
+mod file;
+pub mod grants;
+pub mod groups;
 pub mod idempotency;
 mod journal;
 pub mod locks;
 mod migrate;
+pub mod people;
 mod pool;
 mod pulse;
 mod query;
+pub mod refused;
 pub mod releases;
 pub mod servers;
+pub mod sessions;
 pub mod status;
+pub mod tokens;
 mod values;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -34,6 +41,7 @@ use sqlx::{AnyConnection, AnyPool, Connection, any::AnyConnectOptions};
 use tokio::time::Instant;
 
 use dialect::Dialect;
+use file::DatabaseFile;
 use pulse::Pulse;
 
 pub use audit::Audit;
@@ -53,6 +61,7 @@ pub struct Store {
     dialect: Dialect,
     options: Arc<AnyConnectOptions>,
     pulse: Pulse,
+    file: Option<DatabaseFile>,
 }
 
 impl Store {
@@ -74,25 +83,33 @@ impl Store {
             why: error::said(&error),
         };
         reach(dialect, &options).await.map_err(failed)?;
+        // The file is there now. Should it vanish, a later connection must not make an empty one: SQLite
+        // would take the log of the old one away with it.
+        let existing = dialect.existing(&options);
         let writers = dialect
             .writers()
-            .connect_with(options.clone())
+            .connect_with(existing.clone())
             .await
             .map_err(failed)?;
         migrate::migrate(&writers, dialect).await?;
         let readers = match dialect.readers() {
             None => writers.clone(),
             Some(readers) => readers
-                .connect_with(options.clone())
+                .connect_with(existing.clone())
                 .await
                 .map_err(failed)?,
+        };
+        let file = match dialect {
+            Dialect::Sqlite { .. } => DatabaseFile::of(&writers).await?,
+            Dialect::Postgres => None,
         };
         Ok(Self {
             writers,
             readers,
             dialect,
-            options: Arc::new(options),
+            options: Arc::new(existing),
             pulse: Pulse::default(),
+            file,
         })
     }
 

@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         version: 1,
         name: "start",
@@ -46,6 +46,18 @@ const MIGRATIONS: [Migration; 4] = [
         version: 4,
         name: "servers",
         sql: include_str!("../migrations/0004_servers.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 5,
+        name: "leases",
+        sql: include_str!("../migrations/0005_leases.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 6,
+        name: "people",
+        sql: include_str!("../migrations/0006_people.sql"),
         extra: |_| "",
     },
 ];

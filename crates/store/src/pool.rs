@@ -27,12 +27,19 @@ pub(crate) struct Audited {
 impl Store {
     /// Begins a transaction that writes what is no person's doing.
     pub(crate) async fn write(&self) -> Result<Writer, StoreError> {
-        Writer::begin(&self.writers, self.dialect.begin_write(), &self.pulse).await
+        self.writer(self.dialect.begin_write()).await
     }
 
     /// Begins a transaction that only touches leases, and does not wait for the disk.
     pub(crate) async fn lease(&self) -> Result<Writer, StoreError> {
-        Writer::begin(&self.writers, self.dialect.begin_lease(), &self.pulse).await
+        self.writer(self.dialect.begin_lease()).await
+    }
+
+    async fn writer(&self, begin: &'static str) -> Result<Writer, StoreError> {
+        if let Some(file) = &self.file {
+            self.pulse.note(file.check())?;
+        }
+        Writer::begin(&self.writers, begin, &self.pulse).await
     }
 
     /// Begins a transaction that writes what is in the audit log.

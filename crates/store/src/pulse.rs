@@ -59,6 +59,14 @@ impl Pulse {
         }
     }
 
+    /// Notes a reason not to write, if there is one.
+    pub(crate) fn note(&self, found: Result<(), StoreError>) -> Result<(), StoreError> {
+        if let Err(error) = &found {
+            self.known().failure = Some(why(error));
+        }
+        found
+    }
+
     /// Why the database cannot be written; `None` while nothing speaks against it.
     fn trouble(&self) -> Option<String> {
         let known = self.known();
@@ -148,6 +156,7 @@ impl Store {
 fn why(error: &StoreError) -> String {
     match error {
         StoreError::Database { source, .. } => crate::error::said(source),
+        StoreError::NotWritable { why } => why.clone(),
         other => other.to_string(),
     }
 }

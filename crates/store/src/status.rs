@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    access::Visible,
     catalogue::Kind,
     deployment::Deployment,
     live::Live,
@@ -12,6 +13,7 @@ use sqlx::AnyConnection;
 
 use crate::{
     Store, StoreError,
+    access::visible::SERVER_GROUPS,
     catalogue::{Entry, entry_of_row},
     deployments::{deployment_of_row, live_of_row},
     query::Select,
@@ -38,17 +40,21 @@ const RUNNING: &str = "select * from deployments where finished = 0 and environm
 
 impl Store {
     /// The server groups of an environment in the order of their names, after the one of the service
-    /// `after`, with what is live and what runs at each; all of one moment, in three questions however
-    /// many there are.
+    /// `after`, with what is live and what runs at each, as far as they are visible; all of one moment, in
+    /// three questions however many there are.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn places(
         &self,
         environment: &EnvironmentName,
+        visible: &Visible,
         after: Option<&ServiceName>,
         limit: u32,
     ) -> Result<Vec<AtPlace>, StoreError> {
+        if visible.is_nothing() {
+            return Ok(Vec::new());
+        }
         let after = after.map(|service| format!("{service}.{environment}"));
         let mut moment = self.snapshot().await?;
         let mut select = Select::new(GROUPS);
@@ -56,6 +62,7 @@ impl Store {
             .bind(environment.as_str())
             .when("and kind =", Some(Kind::ServerGroup.as_str()))
             .when("and name >", after.as_deref())
+            .visible(&SERVER_GROUPS, visible)
             .push("order by name limit")
             .bind(page(limit));
         let rows = select.all(&mut moment, DOING).await?;

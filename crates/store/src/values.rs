@@ -1,6 +1,7 @@
 //! Values as the database keeps them, with the errors of this layer.
 
 use domain::time::UnixMs;
+use sqlx::{AnyConnection, Row};
 
 use crate::StoreError;
 
@@ -78,3 +79,32 @@ pub(crate) fn page(limit: u32) -> i64 {
 pub(crate) fn later(now: UnixMs, ms: u64) -> i64 {
     now.plus_ms(ms).0
 }
+
+/// What was stored as a name must be one.
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    text.parse().map_err(|error: T::Err| StoreError::Corrupt {
+        what: what.to_owned(),
+        why: error.to_string(),
+    })
+}
+
+/// Counts what is limited in number up or down, and returns how many there are then.
+pub(crate) async fn count_up(
+    connection: &mut AnyConnection,
+    counter: &'static str,
+    change: i64,
+) -> Result<i64, StoreError> {
+    let row = sqlx::query(COUNT)
+        .bind(counter)
+        .bind(change)
+        .fetch_one(connection)
+        .await
+        .doing(COUNTING)?;
+    row.try_get("value").doing(COUNTING)
+}
+
+const COUNTING: &str = "counting how many there are";
+const COUNT: &str = "update counters set value = value + $2 where name = $1 returning value";

@@ -22,7 +22,10 @@ use std::{
 };
 
 use domain::{
-    access::{Principal, Resource},
+    access::{
+        Facts, Grant, GrantId, PersonName, Principal, Reach, Resource, Right, Role, Scope,
+        SessionId, Subject, TokenId, Via, Visible, Who,
+    },
     catalogue::Kind,
     deployment::Outcome,
     governance::Lock,
@@ -32,8 +35,9 @@ use domain::{
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
-    StoreError, access, audit, catalogue, deployments,
+    Store, StoreError, audit, catalogue, deployments, groups,
     idempotency::{KEPT_MS, Kept},
+    people, refused, sessions, tokens,
 };
 use tracing::{
     Event, Metadata, Subscriber,
@@ -88,6 +92,7 @@ fn is_fault(sql: &str, detail: &str) -> bool {
         "deployments_one_at_a_time",
         "deployments_unattended",
         "deployments_unfinished",
+        "deployments_unheld",
         "autoindex_deployments_1 (id=?)",
     ];
     let asks_for_running = sql.contains("finished = 0") && detail.contains(" deployments ");
@@ -140,31 +145,170 @@ async fn grand_tour(world: &World) {
     }
 }
 
+/// What a viewer sees whose grants have each kind of scope; and what nobody limits.
+fn views() -> [Visible; 5] {
+    let view = |scopes: &[(Option<&str>, Option<&str>)]| {
+        let grants = scopes.iter().map(|(team, class)| Grant {
+            id: GrantId("g".to_owned()),
+            subject: Subject::SignedIn,
+            role: Role::Viewer,
+            scope: Scope {
+                team: team.map(|name| name.parse().unwrap()),
+                environment_type: class.map(|name| name.parse().unwrap()),
+            },
+            until: None,
+        });
+        let facts = Facts {
+            counts: true,
+            grants: grants.collect(),
+            ..Facts::default()
+        };
+        Visible::of(&world::person("ann"), Right::View, &facts, NOW)
+    };
+    let (team, class) = (Some("shop"), Some("production"));
+    [
+        Visible::everything(),
+        view(&[(team, None)]),
+        view(&[(None, class)]),
+        view(&[(team, class)]),
+        view(&[(team, class), (Some("till"), None), (None, Some("staging"))]),
+    ]
+}
+
 async fn tour_of_access(world: &World) {
     let store = &world.store;
-    let holder = access::TokenHolder {
-        person: "ann".parse().unwrap(),
+    tour_of_people(store).await;
+    let place = place("cart", "staging");
+    let vias = [
+        Via::Owner,
+        Via::Token(TokenId("t".to_owned())),
+        Via::Session(SessionId("s".to_owned())),
+    ];
+    let ann: PersonName = "ann".parse().unwrap();
+    for who in [Who::Person(ann.clone()), Who::ServiceAccount(ann)] {
+        for via in vias.clone() {
+            let principal = Principal::authenticated(who.clone(), via, Reach::Full);
+            for resource in [
+                Resource::Everything,
+                Resource::Place(&place),
+                Resource::Deployment(&DeploymentId("none".to_owned())),
+            ] {
+                store.access(&principal, resource, NOW).await.unwrap();
+            }
+        }
+    }
+}
+
+async fn tour_of_people(store: &Store) {
+    let ann: PersonName = "ann".parse().unwrap();
+    let person = people::Person {
+        who: Who::Person(ann.clone()),
+        team: None,
+        provider: people::LOCAL.to_owned(),
+        subject: "ann".to_owned(),
+        has_password: false,
+        created_at: NOW,
+        created_by: "admin".to_owned(),
+        signed_in_at: None,
+        disabled_at: None,
+    };
+    let first = store.create_first_admin(&person, None, &[Role::Admin]);
+    assert!(first.await.unwrap());
+    let code = people::Code {
+        hash: world::digest("code"),
+        ends_at: NOW,
+    };
+    let event = || event_of("person.create");
+    store
+        .create_person(&person, Some(&code), event())
+        .await
+        .unwrap();
+    store.put_own_code(&ann, &code, NOW).await.unwrap();
+    store.take_code(&code.hash, NOW).await.unwrap();
+    store.has_admin().await.unwrap();
+    store.person(&ann).await.unwrap();
+    store.people(None, 10).await.unwrap();
+    store.password(&ann).await.unwrap();
+    store.set_password(&ann, "hash", None, NOW).await.unwrap();
+    assert!(store.set_disabled(&ann, Some(NOW), event()).await.is_err());
+    store.set_disabled(&ann, None, event()).await.unwrap();
+    tour_of_sessions(store, &ann).await;
+    tour_of_tokens(store, &ann).await;
+    let group = groups::Group {
+        name: "people".parse().unwrap(),
+        provider: people::LOCAL.to_owned(),
         created_at: NOW,
         created_by: "admin".to_owned(),
     };
-    let token = world::digest("ann's token");
-    let created = store.create_token(&holder, &token, event_of("token.create"));
-    created.await.unwrap();
-    store.token_holder(&token).await.unwrap();
-    for after in [None, Some(&holder.person)] {
-        store.token_holders(after, 10).await.unwrap();
+    store.create_group(&group, event()).await.unwrap();
+    store.groups(None, 10).await.unwrap();
+    store.add_member(&group.name, &ann, event()).await.unwrap();
+    store.members(&group.name).await.unwrap();
+    store
+        .remove_member(&group.name, &ann, event())
+        .await
+        .unwrap();
+    store.delete_group(&group.name, event()).await.unwrap();
+    let subject = Subject::Person(ann);
+    for subject in [None, Some(&subject)] {
+        store.grants(subject, None, 10).await.unwrap();
     }
-    let place = place("cart", "staging");
-    for resource in [
-        Resource::Everything,
-        Resource::Place(&place),
-        Resource::Deployment(&DeploymentId("none".to_owned())),
-    ] {
-        let principal = Principal::authenticated("ann");
-        store.access(&principal, resource).await.unwrap();
+    let id = GrantId("none".to_owned());
+    store.grant(&id).await.unwrap();
+    store.remove_grant(&id, event()).await.unwrap();
+}
+
+async fn tour_of_sessions(store: &Store, ann: &PersonName) {
+    let session = sessions::Session {
+        id: SessionId("s".to_owned()),
+        person: ann.clone(),
+        created_at: NOW,
+        seen_at: NOW,
+        idle_ends_at: NOW.plus_ms(1),
+        ends_at: NOW.plus_ms(1),
+        seen_from: "127.0.0.1".to_owned(),
+    };
+    let (new, old) = (world::digest("new"), world::digest("old"));
+    let begun = store.begin_session(&session, &new, Some(&old), "password");
+    assert!(begun.await.unwrap());
+    store.session(&new, NOW).await.unwrap();
+    store.session_seen(&session).await.unwrap();
+    store.sessions(ann, NOW).await.unwrap();
+    store.end_session(ann, &session.id, NOW).await.unwrap();
+    store.end_own_sessions(ann, NOW).await.unwrap();
+}
+
+async fn tour_of_tokens(store: &Store, ann: &PersonName) {
+    let token = tokens::Token {
+        id: TokenId("t".to_owned()),
+        who: Who::Person(ann.clone()),
+        name: "ci".to_owned(),
+        reach: Reach::Full,
+        created_at: NOW,
+        created_by: "ann".to_owned(),
+        ends_at: NOW.plus_ms(1),
+        used_on: None,
+        used_from: None,
+    };
+    let (by, hash) = (world::person("ann"), world::digest("token"));
+    store.create_token(&token, &hash, &by).await.unwrap();
+    store.token_of(&hash, NOW).await.unwrap();
+    store.token(&token.id).await.unwrap();
+    store.token_used(&token.id, NOW, "127.0.0.1").await.unwrap();
+    for owner in [None, Some(ann)] {
+        store.tokens(owner, None, 10).await.unwrap();
     }
-    let revoked = store.revoke_token(&holder.person, event_of("token.revoke"));
-    revoked.await.unwrap();
+    store.revoke_token(&token.id, &by, NOW).await.unwrap();
+    let attempt = refused::Refused {
+        what: "sign_in".to_owned(),
+        who: "ann".to_owned(),
+        address: "127.0.0.1".to_owned(),
+        times: 1,
+        first_at: NOW,
+        last_at: NOW,
+    };
+    store.note_refused(&[attempt]).await.unwrap();
+    store.refused(None, 10).await.unwrap();
 }
 
 async fn tour_of_the_catalogue(world: &World) {
@@ -174,9 +318,9 @@ async fn tour_of_the_catalogue(world: &World) {
     named.await.unwrap();
     for refers_to in [None, Some((Kind::Team, "shop".to_owned()))] {
         let filter = catalogue::Filter { refers_to };
-        for after in [None, Some("a")] {
-            let kind = Kind::Service;
-            store.entries(kind, &filter, after, 10).await.unwrap();
+        for (after, view) in [None, Some("a")].into_iter().zip(views()) {
+            let entries = store.entries((Kind::Service, &filter), &view, after, 10);
+            entries.await.unwrap();
         }
     }
     for (kind, name) in [
@@ -228,9 +372,10 @@ async fn tour_of_deployments(world: &World) {
         .begin(&wish("cart", "live", "1.0.0"), 0)
         .await
         .unwrap();
-    store.claim("one", NOW, 1000, 10).await.unwrap();
-    store.renew("one", &begun.id, NOW, 1000).await.unwrap();
-    Journal::release(store, "one", &begun.id).await.unwrap();
+    let claims = store.claim("one", &[], NOW, 10).await.unwrap();
+    store.claim("two", &claims.held, NOW, 10).await.unwrap();
+    store.renew("two", &begun.id, NOW).await.unwrap();
+    Journal::release(store, "two", &begun.id).await.unwrap();
     store.release_all().await.unwrap();
     let turn = turned(&begun);
     let audit = world::audit("deployment.pause");
@@ -247,12 +392,16 @@ async fn tour_of_deployments(world: &World) {
 
 async fn tour_of_lists(world: &World) {
     let at = place("cart", "live");
-    for after in [None, Some(&at.service)] {
-        world
-            .store
-            .places(&at.environment, after, 10)
-            .await
-            .unwrap();
+    for view in views() {
+        for after in [None, Some(&at.service)] {
+            let places = world.store.places(&at.environment, &view, after, 10);
+            places.await.unwrap();
+        }
+        for kind in Kind::ALL {
+            let filter = catalogue::Filter::default();
+            let entries = world.store.entries((kind, &filter), &view, None, 10);
+            entries.await.unwrap();
+        }
     }
     for service in [None, Some(at.service.clone())] {
         for environment in [None, Some(at.environment.clone())] {
@@ -262,8 +411,10 @@ async fn tour_of_lists(world: &World) {
                     environment: environment.clone(),
                     unfinished,
                 };
-                let page = world.store.deployments(&filter, before.as_ref(), 10);
-                page.await.unwrap();
+                for view in views() {
+                    let page = world.store.deployments(&filter, &view, before.as_ref(), 10);
+                    page.await.unwrap();
+                }
             }
         }
     }

@@ -10,10 +10,14 @@ mod deployments;
 mod describe;
 mod environments;
 mod events;
+mod grants;
+mod groups;
 mod health;
 mod images;
 pub(crate) mod manifests;
+mod me;
 mod metrics;
+mod people;
 mod releases;
 mod slices;
 mod status;
@@ -52,7 +56,9 @@ pub fn description() -> Document {
 
 /// Needs no token.
 pub(crate) fn open() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi()).merge(health::routes())
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(health::routes())
+        .merge(me::open_routes())
 }
 
 /// Small bodies, quick answers: one line for each noun.
@@ -68,7 +74,11 @@ pub(crate) fn usual() -> OpenApiRouter<App> {
         .merge(accounts::routes())
         .merge(slices::routes())
         .merge(images::routes())
+        .merge(people::routes())
+        .merge(groups::routes())
+        .merge(grants::routes())
         .merge(tokens::routes())
+        .merge(me::routes())
         .merge(audit::routes())
         .merge(metrics::routes())
 }

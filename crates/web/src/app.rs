@@ -17,7 +17,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     api,
-    door::{Door, Token},
+    door::{Door, Keys},
     idempotency,
     layers::{self, Hosts},
     problem::Problem,
@@ -43,18 +43,17 @@ pub struct App {
 }
 
 impl App {
-    /// All faces of `operations`, for people with tokens and for the one with the token `first` of the
-    /// first start, asked for by `hosts`. Streams end with `stopping`.
+    /// All faces of `operations`, for who has a session, a token, or one of `keys`, asked for by `hosts`. Streams end with `stopping`.
     #[must_use]
     pub fn new(
         operations: Operations,
-        first: Token,
+        keys: Keys,
         metrics: Metrics,
         hosts: Hosts,
         stopping: CancellationToken,
     ) -> Self {
         Self {
-            door: Arc::new(Door::new(first, operations.clone())),
+            door: Arc::new(Door::new(keys, operations.clone())),
             operations,
             metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),

@@ -1,22 +1,28 @@
 //! The door: the only place where a credential becomes a principal.
 //!
-//! The token of the first start is in a file that only its owner can read, and belongs to the principal
-//! `admin`. People get tokens of their own, whose hashes are in the store (`operations::tokens`).
+//! The one who started the server on their own machine has a token in a file that only they can read; where
+//! others reach the server, the file holds the token of the first start instead, which makes the first admin
+//! and opens nothing else (docs/adr/0034). Everybody else has sessions and tokens, whose hashes are in the
+//! store.
 //!
 //! Invariant: a token is never logged, never an argument, never part of a URL. Only hashes are
-//! compared: that of the first start in constant time, those of people by an index over SHA-256.
+//! compared: those of files in constant time, the others by an index over SHA-256.
 
 use std::{
     fmt, fs,
     io::{self, Write},
+    net::IpAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use domain::access::{FIRST, Principal};
-use operations::{Error, Operations};
+use domain::access::{PersonName, Principal, Reach, Via, Who};
+use operations::{
+    Error, Operations,
+    sign_in::{Password, SignInRefused, SignedIn},
+};
 use sha2::{Digest, Sha256};
 
 /// Random bytes of a token.
@@ -32,11 +38,20 @@ type Hash = [u8; 32];
 /// Where a credential becomes a principal.
 #[derive(Debug)]
 pub struct Door {
-    first: Token,
+    keys: Keys,
     operations: Operations,
 }
 
-/// The token of the first start. When its file is replaced, the new one counts within a second, and the
+/// The tokens that are in files of the data folder.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    /// The token of the one who started the server on their own machine.
+    pub owner: Option<Token>,
+    /// The token of the first start: good for making the first admin, and for nothing else.
+    pub first_start: Option<Token>,
+}
+
+/// A token in a file. When its file is replaced, the new one counts within a second, and the
 /// old one no longer.
 #[derive(Clone)]
 pub struct Token {
@@ -77,23 +92,64 @@ pub enum TokenError {
 }
 
 impl Door {
-    /// Admits who shows `first`, and people with tokens in the store.
+    /// Admits who shows one of `keys`, or what the store knows.
     #[must_use]
-    pub fn new(first: Token, operations: Operations) -> Self {
-        Self { first, operations }
+    pub fn new(keys: Keys, operations: Operations) -> Self {
+        Self { keys, operations }
     }
 
-    /// The principal who shows this token, if it is anybody's.
+    /// The principal who shows this token at the address `from`, if it is anybody's.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn admit(&self, shown: &str) -> Result<Option<Principal>, Error> {
-        if same(&self.first.hash(), &hash(shown)) {
-            return Ok(Some(Principal::authenticated(FIRST)));
+    pub async fn admit(&self, shown: &str, from: IpAddr) -> Result<Option<Principal>, Error> {
+        if is_key(self.keys.owner.as_ref(), shown) {
+            let owner = Who::Person(PersonName::owner());
+            return Ok(Some(
+                Principal::authenticated(owner, Via::Owner, Reach::Full).at(from),
+            ));
         }
-        let person = self.operations.whose(shown).await?;
-        Ok(person.map(|name| Principal::authenticated(name.as_str())))
+        let known = self.operations.whose(shown, from).await?;
+        Ok(known
+            .map(|(who, id, reach)| Principal::authenticated(who, Via::Token(id), reach).at(from)))
     }
+
+    /// The principal of the session with this secret, if it has not ended. Its use keeps it from ending
+    /// idle.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn session(&self, secret: &str, from: IpAddr) -> Result<Option<Principal>, Error> {
+        let known = self.operations.session_of(secret, from).await?;
+        Ok(known.map(|(name, id)| {
+            Principal::authenticated(Who::Person(name), Via::Session(id), Reach::Full).at(from)
+        }))
+    }
+
+    /// Makes the first person who can manage people, for the one who shows the token of the first start, and
+    /// signs them in.
+    ///
+    /// # Errors
+    /// [`Error::SignIn`] when the token is another one; [`Error::Exists`] when there is an admin already;
+    /// [`Error::Invalid`] name or password.
+    pub async fn make_first_admin(
+        &self,
+        token: &str,
+        name: &str,
+        password: Password,
+        from: IpAddr,
+    ) -> Result<SignedIn, Error> {
+        self.operations.attempt_first_admin(from)?;
+        if !is_key(self.keys.first_start.as_ref(), token) {
+            return Err(SignInRefused::Wrong.into());
+        }
+        self.operations.make_first_admin(name, password, from).await
+    }
+}
+
+/// Whether `shown` is this key; compared in constant time.
+fn is_key(key: Option<&Token>, shown: &str) -> bool {
+    key.is_some_and(|key| same(&key.hash(), &hash(shown)))
 }
 
 /// Whether two hashes are the same, in constant time.
@@ -153,10 +209,10 @@ impl Token {
             match load(file) {
                 Ok(hash) if hash != known.hash => {
                     known.hash = hash;
-                    tracing::warn!("the token of the first start was replaced");
+                    tracing::warn!("the token in the data folder was replaced");
                 }
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "the token of the first start stays"),
+                Err(error) => tracing::debug!(%error, "the token in the data folder stays"),
             }
         }
         known.hash

@@ -1,13 +1,19 @@
 //! Reading requests. Whatever is wrong becomes a problem that names the field.
 
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, RawPathParams, Request, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::{guests::Guest, problem::Problem, streams::Visa};
 use operations::Desk;
 
 /// A JSON body.
@@ -24,6 +30,11 @@ pub struct InPath<T>(pub T);
 
 /// Operations as the principal of the request sees them; put there by the door.
 pub struct InDesk(pub Desk);
+
+/// The address from which the request came.
+pub struct InFrom(pub IpAddr);
+/// What admits the principal of the request again; put there by the door.
+pub struct InVisa(pub Visa);
 
 /// The version that `If-Match` or `If-None-Match` expects; 0: there must be nothing yet.
 pub struct Expected(pub Option<i64>);
@@ -89,6 +100,27 @@ impl<S: Send + Sync> FromRequestParts<S> for InDesk {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for InFrom {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(peer(&parts.extensions)))
+    }
+}
+
+/// The address of the connection that a request came by.
+pub fn peer(extensions: &Extensions) -> IpAddr {
+    let guest = extensions.get::<Arc<Guest>>();
+    guest.map_or(Ipv4Addr::UNSPECIFIED.into(), |guest| guest.peer())
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InVisa {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let visa = parts.extensions.get::<Visa>().cloned();
+        visa.map(Self).ok_or_else(unauthenticated)
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Expected {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -129,7 +161,7 @@ pub fn unauthenticated() -> Problem {
         "unauthenticated",
         "a valid bearer token is required",
     )
-    .remedy("send `Authorization: Bearer TOKEN`; the server keeps its token in the file `token` of its data folder")
+    .remedy("send `Authorization: Bearer TOKEN`; `pointsman login` gets one, and on the machine of the server the one who started it has one in the file `token` of its data folder")
 }
 
 /// The name of a field; empty for the whole.

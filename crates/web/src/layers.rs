@@ -17,7 +17,14 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{App, extract::unauthenticated, guests::Guest, problem::Problem, refusals};
+use crate::{
+    App,
+    extract::{peer, unauthenticated},
+    guests::Guest,
+    problem::Problem,
+    refusals,
+    streams::Visa,
+};
 use operations::metrics::Metrics;
 
 /// Longest request id that is taken over.
@@ -168,7 +175,7 @@ pub(crate) async fn authenticated(
         .and_then(|value| value.to_str().ok())
         .and_then(bearer);
     let principal = match shown {
-        Some(token) => app.door.admit(token).await?,
+        Some(token) => app.door.admit(token, peer(request.extensions())).await?,
         None => None,
     };
     let principal = principal.ok_or_else(|| {
@@ -178,8 +185,10 @@ pub(crate) async fn authenticated(
     if let Some(guest) = request.extensions().get::<Arc<Guest>>() {
         guest.is_known();
     }
+    let visa = visa(&app, shown.unwrap_or_default(), peer(request.extensions()));
     let desk = app.operations.desk(principal);
     request.extensions_mut().insert(desk);
+    request.extensions_mut().insert(visa);
     let mut response = next.run(request).await;
     let no_store = HeaderValue::from_static("no-store");
     response
@@ -187,6 +196,18 @@ pub(crate) async fn authenticated(
         .entry(header::CACHE_CONTROL)
         .or_insert(no_store);
     Ok(response)
+}
+
+/// Admits the one who showed this token again.
+fn visa(app: &App, shown: &str, from: IpAddr) -> Visa {
+    let (app, shown) = (app.clone(), Arc::<str>::from(shown));
+    Visa::new(move || {
+        let (app, shown) = (app.clone(), Arc::clone(&shown));
+        Box::pin(async move {
+            let principal = app.door.admit(&shown, from).await?;
+            Ok(principal.map(|principal| app.operations.desk(principal)))
+        })
+    })
 }
 
 fn bearer(value: &str) -> Option<&str> {

@@ -222,6 +222,8 @@ fn status_of(class: Class) -> StatusCode {
     match class {
         Class::Malformed => StatusCode::BAD_REQUEST,
         Class::Unknown => StatusCode::NOT_FOUND,
+        Class::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Class::TooOften => StatusCode::TOO_MANY_REQUESTS,
         Class::Denied => StatusCode::FORBIDDEN,
         Class::Conflict => StatusCode::CONFLICT,
         Class::Changed => StatusCode::PRECONDITION_FAILED,

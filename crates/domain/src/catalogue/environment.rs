@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bounds::{Faults, Limit, Limited},
-    names::{EnvironmentName, EnvironmentTypeName},
+    names::{EnvironmentName, EnvironmentTypeName, TeamName},
 };
 
 /// Where services run for a purpose.
@@ -20,6 +20,10 @@ pub struct Environment {
     pub name: EnvironmentName,
     /// Type of the environment; rules belong to types.
     pub environment_type: EnvironmentTypeName,
+    /// Team that owns the environment: who may lock and describe it by a right within that team. Left
+    /// out: only those whose rights hold for all teams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<TeamName>,
     /// What the environment is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -42,11 +46,10 @@ impl Entry for Environment {
 
     fn references(&self) -> Vec<Reference> {
         let class = &self.environment_type;
-        vec![Reference::of(
-            "environment_type",
-            Kind::EnvironmentType,
-            class,
-        )]
+        let class = Reference::of("environment_type", Kind::EnvironmentType, class);
+        let owner = self.owner.as_ref();
+        let owner = owner.map(|owner| Reference::of("owner", Kind::Team, owner));
+        [Some(class), owner].into_iter().flatten().collect()
     }
 
     fn faults(&self, faults: &mut Faults) {

@@ -112,6 +112,7 @@ mod tests {
 
     fn environment(name: &str, class: &str) -> Environment {
         Environment {
+            owner: None,
             name: name.parse().unwrap(),
             environment_type: class.parse().unwrap(),
             description: String::new(),

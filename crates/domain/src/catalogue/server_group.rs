@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AwsGroup, CustomGroup, HealthCheck, Kind,
+    AwsGroup, CustomGroup, HealthCheck, InstanceLimits, Kind,
     manifest::{Entry, Reference},
     rules,
 };
@@ -67,6 +67,9 @@ pub struct ServerGroup {
     /// Environment variables of the instances. The provider sets `PORT`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// What the instances may use of the server's own machine.
+    #[serde(default, skip_serializing_if = "InstanceLimits::is_none")]
+    pub limits: InstanceLimits,
     /// Settings on AWS. Left out: the group is elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsGroup>,
@@ -139,6 +142,7 @@ impl ServerGroup {
             health: HealthCheck::default(),
             drain_seconds: default_drain_seconds(),
             variables: BTreeMap::new(),
+            limits: InstanceLimits::default(),
             aws: None,
             custom: None,
         }

@@ -24,6 +24,9 @@ struct Intended {
 }
 
 pub(super) fn decide(moment: &Moment<'_>) -> Decision {
+    if let Some(unserved) = unserved(moment) {
+        return unserved;
+    }
     let weights = weights(moment);
     let moves = !moment.seen.weights.same(&weights);
     if !moves && moment.seen.mirror.is_some() && asked_for_users_lately(moment) {
@@ -54,14 +57,19 @@ pub(super) fn decide(moment: &Moment<'_>) -> Decision {
     moment.reached(Decision::Finish(certificate(moment, &weights, &slices)))
 }
 
-/// Users were asked to be moved so lately that an observation may not show it yet.
+/// Users were asked to be moved, so lately that an observation may not show it yet, or routers may not
+/// have followed yet.
 fn asked_for_users_lately(moment: &Moment<'_>) -> bool {
     let seen = moment.seen;
-    let patience_ms = seen.stale_ms_max.max(seen.weights_stale_ms_max);
-    matches!(
-        &moment.deployment.last_effect,
-        Some((Effect::SetTraffic { .. }, at)) if moment.now.since_ms(*at) <= patience_ms
-    )
+    let Some((Effect::SetTraffic { weights, .. }, at)) = &moment.deployment.last_effect else {
+        return false;
+    };
+    let patience_ms = if seen.weights.same(weights) {
+        seen.stale_ms_max.max(seen.weights_stale_ms_max)
+    } else {
+        users::SHIFT_DEADLINE_MS
+    };
+    moment.now.since_ms(*at) <= patience_ms
 }
 
 /// The slices that the deployment may have changed. A switch changes none on its way forward.
@@ -212,16 +220,40 @@ fn weights(moment: &Moment<'_>) -> Weights {
     if stranded(moment) && users::are_served_by(moment, &all_on_next) {
         return all_on_next;
     }
+    let intended = shifted(moment);
+    if users::are_served_by(moment, &intended) {
+        intended
+    } else {
+        moment.seen.weights.clone()
+    }
+}
+
+/// As the last shift of this course says; without one, as it was before.
+fn shifted(moment: &Moment<'_>) -> Weights {
     let steps = &moment.deployment.progress.steps;
     let shifted = steps.iter().rev().find_map(|step| match step {
         Step::Shift(split) => Some(split.weights.clone()),
         _ => None,
     });
-    let intended = shifted.unwrap_or_else(|| moment.baseline.weights.clone());
-    if users::are_served_by(moment, &intended) {
-        intended
+    shifted.unwrap_or_else(|| moment.baseline.weights.clone())
+}
+
+/// Somebody moved users away from where they belong, and nobody answers there at the moment: to end now
+/// would leave them where they strayed to. They are moved once somebody answers. A release that answers
+/// nobody for too long goes back; the way back then ends with users where they are.
+fn unserved(moment: &Moment<'_>) -> Option<Decision> {
+    let intended = shifted(moment);
+    let strayed = moment.deployment.roles.are_apart() && !moment.seen.weights.same(&intended);
+    if !strayed || stranded(moment) || users::are_served_by(moment, &intended) {
+        return None;
+    }
+    let within_ms = users::SHIFT_DEADLINE_MS;
+    if moment.waited_ms() <= within_ms {
+        Some(Decision::Wait(Waiting::Weights))
+    } else if moment.going_forward() {
+        Some(Decision::Fail(Failure::NotShifted { within_ms }))
     } else {
-        moment.seen.weights.clone()
+        None
     }
 }
 
@@ -243,7 +275,10 @@ fn next_change(moment: &Moment<'_>, intended: &Intended) -> Option<Decision> {
     let alike = moment.slice.present().all(|i| Some(&i.launch) == wanted_id);
     let held = count(moment.slice.present().filter(|i| i.protected)) > wanted;
     let shrinks = moment.slice.sizes != intended.sizes || !alike || held;
-    if present > wanted && shrinks {
+    // One that the group is about to start counts: by the time the request for fewer arrives it may be
+    // there, and a healthy one would go for it.
+    let coming = present.max(moment.slice.sizes.desired);
+    if coming > wanted && shrinks {
         let launch = moment.deployment.wanted().map(|launch| &launch.id);
         let stay = survivors::healthiest(moment.slice, launch, wanted);
         if let Some(effect) = survivors::protect_exactly(slice, moment.slice, &stay) {

@@ -68,6 +68,7 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
+        limits: Default::default(),
         aws: None,
         custom: None,
     };

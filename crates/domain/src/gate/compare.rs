@@ -138,6 +138,8 @@ impl Settings for CompareGate {
             "gates.bad and gates.all",
             rule,
         );
+        faults.printable("gates.bad", &self.bad);
+        faults.printable("gates.all", &self.all);
     }
 }
 

@@ -67,6 +67,7 @@ impl Settings for PrometheusGate {
         faults.limits("gates", self);
         let asks = !self.query.trim().is_empty();
         faults.unless(asks, "gates.query", "must be a question in PromQL");
+        faults.printable("gates.query", &self.query);
         let bounds = [self.min, self.max];
         let bounded = bounds.iter().any(Option::is_some);
         let rule = "must be given a `min` or a `max` for each Prometheus query";

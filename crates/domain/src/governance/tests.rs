@@ -39,6 +39,7 @@ fn facts() -> Facts {
             strategies: [StrategyKind::ScaleUp].into(),
         }),
         environment: Some(Environment {
+            owner: None,
             name: "live".parse().unwrap(),
             environment_type: production.clone(),
             description: String::new(),
@@ -62,6 +63,7 @@ fn facts() -> Facts {
             health: HealthCheck::default(),
             drain_seconds: 1,
             variables: [].into(),
+            limits: Default::default(),
             aws: None,
             custom: None,
         }),

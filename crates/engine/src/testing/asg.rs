@@ -190,8 +190,9 @@ impl Asg {
                 if sizes.min > sizes.desired || sizes.desired > sizes.max {
                     return Err(format!("min <= desired <= max does not hold: {sizes:?}"));
                 }
+                // To ask for what the group came to by itself is not to ask for fewer.
+                self.scaled_itself &= sizes.desired == self.group.sizes.desired;
                 self.group.sizes = *sizes;
-                self.scaled_itself = false;
                 self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
             }
             Effect::SetMin { min, .. } => {
@@ -292,6 +293,12 @@ impl Asg {
         if state.is_present() {
             self.stop(index, now);
         }
+    }
+
+    /// An instance was lost by a fault in the last `ms` milliseconds before `now`.
+    #[must_use]
+    pub fn lost_since(&self, now: UnixMs, ms: u64) -> bool {
+        self.losses.iter().any(|at| now.since_ms(*at) <= ms)
     }
 
     /// The group's own autoscaling moves Desired, within Min and Max.

@@ -17,7 +17,7 @@ use domain::{
     users::{Split, Weights},
 };
 
-use crate::ports::{ErrorKind, Journal, Provider, Saved};
+use crate::ports::{ErrorKind, Journal, LeaseSeen, Provider, Saved};
 
 /// What a provider is put through the contract with.
 pub trait ProviderStage: Sync {
@@ -296,37 +296,70 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
 pub async fn journal_contract<J: Journal>(journal: &J, deployment: &Deployment) {
     let id = &deployment.id;
     let at = |ms| UnixMs(1_000_000).plus_ms(ms);
-    let ours = |claimed: Vec<Deployment>| claimed.into_iter().find(|d| d.id == *id);
-    let claim = |engine: &'static str, now| async move {
-        let claimed = journal.claim(engine, now, 1000, 100).await;
-        claimed.expect("claim works")
+    let claim = |engine: &'static str, abandoned: Vec<LeaseSeen>| async move {
+        let claims = journal.claim(engine, &abandoned, at(0), 100).await;
+        let claims = claims.expect("claim works");
+        let seen = claims.held.into_iter().find(|seen| seen.deployment == *id);
+        let taken = claims.taken.into_iter().find(|it| it.id == *id);
+        (taken, seen.expect("a lease that is held is shown"))
+    };
+    let renew = |engine: &'static str| async move {
+        let renewed = journal.renew(engine, id, at(900)).await;
+        renewed.expect("renew works")
     };
 
-    let first = ours(claim("a", at(0)).await).expect("an unfinished deployment can be claimed");
-    assert_eq!(first, *deployment, "the record comes back as it was stored");
+    let (first, at_first) = claim("a", vec![]).await;
     assert_eq!(
-        ours(claim("b", at(500)).await),
-        None,
-        "a lease is held by one engine"
+        first.as_ref(),
+        Some(deployment),
+        "an unfinished deployment can be claimed, and the record comes back as it was stored"
     );
-    let renewed = journal
-        .renew("a", id, at(900), 1000)
-        .await
-        .expect("renew works");
-    assert_eq!(renewed.as_ref(), Some(deployment), "the holder can renew");
+    let (taken, still) = claim("b", vec![]).await;
+    assert_eq!(taken, None, "a lease is held by one engine");
+    assert_eq!(still, at_first, "looking at a lease does not move it");
     assert_eq!(
-        ours(claim("b", at(1500)).await),
-        None,
-        "a renewed lease is held"
+        renew("a").await.as_ref(),
+        Some(deployment),
+        "the holder can renew"
     );
+    let (taken, at_second) = claim("b", vec![at_first]).await;
     assert_eq!(
-        journal
-            .renew("b", id, at(1500), 1000)
-            .await
-            .expect("renew works"),
-        None
+        taken, None,
+        "a renewed lease is not the one that stood still"
     );
+    assert_eq!(renew("b").await, None, "only the holder renews");
 
+    let next = saved_once(journal, deployment).await;
+    let (taken, at_third) = claim("b", vec![at_second.clone()]).await;
+    assert_eq!(
+        taken,
+        Some(next),
+        "a lease that stood still is taken over, and the new holder sees what was saved"
+    );
+    assert!(at_third.beat > at_second.beat, "beats only grow");
+    assert_eq!(
+        renew("a").await,
+        None,
+        "whoever lost a lease cannot renew it"
+    );
+    let release = |engine: &'static str| async move {
+        let released = journal.release(engine, id).await;
+        released.expect("release works, also of what is not held");
+    };
+    release("a").await;
+    assert_eq!(
+        claim("c", vec![at_second]).await.0,
+        None,
+        "the lease is still held by b"
+    );
+    release("b").await;
+    let (taken, at_last) = claim("c", vec![]).await;
+    assert!(taken.is_some(), "a released lease can be claimed");
+    assert!(at_last.beat > at_third.beat, "beats only grow");
+}
+
+/// Saves the next version of `deployment`, which is then stored, and only once.
+async fn saved_once<J: Journal>(journal: &J, deployment: &Deployment) -> Deployment {
     let mut next = deployment.clone();
     next.version += 1;
     next.effects_spent += 1;
@@ -339,31 +372,7 @@ pub async fn journal_contract<J: Journal>(journal: &J, deployment: &Deployment) 
         Saved::Superseded,
         "the same version is not stored twice"
     );
-
-    no_lease_is_for_ever(journal, id, at(1000)).await;
-    let taken = ours(claim("b", at(1900)).await).expect("an expired lease can be claimed");
-    assert_eq!(taken, next, "the new holder sees what was saved");
-    assert_eq!(
-        journal
-            .renew("a", id, at(1950), 1000)
-            .await
-            .expect("renew works"),
-        None
-    );
-    journal
-        .release("a", id)
-        .await
-        .expect("releasing what is not held does nothing");
-    assert_eq!(
-        ours(claim("c", at(2000)).await),
-        None,
-        "the lease is still held by b"
-    );
-    journal.release("b", id).await.expect("release works");
-    assert!(
-        ours(claim("c", at(2000)).await).is_some(),
-        "a released lease can be claimed"
-    );
+    next
 }
 
 /// A launch for contracts and tests: `id` and `version` as given.
@@ -375,21 +384,4 @@ pub fn launch(id: &str, version: &str, digest: domain::release::Digest) -> Launc
         version,
         content: domain::release::Content::package(digest),
     }
-}
-
-/// The clock of the holder was an hour ahead when it took its lease, and is right again at `now`.
-async fn no_lease_is_for_ever<J: Journal>(journal: &J, id: &DeploymentId, now: UnixMs) {
-    let claim = |engine: &'static str, now: UnixMs| async move {
-        let claimed = journal.claim(engine, now, 1000, 100).await;
-        let claimed = claimed.expect("claim works");
-        assert!(
-            claimed.iter().any(|it| it.id == *id),
-            "a lease that nobody can have taken now does not hold"
-        );
-    };
-    journal.release("a", id).await.expect("release works");
-    claim("a", now.plus_ms(3_600_000)).await;
-    claim("b", now).await;
-    journal.release("b", id).await.expect("release works");
-    claim("a", UnixMs(now.0 - 100)).await;
 }

@@ -7,7 +7,7 @@ use std::{
 
 use domain::{deployment::Deployment, event::Event, names::DeploymentId, time::UnixMs};
 
-use crate::ports::{Journal, JournalError, Saved};
+use crate::ports::{Claims, Journal, JournalError, LeaseSeen, Saved};
 
 /// Deployments, leases and events, for tests and simulation.
 #[derive(Debug, Default)]
@@ -23,7 +23,8 @@ pub struct Row {
     /// All that happened.
     pub events: Vec<Event>,
     holder: Option<String>,
-    lease_until: UnixMs,
+    beat: u64,
+    attended_at: UnixMs,
 }
 
 impl MemoryJournal {
@@ -34,7 +35,8 @@ impl MemoryJournal {
             deployment,
             events: Vec::new(),
             holder: None,
-            lease_until: UnixMs(0),
+            beat: 0,
+            attended_at: UnixMs(0),
         };
         self.rows().insert(id, row);
     }
@@ -62,18 +64,15 @@ impl MemoryJournal {
 }
 
 impl Row {
-    /// Its lease has not expired; nobody takes one for longer than `lease_ms` from `now`.
-    fn is_held(&self, now: UnixMs, lease_ms: u64) -> bool {
-        let taken = self.holder.is_some() && self.lease_until > now;
-        taken && self.lease_until <= now.plus_ms(lease_ms)
+    fn take(&mut self, engine: &str, now: UnixMs) -> Deployment {
+        self.holder = Some(engine.to_owned());
+        self.beat += 1;
+        self.attended_at = now;
+        self.deployment.clone()
     }
 
-    fn held_by_other(&self, engine: &str, now: UnixMs, lease_ms: u64) -> bool {
-        self.is_held(now, lease_ms)
-            && self
-                .holder
-                .as_deref()
-                .is_some_and(|holder| holder != engine)
+    fn is_at(&self, seen: &LeaseSeen) -> bool {
+        self.deployment.id == seen.deployment && self.beat == seen.beat
     }
 }
 
@@ -81,25 +80,29 @@ impl Journal for MemoryJournal {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
+    ) -> Result<Claims, JournalError> {
         let mut rows = self.rows();
-        let mut free: Vec<&mut Row> = rows
+        let mut unfinished: Vec<&mut Row> = rows
             .values_mut()
-            .filter(|row| row.deployment.ending.is_none() && !row.is_held(now, lease_ms))
+            .filter(|row| row.deployment.ending.is_none())
             .collect();
-        free.sort_by_key(|row| row.lease_until);
-        Ok(free
-            .into_iter()
-            .take(limit as usize)
-            .map(|row| {
-                row.holder = Some(engine.to_owned());
-                row.lease_until = now.plus_ms(lease_ms);
-                row.deployment.clone()
-            })
-            .collect())
+        unfinished.sort_by_key(|row| (row.holder.is_none(), row.attended_at));
+        let mut claims = Claims::default();
+        for row in unfinished {
+            let is_abandoned = || abandoned.iter().any(|seen| row.is_at(seen));
+            let is_free = row.holder.is_none() || is_abandoned();
+            if is_free && claims.taken.len() < limit as usize {
+                claims.taken.push(row.take(engine, now));
+            }
+            if row.holder.is_some() {
+                let (deployment, beat) = (row.deployment.id.clone(), row.beat);
+                claims.held.push(LeaseSeen { deployment, beat });
+            }
+        }
+        Ok(claims)
     }
 
     async fn renew(
@@ -107,26 +110,22 @@ impl Journal for MemoryJournal {
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
         let mut rows = self.rows();
         let Some(row) = rows.get_mut(id) else {
             return Ok(None);
         };
-        let lost =
-            row.holder.as_deref() != Some(engine) || row.held_by_other(engine, now, lease_ms);
-        if lost || row.deployment.ending.is_some() {
+        if row.holder.as_deref() != Some(engine) || row.deployment.ending.is_some() {
             return Ok(None);
         }
-        row.lease_until = now.plus_ms(lease_ms);
-        Ok(Some(row.deployment.clone()))
+        Ok(Some(row.take(engine, now)))
     }
 
     async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
         if let Some(row) = self.rows().get_mut(id)
             && row.holder.as_deref() == Some(engine)
         {
-            (row.holder, row.lease_until) = (None, UnixMs(0));
+            row.holder = None;
         }
         Ok(())
     }

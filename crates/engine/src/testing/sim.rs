@@ -30,6 +30,7 @@ use self::{
 };
 use super::faults::{Faults, happens};
 use crate::{
+    lease::Sightings,
     ports::{Clock, Journal},
     stopwatch::Stopwatch,
     turn::{Turned, World, turn},
@@ -37,7 +38,7 @@ use crate::{
 
 /// Length of a tick, in milliseconds of virtual time.
 pub const TICK_MS: u64 = 500;
-/// How long an engine holds a claim, in milliseconds.
+/// How long a lease must stand still before another engine takes it, in milliseconds.
 pub const LEASE_MS: u64 = 30_000;
 /// The story must end this long after the last fault, in milliseconds: every deadline that a
 /// deployment can run into, one after the other.
@@ -239,14 +240,14 @@ async fn drive_forever(
     shared: &Arc<Shared>,
     name: &str,
 ) {
+    let mut sightings = Sightings::default();
     loop {
-        let now = world.clock.now();
-        let claimed = world
-            .journal
-            .claim(name, now, LEASE_MS, 1)
-            .await
-            .unwrap_or_default();
-        match claimed.into_iter().next() {
+        let (now, now_ms) = (world.clock.now(), world.clock.steady_ms());
+        let abandoned = sightings.abandoned(now_ms, LEASE_MS);
+        let claimed = world.journal.claim(name, &abandoned, now, 1).await;
+        let claims = claimed.unwrap_or_default();
+        sightings.note(claims.held, world.clock.steady_ms());
+        match claims.taken.into_iter().next() {
             Some(deployment) => drive(world, shared, name, deployment).await,
             None => pause(shared, 1000).await,
         }
@@ -274,11 +275,7 @@ async fn drive(
         }
         let (now, now_ms) = (world.clock.now(), world.clock.steady_ms());
         if read_again || now_ms - renewed_ms > 2000 {
-            match world
-                .journal
-                .renew(name, &deployment.id, now, LEASE_MS)
-                .await
-            {
+            match world.journal.renew(name, &deployment.id, now).await {
                 Ok(Some(fresh)) => (deployment, renewed_ms) = (fresh, now_ms),
                 Ok(None) => return,
                 Err(_) if now_ms - renewed_ms > LEASE_MS / 2 => return,

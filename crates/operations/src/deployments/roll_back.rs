@@ -8,7 +8,7 @@
 //! ```
 
 use domain::{
-    access::{Resource, Right},
+    access::{Resource, Right, Visible},
     catalogue::{Kind, ServerGroup, Service},
     deployment::{Command, Deployment, Outcome},
     governance::Wish,
@@ -137,7 +137,8 @@ impl Operations {
 
     /// The deployment that runs at a place.
     pub(crate) async fn running(&self, place: &Place) -> Result<Option<Deployment>, Error> {
-        let mut running = self.store().deployments(&at(place, true), None, 1).await?;
+        let (all, there) = (Visible::everything(), at(place, true));
+        let mut running = self.store().deployments(&there, &all, None, 1).await?;
         Ok(running.pop())
     }
 
@@ -165,11 +166,10 @@ impl Operations {
                 return Ok((previous.version, image));
             }
         }
-        let history = self
-            .store()
-            .deployments(&at(place, false), None, HISTORY_MAX)
-            .await?;
+        let (all, there) = (Visible::everything(), at(place, false));
+        let history = self.store().deployments(&there, &all, None, HISTORY_MAX);
         history
+            .await?
             .into_iter()
             .filter(succeeded)
             .map(|deployment| deployment.launch.version)

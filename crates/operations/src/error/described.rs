@@ -2,10 +2,11 @@
 //!
 //! Invariant: a code, once published, keeps its meaning; programs depend on it.
 
-use domain::deployment::CommandRefused;
+use domain::{access::Missing, deployment::CommandRefused};
 use engine::ports::ErrorKind;
 
 use super::{Error, Failing};
+use crate::sign_in::SignInRefused;
 
 /// An error as faces describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub enum Class {
     Malformed,
     /// There is no such thing.
     Unknown,
+    /// Nobody is known who asks.
+    Unauthenticated,
+    /// Too many attempts.
+    TooOften,
     /// The principal lacks a right.
     Denied,
     /// Not possible in the current state.
@@ -62,7 +67,13 @@ fn table(error: &Error) -> (Class, &'static str, &'static str) {
             "not_found",
             "check the name; the list of this kind shows what exists",
         ),
-        Error::Denied(_) => (C::Denied, "denied", ""),
+        Error::Denied(denied) => not_allowed(denied.missing),
+        Error::SignIn(refused) => not_signed_in(*refused),
+        Error::LastAdmin(_) => (
+            C::Conflict,
+            "last_admin",
+            "grant the role `admin` to somebody else first",
+        ),
         Error::Exists { .. } => (
             C::Conflict,
             "exists",
@@ -111,6 +122,23 @@ fn table(error: &Error) -> (Class, &'static str, &'static str) {
         ),
         Error::Provider(error) => by_provider(error.kind),
         Error::Store(_) | Error::Disk { .. } | Error::Internal { .. } => failing(error.failing()),
+    }
+}
+
+fn not_allowed(missing: Missing) -> (Class, &'static str, &'static str) {
+    match missing {
+        Missing::Credential => (Class::Unauthenticated, "unauthenticated", "sign in again"),
+        Missing::Grant | Missing::Reach => (Class::Denied, "denied", ""),
+    }
+}
+
+fn not_signed_in(refused: SignInRefused) -> (Class, &'static str, &'static str) {
+    match refused {
+        SignInRefused::Wrong => (Class::Unauthenticated, "sign_in_refused", ""),
+        SignInRefused::TooOften { .. } => {
+            (Class::TooOften, "too_many_attempts", "wait, then retry")
+        }
+        SignInRefused::Busy => (Class::Unavailable, "busy", "retry a little later"),
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{
-    access::{Resource, Right},
-    catalogue::{Kind, Manifest},
-};
+use domain::catalogue::{Kind, Manifest};
 use serde_json::{Value, json};
 use store::{
     Audit, StoreError,
@@ -64,9 +61,8 @@ impl Desk {
     /// # Errors
     /// [`Error::Invalid`] when entries stand twice or refer to something that does not exist.
     pub async fn apply(&self, documents: Vec<Document>, mode: Mode) -> Result<Vec<Change>, Error> {
-        let permit = self
-            .may_describe(documents.iter().map(|it| it.manifest.kind()))
-            .await?;
+        let described: Vec<&Manifest> = documents.iter().map(|it| &it.manifest).collect();
+        let permit = self.may_describe(&described).await?;
         let (numbers, manifests): (Vec<usize>, Vec<Manifest>) = documents
             .into_iter()
             .map(|document| (document.number, document.manifest))
@@ -100,8 +96,8 @@ impl Desk {
         body: Value,
         expected: Option<i64>,
     ) -> Result<Change, Error> {
-        let permit = self.may_describe([kind]).await?;
         let manifests = [read::from_body(kind, name, body)?];
+        let permit = self.may_describe(&[&manifests[0]]).await?;
         let dangling = permit.dangling(&manifests).await?;
         if !dangling.is_empty() {
             let faults = dangling.into_iter().map(|(_, fault)| fault).collect();
@@ -113,17 +109,6 @@ impl Desk {
         changes.pop().ok_or(Error::Internal {
             doing: "putting an entry",
         })
-    }
-
-    /// Checks that the principal may describe entries of each of these kinds; with none, that they may
-    /// look.
-    async fn may_describe(&self, kinds: impl IntoIterator<Item = Kind>) -> Result<Permit, Error> {
-        let rights: BTreeSet<Right> = kinds.into_iter().map(|kind| kind.words().right).collect();
-        let mut permit = self.may(Right::View, Resource::Everything).await?;
-        for right in rights {
-            permit = self.may(right, Resource::Everything).await?;
-        }
-        Ok(permit)
     }
 }
 

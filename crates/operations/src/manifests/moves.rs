@@ -1,6 +1,7 @@
 //! Manifests that move what is live: what runs does not follow them, and people are told so.
 
 use domain::{
+    access::Visible,
     catalogue::{Account, Kind, Manifest, ServerGroup},
     deployment::Deployment,
     names::Place,
@@ -44,9 +45,10 @@ impl Operations {
         let filter = Filter {
             refers_to: Some((Kind::Account, account.name.to_string())),
         };
+        let all = Visible::everything();
         let groups = self
             .store()
-            .entries(Kind::ServerGroup, &filter, None, NAMED_MAX);
+            .entries((Kind::ServerGroup, &filter), &all, None, NAMED_MAX);
         let mut left = Vec::new();
         for entry in groups.await? {
             let group: ServerGroup =

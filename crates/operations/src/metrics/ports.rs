@@ -1,7 +1,7 @@
 //! A port of the engine that counts what passes through it, and changes nothing of it.
 
 use domain::{deployment::Deployment, event::Event, names::DeploymentId, time::UnixMs};
-use engine::ports::{Journal, JournalError, Saved};
+use engine::ports::{Claims, Journal, JournalError, LeaseSeen, Saved};
 
 use super::Metrics;
 
@@ -22,12 +22,12 @@ impl<J: Journal> Journal for Counted<J> {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
-        let claimed = self.inner.claim(engine, now, lease_ms, limit).await?;
-        for deployment in &claimed {
+    ) -> Result<Claims, JournalError> {
+        let claimed = self.inner.claim(engine, abandoned, now, limit).await?;
+        for deployment in &claimed.taken {
             self.metrics.claimed(deployment);
         }
         Ok(claimed)
@@ -38,9 +38,8 @@ impl<J: Journal> Journal for Counted<J> {
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        let renewed = self.inner.renew(engine, id, now, lease_ms).await?;
+        let renewed = self.inner.renew(engine, id, now).await?;
         match &renewed {
             Some(deployment) if deployment.ending.is_none() => {
                 self.metrics.0.driven.see(deployment);

@@ -99,7 +99,7 @@ async fn deployments_are_counted_as_long_as_they_are_driven() {
         journal.begin(record.clone());
     }
     let journal = metrics.counting(journal);
-    journal.claim("a", UnixMs(0), 60_000, 9).await.unwrap();
+    journal.claim("a", &[], UnixMs(0), 9).await.unwrap();
     assert_lines(
         &metrics,
         &["pointsman_deployments_running{status=\"running\"} 2"],
@@ -144,7 +144,7 @@ async fn an_ending_is_counted_with_its_time_and_was_zero_before() {
     let mut deployment = deployment("d1");
     journal.begin(deployment.clone());
     let journal = metrics.counting(journal);
-    journal.claim("a", UnixMs(0), 60_000, 9).await.unwrap();
+    journal.claim("a", &[], UnixMs(0), 9).await.unwrap();
     let place = &deployment.target.place;
     let strategy = deployment.strategy.kind();
     let ended = format!(

@@ -2,8 +2,9 @@
 
 use std::{fs, io::Write, path::Path, process::Command, time::Duration};
 
+use provider_local::client::LocalCloud;
 use rustix::process::{Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::world::{PLACE, World, assert_unharmed, group, shop, until, until_within};
@@ -145,6 +146,66 @@ async fn status_says_that_the_cloud_does_not_answer() {
     };
     until("it says what is wrong", pages).await;
     kill_process(cloud, Signal::CONT).expect("it is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_without_a_free_port_is_said_and_waited_for() {
+    let mut world = World::with_live_shop().await;
+    let state = world.folder().join("cloud");
+    let cloud = LocalCloud::new(&state, world.data());
+    cloud
+        .reserve((20_000..32_000).collect())
+        .await
+        .expect("told");
+    let id = world.begin("1.1.0", &["--bake", "0s"]).await;
+    let why = "no port is free between 20000 and 32000";
+    until_within("it is said", Duration::from_secs(8), async || {
+        let deployment = world.deployment(&id).await;
+        deployment["waiting"]
+            .to_string()
+            .contains(why)
+            .then_some(())
+    })
+    .await;
+    let page = world.ok(&[&["status"], &PLACE[..]].concat()).await;
+    assert!(page.contains(why), "{page}");
+    // There is no way to take ports back from the list of the control planes; a new list is one.
+    world.kill_server().await;
+    let running = world.cloud_process().expect("a cloud");
+    kill_process(running, Signal::KILL).expect("it ran");
+    let file = state.join("state.json");
+    let text = fs::read(&file).expect("a state");
+    let mut saved: Value = serde_json::from_slice(&text).expect("JSON");
+    saved["reserved"] = json!([]);
+    fs::write(&file, saved.to_string()).expect("written");
+    world.serve().await;
+    assert_eq!(world.ended(&id).await["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_find_the_router_where_it_was_when_the_cloud_lost_its_state() {
+    let world = World::with_live_shop().await;
+    let status = world.status().await;
+    let url = status["url"].as_str().expect("an address").to_owned();
+    let state = world.folder().join("cloud/state.json");
+    let processes = world.router_processes().into_iter();
+    let all: Vec<_> = processes.chain(world.cloud_process()).collect();
+    fs::remove_file(state).expect("it was there");
+    for process in all {
+        kill_process(process, Signal::KILL).expect("it ran");
+    }
+    let port: u16 = url
+        .rsplit(':')
+        .next()
+        .and_then(|it| it.parse().ok())
+        .expect("a port");
+    until("the router is back", async || {
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .ok()
+    })
+    .await;
+    assert_eq!(world.status().await["url"], url);
 }
 
 #[tokio::test(flavor = "multi_thread")]

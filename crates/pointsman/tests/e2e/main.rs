@@ -7,6 +7,7 @@
 mod aws;
 mod commands;
 mod crashes;
+mod databases;
 mod deployments;
 mod faults;
 mod full;

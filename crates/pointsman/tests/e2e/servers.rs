@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use sqlx::{AnyConnection, Connection, Row};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
@@ -26,21 +27,27 @@ const TAKE_OVER_MAX: Duration = Duration::from_secs(10);
 /// How long the rest of a deployment may take from there.
 const REST_MAX: Duration = Duration::from_secs(8);
 
+/// The engine that drives what runs.
+const DRIVER: &str = "select lease_engine from deployments where finished = 0";
+
 /// Servers of one database.
-struct Servers {
+pub struct Servers {
     folder: TempDir,
-    database: String,
+    /// The URL of their database.
+    pub database: String,
     _turn: MutexGuard<'static, ()>,
 }
 
 /// One of them.
-struct Server {
+pub struct Server {
     process: Child,
-    data: PathBuf,
+    /// Its data folder.
+    pub data: PathBuf,
 }
 
 impl Servers {
-    async fn new() -> Self {
+    /// None yet, with a fresh database.
+    pub async fn new() -> Self {
         let turn = World::turn().await;
         Self {
             folder: tempfile::tempdir().expect("a folder"),
@@ -63,7 +70,7 @@ impl Servers {
     }
 
     /// Starts a server, and waits until it answers.
-    async fn start(&self, name: &str, cloud: &[&str]) -> Server {
+    pub async fn start(&self, name: &str, cloud: &[&str]) -> Server {
         let server = Server {
             process: self.command(name, cloud).spawn().expect("it starts"),
             data: self.folder.path().join(name),
@@ -76,7 +83,21 @@ impl Servers {
         server
     }
 
-    fn shared_cloud(&self) -> String {
+    /// The folder of everything.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Who drives the deployment, by the name of the engine.
+    pub async fn driver(&self) -> Option<String> {
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&self.database).await.ok()?;
+        let row = sqlx::query(DRIVER).fetch_one(&mut connection).await.ok()?;
+        row.try_get("lease_engine").ok()
+    }
+
+    /// The state folder of a cloud that they share.
+    pub fn shared_cloud(&self) -> String {
         self.folder.path().join("cloud").display().to_string()
     }
 }
@@ -105,7 +126,19 @@ impl Server {
         }
     }
 
-    async fn cli(&self, args: &[&str]) -> String {
+    /// Whether this engine is its own.
+    pub fn is(&self, engine: &str) -> bool {
+        let pid = self.process.id().map(|pid| format!("server-{pid}-"));
+        pid.is_some_and(|pid| engine.starts_with(&pid))
+    }
+
+    /// Ends it by force.
+    pub async fn kill(&mut self) {
+        self.process.kill().await.expect("killed");
+    }
+
+    /// Runs a command that has to succeed; gives its standard output.
+    pub async fn cli(&self, args: &[&str]) -> String {
         let done = self.try_cli(args).await;
         done.unwrap_or_else(|said| panic!("{args:?}: {said}"))
     }
@@ -116,7 +149,7 @@ impl Server {
     }
 
     /// Brings the shop, with one release live.
-    async fn bring_shop(&self, folder: &Path) {
+    pub async fn bring_shop(&self, folder: &Path) {
         self.cli(&["apply", "-f", &shop("")]).await;
         let manifest = folder.join("group.json");
         let group = group("storefront", "staging").to_string();
@@ -133,7 +166,7 @@ impl Server {
     }
 
     /// Begins a deployment with this bake; gives its id.
-    async fn begin(&self, version: &str, bake: &str) -> String {
+    pub async fn begin(&self, version: &str, bake: &str) -> String {
         let args = [
             "deploy",
             "storefront",
@@ -150,7 +183,8 @@ impl Server {
         self.json(&["deployment", "get", id]).await
     }
 
-    async fn ended(&self, id: &str) -> Value {
+    /// Waits until a deployment ended; gives it.
+    pub async fn ended(&self, id: &str) -> Value {
         until("it ends", async || {
             let deployment = self.deployment(id).await;
             deployment["finished_at"].is_string().then_some(deployment)
@@ -180,7 +214,7 @@ async fn two_servers_with_one_cloud_share_everything_and_take_over() {
         })
         .await;
         // Either may be the one that drives it; the other one goes on in both cases.
-        one.process.kill().await.expect("killed");
+        one.kill().await;
         let killed = Instant::now();
         let ended = other.ended(&id).await;
         assert_eq!(ended["status"], "succeeded", "{ended:#}");
@@ -218,7 +252,7 @@ async fn a_server_that_does_not_reach_the_cloud_leaves_its_deployments_alone() {
     a.bring_shop(servers.folder.path()).await;
     let b = servers.start("b", &["--no-local-cloud"]).await;
     let id = a.begin("1.1.0", "3s").await;
-    a.process.kill().await.expect("killed");
+    a.kill().await;
     let says_so = async || {
         let deployment = b.deployment(&id).await;
         assert_eq!(deployment["status"], "running", "{deployment:#}");

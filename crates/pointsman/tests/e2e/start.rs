@@ -83,7 +83,7 @@ async fn a_data_folder_that_others_can_read_is_closed_with_a_word() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
     let mut command = server(folder.path());
-    command.args(["--database", "mysql://nobody"]);
+    command.args(["--database", "mysql://nobody", "--instance-users", "off"]);
     let said = failure(command, Duration::from_secs(10)).await;
     assert!(
         said.contains("mode 755") && said.contains("700 now"),

@@ -183,15 +183,7 @@ impl World {
 
     /// The status of `GET /health`, and what it says.
     pub async fn health(&self) -> (u16, Value) {
-        let note = fs::read(self.data().join("server.json")).expect("a server that runs");
-        let note: Value = serde_json::from_slice(&note).expect("JSON");
-        let url = format!("{}/health", note["address"].as_str().expect("an address"));
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build();
-        let answer = client.expect("a client").get(url).send().await;
-        let answer = answer.expect("an answer");
-        let status = answer.status().as_u16();
-        (status, answer.json().await.expect("JSON"))
+        crate::databases::health_at(&self.data()).await
     }
 
     fn command(&self, args: &[&str]) -> Command {

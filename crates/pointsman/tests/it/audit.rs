@@ -46,6 +46,7 @@ async fn everything_that_changes_something_is_written_down() {
         .collect();
     lines.reverse();
     expect![[r#"
+        pointsman person.create_first_admin person/admin
         admin team.create team/web
         admin environment_type.create environment_type/testing
         admin environment.create environment/staging
@@ -84,8 +85,8 @@ async fn the_chain_is_checked() {
         (&verification["intact"], &verification["first_broken"]),
         (&json!(true), &Value::Null)
     );
-    assert_eq!(verification["checked"], 7);
+    assert_eq!(verification["checked"], 8);
     let newest = app.get("/api/v1/audit-events?limit=1").await.json();
     assert_eq!(newest["items"][0]["hash"], verification["head"]);
-    assert_eq!(newest["items"][0]["seq"], 7);
+    assert_eq!(newest["items"][0]["seq"], 8);
 }

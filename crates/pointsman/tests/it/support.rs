@@ -76,6 +76,11 @@ impl TestApp {
         app
     }
 
+    /// A server that nobody owns: the token makes the first admin.
+    pub async fn with_first_start_token() -> Self {
+        Self::with(|config| config.owner = false).await
+    }
+
     /// A server with changed settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let everywhere = Arc::new(Simulated::default());
@@ -115,7 +120,11 @@ impl TestApp {
     pub async fn restart_stopped(&mut self) {
         let clouds = self.clouds.clone();
         self.server = Some(Server::start(&self.config, clouds).await.unwrap());
-        let token = std::fs::read_to_string(self.config.data.join("token")).unwrap();
+        let file = match self.config.owner {
+            true => "token",
+            false => "first-start-token",
+        };
+        let token = std::fs::read_to_string(self.config.data.join(file)).unwrap();
         self.token = token.trim().to_owned();
     }
 
@@ -124,11 +133,56 @@ impl TestApp {
         self.server.take().unwrap().stop().await;
     }
 
-    /// Makes a token for a person.
+    /// Adds a person who may do everything, and returns their token.
     pub async fn create_person(&self, name: &str) -> String {
-        let created = self.post("/api/v1/tokens", json!({"name": name})).await;
+        let token = self.invite(name).await;
+        for role in ["operator", "governor", "admin"] {
+            self.grant(json!({"kind": "person", "name": name}), role, json!({}))
+                .await;
+        }
+        token
+    }
+
+    /// Makes a token that reads metrics and nothing else.
+    pub async fn metrics_token(&self) -> String {
+        let wish = json!({"name": "prometheus", "metrics": true});
+        let made = self.post("/api/v1/tokens", wish).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Revokes all tokens of a person; the status of the last one.
+    pub async fn revoke_tokens(&self, owner: &str) -> StatusCode {
+        let tokens = self.get("/api/v1/tokens").await.json();
+        let tokens = tokens["items"].as_array().unwrap().clone();
+        let mut status = StatusCode::NOT_FOUND;
+        for token in tokens.iter().filter(|token| token["owner"] == owner) {
+            let path = format!("/api/v1/tokens/{}", token["id"].as_str().unwrap());
+            status = self.delete(&path).await.status;
+        }
+        status
+    }
+
+    /// Adds a person, who may nothing, and logs them in; returns their token.
+    pub async fn invite(&self, name: &str) -> String {
+        let created = self.post("/api/v1/people", json!({"name": name})).await;
         assert_eq!(created.status, 201, "{}", created.text);
-        created.json()["token"].as_str().unwrap().to_owned()
+        let body = json!({"code": created.json()["code"], "token_name": "test"});
+        let request = self.request(Persona::Anonymous, Method::POST, "/api/v1/logins");
+        let given = Answer::of(request.json(&body)).await;
+        assert_eq!(given.status, 201, "{}", given.text);
+        given.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Grants a role in a scope (`team`, `environment_type`), and returns the id of the grant.
+    pub async fn grant(&self, subject: Value, role: &str, scope: Value) -> String {
+        let mut body = json!({"subject": subject, "role": role});
+        for (half, name) in scope.as_object().unwrap() {
+            body[half] = name.clone();
+        }
+        let granted = self.post("/api/v1/grants", body).await;
+        assert_eq!(granted.status, 201, "{}", granted.text);
+        granted.json()["id"].as_str().unwrap().to_owned()
     }
 
     pub fn url(&self, path: &str) -> String {

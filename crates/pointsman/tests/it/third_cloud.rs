@@ -20,9 +20,10 @@ use operations::{
     cloud::{Answered, Calls, Cloud, LogQuery, LogText},
     clouds::Clouds,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, CATALOGUE, Simulated, TestApp, release, wish};
+use crate::support::{Answer, CATALOGUE, Persona, Simulated, TestApp, release, wish};
 
 /// Machines in a rack. Of the people's verbs it knows three.
 struct Rack(Fleet<SystemClock>);
@@ -56,7 +57,13 @@ impl Cloud for Rack {
 
     fn logs<'a>(&'a self, target: &'a Target, query: LogQuery) -> Answered<'a, LogText> {
         let text = format!("{} lines of {}\n", query.lines, target.place);
-        Box::pin(async { Ok(stream::iter([Ok(text.into())]).boxed()) })
+        let past = stream::iter([Ok(text.into())]);
+        Box::pin(async move {
+            Ok(match query.follow {
+                true => past.chain(stream::pending()).boxed(),
+                false => past.boxed(),
+            })
+        })
     }
 }
 
@@ -196,4 +203,35 @@ async fn a_build_without_it_says_so() {
     expect![[r#"
         409 provider_refused: the provider refuses: this build of pointsman brings no provider of its own; use one that does, or another account
     "#]].assert_eq(&shown(&refused));
+}
+
+#[tokio::test]
+async fn open_streams_end_with_a_reason_once_the_token_is_revoked() {
+    let app = with_rack().await;
+    let mut body = wish("1.0.0");
+    body["strategy"]["bake_seconds"] = 3600.into();
+    let begun = app.post("/api/v1/deployments", body).await.json();
+    let id = begun["deployment"]["id"].as_str().unwrap();
+    let alice = app.create_person("alice").await;
+    let open = |path: &str| {
+        let request = app.request(Persona::Anonymous, Method::GET, path);
+        let request = request.bearer_auth(&alice);
+        request.header("accept", "text/event-stream").send()
+    };
+    let logs = open(&format!("{PLACE}/logs?lines=7&follow=true"));
+    let (logs, events) = tokio::join!(logs, open(&format!("/api/v1/deployments/{id}/events")));
+    let (logs, events) = (logs.unwrap(), events.unwrap());
+    assert_eq!([logs.status(), events.status()], [200, 200]);
+    assert_eq!(app.revoke_tokens("alice").await, 204);
+    let (logs, events) = tokio::join!(logs.text(), events.text());
+    let why = "the token was revoked or has expired";
+    assert_eq!(
+        logs.unwrap(),
+        format!("7 lines of shop.staging\npointsman: these logs end here: {why}\n")
+    );
+    let last = format!(
+        "event: ended\ndata: {{\"reason\":\"unauthenticated\",\"sentence\":\"{why}\"}}\n\n"
+    );
+    let events = events.unwrap();
+    assert!(events.ends_with(&last), "{events}");
 }

@@ -14,7 +14,7 @@ use domain::{
     release::{Content, ImageId, Launch, LaunchId},
 };
 use engine::{
-    ports::{Clock, Journal, JournalError, Probe, Provider, Saved},
+    ports::{Claims, Clock, Journal, JournalError, LeaseSeen, Probe, Provider, Saved},
     stopwatch::Stopwatch,
     testing::journal::MemoryJournal,
     turn::{Turned, World, turn},
@@ -35,7 +35,7 @@ impl Journal for Kept {
         lease_ms: u64,
         limit: u32,
     ) -> Result<Vec<Deployment>, JournalError> {
-        self.0.claim(engine, now, lease_ms, limit).await
+        self.0.claim(engine, abandoned, now, limit).await
     }
     async fn renew(
         &self,
@@ -44,7 +44,7 @@ impl Journal for Kept {
         now: domain::time::UnixMs,
         lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        self.0.renew(engine, id, now, lease_ms).await
+        self.0.renew(engine, id, now).await
     }
     async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
         self.0.release(engine, id).await

@@ -38,7 +38,7 @@ fn unpacks(bytes: &[u8]) -> Result<PathBuf, ArtifactError> {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = Artifacts::new(folder.keep());
     artifacts.store(&digest(bytes), &mut &bytes[..])?;
-    artifacts.unpacked(&digest(bytes))
+    artifacts.unpacked(&digest(bytes), None)
 }
 
 #[test]
@@ -101,10 +101,14 @@ fn stored() -> (tempfile::TempDir, Artifacts, Digest) {
 #[test]
 fn nothing_is_started_from_files_that_were_changed() {
     let (_folder, artifacts, digest) = stored();
-    let first = artifacts.unpacked(&digest).unwrap();
-    assert_eq!(artifacts.unpacked(&digest).unwrap(), first, "unpacked once");
+    let first = artifacts.unpacked(&digest, None).unwrap();
+    assert_eq!(
+        artifacts.unpacked(&digest, None).unwrap(),
+        first,
+        "unpacked once"
+    );
     fs::write(first.join("bin/run"), "ev").unwrap();
-    let second = artifacts.unpacked(&digest).unwrap();
+    let second = artifacts.unpacked(&digest, None).unwrap();
     assert_ne!(second, first);
     assert_eq!(fs::read(second.join("bin/run")).unwrap(), b"hi");
     assert_eq!(
@@ -113,11 +117,11 @@ fn nothing_is_started_from_files_that_were_changed() {
         "left to those who use it"
     );
     fs::write(second.join("bin/more"), "").unwrap();
-    let third = artifacts.unpacked(&digest).unwrap();
+    let third = artifacts.unpacked(&digest, None).unwrap();
     assert!(!third.join("bin/more").exists(), "added files count too");
     // Another run trusts no folder of an earlier one.
     let again = Artifacts::new(artifacts.folder.clone());
-    assert_ne!(again.unpacked(&digest).unwrap(), third);
+    assert_ne!(again.unpacked(&digest, None).unwrap(), third);
 }
 
 #[test]
@@ -125,7 +129,7 @@ fn a_package_that_was_changed_is_not_unpacked() {
     let (_folder, artifacts, digest) = stored();
     let other = tarball("bin/other", tar::EntryType::Regular);
     fs::write(artifacts.packed(&digest), other).unwrap();
-    let changed = artifacts.unpacked(&digest);
+    let changed = artifacts.unpacked(&digest, None);
     assert!(
         matches!(changed, Err(ArtifactError::Digest { .. })),
         "{changed:?}"
@@ -136,9 +140,9 @@ fn a_package_that_was_changed_is_not_unpacked() {
 #[test]
 fn folders_that_nobody_uses_are_removed() {
     let (_folder, artifacts, digest) = stored();
-    let first = artifacts.unpacked(&digest).unwrap();
+    let first = artifacts.unpacked(&digest, None).unwrap();
     fs::write(first.join("more"), "").unwrap();
-    let second = artifacts.unpacked(&digest).unwrap();
+    let second = artifacts.unpacked(&digest, None).unwrap();
     let age = |path: &Path| {
         let old = SystemTime::now() - 2 * YOUNG;
         File::open(path).unwrap().set_modified(old).unwrap();

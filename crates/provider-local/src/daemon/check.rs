@@ -2,7 +2,12 @@
 //!
 //! Invariant: a shortage of our own is no verdict about the instance.
 
-use std::{collections::BTreeMap, io, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
+use std::{
+    io,
+    net::Ipv4Addr,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use domain::catalogue::{HealthMethod, Probe, Request};
@@ -14,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncReadExt, net::TcpStream, process::Child};
 
 use super::fault::{Answer, Asked, Fault, first_words};
-use crate::{process, shortage};
+use crate::shortage;
 
 /// Maximum number of bytes of an answer or an output that are looked at.
 const BYTES_MAX: usize = 512;
@@ -32,12 +37,8 @@ pub(super) enum Outcome {
     Unknown(String),
 }
 
-/// Where the command of a check runs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Inside<'a> {
-    pub(super) folder: &'a Path,
-    pub(super) variables: &'a BTreeMap<String, String>,
-}
+/// Makes the command that runs a shell line as the instance would.
+pub(super) type Inside<'a> = &'a (dyn Fn(&str) -> io::Result<Command> + Sync);
 
 /// Checks an instance once.
 pub(super) async fn check(asked: Asked<'_>, inside: Inside<'_>) -> Outcome {
@@ -159,7 +160,8 @@ async fn command(line: &str, inside: Inside<'_>) -> Result<(), Outcome> {
     };
     // What it says on either output says why it failed.
     let line = format!("exec 2>&1\n{line}");
-    let child = process::shell(&line, inside.folder, inside.variables)
+    let command = inside(&line).map_err(cannot)?;
+    let child = tokio::process::Command::from(command)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
@@ -198,10 +200,11 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
-    use domain::catalogue::HealthCheck;
+    use domain::catalogue::{HealthCheck, InstanceLimits};
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     use super::*;
+    use crate::launch::Launch;
 
     /// Answers one request with `answer`, and returns what was asked.
     async fn answers(text: &str, answer: &'static str) -> (Outcome, String) {
@@ -225,12 +228,13 @@ mod tests {
             port,
             host: "cart.live.localhost:8080",
         };
-        let variables = BTreeMap::from([("WORD".to_owned(), "broken".to_owned())]);
-        let inside = Inside {
-            folder: Path::new("/"),
-            variables: &variables,
+        let launch = Launch {
+            folder: "/".into(),
+            variables: [("WORD".to_owned(), "broken".to_owned())].into(),
+            user: None,
+            limits: InstanceLimits::default(),
         };
-        super::check(asked, inside).await
+        super::check(asked, &|line| Ok(launch.shell(line))).await
     }
 
     #[tokio::test]

@@ -258,6 +258,8 @@ async fn status(State(daemon): Shared) -> Json<Status> {
         router_port: world.saved.router_port,
         metrics_port: world.saved.metrics_port,
         instances: world.live.len(),
+        user_ids: daemon.user_ids,
+        apart: daemon.apart.clone(),
     })
 }
 

@@ -4,8 +4,8 @@
 //! [`Live::stop`].
 
 use std::{
-    collections::BTreeMap, io, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc,
-    time::Duration,
+    collections::BTreeMap, io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus,
+    sync::Arc, time::Duration,
 };
 
 use domain::{
@@ -25,8 +25,10 @@ use crate::{
     clock::now,
     family,
     group::{Member, ProcessId},
+    launch::{Launch, User},
     logs,
     process::{self, Process, Start},
+    users::{self, Apart},
 };
 
 /// A healthy instance that ends sooner than this after its start died early.
@@ -106,21 +108,54 @@ impl Instance {
             return Process::adopt(id);
         }
         let (artifacts, digest) = (self.daemon.artifacts.clone(), self.member.digest.clone());
-        let folder = tokio::task::spawn_blocking(move || artifacts.unpacked(&digest))
+        let user = self.user()?;
+        let folder = tokio::task::spawn_blocking(move || artifacts.unpacked(&digest, user))
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
-        let command = process::web_command(&folder)?;
-        let process = Process::start(&Start {
-            command: &command,
-            folder: &folder,
+        let line = format!("exec {}", process::web_command(&folder)?);
+        let process = Process::start(Start {
+            command: self.launch(&folder)?.command(&line)?,
             log: &self.log(),
-            variables: self.variables(),
+            group: user,
         })?;
         let id = process.id;
         self.member.folder = Some(folder.clone());
         self.update(|member| (member.process, member.folder) = (Some(id), Some(folder)));
         Ok(process)
+    }
+
+    /// The user of its group; `None` where instances run as the user of the cloud.
+    fn user(&self) -> io::Result<Option<u32>> {
+        match &self.daemon.apart {
+            Apart::No(why) if self.settings.limits.processes.is_some() => {
+                Err(io::Error::other(format!(
+                    "`limits.processes` needs a user of its own for the group, and the one-machine cloud cannot give it one: {why}; {}",
+                    why.remedy()
+                )))
+            }
+            Apart::No(_) => Ok(None),
+            Apart::Yes(_) => {
+                let world = self.daemon.world();
+                let group = world.saved.groups.get(&self.place);
+                Ok(group.and_then(|group| group.user))
+            }
+        }
+    }
+
+    /// How its processes are started, in this folder.
+    pub(super) fn launch(&self, folder: &Path) -> io::Result<Launch> {
+        let user = self.user()?.map(|id| {
+            let home = users::home(&self.daemon.folder, &self.place);
+            let name = self.place.clone();
+            User { id, name, home }
+        });
+        Ok(Launch {
+            folder: folder.to_owned(),
+            variables: self.variables(),
+            user,
+            limits: self.settings.limits,
+        })
     }
 
     /// What marks its processes: unique on the machine, not only in one state folder.

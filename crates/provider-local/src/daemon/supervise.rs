@@ -21,6 +21,7 @@ use crate::{
     clock::now,
     family::Undertaker,
     group::{Member, Next, SLICE_SIZE_MAX},
+    users::{self, Apart},
 };
 
 /// Pause between two looks for children of instances that ended.
@@ -78,7 +79,8 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
                 }
                 Next::Stop(id) => world.drain(&id),
                 Next::Start(launch, zone) => {
-                    let id = may_start.then(|| begin(&mut world, (&place, slice), (&launch, zone)));
+                    let start = (place.as_str(), slice);
+                    let id = may_start.then(|| begin(daemon, &mut world, start, (&launch, zone)));
                     let Some(id) = id.flatten() else {
                         break;
                     };
@@ -104,6 +106,7 @@ fn reconcile(daemon: &Arc<Daemon>) -> Duration {
 
 /// Records a new instance. `None` when that is not possible.
 fn begin(
+    daemon: &Daemon,
     world: &mut World,
     (place, slice): (&str, Slice),
     (launch, zone): (&Launch, String),
@@ -111,6 +114,9 @@ fn begin(
     let port = world.saved.free_port();
     world.strain(Strain::NoPort, port.as_ref().err().map(ToString::to_string));
     let port = port.ok()?;
+    let user = give_user(daemon, world, place);
+    world.strain(Strain::NoUser, user.as_ref().err().map(ToString::to_string));
+    user.ok()?;
     let Some(digest) = launch.content.digest().cloned() else {
         tracing::error!(launch = %launch.id, "{} is no package", launch.content);
         return None;
@@ -132,6 +138,24 @@ fn begin(
     };
     world.saved.slot(place, slice)?.members.push(member);
     Some(id)
+}
+
+/// Makes sure that a group has a user of its own, where it may have one.
+fn give_user(daemon: &Daemon, world: &mut World, place: &str) -> std::io::Result<()> {
+    let Apart::Yes(ids) = daemon.apart else {
+        return Ok(());
+    };
+    let given = world.saved.groups.values().filter_map(|group| group.user);
+    let given = given.collect();
+    let Some(group) = world.saved.groups.get_mut(place) else {
+        return Ok(());
+    };
+    let user = match group.user {
+        Some(user) => user,
+        None => users::choose(ids, &daemon.folder, place, &given)?,
+    };
+    group.user = Some(user);
+    users::make_home(&daemon.folder, place, user)
 }
 
 /// Sets the size of every group to 0.

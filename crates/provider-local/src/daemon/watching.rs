@@ -1,6 +1,6 @@
 //! Watching one instance: checks its health again and again, and shows what they say.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use domain::{bounds::HEALTH_DEADLINE, observation::InstanceState, time::human_ms};
 use tokio::time::Instant;
@@ -34,16 +34,17 @@ impl Instance {
         let interval = Duration::from_millis(u64::from(check.interval_ms.max(10)));
         let start_seconds = check.start_seconds.unwrap_or(*HEALTH_DEADLINE.end());
         let start_max = Duration::from_secs(start_seconds.into());
-        let (host, variables) = (self.users_host(), self.variables());
+        let host = self.users_host();
         let asked = Asked {
             check,
             port: self.member.port,
             host: &host,
         };
         let folder = self.member.folder.as_deref().unwrap_or(Path::new("/"));
-        let inside = Inside {
-            folder,
-            variables: &variables,
+        let launch = self.launch(folder);
+        let inside: Inside<'_> = &|line| match &launch {
+            Ok(launch) => launch.command(line),
+            Err(error) => Err(io::Error::other(error.to_string())),
         };
         let mut health = Health::new(self.member.state);
         let born = Instant::now();
@@ -104,12 +105,12 @@ impl Instance {
         }
     }
 
-    async fn holder(&self, process: ProcessId) -> std::io::Result<Holder> {
+    async fn holder(&self, process: ProcessId) -> io::Result<Holder> {
         let (port, mark) = (self.member.port, self.mark());
         let look = move || sockets::holder(port, &family::of(process, &mark)?);
         tokio::task::spawn_blocking(look)
             .await
-            .map_err(std::io::Error::other)?
+            .map_err(io::Error::other)?
     }
 
     /// The same fault, as exactly as the system can tell.

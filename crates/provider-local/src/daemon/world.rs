@@ -20,6 +20,7 @@ use crate::{
         link::Link,
         wire::{Host, InstanceAt, SliceOf, Table},
     },
+    users::{Apart, UserIds},
 };
 
 /// The running daemon.
@@ -27,6 +28,10 @@ use crate::{
 pub(super) struct Daemon {
     pub(super) folder: PathBuf,
     pub(super) artifacts: Artifacts,
+    /// Whether instances run as users of their own.
+    pub(super) apart: Apart,
+    /// The user ids that it was told to use.
+    pub(super) user_ids: Option<UserIds>,
     pub(super) router: Arc<Link>,
     pub(super) pass_key: PassKey,
     pub(super) world: Mutex<World>,
@@ -61,6 +66,8 @@ pub(super) enum Strain {
     Unsaved,
     /// No port is free for another instance.
     NoPort,
+    /// No user is free for another server group.
+    NoUser,
     /// Instances cannot be checked; they keep their last state.
     Unchecked,
 }
@@ -71,7 +78,7 @@ impl Strain {
             Self::Unsaved => format!(
                 "the one-machine cloud cannot save its state ({why}); it starts nothing until it can"
             ),
-            Self::NoPort => format!("no instance can be started: {why}"),
+            Self::NoPort | Self::NoUser => format!("no instance can be started: {why}"),
             Self::Unchecked => {
                 format!("instances cannot be checked now ({why}), and keep their last state")
             }

@@ -25,7 +25,7 @@ use super::{
     frames, process,
     wire::{Ask, Hello},
 };
-use crate::program;
+use crate::{daemon::ROUTER_LOG, program};
 
 /// How long a router may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -74,7 +74,7 @@ impl Peer {
             .create(true)
             .append(true)
             .mode(0o600)
-            .open(folder.join("router.log"))?;
+            .open(folder.join(ROUTER_LOG))?;
         let inherited = INHERITED
             .iter()
             .filter_map(|key| Some((*key, std::env::var_os(key)?)));

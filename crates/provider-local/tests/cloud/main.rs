@@ -10,6 +10,7 @@ mod routing;
 mod saving;
 mod stage;
 mod two;
+mod users;
 
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 
@@ -182,7 +183,7 @@ async fn senseless_requests_are_refused_and_say_why() {
 
 #[tokio::test]
 async fn the_socket_is_its_owners_and_one_daemon_has_the_folder() {
-    let stage = Stage::start().await;
+    let stage = Stage::closed().await;
     let mode = |name: &str| {
         std::fs::metadata(stage.state().join(name))
             .unwrap()

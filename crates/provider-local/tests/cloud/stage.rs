@@ -1,7 +1,11 @@
 //! A daemon in a temporary folder, with releases to run, and everything stopped in the end.
 
+mod processes;
+mod release;
+
 use std::{
     collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
@@ -13,7 +17,7 @@ use domain::{
     effect::{Effect, Target, Token},
     names::{DeploymentId, Place},
     observation::{Observation, Sizes, SliceSeen},
-    release::{Content, Digest, Launch, LaunchId},
+    release::Launch,
     slice::Slice,
     users::Weights,
 };
@@ -21,9 +25,11 @@ use engine::{
     ports::{Provider, ProviderError},
     testing::contract::ProviderStage,
 };
-use flate2::{Compression, write::GzEncoder};
-use provider_local::client::{Launcher, LocalCloud};
-use sha2::{Digest as _, Sha256};
+use provider_local::{
+    client::{Launcher, LocalCloud},
+    users::UserIds,
+};
+use release::release;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -33,6 +39,10 @@ pub struct Stage {
     pub cloud: LocalCloud,
     /// The health check of the server group.
     pub health: &'static str,
+    /// What its instances may use.
+    pub limits: &'static str,
+    /// The program of its instances.
+    program: PathBuf,
     folder: tempfile::TempDir,
     daemon: Child,
     version: AtomicU64,
@@ -41,7 +51,24 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), example()).await
+    }
+
+    /// In a folder that other users cannot get through.
+    pub async fn closed() -> Self {
+        Self::within(folder(0o700), example()).await
+    }
+
+    /// In a folder that other users can get through.
+    pub async fn passable() -> Self {
+        let folder = folder(0o711);
+        // The program of the instances has to be where they can reach it, too.
+        let copy = folder.path().join("cloud");
+        std::fs::copy(example(), &copy).unwrap();
+        Self::within(folder, copy).await
+    }
+
+    async fn within(folder: tempfile::TempDir, program: PathBuf) -> Self {
         let artifacts = folder.path().join("artifacts");
         std::fs::create_dir(&artifacts).unwrap();
         let state = folder.path().join("state");
@@ -56,11 +83,16 @@ impl Stage {
             ("7.0.0", "LISTEN=127.0.0.2 "),
             ("8.0.0", "LEAVES=1 "),
         ]
-        .map(|(version, before)| (version, release(&artifacts, version, before)));
+        .map(|(version, before)| {
+            let line = format!("env {before}{} serve", program.display());
+            (version, release(&artifacts, version, &line, None))
+        });
         let daemon = spawn_daemon(&state);
         let mut stage = Self {
             cloud: LocalCloud::new(&state, artifacts),
             health: r#"{"interval_ms":50,"timeout_ms":1000,"healthy_threshold":2}"#,
+            limits: "{}",
+            program,
             folder,
             daemon,
             version: AtomicU64::new(1000),
@@ -134,6 +166,7 @@ impl Stage {
             state: self.state(),
             router_port: Some(0),
             metrics_port: None,
+            user_ids: Some(UserIds::default()),
         }
     }
 
@@ -150,6 +183,21 @@ impl Stage {
     /// which leaves a process in the background.
     pub fn broken_launch(&self, version: &str) -> Launch {
         self.launches[version].clone()
+    }
+
+    /// A version whose instances run a script before they serve.
+    pub fn add_script(&mut self, version: &'static str, script: &str) {
+        let serve = format!("exec {} serve", self.program.display());
+        let line = format!("sh -c 'python3 script.py && {serve}'");
+        let artifacts = self.folder.path().join("artifacts");
+        let launch = release(&artifacts, version, &line, Some(script));
+        self.launches.insert(version, launch);
+    }
+
+    /// What new instances of a slice start from.
+    pub async fn set_launch(&self, slice: Slice, version: &str) {
+        let launch = Some(self.launches[version].clone());
+        self.apply(Effect::SetLaunch { slice, launch }).await;
     }
 
     pub async fn try_apply(&self, effect: Effect) -> Result<(), ProviderError> {
@@ -237,59 +285,6 @@ impl Stage {
         panic!("{what}: not seen in time: {:#?}", self.observe().await);
     }
 
-    /// The members of blue, as the state file has them.
-    pub fn members(&self) -> Vec<serde_json::Value> {
-        let state = std::fs::read(self.state().join("state.json")).unwrap();
-        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
-        let members = &state["groups"]["cart.live"]["slices"]["blue"]["members"];
-        members.as_array().cloned().unwrap_or_default()
-    }
-
-    /// All processes of instances of this stage that run.
-    pub fn processes(&self) -> Vec<i32> {
-        let mark = format!("@{}", self.state().canonicalize().unwrap().display());
-        let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let marked = pids.filter(|pid| {
-            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let mut lines = environ.split(|byte| *byte == 0);
-            lines.any(|line| {
-                line.starts_with(b"POINTSMAN_INSTANCE=") && line.ends_with(mark.as_bytes())
-            })
-        });
-        marked.collect()
-    }
-
-    /// The processes of all instances in blue, as the state file names them.
-    pub async fn pids(&self) -> Vec<i32> {
-        self.pids_of(Slice::Blue).await
-    }
-
-    pub async fn pids_of(&self, slice: Slice) -> Vec<i32> {
-        let state = tokio::fs::read(self.state().join("state.json"))
-            .await
-            .unwrap();
-        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
-        let members = &state["groups"]["cart.live"]["slices"][slice.to_string()]["members"];
-        let pid = |member: &serde_json::Value| member["process"]["pid"].as_i64();
-        let members = members.as_array().into_iter().flatten();
-        members
-            .filter_map(pid)
-            .map(|pid| i32::try_from(pid).unwrap())
-            .collect()
-    }
-
-    /// The processes of the router, those that leave included.
-    pub fn routers(&self) -> Vec<i32> {
-        let entries = std::fs::read_dir(self.state()).into_iter().flatten();
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let pid = |name: String| {
-            let pid = name.strip_prefix("router.")?.strip_suffix(".sock")?;
-            pid.parse().ok()
-        };
-        names.filter_map(pid).collect()
-    }
-
     /// One request through the router on a connection of its own.
     pub async fn get(&self, path: &str) -> std::io::Result<(u16, String)> {
         self.get_with(path, "").await
@@ -328,10 +323,10 @@ impl Drop for Stage {
 
 impl ProviderStage for Stage {
     fn target(&self) -> Target {
-        let health = self.health;
+        let (health, limits) = (self.health, self.limits);
         let group = format!(
             r#"{{"service":"cart","environment":"live","size":2,"zones":["a","b"],"drain_seconds":3,
-                "health":{health}}}"#
+                "health":{health},"limits":{limits}}}"#
         );
         let group: ServerGroup = serde_json::from_str(&group).unwrap();
         Target::local(group.place(), group)
@@ -384,6 +379,13 @@ pub fn pids_alive(pids: &[i32]) -> bool {
     })
 }
 
+/// A temporary folder with this mode.
+fn folder(mode: u32) -> tempfile::TempDir {
+    let mode = std::fs::Permissions::from_mode(mode);
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(mode).tempdir().unwrap()
+}
+
 /// The example program that is both daemon and service; `cargo test` builds it along with the
 /// tests.
 fn example() -> PathBuf {
@@ -401,35 +403,12 @@ fn daemon_command(state: &Path) -> Command {
     command
         .args(["-c", r#"exec 9</etc/hostname; exec "$0" "$@""#])
         .arg(example())
-        .args(["local", "--router-port", "0", "--state-dir"])
+        .args(["local", "--router-port", "0"])
+        .args(["--instance-users", "70000-89999", "--state-dir"])
         .arg(state);
     command
 }
 
 fn spawn_daemon(state: &Path) -> Child {
     daemon_command(state).spawn().unwrap()
-}
-
-/// Packs a release that runs the example, and puts it where the client looks.
-fn release(artifacts: &Path, version: &str, before: &str) -> Launch {
-    let procfile = format!(
-        "# {version}\nweb: env {before}{} serve\n",
-        example().display()
-    );
-    let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(procfile.len() as u64);
-    header.set_mode(0o644);
-    builder
-        .append_data(&mut header, "Procfile", procfile.as_bytes())
-        .unwrap();
-    let packed = builder.into_inner().unwrap().finish().unwrap();
-    let digest = Digest::from_bytes(Sha256::digest(&packed).into());
-    std::fs::write(artifacts.join(digest.as_str()), packed).unwrap();
-    let id = LaunchId(format!("launch-{version}"));
-    Launch {
-        id,
-        version: version.parse().unwrap(),
-        content: Content::package(digest),
-    }
 }

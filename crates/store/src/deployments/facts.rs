@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
+    access::Visible,
     catalogue::{
         Account, Environment, EnvironmentType, Freeze, Kind, Prometheus, ServerGroup, Service,
     },
@@ -110,7 +111,15 @@ async fn freezes(
         let filter = Filter {
             refers_to: Some(to),
         };
-        for entry in entries_in(connection, (Kind::Freeze, &filter), None, most).await? {
+        for entry in entries_in(
+            connection,
+            (Kind::Freeze, &filter),
+            &Visible::everything(),
+            None,
+            most,
+        )
+        .await?
+        {
             let name = entry.name.clone();
             found.insert(name, typed(entry)?);
         }

@@ -24,7 +24,7 @@ const LAUNCH_BYTES_MAX: usize = 4096;
 const WRITING: &str = "storing a deployment";
 const INSERT: &str = "insert into deployments
     (id, service, environment, version, record, finished, outcome, surge, events,
-     lease_engine, lease_until, attended_at, provider)
+     lease_engine, lease_beat, attended_at, provider)
     values ($1, $2, $3, $4, $5, 0, null, $6, 1, null, 0, $7, $8)";
 const UPDATE: &str = "update deployments
     set version = $2, record = $3, finished = $4, outcome = $5, surge = coalesce($6, surge),

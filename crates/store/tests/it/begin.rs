@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    access::Visible,
     catalogue::{Account, Kind},
     deployment::Outcome,
     event,
@@ -123,7 +124,7 @@ async fn one_deployment_runs_at_a_place(world: World) {
     assert_eq!(world.audits().await, before);
     // The database itself would refuse as well.
     let insert = "insert into deployments (id, service, environment, version, record, finished,
-        surge, events, lease_until, attended_at)
+        surge, events, lease_beat, attended_at)
         values ('other', 'cart', 'live', 1, '{}', 0, 0, 0, 0, 0)";
     let error = world.tamper(insert).await.unwrap_err();
     let twice = error
@@ -339,7 +340,7 @@ async fn what_moved_meanwhile_is_noticed(world: World) {
     );
     let found = world
         .store
-        .deployments(&Default::default(), None, 10)
+        .deployments(&Default::default(), &Visible::everything(), None, 10)
         .await
         .unwrap();
     assert_eq!(found.len(), 1);
@@ -420,7 +421,7 @@ async fn only_what_was_admitted_begins(world: World) {
     }
     let found = world
         .store
-        .deployments(&Default::default(), None, 10)
+        .deployments(&Default::default(), &Visible::everything(), None, 10)
         .await
         .unwrap();
     assert!(found.is_empty(), "{found:?}");

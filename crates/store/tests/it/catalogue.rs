@@ -1,8 +1,8 @@
 //! Stories of the catalogue.
 
 use domain::{
-    catalogue::Kind, deployment::Outcome, governance::Lock, names::EnvironmentName,
-    release::Withdrawal,
+    access::Visible, catalogue::Kind, deployment::Outcome, governance::Lock,
+    names::EnvironmentName, release::Withdrawal,
 };
 use engine::ports::Journal;
 use serde_json::json;
@@ -39,7 +39,8 @@ async fn entries_come_back_in_the_order_of_their_bytes(world: World) {
     let mut after: Option<String> = None;
     loop {
         let filter = Filter::default();
-        let page = store.entries(Kind::Team, &filter, after.as_deref(), 2);
+        let all = Visible::everything();
+        let page = store.entries((Kind::Team, &filter), &all, after.as_deref(), 2);
         let page = page.await.unwrap();
         assert!(page.len() <= 2, "a page has two entries at most");
         let Some(last) = page.last() else { break };
@@ -60,7 +61,12 @@ async fn entries_are_found_by_what_they_refer_to(world: World) {
         let filter = Filter {
             refers_to: Some((to.0, to.1.to_owned())),
         };
-        let found = world.store.entries(kind, &filter, after, 10).await.unwrap();
+        let all = Visible::everything();
+        let found = world
+            .store
+            .entries((kind, &filter), &all, after, 10)
+            .await
+            .unwrap();
         found.into_iter().map(|e| e.name).collect::<Vec<_>>()
     };
     let shop = (Kind::Team, "shop");

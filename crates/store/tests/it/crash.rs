@@ -7,6 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use domain::access::Visible;
 use domain::catalogue::Kind;
 use store::Store;
 
@@ -32,7 +33,12 @@ async fn what_was_answered_survives_a_kill(world: World) {
         let found = store.verify().await.unwrap();
         assert_eq!(found.first_broken, None);
         let teams = store
-            .entries(Kind::Team, &Default::default(), None, 500)
+            .entries(
+                (Kind::Team, &Default::default()),
+                &Visible::everything(),
+                None,
+                500,
+            )
             .await
             .unwrap();
         let teams = i64::try_from(teams.len()).unwrap();

@@ -8,7 +8,7 @@ use domain::{
     time::UnixMs,
 };
 use engine::{
-    ports::{Journal, Saved},
+    ports::{Journal, LeaseSeen, Saved},
     testing::contract::journal_contract,
 };
 
@@ -20,7 +20,8 @@ use crate::{
 stories!(
     the_contract_of_the_engine_is_kept,
     a_lease_is_held_by_one_engine,
-    an_expired_lease_can_be_claimed,
+    a_wall_clock_that_is_set_takes_no_lease,
+    a_lease_that_stands_still_can_be_taken_over,
     a_lease_that_was_lost_is_not_prolonged,
     a_lease_that_is_given_back_can_be_claimed_at_once,
     leases_that_a_dead_engine_left_are_given_back,
@@ -30,8 +31,6 @@ stories!(
     of_many_saves_at_once_one_is_stored,
     an_unreadable_record_does_not_stop_the_others,
 );
-
-const LEASE_MS: u64 = 30_000;
 
 /// Deployments that run, oldest first.
 async fn running(world: &World, number: usize) -> Vec<Deployment> {
@@ -54,9 +53,24 @@ fn ids(deployments: &[Deployment]) -> Vec<DeploymentId> {
     deployments.iter().map(|d| d.id.clone()).collect()
 }
 
-async fn claim(world: &World, engine: &str, now: UnixMs, limit: u32) -> Vec<DeploymentId> {
-    let claimed = world.store.claim(engine, now, LEASE_MS, limit).await;
-    ids(&claimed.unwrap())
+async fn claim(world: &World, engine: &str, limit: u32) -> Vec<DeploymentId> {
+    claim_at(world, engine, NOW, limit).await
+}
+
+async fn claim_at(world: &World, engine: &str, now: UnixMs, limit: u32) -> Vec<DeploymentId> {
+    let claims = world.store.claim(engine, &[], now, limit).await;
+    ids(&claims.unwrap().taken)
+}
+
+/// The leases that are held now.
+async fn held(world: &World) -> Vec<LeaseSeen> {
+    world.store.claim("looks", &[], NOW, 0).await.unwrap().held
+}
+
+/// Takes over what stood still since `seen`.
+async fn take_over(world: &World, engine: &str, seen: &[LeaseSeen]) -> Vec<DeploymentId> {
+    let claims = world.store.claim(engine, seen, NOW, 10).await;
+    ids(&claims.unwrap().taken)
 }
 
 async fn the_contract_of_the_engine_is_kept(world: World) {
@@ -67,71 +81,88 @@ async fn the_contract_of_the_engine_is_kept(world: World) {
 
 async fn a_lease_is_held_by_one_engine(world: World) {
     let world = world.with_catalogue().await;
-    assert!(claim(&world, "one", NOW, 10).await.is_empty());
+    assert!(claim(&world, "one", 10).await.is_empty());
     let all = running(&world, 2).await;
-    let claimed = world.store.claim("one", NOW, LEASE_MS, 10).await.unwrap();
-    assert_eq!(claimed, all, "the records come along");
-    assert!(claim(&world, "two", NOW, 10).await.is_empty());
+    let claims = world.store.claim("one", &[], NOW, 10).await.unwrap();
+    assert_eq!(claims.taken, all, "the records come along");
+    assert_eq!(claims.held, held(&world).await, "looking moves nothing");
+    assert!(claim(&world, "two", 10).await.is_empty());
     assert!(
-        claim(&world, "one", NOW, 10).await.is_empty(),
+        claim(&world, "one", 10).await.is_empty(),
         "not even by itself"
     );
-    let just_before = NOW.plus_ms(LEASE_MS - 1);
-    assert!(claim(&world, "two", just_before, 10).await.is_empty());
 
-    // Prolonged, it is held for longer.
+    // Prolonged, it does not stand still.
+    let seen = held(&world).await;
     let id = &all[0].id;
-    let renewed = world.store.renew("one", id, just_before, LEASE_MS).await;
+    let renewed = world.store.renew("one", id, NOW).await;
     assert_eq!(renewed.unwrap(), Some(all[0].clone()));
-    let later = NOW.plus_ms(LEASE_MS);
-    assert_eq!(claim(&world, "two", later, 10).await, ids(&all[1..]));
+    assert_eq!(take_over(&world, "two", &seen).await, ids(&all[1..]));
+    assert!(
+        take_over(&world, "three", &seen).await.is_empty(),
+        "somebody was faster"
+    );
 }
 
-async fn an_expired_lease_can_be_claimed(world: World) {
+async fn a_wall_clock_that_is_set_takes_no_lease(world: World) {
     let world = world.with_catalogue().await;
-    let all = running(&world, 1).await;
-    claim(&world, "one", NOW, 10).await;
-    let expired = NOW.plus_ms(LEASE_MS);
-    assert_eq!(claim(&world, "two", expired, 10).await, ids(&all));
-    assert!(claim(&world, "one", expired, 10).await.is_empty());
+    running(&world, 1).await;
+    claim(&world, "one", 10).await;
+    for years in [-1, 1] {
+        let off = UnixMs(NOW.0 + years * 365 * 86_400_000);
+        assert!(claim_at(&world, "two", off, 10).await.is_empty());
+    }
+}
+
+async fn a_lease_that_stands_still_can_be_taken_over(world: World) {
+    let world = world.with_catalogue().await;
+    let all = running(&world, 2).await;
+    claim(&world, "one", 10).await;
+    let seen = held(&world).await;
+    let one_by_one = world.store.claim("two", &seen, NOW, 1).await.unwrap();
+    assert_eq!(ids(&one_by_one.taken), ids(&all[..1]));
+    assert_eq!(take_over(&world, "two", &seen).await, ids(&all[1..]));
+    assert!(claim(&world, "one", 10).await.is_empty());
+    let done = ended(&all[0], Outcome::Failed);
+    world.store.save(&done, &[]).await.unwrap();
+    let seen = held(&world).await;
+    assert_eq!(seen.len(), 1, "what ended is held by nobody");
 }
 
 async fn a_lease_that_was_lost_is_not_prolonged(world: World) {
     let world = world.with_catalogue().await;
     let all = running(&world, 1).await;
     let id = &all[0].id;
-    let renew = async |engine: &str, id: &DeploymentId, now| {
-        world.store.renew(engine, id, now, LEASE_MS).await.unwrap()
-    };
-    assert_eq!(renew("one", id, NOW).await, None, "it never had it");
-    claim(&world, "one", NOW, 10).await;
-    assert_eq!(renew("two", id, NOW).await, None);
-    let expired = NOW.plus_ms(LEASE_MS);
-    claim(&world, "two", expired, 10).await;
-    assert_eq!(renew("one", id, expired).await, None);
-    assert!(renew("two", id, expired).await.is_some());
-    assert_eq!(renew("one", &next_id(), expired).await, None);
+    let renew =
+        async |engine: &str, id: &DeploymentId| world.store.renew(engine, id, NOW).await.unwrap();
+    assert_eq!(renew("one", id).await, None, "it never had it");
+    claim(&world, "one", 10).await;
+    assert_eq!(renew("two", id).await, None);
+    take_over(&world, "two", &held(&world).await).await;
+    assert_eq!(renew("one", id).await, None);
+    assert!(renew("two", id).await.is_some());
+    assert_eq!(renew("one", &next_id()).await, None);
 
     // A renewed record is the one of now.
     let turn = turned(&all[0]);
     world.store.save(&turn, &[]).await.unwrap();
-    assert_eq!(renew("two", id, expired).await, Some(turn));
+    assert_eq!(renew("two", id).await, Some(turn));
 }
 
 async fn a_lease_that_is_given_back_can_be_claimed_at_once(world: World) {
     let world = world.with_catalogue().await;
     let all = running(&world, 1).await;
     let id = &all[0].id;
-    claim(&world, "one", NOW, 10).await;
+    claim(&world, "one", 10).await;
     Journal::release(&world.store, "two", id).await.unwrap();
     assert!(
-        claim(&world, "two", NOW, 10).await.is_empty(),
+        claim(&world, "two", 10).await.is_empty(),
         "it was not theirs to give"
     );
     Journal::release(&world.store, "one", id).await.unwrap();
-    assert_eq!(claim(&world, "two", NOW, 10).await, ids(&all));
+    assert_eq!(claim(&world, "two", 10).await, ids(&all));
     Journal::release(&world.store, "one", id).await.unwrap();
-    assert!(claim(&world, "one", NOW, 10).await.is_empty());
+    assert!(claim(&world, "one", 10).await.is_empty());
 }
 
 async fn leases_that_a_dead_engine_left_are_given_back(world: World) {
@@ -142,9 +173,9 @@ async fn leases_that_a_dead_engine_left_are_given_back(world: World) {
         0,
         "nobody had one"
     );
-    claim(&world, "one", NOW, 10).await;
+    claim(&world, "one", 10).await;
     assert_eq!(world.store.release_all().await.unwrap(), 2);
-    assert_eq!(claim(&world, "two", NOW, 10).await, ids(&all));
+    assert_eq!(claim(&world, "two", 10).await, ids(&all));
 }
 
 async fn the_longest_unattended_come_first(world: World) {
@@ -152,18 +183,21 @@ async fn the_longest_unattended_come_first(world: World) {
     let all = ids(&running(&world, 4).await);
     let [a, b, c, d] = [0, 1, 2, 3].map(|index| all[index].clone());
     let at = |ms| NOW.plus_ms(ms);
-    assert_eq!(claim(&world, "one", at(1), 2).await, [a.clone(), b.clone()]);
     assert_eq!(
-        claim(&world, "one", at(2), 1).await,
+        claim_at(&world, "one", at(1), 2).await,
+        [a.clone(), b.clone()]
+    );
+    assert_eq!(
+        claim_at(&world, "one", at(2), 1).await,
         std::slice::from_ref(&c)
     );
     for id in [&a, &b, &c] {
         Journal::release(&world.store, "one", id).await.unwrap();
     }
     // Nobody looked at d yet, and c was looked at last.
-    assert_eq!(claim(&world, "one", at(3), 1).await, [d]);
-    assert_eq!(claim(&world, "one", at(4), 2).await, [a, b]);
-    assert_eq!(claim(&world, "one", at(5), 2).await, [c]);
+    assert_eq!(claim_at(&world, "one", at(3), 1).await, [d]);
+    assert_eq!(claim_at(&world, "one", at(4), 2).await, [a, b]);
+    assert_eq!(claim_at(&world, "one", at(5), 2).await, [c]);
 }
 
 async fn what_ended_is_not_claimed(world: World) {
@@ -171,15 +205,15 @@ async fn what_ended_is_not_claimed(world: World) {
     let all = running(&world, 2).await;
     let done = ended(&all[0], Outcome::Failed);
     assert_eq!(world.store.save(&done, &[]).await.unwrap(), Saved::Stored);
-    assert_eq!(claim(&world, "one", NOW, 10).await, ids(&all[1..]));
+    assert_eq!(claim(&world, "one", 10).await, ids(&all[1..]));
 }
 
 async fn engines_that_claim_at_once_share_the_work(world: World) {
     let world = world.with_catalogue().await;
     let all: BTreeSet<DeploymentId> = ids(&running(&world, 4).await).into_iter().collect();
     let second = world.second().await;
-    for round in 0..10 {
-        let now = NOW.plus_ms(LEASE_MS * (round + 1));
+    for _ in 0..10 {
+        let seen = held(&world).await;
         let tasks: Vec<_> = (0..8)
             .map(|number| {
                 let store = if number % 2 == 0 {
@@ -187,10 +221,11 @@ async fn engines_that_claim_at_once_share_the_work(world: World) {
                 } else {
                     &second
                 };
-                let store = store.clone();
+                let (store, seen) = (store.clone(), seen.clone());
                 tokio::spawn(async move {
                     let engine = format!("engine-{number}");
-                    store.claim(&engine, now, LEASE_MS, 2).await.unwrap()
+                    let claims = store.claim(&engine, &seen, NOW, 2).await;
+                    claims.unwrap().taken
                 })
             })
             .collect();
@@ -199,7 +234,7 @@ async fn engines_that_claim_at_once_share_the_work(world: World) {
             claimed.extend(ids(&task.await.unwrap()));
         }
         // A claimer that loses a race may get less than there was; it asks again.
-        claimed.extend(claim(&world, "last", now, 10).await);
+        claimed.extend(take_over(&world, "last", &seen).await);
         let different: BTreeSet<DeploymentId> = claimed.iter().cloned().collect();
         assert_eq!(different.len(), claimed.len(), "one was claimed twice");
         assert_eq!(different, all);
@@ -239,7 +274,7 @@ async fn an_unreadable_record_does_not_stop_the_others(world: World) {
         all[0].id
     );
     assert_eq!(world.tamper(&broken).await.unwrap(), 1);
-    assert_eq!(claim(&world, "one", NOW, 10).await, ids(&all[1..]));
+    assert_eq!(claim(&world, "one", 10).await, ids(&all[1..]));
     let error = world.store.deployment(&all[0].id).await.unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
 }

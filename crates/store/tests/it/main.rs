@@ -17,6 +17,7 @@ mod golden;
 mod idempotency;
 mod journal;
 mod many;
+mod people;
 mod postgres;
 mod releases;
 mod running;

@@ -43,7 +43,7 @@ async fn many_writers_and_readers_get_along(world: World) {
                 );
                 store.put_and_delete(&changes, &apply).await.unwrap();
                 store
-                    .claim(&format!("e{number}"), NOW, 1000, 1)
+                    .claim(&format!("e{number}"), &[], NOW, 1)
                     .await
                     .unwrap();
                 let read = store.deployment(&id).await.unwrap().unwrap();
@@ -151,10 +151,10 @@ async fn what_is_dropped_half_way_changes_nothing(world: World) {
         .begin(&wish("cart", "live", "1.0.0"), 0)
         .await
         .unwrap();
-    world.store.claim("one", NOW, 1000, 1).await.unwrap();
+    world.store.claim("one", &[], NOW, 1).await.unwrap();
     // A commit that was on its way may still arrive. Prolonging the lease waits for it.
     let settled = async || {
-        let renewed = world.store.renew("one", &first.id, NOW, 1000).await;
+        let renewed = world.store.renew("one", &first.id, NOW).await;
         renewed.unwrap().unwrap()
     };
     let start = Arc::new(Barrier::new(2));

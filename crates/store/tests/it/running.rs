@@ -1,6 +1,7 @@
 //! Stories of deployments that run: commands, events, what becomes live, and listing them.
 
 use domain::{
+    access::Visible,
     deployment::{Command, Deployment, Outcome},
     event::{self, Event, What},
     names::DeploymentId,
@@ -173,7 +174,8 @@ async fn the_places_of_an_environment_are_listed(world: World) {
         let environment = environment.parse().unwrap();
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let page = world.store.places(&environment, after.as_ref(), size);
+            let all = Visible::everything();
+            let page = world.store.places(&environment, &all, after.as_ref(), size);
             let page = page.await.unwrap();
             let Some(last) = page.last() else {
                 return seen;
@@ -232,9 +234,10 @@ async fn deployments_are_listed_newest_first(world: World) {
         let mut seen: Vec<usize> = Vec::new();
         loop {
             let before = seen.last().map(|index| &ids[*index]);
+            let all = Visible::everything();
             let page = world
                 .store
-                .deployments(&filter, before, size)
+                .deployments(&filter, &all, before, size)
                 .await
                 .unwrap();
             if page.is_empty() {

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{
-    access::{self, Allowed, Grant, Principal, Resource, Right, Role, Scope, Subject, may},
+    access::{
+        self, Allowed, Grant, GrantId, Principal, Reach, Resource, Right, Role, Scope, Subject,
+        Via, Who, may,
+    },
     catalogue::{
         Environment, EnvironmentType, HealthCheck, Kind, ServerGroup, Service, StrategyKind, Team,
     },
@@ -132,10 +135,19 @@ pub fn audit(action: &str) -> Audit {
     Audit::of(&allowed("ann"), action, "story/1", detail, NOW)
 }
 
+/// A person who is signed in.
+pub fn person(name: &str) -> Principal {
+    let who = Who::Person(name.parse().expect("a name"));
+    Principal::authenticated(who, Via::Owner, Reach::Full)
+}
+
 /// `name` may do what a story does.
 pub fn allowed(name: &str) -> Allowed {
     let facts = access::Facts {
+        counts: true,
+        groups: Vec::new(),
         grants: vec![Grant {
+            id: GrantId("story".to_owned()),
             subject: Subject::SignedIn,
             role: Role::Viewer,
             scope: Scope::default(),
@@ -143,7 +155,7 @@ pub fn allowed(name: &str) -> Allowed {
         }],
         target: access::Target::default(),
     };
-    let principal = Principal::authenticated(name);
+    let principal = person(name);
     may(&principal, Right::View, Resource::Everything, &facts, NOW).expect("a grant")
 }
 
@@ -300,6 +312,7 @@ pub fn service(name: &str, owner: &str, environment_type: &str) -> Change {
 
 pub fn environment(name: &str, environment_type: &str) -> Change {
     let environment = Environment {
+        owner: None,
         name: name.parse().expect("a name"),
         environment_type: environment_type.parse().expect("a name"),
         description: String::new(),
@@ -336,6 +349,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         health: HealthCheck::default(),
         drain_seconds: 1,
         variables: [].into(),
+        limits: Default::default(),
         aws: None,
         custom: None,
     };

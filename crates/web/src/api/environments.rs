@@ -8,12 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    access::Right,
     governance::Lock,
     live::Live,
     names::{EnvironmentName, Place, ServiceName},
     observation::{Instance, InstanceId, Observation, Sizes},
     slice::Slice,
 };
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,8 +26,9 @@ use super::{
 };
 use crate::{
     App,
-    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
+    extract::{InDesk, InJson, InMaybeJson, InPath, InQuery, InVisa},
     problem::{Problem, ProblemDocument, TroubleView},
+    streams::{Piece, Reader, Subject},
 };
 use operations::{cloud::LogQuery, status::Status};
 
@@ -310,6 +313,7 @@ impl Default for LogsQuery {
 pub(super) async fn logs(
     State(app): State<App>,
     InDesk(desk): InDesk,
+    InVisa(visa): InVisa,
     InPath(path): InPath<PlacePath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Problem> {
@@ -318,8 +322,17 @@ pub(super) async fn logs(
         lines: query.lines,
         follow: query.follow,
     };
-    let text = desk.logs(&path.into(), wanted).await?;
-    let text = app.streams.bounded(text)?;
+    let place = path.into();
+    let text = desk.logs(&place, wanted).await?;
+    let reader = Reader {
+        visa,
+        right: Right::ViewLogs,
+        subject: Subject::Place(place),
+    };
+    let text = app.streams.bounded(text, reader)?.map(|piece| match piece {
+        Piece::Item(text) => text,
+        Piece::Last(lost) => Ok(format!("pointsman: these logs end here: {lost}\n").into()),
+    });
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, Body::from_stream(text)).into_response())
 }

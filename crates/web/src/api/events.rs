@@ -12,17 +12,19 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
-use domain::{deployment::Deployment, event::What, names::DeploymentId};
+use domain::{access::Right, deployment::Deployment, event::What, names::DeploymentId};
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::wire::{Listing, Paging, cursor, limit, listing};
 use crate::{
     App,
-    extract::{InDesk, InPath, InQuery},
+    extract::{InDesk, InPath, InQuery, InVisa},
     problem::{Problem, ProblemDocument},
+    streams::{Lost, Piece, Reader, Subject, Visa},
 };
 use operations::{Desk, Error, events::Numbered};
 use views::{EventView, LookView};
@@ -47,7 +49,8 @@ pub struct EventsPath {
 }
 
 /// Returns the events of a deployment: a JSON page or, with `Accept: text/event-stream`, a stream that
-/// resumes after `Last-Event-ID` and ends with the deployment.
+/// resumes after `Last-Event-ID` and ends with the deployment. It ends with an event `ended` when the reader
+/// may no longer read it.
 #[utoipa::path(
     get,
     operation_id = "list_deployment_events",
@@ -70,6 +73,7 @@ pub struct EventsPath {
 pub(super) async fn events(
     State(app): State<App>,
     InDesk(desk): InDesk,
+    InVisa(visa): InVisa,
     OriginalUri(uri): OriginalUri,
     InPath(path): InPath<EventsPath>,
     InQuery(paging): InQuery<Paging>,
@@ -78,7 +82,7 @@ pub(super) async fn events(
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     if wants_stream(&headers) {
         let after = last_event_id(&headers).unwrap_or(after);
-        return stream(&app, desk, &path.id, after).await;
+        return stream(&app, (desk, visa), path.id, after).await;
     }
     let limit = limit(paging.limit)?;
     let page = desk.events(&path.id, after, limit).await?;
@@ -112,11 +116,25 @@ pub(super) async fn looks(
     Ok(listing(&uri, page, LookView::from))
 }
 
-async fn stream(app: &App, desk: Desk, id: &DeploymentId, after: i64) -> Result<Response, Problem> {
-    let opened = Arc::new(desk.deployment(id).await?);
-    let events = desk.follow(id, after).await?;
+async fn stream(
+    app: &App,
+    (desk, visa): (Desk, Visa),
+    id: DeploymentId,
+    after: i64,
+) -> Result<Response, Problem> {
+    let opened = Arc::new(desk.deployment(&id).await?);
+    let events = desk.follow(&id, after).await?;
     let views = events.then(move |event| shown(desk.clone(), Arc::clone(&opened), event));
-    let events = app.streams.bounded(sent(views))?;
+    let reader = Reader {
+        visa,
+        right: Right::View,
+        subject: Subject::Deployment(id),
+    };
+    let events = app.streams.bounded(sent(views), reader)?;
+    let events = events.map(|piece| match piece {
+        Piece::Item(event) => event,
+        Piece::Last(lost) => Ok(last(lost)),
+    });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
 }
@@ -157,6 +175,12 @@ fn sse_event(view: &EventView) -> sse::Event {
     let data = serde_json::to_string(view).expect("events have text keys and no failing parts");
     let event = sse::Event::default().id(view.seq.to_string());
     event.data(data)
+}
+
+/// What clients that know it tell people; others find out when they come back.
+fn last(lost: Lost) -> sse::Event {
+    let data = json!({"reason": lost, "sentence": lost.to_string()});
+    sse::Event::default().event("ended").data(data.to_string())
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

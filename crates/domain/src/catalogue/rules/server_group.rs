@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Bounds, ServerGroup, Stickiness};
+use super::super::{Bounds, Home, ServerGroup, Stickiness};
 use crate::{
     bounds::{Faults, GATES_MAX, Limit, Limited},
     gate,
@@ -56,6 +56,7 @@ pub(in super::super) fn check(group: &ServerGroup, faults: &mut Faults) {
     gate::check(&group.gates, faults);
     super::health::check(&group.health, faults);
     variables(group, faults);
+    limits(group, faults);
     let one = group.aws.is_none() || group.custom.is_none();
     let rule = "leave it out, or leave `aws` out: a server group lives in one place";
     faults.unless(one, "custom", rule);
@@ -63,6 +64,14 @@ pub(in super::super) fn check(group: &ServerGroup, faults: &mut Faults) {
     if let Some(aws) = &group.aws {
         super::aws::group(aws, group.slices, faults);
     }
+}
+
+fn limits(group: &ServerGroup, faults: &mut Faults) {
+    faults.limits("limits", &group.limits);
+    let here = group.home() == Home::Here || group.limits.is_none();
+    let rule = "can be kept on the machine of the server only; leave it out, and set limits where these \
+                instances are described";
+    faults.unless(here, "limits", rule);
 }
 
 fn scaling(group: &ServerGroup, faults: &mut Faults) {

@@ -16,15 +16,8 @@ use domain::{
     users::Weights,
 };
 
-use super::{
-    TICK_MS,
-    ports::{DELAY_MS_MAX, SimWorld},
-    story::Story,
-};
-use crate::{
-    testing::cloud::{Asg, Behaviour, Cloud},
-    turn::DECISION_AGE_MS_MAX,
-};
+use super::{ports::SimWorld, story::Story};
+use crate::testing::cloud::{Asg, Behaviour, Cloud};
 
 /// How long a bake may take to bring users back to where the last shift put them, when nothing else
 /// goes wrong: an old state is shown, a request is made again, routers follow.
@@ -75,11 +68,7 @@ impl Checker {
         Self {
             violations: Vec::new(),
             floor: asked.min(story.sizes.desired),
-            excuse_ms: story.stale_ms
-                + story.lags.react
-                + DECISION_AGE_MS_MAX
-                + DELAY_MS_MAX
-                + 2 * TICK_MS,
+            excuse_ms: story.excuse_ms(),
             protected_before: protected,
             roles: story.roles(),
             had_users: BTreeSet::new(),
@@ -88,7 +77,7 @@ impl Checker {
             dead_since: None,
             ended_at: None,
             share: 0,
-            orderly: story.fenced || story.engines == 1,
+            orderly: true,
             quiet: story.faults.only_meddling(),
             strayed_since: None,
             times: times::Times::new(),
@@ -184,7 +173,12 @@ impl Checker {
             let here = std::mem::take(&mut asg.shed);
             let since = self.users_since.get(slice);
             let for_long = since.is_some_and(|since| now.since_ms(*since) > self.excuse_ms);
-            if apart && here > 0 && asg.healthy() == 0 && asg.losses.is_empty() && for_long {
+            if apart
+                && here > 0
+                && asg.healthy() == 0
+                && !asg.lost_since(now, self.excuse_ms)
+                && for_long
+            {
                 stranded.push(*slice);
             }
             if had_users.contains(slice) || self.had_users.contains(slice) {

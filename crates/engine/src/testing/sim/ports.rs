@@ -62,6 +62,8 @@ pub struct SimWorld {
     pub meddled: Option<UnixMs>,
     /// What checks outside say.
     pub outside_is_good: bool,
+    /// How long ago a loss may be that an engine need not know of, in milliseconds.
+    pub excuse_ms: u64,
     /// The largest Desired that an engine asked for since the checker looked.
     pub asked_max: u32,
     faults: Faults,
@@ -86,6 +88,7 @@ impl Shared {
             unserved: Vec::new(),
             meddled: None,
             outside_is_good: story.outside_is_good,
+            excuse_ms: story.excuse_ms(),
             asked_max: 0,
             faults: story.faults,
             history: VecDeque::new(),
@@ -241,9 +244,14 @@ impl SimWorld {
             let grows = |slice: &Slice| weights.share(*slice) > before.share(*slice);
             for slice in weights.served().filter(grows) {
                 let asg = self.cloud.slice(slice);
-                if asg.healthy() == 0 && asg.losses.is_empty() {
+                if asg.healthy() == 0 && !asg.lost_since(now, self.excuse_ms) {
                     self.unserved.push(format!(
                         "users are sent to {slice}, which has no healthy instance"
+                    ));
+                }
+                if asg.group.sizes.desired == 0 {
+                    self.unserved.push(format!(
+                        "users are sent to {slice}, which is about to be empty"
                     ));
                 }
             }

@@ -15,9 +15,13 @@ use domain::{
 };
 use fastrand::Rng;
 
-use crate::testing::{
-    cloud::{Behaviour, Cloud, Lags, TerminationPolicy},
-    faults::Faults,
+use super::{TICK_MS, ports::DELAY_MS_MAX};
+use crate::{
+    testing::{
+        cloud::{Behaviour, Cloud, Lags, TerminationPolicy},
+        faults::Faults,
+    },
+    turn::DECISION_AGE_MS_MAX,
 };
 
 mod people;
@@ -89,6 +93,13 @@ pub fn launch(id: &str, version: &str) -> Launch {
 }
 
 impl Story {
+    /// What was lost within so many milliseconds may not have been seen by an engine that acts: looks
+    /// are old, decisions age, requests are held up, and the cloud itself takes a moment.
+    #[must_use]
+    pub fn excuse_ms(&self) -> u64 {
+        self.stale_ms + self.lags.react + DECISION_AGE_MS_MAX + DELAY_MS_MAX + 2 * TICK_MS
+    }
+
     /// Draws a story.
     #[must_use]
     pub fn draw(rng: &mut Rng) -> Self {
@@ -339,6 +350,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         health: HealthCheck::default(),
         drain_seconds: 5,
         variables: [].into(),
+        limits: Default::default(),
         aws: None,
         custom: None,
     }

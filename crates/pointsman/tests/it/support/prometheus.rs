@@ -41,7 +41,7 @@ impl Prometheus {
     pub async fn start(app: &TestApp, shop: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        let token = app.create_person("prometheus").await;
+        let token = app.metrics_token().await;
         fs::write(path.join("token"), token).unwrap();
         fs::write(path.join("config.yml"), config(app, shop)).unwrap();
         let log = fs::File::create(path.join("log")).unwrap();

@@ -19,7 +19,7 @@ use domain::{
     time::UnixMs,
 };
 use engine::{
-    ports::{Clock, Journal, JournalError, Probe, Provider, Saved},
+    ports::{Claims, Clock, Journal, JournalError, LeaseSeen, Probe, Provider, Saved},
     stopwatch::Stopwatch,
     testing::journal::MemoryJournal,
     turn::{Turned, World, turn},
@@ -64,20 +64,19 @@ impl Journal for Flaky {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
-        self.inner.claim(engine, now, lease_ms, limit).await
+    ) -> Result<Claims, JournalError> {
+        self.inner.claim(engine, abandoned, now, limit).await
     }
     async fn renew(
         &self,
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        self.inner.renew(engine, id, now, lease_ms).await
+        self.inner.renew(engine, id, now).await
     }
     async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
         self.inner.release(engine, id).await

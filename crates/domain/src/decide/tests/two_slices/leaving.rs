@@ -108,3 +108,47 @@ fn a_slice_that_is_empty_just_now_is_retired_too() {
         "{plan}"
     );
 }
+
+/// All users belong to green; somebody split them, and nobody answers at green.
+const STRAYED: &str = "50 2/2/2 v1 | v1+ v1+ ; 50 2/2/2 v2 | v2! v2!";
+
+/// At the very end of a canary that keeps the old slice.
+fn at_the_end() -> Deployment {
+    let mut end = canary(vec![], 5);
+    end.progress.at = end.progress.steps.len();
+    end
+}
+
+#[test]
+fn no_deployment_ends_while_users_are_where_they_strayed_to() {
+    check(
+        &at_the_end(),
+        &[
+            (1, STRAYED),
+            (300, STRAYED),
+            (301, STRAYED),
+            (301, "50 2/2/2 v1 | v1+ v1+ ; 50 2/2/2 v2 | v2+ v2!"),
+        ],
+        expect![[r#"
+            1   s 50 2/2/2 v1 | v1+ v1+ ; 50 2/2/2 v2 | v2! v2!                        wait: routers do not serve the new weights yet
+            300 s 50 2/2/2 v1 | v1+ v1+ ; 50 2/2/2 v2 | v2! v2!                        wait: routers do not serve the new weights yet
+            301 s 50 2/2/2 v1 | v1+ v1+ ; 50 2/2/2 v2 | v2! v2!                        fail: routers did not serve the new weights within 5 min
+            301 s 50 2/2/2 v1 | v1+ v1+ ; 50 2/2/2 v2 | v2+ v2!                        apply: users: 100 % green
+        "#]],
+    );
+}
+
+#[test]
+fn the_way_back_waits_for_users_who_strayed_but_not_for_ever() {
+    let end = turned_round(0).progress.steps.len();
+    let strayed = "50 2/2/2 v1 | v1! v1! ; 50 0/0/0 v2 | v2+";
+    check(
+        &turned_round(end),
+        &[(1, strayed), (300, strayed), (301, strayed)],
+        expect![[r#"
+            1   s 50 2/2/2 v1 | v1! v1! ; 50 0/0/0 v2 | v2+                            wait: routers do not serve the new weights yet
+            300 s 50 2/2/2 v1 | v1! v1! ; 50 0/0/0 v2 | v2+                            wait: routers do not serve the new weights yet
+            301 s 50 2/2/2 v1 | v1! v1! ; 50 0/0/0 v2 | v2+                            wait: 1 instances of v2 are finishing their last requests
+        "#]],
+    );
+}

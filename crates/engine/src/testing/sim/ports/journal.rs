@@ -8,7 +8,7 @@ use std::{
 use domain::{deployment::Deployment, event::Event, names::DeploymentId, time::UnixMs};
 
 use super::{Fate, Moment, Shared, SimWorld};
-use crate::ports::{Journal, JournalError, Saved};
+use crate::ports::{Claims, Journal, JournalError, LeaseSeen, Saved};
 
 /// The journal, as one engine reaches it.
 #[derive(Debug)]
@@ -52,11 +52,11 @@ impl Journal for SimJournal {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
-        self.call(self.shared.journal.claim(engine, now, lease_ms, limit))
+    ) -> Result<Claims, JournalError> {
+        self.call(self.shared.journal.claim(engine, abandoned, now, limit))
             .await
     }
     async fn renew(
@@ -64,10 +64,8 @@ impl Journal for SimJournal {
         engine: &str,
         id: &DeploymentId,
         now: UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
-        self.call(self.shared.journal.renew(engine, id, now, lease_ms))
-            .await
+        self.call(self.shared.journal.renew(engine, id, now)).await
     }
     async fn release(&self, engine: &str, id: &DeploymentId) -> Result<(), JournalError> {
         self.call(self.shared.journal.release(engine, id)).await

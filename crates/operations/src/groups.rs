@@ -1,0 +1,160 @@
+//! Groups of people, to whom something can be granted at once.
+
+use domain::{
+    access::{GroupName, PersonName, Resource, Right},
+    time::UnixMs,
+};
+use serde_json::{Value, json};
+use store::{groups as stored, people::LOCAL};
+
+use super::{Desk, Error, Page, people};
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: GroupName,
+    /// Where its members are from: `local`, or the name of a directory.
+    pub provider: String,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// Who made it.
+    pub created_by: String,
+}
+
+impl Desk {
+    /// Groups in the order of their names, after the name `after`.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; or when the store does not answer.
+    pub async fn groups(
+        &self,
+        after: Option<&GroupName>,
+        limit: u32,
+    ) -> Result<Page<Group>, Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let fetch = Page::<Group>::fetch(limit);
+        let groups = permit.store().groups(after, fetch).await?;
+        let groups = groups.into_iter().map(Group::from).collect();
+        Ok(Page::of(groups, limit, |group: &Group| {
+            group.name.to_string()
+        }))
+    }
+
+    /// The members of a group, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Unknown`] group.
+    pub async fn members(&self, name: &GroupName) -> Result<Vec<PersonName>, Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let members = permit.store().members(name).await?;
+        members.ok_or_else(|| unknown(name))
+    }
+
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Busy`] when there are too many.
+    pub async fn create_group(&self, name: GroupName) -> Result<Group, Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let group = stored::Group {
+            name,
+            provider: LOCAL.to_owned(),
+            created_at: permit.now(),
+            created_by: permit.principal().to_owned(),
+        };
+        let audit = permit.audit("group.create", &subject(&group.name), json!({}));
+        match permit.store().create_group(&group, audit).await? {
+            stored::GroupChanged::Done(false) => Err(Error::Exists {
+                what: format!("the group {} exists", group.name),
+            }),
+            changed => done(changed, &group.name, None).map(|()| group.into()),
+        }
+    }
+
+    /// Adds a person to a group; one who is a member stays one.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] group or person; [`Error::Busy`] when the group is full.
+    pub async fn add_member(&self, name: &GroupName, person: &PersonName) -> Result<(), Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let audit = permit.audit("group.add", &subject(name), member(person));
+        let changed = permit.store().add_member(name, person, audit).await?;
+        done(changed, name, Some(person))
+    }
+
+    /// Removes a person from a group.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] group, or the person is not in it.
+    pub async fn remove_member(&self, name: &GroupName, person: &PersonName) -> Result<(), Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let audit = permit.audit("group.remove", &subject(name), member(person));
+        match permit.store().remove_member(name, person, audit).await? {
+            stored::GroupChanged::Done(false) => Err(Error::Unknown {
+                what: format!("{person} in the group {name}"),
+            }),
+            changed => done(changed, name, Some(person)),
+        }
+    }
+
+    /// Removes a group to which nothing is granted.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] group; [`Error::Referenced`] while something is granted to it.
+    pub async fn delete_group(&self, name: &GroupName) -> Result<(), Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let before = permit.store().members(name).await?;
+        let detail = json!({ "before": { "members": before } });
+        let audit = permit.audit("group.delete", &subject(name), detail);
+        let changed = permit.store().delete_group(name, audit).await?;
+        done(changed, name, None)
+    }
+}
+
+fn done(
+    changed: stored::GroupChanged,
+    name: &GroupName,
+    person: Option<&PersonName>,
+) -> Result<(), Error> {
+    match changed {
+        stored::GroupChanged::Done(_) => Ok(()),
+        stored::GroupChanged::UnknownGroup => Err(unknown(name)),
+        stored::GroupChanged::UnknownPerson => {
+            Err(person.map_or_else(|| unknown(name), people::unknown))
+        }
+        stored::GroupChanged::InUse => Err(Error::Referenced {
+            what: format!("the group {name}"),
+            by: vec!["what is granted to it".to_owned()],
+        }),
+        stored::GroupChanged::Full => Err(Error::Busy {
+            what: "groups or members",
+            limit: stored::MEMBERS_MAX,
+        }),
+    }
+}
+
+fn unknown(name: &GroupName) -> Error {
+    Error::Unknown {
+        what: format!("group {name}"),
+    }
+}
+
+fn subject(name: &GroupName) -> String {
+    format!("group/{name}")
+}
+
+fn member(person: &PersonName) -> Value {
+    json!({ "person": person })
+}
+
+impl From<stored::Group> for Group {
+    fn from(group: stored::Group) -> Self {
+        Self {
+            name: group.name,
+            provider: group.provider,
+            created_at: group.created_at,
+            created_by: group.created_by,
+        }
+    }
+}
