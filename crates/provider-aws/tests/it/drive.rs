@@ -31,10 +31,10 @@ impl Journal for Kept {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: domain::time::UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
+    ) -> Result<Claims, JournalError> {
         self.0.claim(engine, abandoned, now, limit).await
     }
     async fn renew(
@@ -42,7 +42,6 @@ impl Journal for Kept {
         engine: &str,
         id: &DeploymentId,
         now: domain::time::UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
         self.0.renew(engine, id, now).await
     }
