@@ -89,6 +89,8 @@ impl World {
             .arg("--local-state")
             .arg(cloud(self.folder()))
             .args(["--listen", "127.0.0.1:0"])
+            // The shop is this very program, which may be where other users cannot get at it.
+            .args(["--instance-users", "off"])
             .env_remove("POINTSMAN_SERVER")
             .env_remove("POINTSMAN_TOKEN")
             .env_remove("POINTSMAN_TOKEN_FILE")

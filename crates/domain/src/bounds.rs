@@ -24,7 +24,7 @@ pub const NAMES_MAX: u32 = 50;
 /// Longest text for people, in characters; longest question, in bytes.
 pub const TEXT_MAX: u32 = 4096;
 /// Longest address, in bytes.
-pub const URL_MAX: usize = 2048;
+pub const URL_MAX: u32 = 2048;
 
 /// One fault in what a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Of<T> {
     Each(fn(&T) -> &[u8]),
     /// The length of a text, in bytes.
     Bytes(fn(&T) -> Option<usize>),
+    /// A text for people: its length in characters, and that nothing in it moves a cursor.
+    Text(fn(&T) -> &str),
 }
 
 impl<T> Limit<T> {
@@ -106,6 +108,16 @@ impl<T> Limit<T> {
         Self { field, allowed, of }
     }
 
+    /// Limits a text for people.
+    pub const fn text(field: &'static str, text: fn(&T) -> &str) -> Self {
+        let of = Of::Text(text);
+        Self {
+            field,
+            allowed: 0..=TEXT_MAX,
+            of,
+        }
+    }
+
     /// What is wrong with this field of `it`.
     fn fault(&self, it: &T) -> Option<String> {
         let inside = |number: u32| self.allowed.contains(&number);
@@ -123,6 +135,10 @@ impl<T> Limit<T> {
             Of::Bytes(count) if !counted(count(it)?) => {
                 Some(format!("must have {low} to {high} bytes"))
             }
+            Of::Text(text) if !counted(text(it).chars().count()) => {
+                Some(format!("must have at most {high} characters"))
+            }
+            Of::Text(text) => unprintable(text(it)).then(|| NO_CONTROL.to_owned()),
             Of::Items(_) | Of::Bytes(_) => None,
         }
     }
@@ -170,21 +186,18 @@ impl Faults {
         }
     }
 
-    /// Checks a text for people: not too long, and nothing in it that moves a cursor.
-    pub fn text(&mut self, field: &str, text: &str) {
-        if text.chars().count() > TEXT_MAX as usize {
-            self.add(field, format!("must have at most {TEXT_MAX} characters"));
-        } else {
-            self.printable(field, text);
-        }
-    }
-
-    /// Checks a text that people see, of any length: line ends and tabs are all that moves a cursor.
+    /// Checks a text that people see, of any length.
     pub fn printable(&mut self, field: &str, text: &str) {
-        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
-        let rule = "must not contain control characters";
-        self.unless(!text.chars().any(control), field, rule);
+        self.unless(!unprintable(text), field, NO_CONTROL);
     }
+}
+
+const NO_CONTROL: &str = "must not contain control characters";
+
+/// Whether anything but line ends and tabs moves a cursor.
+fn unprintable(text: &str) -> bool {
+    let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    text.chars().any(control)
 }
 
 fn path(at: &str, field: &str) -> String {
@@ -220,6 +233,7 @@ mod tests {
         names: Vec<String>,
         shares: Vec<u8>,
         text: String,
+        said: String,
         limit: Option<u32>,
     }
 
@@ -230,6 +244,7 @@ mod tests {
             Limit::items("names", 0..=1, |it| it.names.len()),
             Limit::each("shares", 0..=100, |it| &it.shares),
             Limit::bytes("text", 1..=3, |it| Some(it.text.len())),
+            Limit::text("said", |it| &it.said),
         ];
     }
 
@@ -249,6 +264,7 @@ mod tests {
             names: Vec::new(),
             shares: vec![0, 100],
             text: "abc".to_owned(),
+            said: "grün\n\tund blau".to_owned(),
             limit: None,
         };
         assert_eq!(faults("", &good), [""; 0]);
@@ -257,6 +273,7 @@ mod tests {
             names: vec![String::new(), String::new()],
             shares: vec![0, 101, 102],
             text: String::new(),
+            said: "\u{1b}[2J".to_owned(),
             limit: Some(0),
         };
         assert_eq!(
@@ -267,6 +284,7 @@ mod tests {
                 "part.names must have 0 to 1 items",
                 "part.shares must be between 0 and 100",
                 "part.text must have 1 to 3 bytes",
+                "part.said must not contain control characters",
             ]
         );
     }

@@ -388,3 +388,22 @@ fn the_scan_sees_what_it_should_see() {
         assert!(!names(line, "store"), "{line}");
     }
 }
+
+#[test]
+fn every_type_with_limits_is_looked_for_in_the_description() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let checked = fs::read_to_string(crates.join("domain/src/schema.rs")).unwrap();
+    let mut missing = Vec::new();
+    for file in files_of("domain/src") {
+        let text = fs::read_to_string(&file).unwrap();
+        let limited = text.lines().filter_map(|line| {
+            let named = line.strip_prefix("impl Limited for ")?;
+            Some(named.trim_end_matches(" {").to_owned())
+        });
+        missing.extend(limited.filter(|it| !checked.contains(&format!("seen::<{it}>"))));
+    }
+    assert_eq!(
+        missing, [""; 0],
+        "add them to the test in domain/src/schema.rs"
+    );
+}

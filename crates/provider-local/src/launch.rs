@@ -22,7 +22,10 @@ use domain::catalogue::InstanceLimits;
 use rustix::{
     fs::{MemfdFlags, Mode, memfd_create},
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
-    thread::{clear_ambient_capability_set, set_no_new_privs},
+    thread::{
+        CapabilitySet, capabilities, clear_ambient_capability_set, set_capabilities,
+        set_no_new_privs,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +151,9 @@ impl Launch {
         if self.user.is_some() {
             // Whoever runs the cloud without being root may have handed capabilities down.
             clear_ambient_capability_set()?;
+            let mut sets = capabilities(None)?;
+            sets.inheritable = CapabilitySet::empty();
+            set_capabilities(None, sets)?;
             // Programs that make whoever starts them root do not.
             set_no_new_privs(true)?;
         }

@@ -12,6 +12,9 @@ use utoipa::{
 
 use super::{Limit, Limited, Of};
 
+/// Texts in which line ends and tabs are all that moves a cursor.
+const PRINTABLE: &str = r"^[^\u0000-\u0008\u000B-\u001F\u007F-\u009F]*$";
+
 /// A schema and its name.
 pub type Named = (String, RefOr<Schema>);
 
@@ -81,6 +84,10 @@ fn limit_one<T>(object: &mut Object, limit: &Limit<T>) {
         (Some(RefOr::T(Schema::Object(text))), Of::Bytes(_)) => {
             text.min_length = Some(counts.0).filter(|least| *least > 0);
             text.max_length = counts.1;
+        }
+        (Some(RefOr::T(Schema::Object(text))), Of::Text(_)) => {
+            text.max_length = counts.1;
+            text.pattern = Some(PRINTABLE.to_owned());
         }
         (Some(RefOr::T(Schema::Object(map))), Of::Items(_)) => {
             map.max_properties = counts.1;

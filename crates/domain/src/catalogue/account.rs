@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ProviderKind, manifest::Entry, rules};
-use crate::{bounds::Faults, names::AccountName};
+use crate::{
+    bounds::{Faults, Limit, Limited},
+    names::AccountName,
+};
 
 /// Where a provider is reached, and as whom. Credentials are not part of it: they come from the
 /// environment of the server (variables, profile, instance role).
@@ -43,13 +46,17 @@ impl Account {
     }
 }
 
+impl Limited for Account {
+    const LIMITS: &'static [Limit<Self>] = &[Limit::text("description", |it| &it.description)];
+}
+
 impl Entry for Account {
     fn name(&self) -> String {
         self.name.to_string()
     }
 
     fn faults(&self, faults: &mut Faults) {
-        faults.text("description", &self.description);
+        faults.limits("", self);
         rules::aws::account(self, faults);
     }
 }

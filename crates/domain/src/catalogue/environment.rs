@@ -34,9 +34,10 @@ pub struct Environment {
 }
 
 impl Limited for Environment {
-    const LIMITS: &'static [Limit<Self>] = &[Limit::number("capacity_limit", 1..=u32::MAX, |it| {
-        it.capacity_limit
-    })];
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::text("description", |it| &it.description),
+        Limit::number("capacity_limit", 1..=u32::MAX, |it| it.capacity_limit),
+    ];
 }
 
 impl Entry for Environment {
@@ -53,7 +54,6 @@ impl Entry for Environment {
     }
 
     fn faults(&self, faults: &mut Faults) {
-        faults.text("description", &self.description);
         faults.limits("", self);
     }
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Entry;
-use crate::{bounds::Faults, names::EnvironmentTypeName};
+use crate::{
+    bounds::{Faults, Limit, Limited},
+    names::EnvironmentTypeName,
+};
 
 /// A class of environments that carries policy, such as `staging` or `production`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +23,16 @@ pub struct EnvironmentType {
     pub approval_by_another: bool,
 }
 
+impl Limited for EnvironmentType {
+    const LIMITS: &'static [Limit<Self>] = &[Limit::text("description", |it| &it.description)];
+}
+
 impl Entry for EnvironmentType {
     fn name(&self) -> String {
         self.name.to_string()
     }
 
     fn faults(&self, faults: &mut Faults) {
-        faults.text("description", &self.description);
+        faults.limits("", self);
     }
 }

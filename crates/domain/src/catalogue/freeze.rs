@@ -68,6 +68,7 @@ impl Limited for Freeze {
         Limit::items("environment_types", 0..=NAMES_MAX, |it| {
             it.environment_types.len()
         }),
+        Limit::text("reason", |it| &it.reason),
     ];
 }
 
@@ -98,7 +99,6 @@ impl Entry for Freeze {
             "reason",
             "say why, for people whose deployments are refused",
         );
-        faults.text("reason", &self.reason);
     }
 }
 

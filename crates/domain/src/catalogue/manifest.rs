@@ -129,6 +129,11 @@ impl Manifest {
 impl Kind {
     /// The limits of the fields of every kind.
     pub(crate) fn limits(into: &mut crate::bounds::schema::Limits<'_>) {
+        into.of::<Prometheus>();
+        into.of::<Account>();
+        into.of::<Team>();
+        into.of::<EnvironmentType>();
+        into.of::<Service>();
         into.of::<Environment>();
         into.of::<Freeze>();
         into.of::<ServerGroup>();

@@ -9,7 +9,7 @@ use super::{
     manifest::{Entry, Reference},
 };
 use crate::{
-    bounds::Faults,
+    bounds::{Faults, Limit, Limited},
     names::{EnvironmentTypeName, ServiceName, TeamName},
 };
 
@@ -73,6 +73,10 @@ fn every_strategy() -> BTreeSet<StrategyKind> {
     ])
 }
 
+impl Limited for Service {
+    const LIMITS: &'static [Limit<Self>] = &[Limit::text("description", |it| &it.description)];
+}
+
 impl Entry for Service {
     fn name(&self) -> String {
         self.name.to_string()
@@ -87,7 +91,7 @@ impl Entry for Service {
     }
 
     fn faults(&self, faults: &mut Faults) {
-        faults.text("description", &self.description);
+        faults.limits("", self);
         let rule = "allow at least one strategy, or leave the field out";
         faults.unless(!self.strategies.is_empty(), "strategies", rule);
     }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Entry;
-use crate::{bounds::Faults, names::TeamName};
+use crate::{
+    bounds::{Faults, Limit, Limited},
+    names::TeamName,
+};
 
 /// People who own services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,13 +23,19 @@ pub struct Team {
     pub contact: String,
 }
 
+impl Limited for Team {
+    const LIMITS: &'static [Limit<Self>] = &[
+        Limit::text("description", |it| &it.description),
+        Limit::text("contact", |it| &it.contact),
+    ];
+}
+
 impl Entry for Team {
     fn name(&self) -> String {
         self.name.to_string()
     }
 
     fn faults(&self, faults: &mut Faults) {
-        faults.text("description", &self.description);
-        faults.text("contact", &self.contact);
+        faults.limits("", self);
     }
 }

@@ -205,3 +205,66 @@ fn descriptions_name_what_they_describe_in_plain_words() {
         assert!(!bare && found.is_none(), "{text} ({found:?})");
     }
 }
+
+/// What people send is described as strictly as it is read, and answers may get more fields.
+#[test]
+fn bodies_of_requests_are_closed_and_answers_are_open() {
+    let document = serde_json::to_value(web::api::description()).unwrap();
+    let all = &document["components"]["schemas"];
+    let mut bodies = BTreeSet::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            bodies.extend(body.as_str().and_then(|it| it.rsplit('/').next()));
+        }
+    }
+    assert!(bodies.len() >= 14, "{bodies:?}");
+    for name in &bodies {
+        let closed = &all[name]["additionalProperties"];
+        assert_eq!(*closed, false, "{name} allows fields that are refused");
+    }
+    for kind in Kind::ALL {
+        let words = kind.words();
+        let body = format!("{}Input", words.manifest);
+        assert!(bodies.contains(body.as_str()), "{body} is not used");
+        assert_ne!(all[words.manifest]["additionalProperties"], false);
+        let required = all[&body]["required"].to_string();
+        for field in words.named_by.iter().chain(&["version", "updated_at"]) {
+            assert!(!required.contains(&format!("{field:?}")), "{body}: {field}");
+        }
+    }
+}
+
+/// A parameter that is a name, a version, a tag or a key says what it looks like; a number has bounds.
+#[test]
+fn parameters_say_what_they_look_like() {
+    const SHAPED: [&str; 6] = [
+        "service",
+        "environment",
+        "version",
+        "If-Match",
+        "If-None-Match",
+        "Idempotency-Key",
+    ];
+    let document = serde_json::to_value(web::api::description()).unwrap();
+    let entries = Kind::ALL.map(|kind| format!("/api/v1/{}/{{name}}", kind.words().path));
+    let mut seen = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            for parameter in parameters {
+                let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+                let named = name == "name" && entries.contains(path);
+                if named || SHAPED.contains(&name) {
+                    let shaped = schema["pattern"].is_string() || schema["$ref"].is_string();
+                    assert!(shaped, "{path}: {name} may be any text");
+                    seen.insert(name.to_owned());
+                }
+                let number = schema["type"].to_string().contains("integer");
+                let bounded = schema["minimum"].is_number();
+                assert!(!number || bounded, "{path}: {name} may be any number");
+            }
+        }
+    }
+    assert_eq!(seen.len(), SHAPED.len() + 1, "{seen:?}");
+}

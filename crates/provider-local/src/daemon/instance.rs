@@ -226,6 +226,9 @@ impl Instance {
                 ", with exit status 0: it may have put itself into the background; let it run in the foreground"
                     .to_owned()
             }
+            Some((Some(126), _)) => {
+                ", with exit status 126: its command could not be started; its log says why".to_owned()
+            }
             Some((Some(127), _)) => ", with exit status 127: its command was not found".to_owned(),
             Some((Some(code), _)) => format!(", with exit status {code}"),
             Some((None, Some(signal))) => format!(", by signal {signal}"),

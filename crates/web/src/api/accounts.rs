@@ -1,21 +1,24 @@
 //! Accounts as they are: check-ups, the permissions they need, and what stands there already.
 
 use axum::Json;
-use domain::{checkup::Check, names::Place};
+use domain::{
+    checkup::Check,
+    names::{EnvironmentName, Place, ServiceName},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use crate::{
-    App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(checkup))
         .routes(routes!(policy))
         .routes(routes!(import))
@@ -117,8 +120,10 @@ pub(super) struct ImportQuery {
     /// Name of the Auto Scaling group, or of two separated by a comma, the blue one first.
     groups: String,
     /// The service that runs on the groups.
+    #[param(value_type = ServiceName)]
     service: String,
     /// The environment of the service.
+    #[param(value_type = EnvironmentName)]
     environment: String,
 }
 

@@ -19,7 +19,7 @@ use utoipa::{
         schema::{ArrayBuilder, OneOfBuilder, SchemaType},
     },
 };
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::{
     describe::problem,
@@ -30,9 +30,10 @@ use crate::{
     App,
     extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
+    rows::Guarded,
 };
 use domain::catalogue::Kind;
-use domain::governance::Lock;
+use domain::{governance::Lock, schema::NAME_PATTERN};
 use operations::{Desk, Page, catalogue::Entry, manifests::Changed};
 use std::collections::BTreeMap;
 
@@ -43,16 +44,14 @@ struct NamePath {
 }
 
 /// The routes of every kind.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    Kind::ALL
-        .into_iter()
-        .fold(OpenApiRouter::new(), |router, kind| {
-            let one: MethodRouter<App> = get(read).put(put).delete(delete);
-            let all: MethodRouter<App> = get(list);
-            router
-                .routes(described(list_docs(kind), all, kind))
-                .routes(described(entry_docs(kind), one, kind))
-        })
+pub(super) fn routes() -> Guarded {
+    Kind::ALL.into_iter().fold(Guarded::new(), |router, kind| {
+        let one: MethodRouter<App> = get(read).put(put).delete(delete);
+        let all: MethodRouter<App> = get(list);
+        router
+            .routes(described(list_docs(kind), all, kind))
+            .routes(described(entry_docs(kind), one, kind))
+    })
 }
 
 fn described(paths: Paths, handlers: MethodRouter<App>, kind: Kind) -> UtoipaMethodRouter<App> {
@@ -150,6 +149,9 @@ fn view(entry: Entry, locks: &BTreeMap<String, Lock>) -> Value {
     Value::Object(fields)
 }
 
+/// The entity tag of an entry.
+const TAG: &str = r#"^"[1-9][0-9]*"$"#;
+
 fn list_docs(kind: Kind) -> Paths {
     let plural = kind.words().plural;
     let rows = ArrayBuilder::new().items(reference(kind));
@@ -181,7 +183,10 @@ fn entry_docs(kind: Kind) -> Paths {
             "Fields that are in the path can be omitted; `version`, `updated_at`, `updated_by` and `lock` are ignored.",
         ));
     let put = named(kind, "put", format!("Creates or replaces the {noun}."))
-        .parameters(Some([header("If-Match"), header("If-None-Match")]))
+        .parameters(Some([
+            header("If-Match", TAG),
+            header("If-None-Match", "^\\*$"),
+        ]))
         .request_body(Some(body.build()))
         .response("200", json_response("Replaced.", reference(kind)))
         .response("201", json_response("Created.", reference(kind)))
@@ -191,7 +196,7 @@ fn entry_docs(kind: Kind) -> Paths {
             problem(&format!("The {noun} is invalid; every error is listed.")),
         );
     let delete = named(kind, "delete", format!("Deletes the {noun}."))
-        .parameters(Some([header("If-Match")]))
+        .parameters(Some([header("If-Match", TAG)]))
         .response("204", ResponseBuilder::new().description("Deleted."))
         .response(
             "409",
@@ -219,16 +224,27 @@ fn operation(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
 
 fn named(kind: Kind, verb: &str, summary: String) -> OperationBuilder {
     let words = kind.words();
-    let described = match words.named_by {
-        [_] => format!("Name of the {}.", words.noun),
-        parts => format!("`{}`", parts.join(".")),
+    let part = NAME_PATTERN.trim_start_matches('^').trim_end_matches('$');
+    let (described, pattern) = match words.named_by {
+        [_] => (
+            format!("Name of the {}.", words.noun),
+            NAME_PATTERN.to_owned(),
+        ),
+        parts => (
+            format!("`{}`", parts.join(".")),
+            format!("^{}$", vec![part; parts.len()].join("\\.")),
+        ),
     };
     let name = ParameterBuilder::new()
         .name("name")
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
         .description(Some(described))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(pattern)),
+        ));
     operation(kind, verb, summary)
         .parameter(name)
         .response("404", problem(&format!("No such {}.", words.noun)))
@@ -287,14 +303,18 @@ fn lock() -> Schema {
     lock.into()
 }
 
-fn header(name: &str) -> utoipa::openapi::path::Parameter {
+fn header(name: &str, pattern: &str) -> utoipa::openapi::path::Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .description(Some(
             "The expected ETag; `If-None-Match: *` expects that the entry does not exist.",
         ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(pattern)),
+        ))
         .build()
 }
 

@@ -17,21 +17,21 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::wire::{Listing, limit, listing, tagged};
 use crate::{
-    App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
     problem::{ObjectionView, Problem, ProblemDocument},
+    rows::Guarded,
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
 
 pub use views::{DeploymentView, FailureView, PreviewView, WaitingView};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(request, list))
         .routes(routes!(read))
         .routes(routes!(pause))
@@ -48,13 +48,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 pub struct DeployRequest {
     /// The service.
-    #[schema(value_type = String)]
     service: ServiceName,
     /// The environment.
-    #[schema(value_type = String)]
     environment: EnvironmentName,
     /// The version of the release.
-    #[schema(value_type = String)]
     version: Version,
     /// The strategy; a scale-up with its defaults if omitted.
     #[serde(default)]
@@ -69,6 +66,7 @@ pub struct DeployRequest {
     image: Option<ImageId>,
     /// The reason, for the audit log.
     #[serde(default)]
+    #[schema(max_length = 1000, pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$")]
     reason: Option<String>,
     /// Returns what the deployment would do, and starts nothing.
     #[serde(default)]
@@ -80,6 +78,10 @@ pub struct DeployRequest {
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// In the person's own words.
+    #[schema(
+        max_length = 1000,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+    )]
     pub reason: String,
 }
 
@@ -88,6 +90,7 @@ pub struct Reason {
 #[serde(default, deny_unknown_fields)]
 pub struct MaybeReason {
     /// In the person's own words.
+    #[schema(max_length = 1000, pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$")]
     pub reason: Option<String>,
 }
 
@@ -140,16 +143,17 @@ pub struct DeploymentRehearsed {
 #[serde(default, deny_unknown_fields)]
 pub struct DeploymentsQuery {
     /// Only deployments of this service.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = ServiceName, required = false)]
     pub service: Option<ServiceName>,
     /// Only deployments in this environment.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = EnvironmentName, required = false)]
     pub environment: Option<EnvironmentName>,
     /// Only deployments that have not ended.
     pub unfinished: bool,
     /// Start of the page: `next` of the previous page.
     pub cursor: Option<String>,
     /// Maximum number of rows, 1 to 500; 50 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 

@@ -1,5 +1,8 @@
 //! What the description of the API says about every route alike.
 
+mod strict;
+
+use operations::idempotency::KEY_BYTES_MAX;
 use utoipa::{
     Modify,
     openapi::{
@@ -24,7 +27,9 @@ impl Modify for TokenScheme {
 /// goes wrong, and idempotency keys on POST.
 pub(super) fn completed(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_default();
+    let closed = strict::closed(&components.schemas);
     domain::schema::complete(&mut components.schemas);
+    strict::close_bodies(&mut document, &closed);
     for item in document.paths.paths.values_mut() {
         let operations = [
             &mut item.get,
@@ -70,6 +75,11 @@ fn idempotency_key() -> Parameter {
         .description(Some(
             "Makes the request safe to repeat: within a day, the same key returns the first answer.",
         ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some("^[!-~]+$"))
+                .max_length(Some(KEY_BYTES_MAX)),
+        ))
         .build()
 }

@@ -18,7 +18,7 @@ use domain::{
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
@@ -28,13 +28,14 @@ use crate::{
     App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery, InVisa},
     problem::{Problem, ProblemDocument, TroubleView},
+    rows::Guarded,
     streams::{Piece, Reader, Subject},
 };
 use operations::{cloud::LogQuery, status::Status};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(lock, unlock))
         .routes(routes!(status))
         .routes(routes!(roll_back))
@@ -46,7 +47,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Path)]
 pub struct EnvironmentPath {
     /// Name of the environment.
-    #[param(value_type = String)]
     pub(super) name: EnvironmentName,
 }
 
@@ -55,10 +55,8 @@ pub struct EnvironmentPath {
 #[into_params(parameter_in = Path)]
 pub struct PlacePath {
     /// The environment.
-    #[param(value_type = String)]
     environment: EnvironmentName,
     /// The service.
-    #[param(value_type = String)]
     service: ServiceName,
 }
 
@@ -140,10 +138,8 @@ pub(super) async fn unlock(
 #[schema(as = Status)]
 pub struct StatusView {
     /// The service.
-    #[schema(value_type = String)]
     pub service: ServiceName,
     /// The environment.
-    #[schema(value_type = String)]
     pub environment: EnvironmentName,
     /// The live release; null when nothing was deployed.
     pub live: Option<LiveView>,

@@ -6,7 +6,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{OriginalUri, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{
         IntoResponse, Response,
         sse::{self, KeepAlive, Sse},
@@ -17,21 +17,22 @@ use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::wire::{Listing, Paging, cursor, limit, listing};
 use crate::{
     App,
     extract::{InDesk, InPath, InQuery, InVisa},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
     streams::{Lost, Piece, Reader, Subject, Visa},
 };
 use operations::{Desk, Error, events::Numbered};
 use views::{EventView, LookView};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(events))
         .routes(routes!(looks))
 }
@@ -59,7 +60,7 @@ pub struct EventsPath {
     params(
         EventsPath,
         Paging,
-        ("Last-Event-ID" = Option<i64>, Header, description = "The stream starts after this event."),
+        ("Last-Event-ID" = Option<u32>, Header, description = "The stream starts after this event."),
     ),
     responses(
         (status = 200, description = "A page of events, or the stream.", content(
@@ -81,7 +82,7 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     let after = cursor(paging.cursor.as_deref())?.unwrap_or(0);
     if wants_stream(&headers) {
-        let after = last_event_id(&headers).unwrap_or(after);
+        let after = last_event_id(&headers)?.unwrap_or(after);
         return stream(&app, (desk, visa), path.id, after).await;
     }
     let limit = limit(paging.limit)?;
@@ -192,7 +193,20 @@ fn wants_stream(headers: &HeaderMap) -> bool {
         .any(|media_type| media_type.trim().starts_with("text/event-stream"))
 }
 
-fn last_event_id(headers: &HeaderMap) -> Option<i64> {
-    let text = headers.get("last-event-id")?.to_str().ok()?;
-    text.trim().parse().ok().filter(|id| *id >= 0)
+/// The event after which a stream goes on.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(sent) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let number = sent.to_str().ok().and_then(|it| it.trim().parse().ok());
+    match number {
+        Some(id) if id >= 0 => Ok(Some(id)),
+        _ => {
+            let detail = "Last-Event-ID is not the id of an event of this deployment";
+            Err(
+                Problem::new(StatusCode::BAD_REQUEST, "bad_event_id", detail)
+                    .remedy("send the `id` of the last event that you read, or leave it out"),
+            )
+        }
+    }
 }

@@ -8,13 +8,13 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{deployments::PreviewView, wire::time};
 use crate::{
-    App,
     extract::{InDesk, InJson, InQuery},
     problem::{Problem, ProblemDocument, TroubleView},
+    rows::Guarded,
 };
 use operations::{
     images::AccountImages,
@@ -22,10 +22,8 @@ use operations::{
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(plan))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(list)).routes(routes!(plan))
 }
 
 /// Whose images.
@@ -105,6 +103,7 @@ pub struct ImageView {
 #[serde(deny_unknown_fields)]
 pub struct PatchPlanRequest {
     /// The id of an image, or `latest`: for each group the newest stable image of its kind.
+    #[schema(pattern = "^(latest|ami-[0-9a-f]{8,17})$")]
     ami: String,
     /// Only server groups in this environment.
     #[serde(default)]

@@ -15,7 +15,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{
     deployments::Reason,
@@ -25,6 +25,7 @@ use crate::{
     App,
     extract::{InDesk, InJson, InPath, InQuery, media_type},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 use operations::{
     releases::Created,
@@ -32,15 +33,15 @@ use operations::{
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(list))
         .routes(routes!(withdraw))
 }
 
 /// Routes without a limit of time or size of their own layer: they have their own.
-pub(super) fn slow_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read, create))
+pub(super) fn slow_routes() -> Guarded {
+    Guarded::new().routes(routes!(read, create))
 }
 
 /// Largest body that names an image, in bytes, and the time that it may take.
@@ -52,7 +53,6 @@ const IMAGE_BODY_MAX: Duration = Duration::from_secs(10);
 #[into_params(parameter_in = Path)]
 pub struct ServicePath {
     /// Name of the service.
-    #[param(value_type = String)]
     service: ServiceName,
 }
 
@@ -61,10 +61,8 @@ pub struct ServicePath {
 #[into_params(parameter_in = Path)]
 pub struct ReleasePath {
     /// The service.
-    #[param(value_type = String)]
     service: ServiceName,
     /// The version.
-    #[param(value_type = String)]
     version: Version,
 }
 
@@ -107,7 +105,6 @@ pub struct ReleaseView {
 #[serde(deny_unknown_fields)]
 pub struct ImageBody {
     /// Id of the image, such as `ami-0123456789abcdef0`.
-    #[schema(value_type = String)]
     image: ImageId,
 }
 

@@ -107,7 +107,7 @@ fn on_aws(account: &Account, faults: &mut Faults) {
     let rule = "must be the ARN of a role, such as arn:aws:iam::123456789012:role/pointsman";
     faults.unless(good(&account.role_arn, is_role), "role_arn", rule);
     external_id(account, faults);
-    let is_url = |url: &str| is_http(url) && url.len() <= URL_MAX;
+    let is_url = |url: &str| is_http(url) && url.len() <= URL_MAX as usize;
     let rule = "must begin with http:// or https://";
     faults.unless(good(&account.endpoint_url, is_url), "endpoint_url", rule);
     let rule = "must be a name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens, and no address";
