@@ -22,6 +22,7 @@ mod manifests;
 pub mod output;
 pub mod pack;
 mod patch;
+mod people;
 pub mod plan_page;
 mod problem;
 pub mod releases;
@@ -127,6 +128,22 @@ pub enum Command {
     /// Manage tokens, which programs show instead of a password
     #[command(subcommand)]
     Token(tokens::TokenCommand),
+    /// Manage people and service accounts
+    #[command(subcommand)]
+    User(people::UserCommand),
+    /// Manage groups of people
+    #[command(subcommand)]
+    Group(people::GroupCommand),
+    /// Manage grants: who has which role where
+    #[command(subcommand)]
+    Grant(people::GrantCommand),
+    /// List and end sessions of browsers
+    #[command(subcommand)]
+    Session(people::SessionCommand),
+    /// Tell whether somebody may do something, and by which grant
+    May(people::MayArgs),
+    /// Exchange a login code for a token, and print it
+    Login(people::LoginArgs),
 }
 
 /// What every command needs to know.
@@ -207,5 +224,11 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Deployment(command) => deployments::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Token(command) => tokens::run(context, &command).await,
+        Command::User(command) => people::user(context, &command).await,
+        Command::Group(command) => people::group(context, &command).await,
+        Command::Grant(command) => people::grant(context, &command).await,
+        Command::Session(command) => people::session(context, &command).await,
+        Command::May(args) => people::may(context, &args).await,
+        Command::Login(args) => people::login(context, &args).await,
     }
 }

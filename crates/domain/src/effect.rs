@@ -90,13 +90,15 @@ pub enum Effect {
         /// The new sizes.
         sizes: Sizes,
     },
-    /// The group's own scaling never goes below `min` from now on; Desired and Max stay as they are,
-    /// but for a Desired that is smaller.
-    SetMin {
+    /// The group's own scaling stays within these bounds from now on. Desired is not named, because
+    /// the group may be changing it right now; it moves only if it is out of bounds.
+    SetBounds {
         /// Where.
         slice: Slice,
         /// The new Min.
         min: u32,
+        /// The new Max, at least Min.
+        max: u32,
     },
     /// Protect instances from scale-in, or stop protecting them. Ids that are gone are ignored.
     /// At most [`PROTECT_IDS_MAX`] ids.
@@ -201,8 +203,8 @@ impl std::fmt::Display for Effect {
                 "{slice}: sizes min {} desired {} max {}",
                 sizes.min, sizes.desired, sizes.max
             ),
-            Self::SetMin { slice, min } => {
-                write!(f, "{slice}: never fewer than {min} instances")
+            Self::SetBounds { slice, min, max } => {
+                write!(f, "{slice}: at least {min} and at most {max} instances")
             }
             Self::SetProtection {
                 slice,

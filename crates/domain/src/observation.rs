@@ -35,6 +35,15 @@ pub struct Sizes {
     pub max: u32,
 }
 
+impl Sizes {
+    /// These sizes with other bounds: Desired stays, unless it is out of them.
+    #[must_use]
+    pub fn within(self, min: u32, max: u32) -> Self {
+        let desired = self.desired.max(min).min(max);
+        Self { min, desired, max }
+    }
+}
+
 /// Everything that a provider sees of one server group at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observation {

@@ -22,7 +22,9 @@
 
 use std::ops::Deref;
 
-use domain::access::{self, Allowed, Denied, Facts, Missing, Principal, Resource, Right, Visible};
+use domain::access::{
+    self, Allowed, Denied, Facts, Missing, Principal, Reach, Resource, Right, Visible,
+};
 use serde_json::{Value, json};
 use store::Audit;
 
@@ -33,6 +35,8 @@ use crate::{Error, Operations};
 pub struct Desk {
     operations: Operations,
     principal: Principal,
+    /// The rights that can be asked for here, besides to view; `None`: any.
+    only: Option<Vec<Right>>,
 }
 
 impl Desk {
@@ -40,7 +44,64 @@ impl Desk {
         Self {
             operations,
             principal,
+            only: None,
         }
+    }
+
+    /// The same desk, at which nothing can be done but what these rights allow, and to view.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] for a token that reads metrics only.
+    pub async fn for_rights(self, rights: &[Right]) -> Result<Self, Error> {
+        self.may_more_than_scrape(rights.first()).await?;
+        Ok(Self {
+            only: Some(rights.to_vec()),
+            ..self
+        })
+    }
+
+    /// The same desk, for what is the principal's own. What of others' they may manage is managed here too.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] for a token that reads metrics only.
+    pub async fn for_what_is_own(self) -> Result<Self, Error> {
+        self.may_more_than_scrape(None).await?;
+        Ok(Self {
+            only: Some(vec![Right::Administer]),
+            ..self
+        })
+    }
+
+    /// Checks that the principal may read the metrics: with a token for that, whose owner may view everything;
+    /// or by viewing everything.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; or when the store does not answer.
+    pub async fn may_scrape(&self) -> Result<(), Error> {
+        let seeing = self.may_see(Right::View).await?;
+        if *self.principal.reach() != Reach::Scrape {
+            self.may(Right::View, Resource::Everything).await?;
+            return Ok(());
+        }
+        let owner = Principal::asked_about(self.principal.who().clone());
+        let (facts, now) = (seeing.facts(), seeing.now());
+        access::may(&owner, Right::View, Resource::Everything, facts, now)?;
+        Ok(())
+    }
+
+    async fn may_more_than_scrape(&self, right: Option<&Right>) -> Result<(), Error> {
+        if *self.principal.reach() != Reach::Scrape {
+            return Ok(());
+        }
+        self.may_see(Right::View).await?;
+        let denied = Denied {
+            principal: self.principal.name().to_owned(),
+            right: right.copied().unwrap_or(Right::View),
+            resource: "anything but metrics".to_owned(),
+            missing: Missing::Reach,
+        };
+        self.refused(&denied);
+        Err(Error::Denied(denied))
     }
 
     /// Who sits at it.
@@ -93,6 +154,13 @@ impl Desk {
         resource: Resource<'_>,
         facts: Facts,
     ) -> Result<Permit, Error> {
+        let is_named = |only: &Vec<Right>| right == Right::View || only.contains(&right);
+        if !self.only.as_ref().is_none_or(is_named) {
+            tracing::error!(%right, "a handler asks for a right that its row does not name");
+            return Err(Error::Internal {
+                doing: "checking a right",
+            });
+        }
         let now = self.operations.now();
         let ask = |right| access::may(&self.principal, right, resource, &facts, now);
         let denied = match ask(right) {

@@ -42,7 +42,9 @@ pub async fn apply(
     match effect {
         Effect::SetLaunch { slice, launch } => launch::set(&change, *slice, launch.as_ref()).await,
         Effect::SetSizes { slice, sizes } => group::set_sizes(clients, &name(*slice), *sizes).await,
-        Effect::SetMin { slice, min } => group::set_min(clients, &name(*slice), *min).await,
+        Effect::SetBounds { slice, min, max } => {
+            group::set_bounds(clients, &name(*slice), *min, *max).await
+        }
         Effect::SetProtection {
             slice,
             instances,

@@ -94,10 +94,9 @@ impl Group {
             Effect::SetSizes { slice, sizes } => {
                 self.slices.entry(*slice).or_default().sizes = *sizes;
             }
-            Effect::SetMin { slice, min } => {
+            Effect::SetBounds { slice, min, max } => {
                 let sizes = &mut self.slices.entry(*slice).or_default().sizes;
-                sizes.min = (*min).min(sizes.max);
-                sizes.desired = sizes.desired.max(sizes.min);
+                *sizes = sizes.within(*min, *max);
             }
             Effect::SetProtection {
                 slice,

@@ -11,6 +11,8 @@
 
 #[path = "it/postgres.rs"]
 mod postgres;
+#[path = "plans/tour.rs"]
+mod tour;
 #[path = "it/world.rs"]
 #[expect(dead_code, reason = "this binary needs only a part of it")]
 mod world;
@@ -35,9 +37,8 @@ use domain::{
 use engine::ports::Journal;
 use sqlx::{AssertSqlSafe, Row, any::AnyPoolOptions};
 use store::{
-    Store, StoreError, audit, catalogue, deployments, groups,
+    StoreError, audit, catalogue, deployments,
     idempotency::{KEPT_MS, Kept},
-    people, refused, sessions, tokens,
 };
 use tracing::{
     Event, Metadata, Subscriber,
@@ -177,7 +178,7 @@ fn views() -> [Visible; 5] {
 
 async fn tour_of_access(world: &World) {
     let store = &world.store;
-    tour_of_people(store).await;
+    tour::of_people(store).await;
     let place = place("cart", "staging");
     let vias = [
         Via::Owner,
@@ -197,118 +198,6 @@ async fn tour_of_access(world: &World) {
             }
         }
     }
-}
-
-async fn tour_of_people(store: &Store) {
-    let ann: PersonName = "ann".parse().unwrap();
-    let person = people::Person {
-        who: Who::Person(ann.clone()),
-        team: None,
-        provider: people::LOCAL.to_owned(),
-        subject: "ann".to_owned(),
-        has_password: false,
-        created_at: NOW,
-        created_by: "admin".to_owned(),
-        signed_in_at: None,
-        disabled_at: None,
-    };
-    let first = store.create_first_admin(&person, None, &[Role::Admin]);
-    assert!(first.await.unwrap());
-    let code = people::Code {
-        hash: world::digest("code"),
-        ends_at: NOW,
-    };
-    let event = || event_of("person.create");
-    store
-        .create_person(&person, Some(&code), event())
-        .await
-        .unwrap();
-    store.put_own_code(&ann, &code, NOW).await.unwrap();
-    store.take_code(&code.hash, NOW).await.unwrap();
-    store.has_admin().await.unwrap();
-    store.person(&ann).await.unwrap();
-    store.people(None, 10).await.unwrap();
-    store.password(&ann).await.unwrap();
-    store.set_password(&ann, "hash", None, NOW).await.unwrap();
-    assert!(store.set_disabled(&ann, Some(NOW), event()).await.is_err());
-    store.set_disabled(&ann, None, event()).await.unwrap();
-    tour_of_sessions(store, &ann).await;
-    tour_of_tokens(store, &ann).await;
-    let group = groups::Group {
-        name: "people".parse().unwrap(),
-        provider: people::LOCAL.to_owned(),
-        created_at: NOW,
-        created_by: "admin".to_owned(),
-    };
-    store.create_group(&group, event()).await.unwrap();
-    store.groups(None, 10).await.unwrap();
-    store.add_member(&group.name, &ann, event()).await.unwrap();
-    store.members(&group.name).await.unwrap();
-    store
-        .remove_member(&group.name, &ann, event())
-        .await
-        .unwrap();
-    store.delete_group(&group.name, event()).await.unwrap();
-    let subject = Subject::Person(ann);
-    for subject in [None, Some(&subject)] {
-        store.grants(subject, None, 10).await.unwrap();
-    }
-    let id = GrantId("none".to_owned());
-    store.grant(&id).await.unwrap();
-    store.remove_grant(&id, event()).await.unwrap();
-}
-
-async fn tour_of_sessions(store: &Store, ann: &PersonName) {
-    let session = sessions::Session {
-        id: SessionId("s".to_owned()),
-        person: ann.clone(),
-        created_at: NOW,
-        seen_at: NOW,
-        idle_ends_at: NOW.plus_ms(1),
-        ends_at: NOW.plus_ms(1),
-        seen_from: "127.0.0.1".to_owned(),
-    };
-    let (new, old) = (world::digest("new"), world::digest("old"));
-    let begun = store.begin_session(&session, &new, Some(&old), "password");
-    assert!(begun.await.unwrap());
-    store.session(&new, NOW).await.unwrap();
-    store.session_seen(&session).await.unwrap();
-    store.sessions(ann, NOW).await.unwrap();
-    store.end_session(ann, &session.id, NOW).await.unwrap();
-    store.end_own_sessions(ann, NOW).await.unwrap();
-}
-
-async fn tour_of_tokens(store: &Store, ann: &PersonName) {
-    let token = tokens::Token {
-        id: TokenId("t".to_owned()),
-        who: Who::Person(ann.clone()),
-        name: "ci".to_owned(),
-        reach: Reach::Full,
-        created_at: NOW,
-        created_by: "ann".to_owned(),
-        ends_at: NOW.plus_ms(1),
-        used_on: None,
-        used_from: None,
-    };
-    let (by, hash) = (world::person("ann"), world::digest("token"));
-    store.create_token(&token, &hash, &by).await.unwrap();
-    store.token_of(&hash, NOW).await.unwrap();
-    store.token(&token.id).await.unwrap();
-    store.token_used(&token.id, NOW, "127.0.0.1").await.unwrap();
-    for owner in [None, Some(ann)] {
-        store.tokens(owner, None, 10).await.unwrap();
-    }
-    store.revoke_token(&token.id, &by, NOW).await.unwrap();
-    let attempt = refused::Refused {
-        what: "sign_in".to_owned(),
-        who: "ann".to_owned(),
-        address: "127.0.0.1".to_owned(),
-        times: 1,
-        first_at: NOW,
-        last_at: NOW,
-    };
-    store.note_refused(&[attempt]).await.unwrap();
-    store.refused(None, 10).await.unwrap();
 }
 
 async fn tour_of_the_catalogue(world: &World) {

@@ -25,9 +25,8 @@ mod tokens;
 mod wire;
 
 use utoipa::{OpenApi, openapi::OpenApi as Document};
-use utoipa_axum::router::OpenApiRouter;
 
-use crate::{App, problem::ProblemDocument};
+use crate::{problem::ProblemDocument, rows::Guarded};
 use describe::TokenScheme;
 
 /// Where a server explains the words.
@@ -50,20 +49,20 @@ struct Description;
 /// The description of the API, as `api/openapi.json` keeps it.
 #[must_use]
 pub fn description() -> Document {
-    let mut routes = open().merge(usual()).merge(large()).merge(slow());
-    describe::completed(routes.to_openapi())
+    let routes = open().merge(usual()).merge(large()).merge(slow());
+    describe::completed(routes.description())
 }
 
 /// Needs no token.
-pub(crate) fn open() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi())
+pub(crate) fn open() -> Guarded {
+    Guarded::with_openapi(Description::openapi())
         .merge(health::routes())
         .merge(me::open_routes())
 }
 
 /// Small bodies, quick answers: one line for each noun.
-pub(crate) fn usual() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn usual() -> Guarded {
+    Guarded::new()
         .merge(catalogue::routes())
         .merge(environments::routes())
         .merge(status::routes())
@@ -84,13 +83,13 @@ pub(crate) fn usual() -> OpenApiRouter<App> {
 }
 
 /// Large bodies.
-pub(crate) fn large() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(manifests::routes())
+pub(crate) fn large() -> Guarded {
+    Guarded::new().merge(manifests::routes())
 }
 
 /// Takes its time: has its own limits of size and silence, or reads a whole log.
-pub(crate) fn slow() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn slow() -> Guarded {
+    Guarded::new()
         .merge(releases::slow_routes())
         .merge(audit::slow_routes())
 }

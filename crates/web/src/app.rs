@@ -12,7 +12,6 @@ use axum::{
 use operations::{Operations, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     idempotency,
     layers::{self, Hosts},
     problem::Problem,
+    rows::Guarded,
     streams,
 };
 
@@ -86,7 +86,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// Routes with an answer in time, to bodies of a bounded size.
-fn quick(routes: OpenApiRouter<App>, app: &App, body_len_max: usize) -> Router<App> {
+fn quick(routes: Guarded, app: &App, body_len_max: usize) -> Router<App> {
     Router::from(routes)
         .route_layer(from_fn_with_state(app.clone(), idempotency::remember))
         .layer(DefaultBodyLimit::max(body_len_max))

@@ -26,6 +26,7 @@ mod layers;
 pub mod listener;
 mod problem;
 mod refusals;
+pub mod rows;
 mod streams;
 
 pub use app::{App, router};

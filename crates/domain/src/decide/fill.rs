@@ -80,15 +80,10 @@ fn stop_scale_in(moment: &Moment<'_>, fill: &Fill) -> Option<Effect> {
     let min = fill.count + fill.beside;
     let now = moment.slice.sizes;
     let open = moment.autoscaled() && moment.going_forward() && now.min < min;
-    let desired = now.desired.max(min);
-    let sizes = Sizes {
-        min,
-        desired,
-        max: now.max.max(desired),
-    };
-    open.then_some(Effect::SetSizes {
+    open.then_some(Effect::SetBounds {
         slice: moment.at,
-        sizes,
+        min,
+        max: now.max.max(min),
     })
 }
 
@@ -97,12 +92,10 @@ fn hold_live(moment: &Moment<'_>) -> Option<Effect> {
     let roles = moment.deployment.roles;
     let now = moment.seen.slice(roles.live).sizes;
     let open = roles.are_apart() && moment.autoscaled() && moment.going_forward();
-    (open && now.min < now.desired).then_some(Effect::SetSizes {
+    (open && now.min < now.desired).then_some(Effect::SetBounds {
         slice: roles.live,
-        sizes: Sizes {
-            min: now.desired,
-            ..now
-        },
+        min: now.desired,
+        max: now.max,
     })
 }
 
@@ -167,7 +160,11 @@ fn make_room(moment: &Moment<'_>, fill: &Fill, wanted: u32) -> Option<Effect> {
         max: now.max.max(desired),
     };
     if sizes != now && (desired > now.desired || now.min < desired) {
-        return Some(Effect::SetSizes { slice, sizes });
+        let Sizes { min, max, .. } = sizes;
+        return Some(match moment.autoscaled() {
+            true => Effect::SetBounds { slice, min, max },
+            false => Effect::SetSizes { slice, sizes },
+        });
     }
     let short = needed > desired && !moment.going_forward();
     let taken = apart && moment.going_forward();

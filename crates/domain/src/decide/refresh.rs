@@ -108,9 +108,10 @@ fn cancel(moment: &Moment<'_>) -> Decision {
 fn hold_scale_in(moment: &Moment<'_>) -> Option<Effect> {
     let now = moment.slice.sizes;
     let open = moment.autoscaled() && now.min < now.desired;
-    open.then_some(Effect::SetMin {
+    open.then_some(Effect::SetBounds {
         slice: moment.at,
         min: now.desired,
+        max: now.max,
     })
 }
 

@@ -155,12 +155,18 @@ fn gets_new(moment: &Moment<'_>) -> bool {
 
 /// The way back failed, nothing of stable's slice is healthy, and users are on the new one or could
 /// be: they stay where somebody answers them, or may soon. Whether somebody does in this very moment
-/// plays no part once users are there, so that an instance that comes and goes does not undo it.
+/// plays no part once users are there or were sent there, so that an instance that comes and goes does
+/// not undo it. Nor does an instance that turns healthy while the new slice is being emptied.
 fn stranded(moment: &Moment<'_>) -> bool {
-    let roles = moment.deployment.roles;
-    let lost = matches!(moment.deployment.failure, Some(Failure::StableLost { .. }));
+    let deployment = moment.deployment;
+    let roles = deployment.roles;
+    let lost = matches!(deployment.failure, Some(Failure::StableLost { .. }));
+    let seen_there = moment.seen.weights.share(roles.next) > 0;
+    let asked = deployment.progress.asked_traffic.as_ref();
+    let sent_there = || asked.is_some_and(|split| split.weights.share(roles.next) > 0);
+    let emptied = || deployment.asked_sizes.get(&roles.next) == Some(&0);
     let next_serves =
-        || moment.seen.weights.share(roles.next) > 0 || users::serves(moment, roles.next);
+        || seen_there || sent_there() || (users::serves(moment, roles.next) && !emptied());
     lost && roles.are_apart() && moment.seen.slice(roles.live).healthy() == 0 && next_serves()
 }
 
@@ -286,10 +292,7 @@ fn next_change(moment: &Moment<'_>, intended: &Intended) -> Option<Decision> {
         }
     }
     if moment.slice.sizes != intended.sizes {
-        return apply(Effect::SetSizes {
-            slice,
-            sizes: intended.sizes,
-        });
+        return apply(resize(moment, intended.sizes));
     }
     if present > wanted {
         return Some(Decision::Wait(Waiting::Settling { present, wanted }));
@@ -303,6 +306,17 @@ fn next_change(moment: &Moment<'_>, intended: &Intended) -> Option<Decision> {
             suspended: intended.rebalancing_suspended,
         }),
     )
+}
+
+/// A group that scales itself may be changing Desired right now: only its bounds are set, unless it
+/// has to leave Desired.
+fn resize(moment: &Moment<'_>, sizes: Sizes) -> Effect {
+    let slice = moment.at;
+    let Sizes { min, desired, max } = sizes;
+    match moment.autoscaled() && moment.slice.sizes.desired == desired {
+        true => Effect::SetBounds { slice, min, max },
+        false => Effect::SetSizes { slice, sizes },
+    }
 }
 
 fn same_launch(moment: &Moment<'_>, intended: &Intended) -> bool {

@@ -89,8 +89,13 @@ impl Deployment {
 
     /// Remembers how many instances a slice was asked to keep.
     pub(super) fn note_sizes(&mut self, effect: &Effect) {
-        if let Effect::SetSizes { slice, sizes } = effect {
-            self.asked_sizes.insert(*slice, sizes.desired);
+        let asked = match effect {
+            Effect::SetSizes { slice, sizes } => Some((*slice, sizes.desired)),
+            Effect::SetBounds { slice, min, .. } => Some((*slice, *min)),
+            _ => None,
+        };
+        if let Some((slice, desired)) = asked {
+            self.asked_sizes.insert(slice, desired);
         }
     }
 

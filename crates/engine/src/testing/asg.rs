@@ -128,6 +128,9 @@ impl Member {
 /// An engine that asks for the replacement of one instance may believe for so long that it is not
 /// healthy, in milliseconds.
 const BELIEF_AGE_MS: u64 = 25_000;
+/// A request for fewer instances arrives so long after the look that it rests on, in milliseconds: the
+/// oldest look, and the longest delay.
+const LOOK_AGE_MS: u64 = 7000;
 
 impl Asg {
     /// An empty group.
@@ -195,10 +198,14 @@ impl Asg {
                 self.group.sizes = *sizes;
                 self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
             }
-            Effect::SetMin { min, .. } => {
-                let sizes = &mut self.group.sizes;
-                (sizes.min, sizes.desired) = (*min, sizes.desired.max(*min));
-                sizes.max = sizes.max.max(*min);
+            Effect::SetBounds { min, max, .. } => {
+                if min > max {
+                    return Err(format!("min <= max does not hold: {min}, {max}"));
+                }
+                let sizes = self.group.sizes.within(*min, *max);
+                self.scaled_itself &= sizes.desired == self.group.sizes.desired;
+                self.group.sizes = sizes;
+                self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
             }
             Effect::SetProtection {
                 instances,

@@ -137,7 +137,7 @@ impl Cloud {
             }
             Effect::SetLaunch { slice, .. }
             | Effect::SetSizes { slice, .. }
-            | Effect::SetMin { slice, .. }
+            | Effect::SetBounds { slice, .. }
             | Effect::SetProtection { slice, .. }
             | Effect::SetRebalancing { slice, .. }
             | Effect::Replace { slice, .. }

@@ -43,6 +43,7 @@ pub async fn provider_contract<P: Provider, S: ProviderStage>(provider: &P, stag
     };
     let [one, two] = stage.launches();
     story.starts_what_is_asked(&one).await;
+    story.bounds_leave_desired_alone().await;
     story.serves_the_weights_that_were_asked().await;
     story
         .keeps_what_runs_when_the_launch_changes(&one, &two)
@@ -171,6 +172,19 @@ impl<P: Provider, S: ProviderStage> Provided<'_, P, S> {
                 && slice.staying_of(&two.id) == 2
         })
         .await;
+    }
+
+    /// Bounds leave Desired alone, so that what the group's own scaling does meanwhile stays.
+    async fn bounds_leave_desired_alone(&self) {
+        let slice = SLICE;
+        for (min, max) in [(1, 3), (2, 2)] {
+            self.apply(Effect::SetBounds { slice, min, max }, 2).await;
+            let desired = 2;
+            self.until("sizes within the new bounds", |_, seen| {
+                seen.sizes == Sizes { min, desired, max }
+            })
+            .await;
+        }
     }
 
     async fn sheds_only_what_is_not_protected(&self, one: &Launch, two: &Launch) {

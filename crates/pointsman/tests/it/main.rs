@@ -25,3 +25,4 @@ mod server;
 mod support;
 mod third_cloud;
 mod two_slices;
+mod walk;

@@ -39,13 +39,20 @@ pub async fn set_sizes(clients: &Clients, name: &str, sizes: Sizes) -> Result<()
     }
 }
 
-/// Sets Min alone: the group may be scaling itself right now, and its Desired must not be overwritten.
-pub async fn set_min(clients: &Clients, name: &str, min: u32) -> Result<(), ProviderError> {
+/// Sets Min and Max alone: the group may be scaling itself right now, and its Desired must not be
+/// overwritten. AWS moves a Desired that is out of bounds.
+pub async fn set_bounds(
+    clients: &Clients,
+    name: &str,
+    min: u32,
+    max: u32,
+) -> Result<(), ProviderError> {
     let request = clients
         .scaling
         .update_auto_scaling_group()
         .auto_scaling_group_name(name)
-        .min_size(i32::try_from(min).unwrap_or(i32::MAX));
+        .min_size(i32::try_from(min).unwrap_or(i32::MAX))
+        .max_size(i32::try_from(max).unwrap_or(i32::MAX));
     clients
         .make(&UPDATE_AUTO_SCALING_GROUP, request.send())
         .await?;

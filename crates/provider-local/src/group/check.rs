@@ -14,6 +14,15 @@ use super::{refusal::Refusal, slot::SLICE_SIZE_MAX};
 /// Maximum number of methods, headers and ignored fields in one mirror.
 const NAMES_MAX: usize = 100;
 
+fn check_count(instances: u32) -> Result<(), Refusal> {
+    match instances > SLICE_SIZE_MAX {
+        true => Err(Refusal::Invalid(format!(
+            "{instances} instances are too many for one machine; at most {SLICE_SIZE_MAX} are"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Refuses an invalid request.
 pub(super) fn check(effect: &Effect) -> Result<(), Refusal> {
     let invalid = |text: String| Err(Refusal::Invalid(text));
@@ -21,19 +30,16 @@ pub(super) fn check(effect: &Effect) -> Result<(), Refusal> {
         Effect::SetSizes {
             sizes: Sizes { min, desired, max },
             ..
-        } => {
-            if min > desired || desired > max {
-                return invalid(format!(
-                    "min {min} <= desired {desired} <= max {max} does not hold"
-                ));
-            }
-            if *desired > SLICE_SIZE_MAX {
-                return invalid(format!(
-                    "{desired} instances are too many for one machine; at most {SLICE_SIZE_MAX} are"
-                ));
-            }
-            Ok(())
-        }
+        } => match min > desired || desired > max {
+            true => invalid(format!(
+                "min {min} <= desired {desired} <= max {max} does not hold"
+            )),
+            false => check_count(*desired),
+        },
+        Effect::SetBounds { min, max, .. } => match min > max {
+            true => invalid(format!("min {min} <= max {max} does not hold")),
+            false => check_count(*min),
+        },
         Effect::SetTraffic { weights, mirror } => {
             let sum = weights.sum();
             if !weights.is_empty() && sum != 100 {

@@ -8,17 +8,17 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use crate::{
-    App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(checkup))
         .routes(routes!(policy))
         .routes(routes!(import))

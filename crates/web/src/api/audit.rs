@@ -4,24 +4,30 @@ use axum::{Json, extract::OriginalUri, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
-use super::wire::{Listing, cursor, limit, listing, time};
+use super::wire::{Listing, Paging, cursor, limit, listing, time};
 use crate::{
-    App,
     extract::{InDesk, InQuery},
     problem::Problem,
+    rows::Guarded,
 };
-use operations::audit::{AuditEvent, Filter, Verification};
+use domain::time::UnixMs;
+use operations::{
+    audit::{AuditEvent, Filter, Verification},
+    refusals::Refused,
+};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
+        .routes(routes!(list))
+        .routes(routes!(refused))
 }
 
 /// Routes without a limit of time or size of their own layer: they have their own.
-pub(super) fn slow_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(verify))
+pub(super) fn slow_routes() -> Guarded {
+    Guarded::new().routes(routes!(verify))
 }
 
 /// Which audit events.
@@ -174,4 +180,54 @@ fn kept(text: &str) -> Result<(i64, String), Problem> {
         )
         .remedy("write SEQ:HASH, as `pointsman audit head` prints it")),
     }
+}
+
+/// Attempts of one kind that were refused, by one, from one address, within an hour.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RefusedAttempts)]
+pub struct RefusedView {
+    /// What was tried, such as `sign_in` or `denied:deploy`; `(others)` where there were too many kinds.
+    pub what: String,
+    /// Who tried it, as they said.
+    pub who: String,
+    /// From where: the address, or its first 64 bits.
+    pub address: String,
+    /// How often.
+    pub times: i64,
+    /// When for the first time, RFC 3339.
+    pub first_at: String,
+    /// When for the last time, RFC 3339.
+    pub last_at: String,
+}
+
+impl From<Refused> for RefusedView {
+    fn from(refused: Refused) -> Self {
+        Self {
+            what: refused.what,
+            who: refused.who,
+            address: refused.address,
+            times: refused.times,
+            first_at: time(refused.first_at),
+            last_at: time(refused.last_at),
+        }
+    }
+}
+
+/// Lists attempts that were refused, newest hour first.
+#[utoipa::path(
+    get,
+    operation_id = "list_refused_attempts",
+    path = "/api/v1/refused-attempts",
+    tag = "audit",
+    params(Paging),
+    responses((status = 200, body = Listing<RefusedView>, description = "A page, by hour."))
+)]
+pub(super) async fn refused(
+    InDesk(desk): InDesk,
+    OriginalUri(uri): OriginalUri,
+    InQuery(query): InQuery<Paging>,
+) -> Result<Response, Problem> {
+    let before: Option<i64> = cursor(query.cursor.as_deref())?;
+    let page = desk.refused_attempts(before.map(UnixMs), limit(query.limit)?);
+    Ok(listing(&uri, page.await?, RefusedView::from))
 }

@@ -3,18 +3,18 @@
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::deployments::DeploymentPath;
 use crate::{
-    App,
     extract::{InDesk, InPath},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(read))
 }
 
 /// Calls to the provider that were made for a deployment.

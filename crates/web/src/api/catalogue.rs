@@ -19,7 +19,7 @@ use utoipa::{
         schema::{ArrayBuilder, OneOfBuilder, SchemaType},
     },
 };
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::{
     describe::problem,
@@ -30,6 +30,7 @@ use crate::{
     App,
     extract::{Expected, InDesk, InJson, InPath, InQuery},
     problem::Problem,
+    rows::Guarded,
 };
 use domain::catalogue::Kind;
 use domain::{governance::Lock, schema::NAME_PATTERN};
@@ -43,16 +44,14 @@ struct NamePath {
 }
 
 /// The routes of every kind.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    Kind::ALL
-        .into_iter()
-        .fold(OpenApiRouter::new(), |router, kind| {
-            let one: MethodRouter<App> = get(read).put(put).delete(delete);
-            let all: MethodRouter<App> = get(list);
-            router
-                .routes(described(list_docs(kind), all, kind))
-                .routes(described(entry_docs(kind), one, kind))
-        })
+pub(super) fn routes() -> Guarded {
+    Kind::ALL.into_iter().fold(Guarded::new(), |router, kind| {
+        let one: MethodRouter<App> = get(read).put(put).delete(delete);
+        let all: MethodRouter<App> = get(list);
+        router
+            .routes(described(list_docs(kind), all, kind))
+            .routes(described(entry_docs(kind), one, kind))
+    })
 }
 
 fn described(paths: Paths, handlers: MethodRouter<App>, kind: Kind) -> UtoipaMethodRouter<App> {

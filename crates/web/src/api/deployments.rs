@@ -17,21 +17,21 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::wire::{Listing, limit, listing, tagged};
 use crate::{
-    App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery},
     problem::{ObjectionView, Problem, ProblemDocument},
+    rows::Guarded,
 };
 use operations::deployments::{Begun, Listed, Rehearsal};
 
 pub use views::{DeploymentView, FailureView, PreviewView, WaitingView};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(request, list))
         .routes(routes!(read))
         .routes(routes!(pause))

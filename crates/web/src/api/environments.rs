@@ -18,7 +18,7 @@ use domain::{
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{
     deployments::{DeploymentBegun, DeploymentView, MaybeReason, Reason},
@@ -28,13 +28,14 @@ use crate::{
     App,
     extract::{InDesk, InJson, InMaybeJson, InPath, InQuery, InVisa},
     problem::{Problem, ProblemDocument, TroubleView},
+    rows::Guarded,
     streams::{Piece, Reader, Subject},
 };
 use operations::{cloud::LogQuery, status::Status};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(lock, unlock))
         .routes(routes!(status))
         .routes(routes!(roll_back))

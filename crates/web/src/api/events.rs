@@ -17,21 +17,22 @@ use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::wire::{Listing, Paging, cursor, limit, listing};
 use crate::{
     App,
     extract::{InDesk, InPath, InQuery, InVisa},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
     streams::{Lost, Piece, Reader, Subject, Visa},
 };
 use operations::{Desk, Error, events::Numbered};
 use views::{EventView, LookView};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(events))
         .routes(routes!(looks))
 }

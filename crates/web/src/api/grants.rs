@@ -14,18 +14,18 @@ use domain::{
 use operations::grants::Granted;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::wire::{Listing, Paging, limit, listing, time};
 use crate::{
-    App,
     extract::{InDesk, InJson, InPath, InQuery},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(create, list))
         .routes(routes!(remove))
 }

@@ -3,16 +3,17 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use crate::{
     App,
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(health))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(health))
 }
 
 /// The server answers.

@@ -8,13 +8,13 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{deployments::PreviewView, wire::time};
 use crate::{
-    App,
     extract::{InDesk, InJson, InQuery},
     problem::{Problem, ProblemDocument, TroubleView},
+    rows::Guarded,
 };
 use operations::{
     images::AccountImages,
@@ -22,10 +22,8 @@ use operations::{
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(plan))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(list)).routes(routes!(plan))
 }
 
 /// Whose images.

@@ -8,18 +8,19 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use crate::{
     App,
     extract::{InDesk, InQuery, bytes, media_type},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 use operations::manifests::{self, Change, Changed, Difference, Mode};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(apply))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(apply))
 }
 
 /// Largest set of manifests, in bytes.

@@ -14,7 +14,7 @@ use operations::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{grants::GrantView, people::Ended, tokens::NewTokenView, wire::time};
 use crate::{
@@ -22,11 +22,12 @@ use crate::{
     extract::{InDesk, InFrom, InJson, InPath, InQuery},
     idempotency::NotKept,
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(me))
         .routes(routes!(sessions, end_sessions))
         .routes(routes!(end_session))
@@ -35,8 +36,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// What needs no token: it gives one.
-pub(super) fn open_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(log_in))
+pub(super) fn open_routes() -> Guarded {
+    Guarded::new().routes(routes!(log_in))
 }
 
 /// Who somebody is, and what is granted to them.

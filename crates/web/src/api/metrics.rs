@@ -3,12 +3,13 @@
 use axum::{extract::State, http::header, response::IntoResponse};
 
 use crate::App;
+use crate::rows::Guarded;
 use operations::metrics::MEDIA_TYPE;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(metrics))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(metrics))
 }
 
 /// Returns the metrics of this server since it started, in the text format of Prometheus.

@@ -13,19 +13,19 @@ use domain::{
 use operations::people::{Invited, Person};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::wire::{Listing, Paging, cursor, limit, listing, time};
 use crate::{
-    App,
     extract::{InDesk, InJson, InPath, InQuery},
     idempotency::NotKept,
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(create, list))
         .routes(routes!(get))
         .routes(routes!(create_account))

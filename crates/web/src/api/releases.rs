@@ -15,7 +15,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{
     deployments::Reason,
@@ -25,6 +25,7 @@ use crate::{
     App,
     extract::{InDesk, InJson, InPath, InQuery, media_type},
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 use operations::{
     releases::Created,
@@ -32,15 +33,15 @@ use operations::{
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(list))
         .routes(routes!(withdraw))
 }
 
 /// Routes without a limit of time or size of their own layer: they have their own.
-pub(super) fn slow_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read, create))
+pub(super) fn slow_routes() -> Guarded {
+    Guarded::new().routes(routes!(read, create))
 }
 
 /// Largest body that names an image, in bytes, and the time that it may take.

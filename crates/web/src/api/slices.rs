@@ -10,7 +10,7 @@ use axum::{
 use domain::traffic::{self, Mirrored, Traffic};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{
     deployments::{DeploymentBegun, MaybeReason},
@@ -18,16 +18,16 @@ use super::{
     wire::{time, word},
 };
 use crate::{
-    App,
     extract::{InDesk, InJson, InMaybeJson, InPath},
     idempotency::NotKept,
     problem::{Problem, ProblemDocument},
+    rows::Guarded,
 };
 use operations::slices::{Role, SliceStatus, Slices};
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Guarded {
+    Guarded::new()
         .routes(routes!(read))
         .routes(routes!(switch))
         .routes(routes!(pass))

@@ -7,7 +7,7 @@ use domain::{deployment::Deployment, names::ServiceName, observation::InstanceSt
 use operations::status::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 use super::{
     deployments::WaitingView,
@@ -15,14 +15,14 @@ use super::{
     wire::{Listing, Paging, cursor, limit, listing},
 };
 use crate::{
-    App,
     extract::{InDesk, InPath, InQuery},
     problem::{Problem, ProblemDocument, TroubleView},
+    rows::Guarded,
 };
 
 /// The routes of this noun.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read))
+pub(super) fn routes() -> Guarded {
+    Guarded::new().routes(routes!(read))
 }
 
 /// A service in the environment.

@@ -100,9 +100,9 @@ fn a_group_that_scales_itself_does_not_scale_in_meanwhile() {
             (5, "running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2."),
         ],
         expect![[r#"
-            0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: never fewer than 2 instances
+            0    s - : 1/2/8 v1 | v1+ v1+                       apply: blue: at least 2 and at most 8 instances
             0    s - : 2/2/8 v1 | v1+ v1+                       apply: blue: start an instance refresh to v2, 100 to 200 % at once
-            5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: never fewer than 3 instances
+            5    s running v2 0 : 2/3/8 v1 | v1+ v1+ v2. v2.    apply: blue: at least 3 and at most 8 instances
             5    s running v2 0 : 3/3/8 v1 | v1+ v1+ v2. v2.    wait: AWS instance refresh: Running, 0 % replaced; gives up at 1970-01-01T00:11:21Z
         "#]],
     );

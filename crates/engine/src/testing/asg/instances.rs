@@ -9,7 +9,7 @@ use domain::{
     time::UnixMs,
 };
 
-use super::{Asg, Behaviour, Member, TerminationPolicy};
+use super::{Asg, Behaviour, LOOK_AGE_MS, Member, TerminationPolicy};
 
 impl Asg {
     /// Every instance moves on in its life.
@@ -61,7 +61,9 @@ impl Asg {
         }
         while self.present() > desired {
             let Some(victim) = self.victim() else { return };
-            let healthy = self.group.members[victim].instance.state == InstanceState::Healthy;
+            // The request was made on an earlier look.
+            let unseen_ms = LOOK_AGE_MS + self.lags.react;
+            let healthy = self.group.members[victim].was_healthy(now, unseen_ms);
             if healthy && !self.scaled_itself {
                 self.shed += 1;
             }

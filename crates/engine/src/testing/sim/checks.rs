@@ -146,7 +146,9 @@ impl Checker {
             self.strayed_since = None;
             return;
         }
+        // Brought back and split again within one tick, they strayed again.
         let since = *self.strayed_since.get_or_insert(now);
+        let since = world.meddled.map_or(since, |at| since.max(at));
         if now.since_ms(since) > STRAYED_MS_MAX {
             let weights = world.cloud.weights.clone();
             self.broken(
