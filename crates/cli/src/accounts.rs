@@ -1,5 +1,7 @@
 //! `doctor` and `import`: accounts as they are, before anything depends on them.
 
+use std::io::{self, Write};
+
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use super::{
     Context,
     failure::{Exit, Failure},
+    harmless::harmless,
     output::{self, Format, text_at},
 };
 
@@ -155,7 +158,8 @@ pub async fn import(context: &Context, command: &ImportCommand) -> Result<Exit, 
     let value: Value = client.get(url).await?;
     let imported: Imported = client.read(value.clone())?;
     for note in &imported.notes {
-        eprintln!("note: {note}");
+        // Nobody reads it when nobody is there.
+        let _ = writeln!(io::stderr(), "note: {}", harmless(note));
     }
     if context.format == Format::Json {
         output::value(Format::Json, &value, |_| String::new())?;

@@ -10,8 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::{Effect, Purpose, Target, Token},
-    evidence::{Comparison, Evidence},
-    gate::GateState,
     names::DeploymentId,
     observation::Observation,
     plan::{self, Baseline, Capacity, Plan, Roles, Situation, Step, Strategy},
@@ -19,7 +17,6 @@ use crate::{
     release::Launch,
     slice::Slice,
     time::{DrivenMs, UnixMs},
-    traffic::{Mirrored, Traffic},
     users::Split,
 };
 
@@ -28,12 +25,14 @@ mod command;
 mod decision;
 mod shown;
 mod time;
+mod watch;
 
 pub use certificate::{Certificate, CertificateLine};
 pub use command::{Command, CommandRefused};
 pub use decision::{Decided, Decision};
 pub use shown::Status;
 pub use time::{CLOCK_SET_MS, Held, OwnTime};
+pub use watch::Watch;
 
 /// One attempt to make a release the live one in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,36 +109,6 @@ pub struct Progress {
     /// What its gates were seen to say.
     #[serde(default)]
     pub watch: Watch,
-}
-
-/// What is remembered between two looks at gates.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Watch {
-    /// When the gates of the current step were last looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub looked_at: Option<DrivenMs>,
-    /// The gates of the current step.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gates: Vec<GateState>,
-    /// The routers' counters as of the last look at them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub traffic: BTreeMap<Slice, Traffic>,
-    /// Since when they are counted for the present stretch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted_since: Option<DrivenMs>,
-    /// What is known of the new release against stable, over all steps: for each gate that compares, by its
-    /// place among the gates of the deployment.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub comparisons: BTreeMap<usize, Comparison>,
-    /// What became of the copies of dark traffic as of the last look, without examples.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mirrored: Option<Mirrored>,
-    /// What is known of the answers to dark traffic.
-    #[serde(default)]
-    pub shadow: Evidence,
-    /// When the first look of the current step was taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began: Option<DrivenMs>,
 }
 
 /// Which way a deployment goes.
@@ -231,7 +200,7 @@ impl Deployment {
                 Strategy::InstanceRefresh(_) => Purpose::InstanceRefresh,
                 _ => Purpose::Deployment,
             },
-            ..request.target
+            ..request.target.for_strategy(&request.strategy)
         };
         Self {
             id: request.id,

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{Account, ServerGroup},
+    gate::Gate,
     names::{DeploymentId, Place},
     observation::{InstanceId, Sizes},
-    plan::instance_refresh::Preferences,
+    plan::{Strategy, instance_refresh::Preferences},
     release::Launch,
     slice::Slice,
     traffic::Mirror,
@@ -26,6 +27,9 @@ pub struct Target {
     pub account: Option<Account>,
     /// What looks at it are for.
     pub purpose: Purpose,
+    /// Gates compare what users get: a provider that is asked for that by the minute is asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compares: bool,
 }
 
 /// What somebody looks at a server group for, and so what is worth calls of its own.
@@ -57,6 +61,20 @@ impl Target {
             group,
             account,
             purpose: Purpose::Admission,
+            compares: false,
+        }
+    }
+
+    /// The same, for a deployment by `strategy`.
+    #[must_use]
+    pub fn for_strategy(self, strategy: &Strategy) -> Self {
+        let usual = &self.group.gates;
+        let options = strategy.two_slices();
+        let gates = options.map(|options| options.gates.as_ref().unwrap_or(usual));
+        let mut gates = gates.into_iter().flatten();
+        Self {
+            compares: gates.any(|gate| matches!(gate, Gate::Traffic(_))),
+            ..self
         }
     }
 

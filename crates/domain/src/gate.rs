@@ -321,6 +321,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_compares_is_asked_only_where_both_releases_have_users() {
+        let refused = |text: &str, percent: u8| {
+            let mut gate: serde_json::Value = serde_json::from_str(text).unwrap();
+            gate["at"] = serde_json::json!([percent]);
+            let gate: Gate = serde_json::from_value(gate).unwrap();
+            let mut faults = Faults::default();
+            check(&[gate], &mut faults);
+            faults.all().iter().any(|fault| fault.field == "gates.at")
+        };
+        let traffic = r#"{"gate": "traffic"}"#;
+        let compare = r#"{"gate": "compare", "prometheus": "main", "bad": "b{v='$version'}", "all": "a{v='$version'}"}"#;
+        for text in [traffic, compare] {
+            let at = [0, 1, 99, 100].map(|percent| refused(text, percent));
+            assert_eq!(at, [true, false, false, true], "{text}");
+        }
+        let http = r#"{"gate": "http", "url": "http://check"}"#;
+        assert_eq!([0, 100].map(|percent| refused(http, percent)), [false; 2]);
+    }
+
+    #[test]
     fn a_kind_is_the_word_that_is_written() {
         for text in [
             r#"{"gate": "traffic"}"#,

@@ -9,7 +9,7 @@ use crate::{
     release::{Launch, LaunchId},
     slice::Slice,
     time::UnixMs,
-    traffic::{Mirror, Mirrored, Traffic},
+    traffic::{ByMinute, Mirror, Mirrored, Traffic},
     users::Weights,
 };
 
@@ -68,6 +68,9 @@ pub struct Observation {
     /// What was counted of the users' requests, where the provider counts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traffic: BTreeMap<Slice, Traffic>,
+    /// The same minute by minute, where the provider counts in no other way and the target asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_minute: Option<ByMinute>,
     /// What became of the copies of the present mirror.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirrored: Option<Mirrored>,

@@ -3,6 +3,8 @@
 //! Invariant: counters only grow as long as `epoch` stays the same; a counter that began anew says
 //! so by another epoch. Copies of requests never count as traffic of users.
 
+mod by_minute;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use crate::{
     observation::InstanceId,
     slice::Slice,
 };
+
+pub use by_minute::{ByMinute, MINUTE_MS, Minute};
 
 /// What was counted of the users' requests to one slice since `epoch`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -260,8 +260,8 @@ impl Permit {
         facts.artifact = self.artifact(&facts).await?;
         let seen = match &facts.group {
             Some(group) => {
-                self.observe(&target(&wish.place, group, facts.account.as_ref()))
-                    .await?
+                let target = target(&wish.place, group, facts.account.as_ref());
+                self.observe(&target.for_strategy(&wish.strategy)).await?
             }
             None => Observation::default(),
         };

@@ -8,6 +8,7 @@
 //! apply        one idempotent request per effect
 //! account      what observations and changes of one account share
 //! traffic      listeners, DNS records, attachments
+//! metrics      what load balancers count, minute by minute
 //! resources    groups, launch templates, images, instances, target health
 //! server_group the settings, slices and group names of a server group
 //! calls        one constant per operation, rate limits, retries, errors
@@ -21,6 +22,7 @@ mod account;
 mod apply;
 mod calls;
 mod cloud;
+mod metrics;
 mod observe;
 mod people;
 mod provider;

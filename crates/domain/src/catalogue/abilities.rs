@@ -27,6 +27,8 @@ pub struct Abilities {
     pub mirrors: Able,
     /// Counts each request and its outcome, by slice.
     pub counts_requests: Able,
+    /// Counts users too, where they stick to a slice.
+    pub counts_users: Able,
     /// Checks the health of instances as the server group says, in every kind.
     pub checks_health: Able,
     /// Replaces all instances of a group by its own rules (an instance refresh).
@@ -58,6 +60,7 @@ const HERE: Abilities = Abilities {
     keeps_users_by_header: Ok(()),
     mirrors: Ok(()),
     counts_requests: Ok(()),
+    counts_users: Ok(()),
     checks_health: Ok(()),
     refreshes: false,
     has_images: ProviderKind::Local.has_images(),
@@ -76,6 +79,7 @@ const CUSTOM: Abilities = Abilities {
         what: "count each request, which a traffic gate needs",
         remedy: "use a Prometheus gate, or leave the gate out with --no-gates",
     }),
+    counts_users: Ok(()),
     checks_health: Err(OWN_CHECKS),
     refreshes: false,
     has_images: ProviderKind::Custom.has_images(),

@@ -209,6 +209,13 @@ pub enum AwsTraffic {
     },
 }
 
+/// Where DNS splits users, one answer serves many of them, so that requests are no independent evidence;
+/// where nothing splits them, there is nothing to compare.
+const NO_COUNTS: Lack = Lack {
+    what: "count requests that chance splits between the releases, which a traffic gate needs",
+    remedy: "set `traffic: {by: listener}`, use a CloudWatch or compare gate, or leave the gate out with --no-gates",
+};
+
 impl AwsGroup {
     /// The name of the Auto Scaling group of `slice`.
     #[must_use]
@@ -228,9 +235,10 @@ impl AwsGroup {
             keeps_users_by_cookie: Ok(()),
             keeps_users_by_header: Ok(()),
             mirrors: Err(NO_MIRRORS),
-            counts_requests: Err(Lack {
-                what: "count each request, which a traffic gate needs",
-                remedy: "use a CloudWatch or Prometheus gate, or leave the gate out with --no-gates",
+            counts_requests: Err(NO_COUNTS),
+            counts_users: Err(Lack {
+                what: "count users, which a traffic gate needs where they stick",
+                remedy: "take stickiness out of the manifest of the server group, or use a CloudWatch or compare gate",
             }),
             checks_health: Err(OWN_CHECKS),
             refreshes: true,
@@ -245,6 +253,7 @@ impl AwsGroup {
                     what: "keep users on a side by a header",
                     remedy: "set `stickiness: {by: cookie}` in the manifest of the server group",
                 }),
+                counts_requests: Ok(()),
                 ..able
             },
             AwsTraffic::Dns { .. } => Abilities {
@@ -259,6 +268,18 @@ impl AwsGroup {
                 }),
                 ..able
             },
+        }
+    }
+
+    /// Both target groups, blue first, where the weights of a listener split the requests between them.
+    #[must_use]
+    pub fn splits_requests(&self) -> Option<(&str, [&str; 2])> {
+        let AwsTraffic::Listener { listener, .. } = &self.traffic else {
+            return None;
+        };
+        match self.target_groups.as_slice() {
+            [blue, green] => Some((listener, [blue, green])),
+            _ => None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     gate::{Answer, Gate, GateLook, GateState, Said, Verdict},
     plan::{Bake, Step, Until},
     reason::{Failure, Waiting},
+    traffic::MINUTE_MS,
 };
 use compared::Comparing;
 
@@ -111,10 +112,7 @@ fn measured(
     watch: &mut Watch,
 ) -> Vec<GateLook> {
     let measures = |gate: &Gate| matches!(gate, Gate::Traffic(_) | Gate::Shadow(_));
-    let due = watch
-        .looked_at
-        .is_none_or(|at| moment.now.since_ms(at) >= LOOK_MS);
-    if !due || !until.gates.iter().any(measures) {
+    if !is_due(moment, watch) || !until.gates.iter().any(measures) {
         return Vec::new();
     }
     begin(moment, watch);
@@ -123,8 +121,10 @@ fn measured(
         // Users may be moved meanwhile: what is counted until stable is back compares nothing.
         watch.traffic.clear();
         watch.counted_since = None;
+        watch.minutes_from = None;
     } else {
         comparing.take_traffic(moment, &until.gates, watch);
+        comparing.take_minutes(moment, &until.gates, watch);
     }
     let mut looks = Vec::new();
     for (index, gate) in until.gates.iter().enumerate() {
@@ -147,6 +147,21 @@ fn measured(
     watch.looked_at = Some(moment.now);
     watch.mirrored = moment.seen.mirrored.as_ref().map(shadow::counters);
     looks
+}
+
+/// Whether there is something to see. A provider that counts by the minute has news once a minute.
+fn is_due(moment: &Moment<'_>, watch: &Watch) -> bool {
+    let Some(at) = watch.looked_at else {
+        return true;
+    };
+    let since_ms = moment.now.since_ms(at);
+    let Some(by_minute) = &moment.seen.by_minute else {
+        return since_ms >= LOOK_MS;
+    };
+    let has_news = watch
+        .minutes_from
+        .is_none_or(|from| by_minute.since(from).next().is_some());
+    since_ms >= if has_news { LOOK_MS } else { MINUTE_MS }
 }
 
 /// Notes the first look of the step: with it another share of users begins.

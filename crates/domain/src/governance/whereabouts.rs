@@ -134,6 +134,8 @@ fn unable(wish: &Wish, group: &ServerGroup) -> Vec<Objection> {
         needed.extend(options.shadow.is_some().then_some(abilities.mirrors));
         needed.extend(splits.then_some(abilities.splits_users));
         needed.extend(counts.then_some(abilities.counts_requests));
+        let sticks = counts && group.stickiness.is_some();
+        needed.extend(sticks.then_some(abilities.counts_users));
     }
     let lacks = needed.into_iter().filter_map(Result::err);
     let lacks = lacks.map(|lack| Objection::NotOffered {

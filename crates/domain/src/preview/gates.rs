@@ -9,6 +9,7 @@ use crate::{
     observation::Observation,
     plan::Bake,
     time::{UnixMs, human_ms},
+    traffic::MINUTE_MS,
 };
 
 /// How long a gate of a step needs until a release like stable passes.
@@ -18,7 +19,7 @@ pub struct GateForecast {
     pub gate: usize,
     /// Requests of the new release that it needs; `None`: no number is enough.
     pub requests: Option<u64>,
-    /// How long they take at the present traffic, with the warm-up, in milliseconds; `None` where stable has no requests.
+    /// How long they take at the present traffic, with the warm-up and until they are known, in milliseconds; `None` where stable has no requests.
     pub expected_ms: Option<u64>,
     /// How long it may stay open, in milliseconds.
     pub within_ms: u64,
@@ -63,17 +64,31 @@ pub(super) struct Present {
     errors: u64,
     /// For how long they were counted, in milliseconds.
     for_ms: u64,
+    /// How long it takes until anything of a share of users is known, in milliseconds.
+    late_ms: u64,
 }
 
 impl Present {
     /// What was counted of stable until `now`; `None` where nobody counts.
     pub(super) fn of(deployment: &Deployment, seen: &Observation, now: UnixMs) -> Option<Self> {
-        let stable = seen.traffic.get(&deployment.roles.live)?;
+        let live = deployment.roles.live;
+        if let Some(by_minute) = &seen.by_minute {
+            let (requests, errors, for_ms) = by_minute.totals(live);
+            return Some(Self {
+                requests,
+                errors,
+                for_ms,
+                // The minute in which users are moved does not count.
+                late_ms: by_minute.late_ms + MINUTE_MS,
+            });
+        }
+        let stable = seen.traffic.get(&live)?;
         let since = UnixMs(i64::try_from(stable.epoch).ok()?);
         Some(Self {
             requests: stable.requests,
             errors: stable.errors,
             for_ms: now.since_ms(since),
+            late_ms: 0,
         })
     }
 
@@ -90,11 +105,11 @@ impl Present {
                 let requests = found.map(|it| it.requests);
                 let takes = |requests| self.takes_ms(requests, share);
                 let takes_ms = requests.and_then(takes);
-                let warm_up_ms = u64::from(warm_up_seconds) * 1000;
+                let before_ms = u64::from(warm_up_seconds) * 1000 + self.late_ms;
                 Some(GateForecast {
                     gate: index,
                     requests,
-                    expected_ms: takes_ms.map(|ms| ms.saturating_add(warm_up_ms)),
+                    expected_ms: takes_ms.map(|ms| ms.saturating_add(before_ms)),
                     within_ms: bake.until.open_ms_max(gate),
                 })
             })
@@ -120,6 +135,7 @@ mod tests {
             requests: per_second * 3600,
             errors: per_second * 36,
             for_ms: 3_600_000,
+            late_ms: 0,
         };
         let bake = Bake {
             slice: Slice::Green,

@@ -110,6 +110,7 @@ impl Cloud {
             weights: self.weights.clone(),
             mirror: self.mirror.clone(),
             traffic: traffic.collect(),
+            by_minute: None,
             mirrored: self.mirror.as_ref().map(|_| Mirrored {
                 copies: self.mirrored.requests / 1000,
                 errors: self.mirrored.errors / 1000,

@@ -3,13 +3,15 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::timeout};
+
+use crate::world::World;
 
 /// Nobody listens on port 1.
 const REFUSED: &str = "postgres://ann:secret@127.0.0.1:1/pointsman";
@@ -94,4 +96,36 @@ async fn a_data_folder_that_others_can_read_is_closed_with_a_word() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+/// Every file below `folder`, and every folder, with its mode; but for `without`.
+fn modes(folder: &Path, without: &[&str], into: &mut Vec<(PathBuf, bool, u32)>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        // What is gone by now has no mode.
+        let Ok(about) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        into.push((path.clone(), about.is_dir(), about.permissions().mode()));
+        if about.is_dir() && !without.iter().any(|it| name == *it) {
+            modes(&path, without, into);
+        }
+    }
+}
+
+/// Instances with users of their own get through the folders: what is in them has to be closed itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn others_read_nothing_of_what_the_server_and_the_cloud_keep() {
+    let world = World::with_live_shop().await;
+    world.begin("1.1.0", &["--bake", "1h"]).await;
+    let mut found = Vec::new();
+    for folder in [world.data(), world.folder().join("cloud")] {
+        // These two hold what instances have to read, and what belongs to them.
+        modes(&folder, &["releases", "homes"], &mut found);
+    }
+    assert!(found.len() > 15, "{found:?}");
+    for (path, is_folder, mode) in found {
+        let open = mode & if is_folder { 0o006 } else { 0o007 };
+        assert_eq!(open, 0, "{} has mode {mode:o}", path.display());
+    }
 }

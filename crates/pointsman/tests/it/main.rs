@@ -8,6 +8,7 @@ mod aws;
 mod bad_input;
 mod catalogue;
 mod command_line;
+mod compared;
 mod deployments;
 mod description;
 mod events;

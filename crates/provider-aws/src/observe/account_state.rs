@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::time::UnixMs;
+use domain::{names::Place, time::UnixMs, traffic::ByMinute};
 use engine::ports::ProviderError;
 
 use crate::{
@@ -30,6 +30,8 @@ pub struct AccountState {
     pub records: BTreeMap<dns::Records, Result<Split, ProviderError>>,
     /// The last instance refresh of the groups that are asked about it, by name.
     pub refreshes: BTreeMap<String, Refresh>,
+    /// What users got, where gates compare it, by place.
+    pub counts: BTreeMap<Place, ByMinute>,
     /// What AWS says of groups that do not get the instances they ask for, by name.
     pub troubles: BTreeMap<String, String>,
 }

@@ -87,6 +87,7 @@ mod tests {
             actions: BTreeMap::new(),
             records: BTreeMap::new(),
             refreshes: BTreeMap::new(),
+            counts: BTreeMap::new(),
             troubles: BTreeMap::new(),
         }
     }

@@ -68,6 +68,7 @@ pub fn of(
         weights_stale_ms_max: split.stale_ms,
         slices,
         weights: split.weights,
+        by_minute: account.counts.get(&target.place).cloned(),
         ..Observation::default()
     })
 }

@@ -17,6 +17,7 @@ use futures_util::{StreamExt, stream};
 use crate::{
     account::AwsAccount,
     calls::retry::retry,
+    metrics::counts::Counts,
     observe::{account_state::AccountState, health_cache::HealthCache, shortfalls::Shortfalls},
     resources::{
         groups::{self, Group},
@@ -39,6 +40,7 @@ pub struct Poller {
     instances: Instances,
     health: HealthCache,
     shortfalls: Shortfalls,
+    counts: Counts,
 }
 
 impl Poller {
@@ -49,6 +51,7 @@ impl Poller {
             instances: Instances::default(),
             health: HealthCache::new(poll_every),
             shortfalls: Shortfalls::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Poller {
             at,
             health: self.health.read(clients, &groups, at).await,
             records: self.records(&on_aws, at).await,
+            counts: self.counts.read(clients, &on_aws, at).await,
             troubles: self.shortfalls.explain(clients, &groups, at).await,
             groups,
             refreshes,

@@ -5,7 +5,7 @@
 
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
-    types::{Dimension, Metric, MetricDataQuery, MetricStat, StateValue},
+    types::{Dimension, StateValue},
 };
 use domain::{
     catalogue::AwsTraffic,
@@ -22,11 +22,10 @@ use crate::{
         clients::Clients,
         errors::{invalid, missing},
     },
+    metrics::sums,
     server_group,
 };
 
-/// Load balancers report once a minute.
-const PERIOD_SECONDS: i32 = 60;
 /// How far back to look, in milliseconds: the newest complete minute may arrive late.
 const LOOK_BACK_MS: u64 = 180_000;
 
@@ -88,18 +87,9 @@ async fn of_metric(
             ("HTTPCode_Target_5XX_Count", "Sum"),
         ],
     };
-    let queries = wanted.iter().enumerate().map(|(index, (name, statistic))| {
-        let metric = Metric::builder()
-            .namespace("AWS/ApplicationELB")
-            .metric_name(*name);
-        let metric = metric.set_dimensions(Some(dimensions.clone())).build();
-        let stat = MetricStat::builder()
-            .metric(metric)
-            .period(PERIOD_SECONDS)
-            .stat(*statistic);
-        let query = MetricDataQuery::builder().id(format!("m{index}"));
-        query.metric_stat(stat.build()).return_data(true).build()
-    });
+    let queries = wanted.iter().enumerate();
+    let queries =
+        queries.map(|(index, wanted)| sums::question(&format!("m{index}"), &dimensions, *wanted));
     let begins = UnixMs(now.0 - i64::try_from(LOOK_BACK_MS).unwrap_or(0));
     let request = clients
         .cloudwatch
@@ -161,23 +151,14 @@ async fn dimensions(
         ))
     })?;
     let balancer = match &aws.traffic {
-        AwsTraffic::Listener { listener, .. } => balancer_of_listener(listener).map(str::to_owned),
+        AwsTraffic::Listener { listener, .. } => {
+            sums::balancer_of_listener(listener).map(str::to_owned)
+        }
         _ => balancer_of_target_group(clients, arn).await?,
     };
     let balancer =
         balancer.ok_or_else(|| missing(format!("no load balancer uses the target group {arn}")))?;
-    let group = arn.rsplit(':').next().unwrap_or_default();
-    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
-    Ok(vec![
-        dimension("TargetGroup", group),
-        dimension("LoadBalancer", &balancer),
-    ])
-}
-
-/// `...:listener/app/NAME/ID/LISTENER` is of `app/NAME/ID`.
-fn balancer_of_listener(arn: &str) -> Option<&str> {
-    let (_, rest) = arn.split_once(":listener/")?;
-    rest.rsplit_once('/').map(|(balancer, _)| balancer)
+    Ok(sums::dimensions(arn, &balancer))
 }
 
 async fn balancer_of_target_group(
@@ -209,11 +190,5 @@ mod tests {
         ));
         assert!(matches!(judged(metric, Some(0.5), max), Said::Good { .. }));
         assert!(matches!(judged(metric, Some(1.5), max), Said::Bad { .. }));
-    }
-
-    #[test]
-    fn a_listener_belongs_to_its_load_balancer() {
-        let arn = "arn:aws:elasticloadbalancing:eu-west-1:1:listener/app/shop/50dc/f2f7";
-        assert_eq!(balancer_of_listener(arn), Some("app/shop/50dc"));
     }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Callable
 
+import balancers
 import compute
 import targets
 from buckets import Buckets, bucket_of
@@ -79,6 +80,7 @@ class Control:
             ("POST", "calls/reset"): lambda body, query: self.calls.__init__(),  # type: ignore[misc]
             ("GET", "faults"): lambda body, query: [vars(rule) for rule in self.faults.rules],
             ("POST", "faults"): lambda body, query: self.faults.set_rules(body),
+            ("POST", "requests"): lambda body, query: balancers.book(body),
             ("POST", "buckets"): self.set_buckets,
             ("POST", "forget"): self.forget,
             ("POST", "reset"): lambda body, query: self.reset(),

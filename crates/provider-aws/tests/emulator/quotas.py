@@ -15,6 +15,7 @@ from moto.core.exceptions import ServiceException
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models import ec2_backends
 
+import balancers
 from world import WORLD, override
 
 STANDARD = "Standard/OnDemand"
@@ -73,19 +74,21 @@ class Usage:
             for query in queries
             if (found := re.fullmatch(r"SERVICE_QUOTA\((\w+)\)", query.get("Expression", "")))
         }
-        others = [query for query in queries if query["Id"] not in used and query["Id"] not in quotas]
+        counted = [balancers.data(query, start_time, end_time, scan_by) for query in queries if balancers.is_balancer(query)]
+        known = used | set(quotas) | {each["id"] for each in counted}
+        others = [query for query in queries if query["Id"] not in known]
         results = _moto_get_metric_data(self, others, start_time, end_time, scan_by) if others else []
         backend = ec2_backends[self.account_id][self.region_name]
         values = {each: in_use(backend) for each in used}
         values |= {each: WORLD.settings.vcpu_quota for each, of in quotas.items() if of in used}
-        known = bool(WORLD.settings.vcpu_quota)
+        has_quota = bool(WORLD.settings.vcpu_quota)
         minute = end_time.replace(second=0, microsecond=0) - timedelta(minutes=1)
-        return results + [
+        return counted + results + [
             {
                 "id": each,
                 "label": each,
-                "values": [float(value)] if known else [],
-                "timestamps": [minute] if known else [],
+                "values": [float(value)] if has_quota else [],
+                "timestamps": [minute] if has_quota else [],
                 "status_code": "Complete",
             }
             for each, value in values.items()

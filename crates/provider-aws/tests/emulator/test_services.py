@@ -181,6 +181,38 @@ class QuotaRules(EmulatorCase):
         self.assertEqual(3, self.truth()["healthy"])
 
 
+class BalancerRules(EmulatorCase):
+    def ask(self, metric: str, stat: str) -> list[float]:
+        query = {
+            "Namespace": "AWS/ApplicationELB",
+            "MetricName": metric,
+            "Dimensions": [
+                {"Name": "TargetGroup", "Value": "targetgroup/blue/1"},
+                {"Name": "LoadBalancer", "Value": "app/shop/1"},
+            ],
+        }
+        answer = self.server.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": query, "Period": 60, "Stat": stat}}],
+            StartTime=0,
+            EndTime=600,
+            ScanBy="TimestampAscending",
+        )
+        return answer["MetricDataResults"][0]["Values"]
+
+    def test_a_minute_arrives_late_and_in_parts(self) -> None:
+        now = self.server.call("GET", "clock")["now_ms"]
+        part = {"target_group": "arn:1:targetgroup/blue/1", "at_ms": 61_000, "requests": 10, "errors": 2}
+        slow = {**part, "at_ms": 119_000, "visible_ms": now + 1000, "seconds": [[0.1, 3], [2.0, 1]]}
+        self.server.call("POST", "requests", [part, slow])
+        self.assertEqual([10.0], self.ask("RequestCount", "Sum"))
+        self.assertEqual([], self.ask("TargetResponseTime", "SampleCount"))
+        self.advance(1000)
+        self.assertEqual([20.0], self.ask("RequestCount", "Sum"))
+        self.assertEqual([4.0], self.ask("HTTPCode_Target_5XX_Count", "Sum"))
+        self.assertEqual([], self.ask("HTTPCode_Target_4XX_Count", "Sum"), "what was not counted has no data")
+        self.assertEqual([75.0], self.ask("TargetResponseTime", "PR(:0.1024)"))
+
+
 class RefreshRules(EmulatorCase):
     def start(self, version: str = "2", **preferences: Any) -> str:
         wanted = {"LaunchTemplate": {"LaunchTemplateName": "web-template", "Version": version}}

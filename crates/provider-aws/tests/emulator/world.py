@@ -80,6 +80,7 @@ class World:
         self.dns_changes: dict[str, dict[str, Any]] = {}
         self.version_tokens: dict[Any, Any] = {}
         self.traffic: dict[str, list[tuple[int, dict[str, int]]]] = {}
+        self.balancers: list[dict[str, Any]] = []
 
     def set_seed(self, seed: int) -> None:
         from moto.moto_api._internal import mock_random

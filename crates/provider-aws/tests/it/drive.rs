@@ -31,10 +31,10 @@ impl Journal for Kept {
     async fn claim(
         &self,
         engine: &str,
+        abandoned: &[LeaseSeen],
         now: domain::time::UnixMs,
-        lease_ms: u64,
         limit: u32,
-    ) -> Result<Vec<Deployment>, JournalError> {
+    ) -> Result<Claims, JournalError> {
         self.0.claim(engine, abandoned, now, limit).await
     }
     async fn renew(
@@ -42,7 +42,6 @@ impl Journal for Kept {
         engine: &str,
         id: &DeploymentId,
         now: domain::time::UnixMs,
-        lease_ms: u64,
     ) -> Result<Option<Deployment>, JournalError> {
         self.0.renew(engine, id, now).await
     }
@@ -113,6 +112,27 @@ impl<'a> Driver<'a> {
         self.world.provider.observe(&self.target).await.unwrap()
     }
 
+    /// A deployment that has not begun, and what was seen before it.
+    pub async fn plan(
+        &self,
+        strategy: Strategy,
+        launch: &Launch,
+        stable: &Launch,
+    ) -> (Deployment, Observation) {
+        let target = self.target.clone().for_strategy(&strategy);
+        let seen = self.world.provider.observe(&target).await.unwrap();
+        let request = Request {
+            id: DeploymentId(format!("deployment-{}", self.deployments)),
+            target,
+            strategy,
+            launch: launch.clone(),
+            stable: Some(stable.clone()),
+            requested_by: "ada".to_owned(),
+            requested_at: self.world.clock.now(),
+        };
+        (Deployment::new(request, &seen), seen)
+    }
+
     /// Deploys, and calls `each` after every turn; it may give a command.
     pub async fn deploy(
         &mut self,
@@ -122,21 +142,12 @@ impl<'a> Driver<'a> {
         mut each: impl FnMut(&Deployment) -> Option<Command>,
     ) -> Deployment {
         self.deployments += 1;
-        let seen = self.look().await;
+        let (deployment, seen) = self.plan(strategy, launch, stable).await;
         for (slice, it) in &seen.slices {
             assert!(it.obstacles.is_empty(), "{slice}: {:?}", it.obstacles);
         }
-        let id = DeploymentId(format!("deployment-{}", self.deployments));
-        let request = Request {
-            id: id.clone(),
-            target: self.target.clone(),
-            strategy,
-            launch: launch.clone(),
-            stable: Some(stable.clone()),
-            requested_by: "ada".to_owned(),
-            requested_at: self.world.clock.now(),
-        };
-        self.world.journal.0.begin(Deployment::new(request, &seen));
+        let id = deployment.id.clone();
+        self.world.journal.0.begin(deployment);
         let mut watch = Stopwatch::default();
         for _ in 0..TURNS_MAX {
             let deployment = self.world.journal.0.deployment(&id).unwrap();

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod contract;
+mod counted;
 mod create;
 mod drive;
 mod emulator;

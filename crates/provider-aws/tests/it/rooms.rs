@@ -6,11 +6,12 @@ use std::{
 };
 
 /// From the bottom up. A room names only rooms further down, and none of its own floor.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["settings"],
     &["calls"],
     &["server_group"],
     &["resources"],
+    &["metrics"],
     &["traffic"],
     &["account"],
     &["observe", "apply"],

@@ -22,10 +22,12 @@ use crate::{
 };
 
 /// Two groups of two, blue full and green empty, and a release that comes.
-struct Pair {
-    emulator: Emulator,
+pub struct Pair {
+    /// Where they are.
+    pub emulator: Emulator,
     fixture: Fixture,
-    target_groups: [String; 2],
+    /// Blue's and green's.
+    pub target_groups: [String; 2],
     old: ImageId,
     new: ImageId,
 }
@@ -33,7 +35,8 @@ struct Pair {
 const NAMES: [&str; 2] = ["shop-live-blue", "shop-live-green"];
 
 impl Pair {
-    async fn new(seed: u64, attached: bool) -> Self {
+    /// A pair; `attached` to its target groups.
+    pub async fn new(seed: u64, attached: bool) -> Self {
         let emulator = Emulator::start(seed);
         let fixture = Fixture::new(&emulator, 3).await;
         let target_groups = [
@@ -64,7 +67,8 @@ impl Pair {
         }
     }
 
-    fn slow(&self) {
+    /// Things take seconds from now on.
+    pub fn slow(&self) {
         self.emulator.settings(&json!({
             "launch_ms": 5000, "launch_spread_ms": 4000, "healthy_ms": 3000, "drain_ms": 5000,
             "terminate_ms": 2000, "react_ms": 500, "insync_ms": 20_000,
@@ -83,7 +87,8 @@ impl Pair {
         serde_json::from_value(group).unwrap()
     }
 
-    fn launches(&self) -> [Launch; 2] {
+    /// The old release and the new one.
+    pub fn launches(&self) -> [Launch; 2] {
         [launch_of("1.0.0", &self.old), launch_of("2.0.0", &self.new)]
     }
 
@@ -97,7 +102,8 @@ impl Pair {
     }
 }
 
-fn canary(gates: Vec<Gate>) -> Strategy {
+/// 10 %, then half of the users.
+pub fn canary(gates: Vec<Gate>) -> Strategy {
     let stage = |percent| Stage {
         percent,
         seconds: 10,
@@ -138,19 +144,22 @@ impl Splits {
     }
 }
 
-fn ended(deployment: &Deployment, outcome: Outcome) {
+/// It ended like this.
+pub fn ended(deployment: &Deployment, outcome: Outcome) {
     let ending = deployment.ending.as_ref().unwrap();
     assert_eq!(ending.outcome, outcome, "{:?}", deployment.failure);
     assert!(ending.certificate.is_clean(), "{:#?}", ending.certificate);
 }
 
 /// What blue runs before anything was deployed.
-async fn adopted(driver: &Driver<'_>) -> Launch {
+/// What runs before the first deployment.
+pub async fn adopted(driver: &Driver<'_>) -> Launch {
     let seen = driver.look().await;
     seen.slice(Slice::Blue).launches.clone().unwrap()
 }
 
-async fn by_listener(pair: &Pair) -> (ServerGroup, String) {
+/// The pair behind a listener that gives blue all users.
+pub async fn by_listener(pair: &Pair) -> (ServerGroup, String) {
     let [blue, green] = &pair.target_groups;
     let listener = pair
         .fixture

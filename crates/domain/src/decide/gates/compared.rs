@@ -11,7 +11,7 @@ use crate::{
     evidence::{Comparison, Conclusion, Look, Stretch, is_whole},
     gate::{Counted, Gate, GateLook, GateState, Verdict},
     time::{DrivenMs, human_ms},
-    traffic::Traffic,
+    traffic::{ByMinute, MINUTE_MS, Traffic},
 };
 
 /// The gates of the deployment that compare, as those of one step find them again.
@@ -80,17 +80,42 @@ impl<'a> Comparing<'a> {
             if !is_whole(&stretch, moment.seen.weights.share(roles.next)) {
                 return;
             }
-            let traffic = gates.iter().filter(|gate| matches!(gate, Gate::Traffic(_)));
-            let places: BTreeMap<Option<usize>, &Gate> =
-                traffic.map(|gate| (self.place(gate), gate)).collect();
-            for gate in places.values() {
-                if let Some(comparison) = self.comparison(gate, watch) {
-                    comparison.add(&stretch);
-                }
-            }
+            self.add_traffic(&stretch, gates, watch);
         }
         watch.traffic.clone_from(&moment.seen.traffic);
         watch.counted_since = Some(moment.now);
+    }
+
+    /// Takes the minutes into account that began since the share of users did, each as a stretch and once.
+    pub(super) fn take_minutes(&self, moment: &Moment<'_>, gates: &[Gate], watch: &mut Watch) {
+        let Some(by_minute) = &moment.seen.by_minute else {
+            return;
+        };
+        let roles = moment.deployment.roles;
+        // The minute in which users were moved is of both shares, and left out.
+        let from = *watch.minutes_from.get_or_insert(moment.seen.at);
+        for minute in by_minute.since(from) {
+            let side = |slice| minute.slices.get(&slice).cloned().unwrap_or_default();
+            let stretch = Stretch {
+                new: &side(roles.next),
+                stable: &side(roles.live),
+                lasted_ms: MINUTE_MS,
+            };
+            self.add_traffic(&stretch, gates, watch);
+            watch.minutes_from = Some(minute.end());
+        }
+    }
+
+    /// Adds a stretch of users' traffic, once for each different gate of `gates` that compares it.
+    fn add_traffic(&self, stretch: &Stretch<'_>, gates: &[Gate], watch: &mut Watch) {
+        let traffic = gates.iter().filter(|gate| matches!(gate, Gate::Traffic(_)));
+        let places: BTreeMap<Option<usize>, &Gate> =
+            traffic.map(|gate| (self.place(gate), gate)).collect();
+        for gate in places.values() {
+            if let Some(comparison) = self.comparison(gate, watch) {
+                comparison.add(stretch);
+            }
+        }
     }
 
     /// Takes counters that were asked for into account; those that were set back begin a stretch only.
@@ -150,10 +175,31 @@ impl<'a> Comparing<'a> {
             gate: index,
             name: gate.to_string(),
             verdict,
-            text: format!("{seen}{}", time.unwrap_or_default()),
+            text: format!(
+                "{seen}{}{}",
+                time.unwrap_or_default(),
+                late(gate, &seen, moment)
+            ),
             traffic: Some(Box::new(seen)),
             value: None,
         })
+    }
+}
+
+/// What there is to say of a provider that counts by the minute, and late.
+fn late(gate: &Gate, seen: &Look, moment: &Moment<'_>) -> String {
+    let by_minute = moment.seen.by_minute.as_ref();
+    let by_minute = by_minute.filter(|_| matches!(gate, Gate::Traffic(_)));
+    match by_minute {
+        Some(ByMinute {
+            trouble: Some(trouble),
+            ..
+        }) => format!("; {trouble}"),
+        Some(ByMinute { late_ms, .. }) if seen.requests_new == 0 => format!(
+            "; a minute is known about {} after its end",
+            human_ms(*late_ms)
+        ),
+        _ => String::new(),
     }
 }
 

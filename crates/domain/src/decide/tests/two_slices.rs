@@ -4,6 +4,7 @@
 //! 90 2/2/2 v1 | v1+ v1+ ; 10 2/2/2 v2 | v2+ v2+      percent of the users, then as with one slice
 //! ```
 
+mod by_minute;
 mod compared;
 mod leaving;
 mod people;

@@ -174,8 +174,8 @@ fn refuses_what_load_balancers_cannot_do() {
               -> set `stickiness: {by: cookie}` in the manifest of the server group
             the load balancer of cart.live cannot copy requests to the new release (dark traffic)
               -> leave --shadow out
-            the load balancer of cart.live cannot count each request, which a traffic gate needs
-              -> use a CloudWatch or Prometheus gate, or leave the gate out with --no-gates
+            the load balancer of cart.live cannot count users, which a traffic gate needs where they stick
+              -> take stickiness out of the manifest of the server group, or use a CloudWatch or compare gate
         "#]],
     );
     check(

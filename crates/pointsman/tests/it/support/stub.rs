@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -17,6 +17,8 @@ use tokio::{
 pub enum Behaviour {
     /// With a status line, one more header, and a body.
     Answer(&'static str, String, String),
+    /// 200, with counters that have grown by so many a second since it began.
+    Growing(Vec<(String, u64)>),
     /// Never.
     Silence,
     /// With a good status and a body that never ends.
@@ -24,6 +26,23 @@ pub enum Behaviour {
         /// Between two pieces.
         pause: Duration,
     },
+}
+
+impl Behaviour {
+    /// The same, for a request that comes now.
+    fn at(&self, since: Duration) -> Self {
+        match self {
+            Self::Growing(counters) => {
+                let kind = "content-type: text/plain".to_owned();
+                let grown = |per_second: u64| u128::from(per_second) * since.as_millis() / 1000;
+                let lines = counters.iter();
+                let lines =
+                    lines.map(|(name, per_second)| format!("{name} {}\n", grown(*per_second)));
+                Self::Answer("200 OK", kind, lines.collect())
+            }
+            other => other.clone(),
+        }
+    }
 }
 
 /// A server that runs until it is dropped.
@@ -40,9 +59,10 @@ impl Stub {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&requests);
+        let began = Instant::now();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (behaviour, heard) = (behaviour.clone(), Arc::clone(&heard));
+                let (behaviour, heard) = (behaviour.at(began.elapsed()), Arc::clone(&heard));
                 // An error means that the other side went away.
                 tokio::spawn(async move { answer(stream, behaviour, &heard).await.ok() });
             }
@@ -104,6 +124,7 @@ async fn answer(
             );
             stream.write_all(format!("{head}{body}").as_bytes()).await
         }
+        Behaviour::Growing(_) => unreachable!("it is an answer by now"),
         Behaviour::Silence => std::future::pending().await,
         Behaviour::Endless { pause } => {
             let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";

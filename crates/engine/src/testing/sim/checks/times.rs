@@ -9,6 +9,10 @@ use domain::{
 
 use crate::testing::sim::TICK_MS;
 
+/// A step begins when its engine decides so, and shows once that is saved: an engine that has no turn for
+/// a few ticks saves that much later, in milliseconds.
+const SAVED_LATE_MS: u64 = 5 * TICK_MS;
+
 /// Watches how long steps take.
 #[derive(Debug)]
 pub(super) struct Times {
@@ -49,7 +53,7 @@ impl Times {
         if (progress.course, progress.at) == (self.course, self.at) {
             return None;
         }
-        let spent_ms = now.since_ms(self.since).saturating_sub(self.paused_ms) + 2 * TICK_MS;
+        let spent_ms = now.since_ms(self.since).saturating_sub(self.paused_ms) + SAVED_LATE_MS;
         let broken = self.cut_short(deployment, spent_ms);
         (self.course, self.at, self.since) = (progress.course, progress.at, now);
         (self.paused_ms, self.promoted) = (0, false);
