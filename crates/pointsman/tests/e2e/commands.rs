@@ -277,6 +277,40 @@ async fn freezes(tour: &mut Tour) {
     tour.does(&["delete", "freeze", "year-end"], "").await;
 }
 
+/// People, what is granted to them, and their tokens.
+async fn people(tour: &mut Tour) {
+    tour.does(&["user", "create", "carol"], "pm_").await;
+    tour.does(&["user", "invite", "carol"], "pm_").await;
+    tour.shows(&["user", "list"], "carol").await;
+    tour.remember(&["login"]);
+    let refused = tour.world.fails(&["login"], 5).await;
+    assert!(refused.contains("did not match"), "{refused}");
+    tour.does(&["group", "create", "sellers"], "").await;
+    tour.shows(&["group", "list"], "sellers").await;
+    tour.does(&["group", "add", "sellers", "carol"], "").await;
+    tour.shows(&["group", "members", "sellers"], "carol").await;
+    tour.does(&["group", "remove", "sellers", "carol"], "")
+        .await;
+    tour.does(&["group", "delete", "sellers"], "").await;
+    tour.remember(&["grant", "create"]);
+    let grant = tour.world.ok(&["grant", "create", "viewer", "carol"]).await;
+    tour.shows(&["grant", "list"], "carol").await;
+    tour.shows(&["may", "carol", "view", "shop.staging"], "yes")
+        .await;
+    tour.world.fails(&["may", "carol", "deploy"], 1).await;
+    tour.does(&["grant", "remove", grant.trim()], "").await;
+    tour.does(&["user", "disable", "carol"], "").await;
+    tour.does(&["user", "enable", "carol"], "").await;
+    tour.shows(&["session", "list"], "").await;
+    tour.does(&["session", "end", "--all"], "").await;
+    tour.does(&["session", "link"], "pm_").await;
+    tour.does(&["token", "create", "ci"], "pm_").await;
+    tour.shows(&["token", "list"], "ci").await;
+    let tokens = tour.world.json(&["token", "list"]).await;
+    let id = tokens[0]["id"].as_str().expect("an id").to_owned();
+    tour.does(&["token", "revoke", &id], "").await;
+}
+
 /// Who may use the server, and whom its gates may ask.
 async fn others(tour: &mut Tour) {
     tour.shows(&["images"], "nothing to show").await;
@@ -289,11 +323,7 @@ async fn others(tour: &mut Tour) {
     tour.does(&patch, "nothing to patch").await;
     tour.world.fails(&["images", "--account", "eu"], 1).await;
     tour.world.fails(&["patch", "--ami", "newest"], 2).await;
-    tour.remember(&["token", "create"]);
-    let token = tour.world.ok(&["token", "create", "bob"]).await;
-    assert!(token.trim().len() >= 32, "a token: {token}");
-    tour.shows(&["token", "list"], "bob").await;
-    tour.does(&["token", "revoke", "bob"], "").await;
+    people(tour).await;
     let manifest = serde_json::json!({
         "kind": "Prometheus",
         "name": "main",

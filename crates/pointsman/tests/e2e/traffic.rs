@@ -179,7 +179,9 @@ async fn approvals_are_waited_for_given_by_somebody_else_and_refused() {
         "kind": "EnvironmentType", "name": "staging", "approval_by_another": true,
     });
     world.apply(&class).await;
-    let token = world.ok(&["token", "create", "bob"]).await;
+    let code = world.ok(&["user", "create", "bob"]).await;
+    world.ok(&["grant", "create", "approver", "bob"]).await;
+    let token = world.reads(&["login"], &code).await;
     let file = world.folder().join("bob");
     std::fs::write(&file, token).expect("written");
     let bob = ["--token-file", file.to_str().expect("text")];

@@ -226,6 +226,17 @@ impl World {
             .expect("it can be started")
     }
 
+    /// Runs a command that reads `input` and has to succeed; gives its standard output.
+    pub async fn reads(&self, args: &[&str], input: &str) -> String {
+        let file = self.folder().join("input");
+        fs::write(&file, input).expect("written");
+        let input = fs::File::open(file).expect("it is there");
+        let output = self.command(args).stdin(input).output().await;
+        let output = output.expect("it can be started");
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Runs a command that has to succeed; gives its standard output.
     pub async fn ok(&self, args: &[&str]) -> String {
         let ran = self.cli(args).await;
