@@ -308,16 +308,8 @@ impl Drop for Stage {
         self.daemon.kill().ok();
         self.daemon.wait().ok();
         self.routers().into_iter().for_each(kill);
-        let state = std::fs::read(self.state().join("state.json")).unwrap_or_default();
-        let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
-        let slices = &state["groups"]["cart.live"]["slices"];
-        let members = ["blue", "green"].map(|slice| slices[slice]["members"].as_array());
-        for member in members.into_iter().flatten().flatten() {
-            let pid = member["process"]["pid"]
-                .as_i64()
-                .and_then(|pid| i32::try_from(pid).ok());
-            pid.into_iter().for_each(kill);
-        }
+        // Also those that were not written down yet.
+        self.processes().into_iter().for_each(kill);
     }
 }
 
