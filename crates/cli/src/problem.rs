@@ -63,7 +63,7 @@ pub fn failure(status: StatusCode, body: &[u8], address: &str) -> Failure {
         return failure.next(problem.remedy);
     }
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failure.next(
+        StatusCode::UNAUTHORIZED => failure.next(
             "pass the file with the token as --token-file; the server keeps its token in its data folder",
         ),
         status if status.is_server_error() => failure
