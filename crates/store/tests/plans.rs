@@ -46,7 +46,7 @@ use tracing::{
     span,
 };
 
-use world::{NOW, World, audit as event_of, delete, ended, event, next_id, place, turned, wish};
+use world::{NOW, World, delete, ended, event, next_id, place, turned, wish};
 
 /// Statements that were sent.
 static SENT: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
