@@ -51,6 +51,7 @@ impl ProviderStage for Bare {
             zones: vec!["a".into(), "b".into()],
             slices: 1,
             stickiness: None,
+            ignore_paths: Vec::new(),
             gates: Vec::new(),
             health: HealthCheck::default(),
             drain_seconds: 1,

@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         slices,
         mirror,
         sticky: None,
+        ignore_paths: Vec::new(),
     };
     let hosts = HashMap::from([("shop.staging".to_owned(), route)]);
     router.publish(Table { hosts });

@@ -80,6 +80,7 @@ async fn measure(users: Users, share: u8, requests: u64) -> Result<(), std::io::
         ],
         sticky: stickiness.and_then(|by| Sticky::new("shop.staging", &by, &key)),
         mirror: None,
+        ignore_paths: Vec::new(),
     };
     router.publish(Table {
         hosts: HashMap::from([("shop.staging".to_owned(), route)]),

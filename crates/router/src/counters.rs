@@ -6,7 +6,7 @@
 //!
 //! Invariant: counting takes no lock and allocates nothing: a few relaxed additions and one reading
 //! of the clock per request. Counts only grow.
-//! Invariant: a request that is faulty is not counted; one with a tester's pass is counted
+//! Invariant: a request that is faulty, or for a path that does not count, is not counted; one with a tester's pass is counted
 //! separately, so that testers cannot influence a gate.
 
 use std::{

@@ -246,7 +246,9 @@ impl Attempt<'_> {
                 match choice.pick(route, worker.turn(), tried) {
                     Pick::Backend(backend) => {
                         let (since, who) = (self.now, choice.who());
-                        if let Some(lease) = backend.lease(Some(Asked { since, who })) {
+                        let counted = route.counts(self.head.uri.path());
+                        let asked = counted.then_some(Asked { since, who });
+                        if let Some(lease) = backend.lease(asked) {
                             return Ok(lease);
                         }
                     }

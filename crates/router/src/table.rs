@@ -30,6 +30,8 @@ pub struct Route {
     pub mirror: Option<Arc<Mirroring>>,
     /// How users are recognised; `None` when the slice of each request is drawn by chance.
     pub sticky: Option<Sticky>,
+    /// Paths whose requests are not counted; one that ends in `*` stands for all that begin like it.
+    pub ignore_paths: Vec<String>,
 }
 
 /// One slice of a route.
@@ -55,6 +57,17 @@ pub(crate) enum Pick<'a> {
 }
 
 impl Route {
+    /// Whether requests for `path` are counted.
+    pub(crate) fn counts(&self, path: &str) -> bool {
+        !self
+            .ignore_paths
+            .iter()
+            .any(|ignored| match ignored.strip_suffix('*') {
+                Some(beginning) => path.starts_with(beginning),
+                None => path == ignored,
+            })
+    }
+
     /// Chooses an instance that was not `tried`. The slice is the one whose share of the weights
     /// contains `point`, a fraction of 2^64. The instance is the one with the fewest requests in
     /// flight, among the next few from position `turn`.

@@ -29,6 +29,8 @@ pub struct Abilities {
     pub counts_requests: Able,
     /// Counts users too, where they stick to a slice.
     pub counts_users: Able,
+    /// Leaves paths out of what it counts.
+    pub tells_paths: Able,
     /// Checks the health of instances as the server group says, in every kind.
     pub checks_health: Able,
     /// Replaces all instances of a group by its own rules (an instance refresh).
@@ -61,6 +63,7 @@ const HERE: Abilities = Abilities {
     mirrors: Ok(()),
     counts_requests: Ok(()),
     counts_users: Ok(()),
+    tells_paths: Ok(()),
     checks_health: Ok(()),
     refreshes: false,
     has_images: ProviderKind::Local.has_images(),
@@ -80,6 +83,7 @@ const CUSTOM: Abilities = Abilities {
         remedy: "use a Prometheus gate, or leave the gate out with --no-gates",
     }),
     counts_users: Ok(()),
+    tells_paths: Err(NO_PATHS),
     checks_health: Err(OWN_CHECKS),
     refreshes: false,
     has_images: ProviderKind::Custom.has_images(),
@@ -90,6 +94,11 @@ const CUSTOM: Abilities = Abilities {
 const NO_STICKINESS: Lack = Lack {
     what: "keep users on a side",
     remedy: "take stickiness out of the manifest of the server group",
+};
+
+pub(super) const NO_PATHS: Lack = Lack {
+    what: "leave paths out of what it counts: it knows sums of all of them at most",
+    remedy: "take ignore_paths out of the manifest of the server group; to leave paths out, count in the service and use a compare gate",
 };
 
 pub(super) const NO_MIRRORS: Lack = Lack {

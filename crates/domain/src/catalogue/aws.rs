@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Abilities, Lack, ProviderKind,
-    abilities::{NO_MIRRORS, OWN_CHECKS},
+    abilities::{NO_MIRRORS, NO_PATHS, OWN_CHECKS},
 };
 use crate::{
     names::{AccountName, Place},
@@ -240,6 +240,7 @@ impl AwsGroup {
                 what: "count users, which a traffic gate needs where they stick",
                 remedy: "take stickiness out of the manifest of the server group, or use a CloudWatch or compare gate",
             }),
+            tells_paths: Err(NO_PATHS),
             checks_health: Err(OWN_CHECKS),
             refreshes: true,
             has_images: ProviderKind::Aws.has_images(),

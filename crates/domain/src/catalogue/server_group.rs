@@ -53,6 +53,10 @@ pub struct ServerGroup {
     /// to either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stickiness: Option<Stickiness>,
+    /// Paths whose requests do not count, neither in gates nor in metrics: `/healthz` is one path, `/probes/*` are
+    /// all that begin like it. Requests go there all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore_paths: Vec<String>,
     /// Gates of every deployment that brings none of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
@@ -138,6 +142,7 @@ impl ServerGroup {
             zones: default_zones(),
             slices: one(),
             stickiness: None,
+            ignore_paths: Vec::new(),
             gates: Vec::new(),
             health: HealthCheck::default(),
             drain_seconds: default_drain_seconds(),

@@ -64,6 +64,7 @@ fn request(strategy: Strategy, slices: u8, stable: Option<&str>) -> Request {
         zones: vec!["a".into()],
         slices,
         stickiness: None,
+        ignore_paths: Vec::new(),
         gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 1,

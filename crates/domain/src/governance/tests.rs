@@ -59,6 +59,7 @@ fn facts() -> Facts {
             zones: vec!["a".into()],
             slices: 1,
             stickiness: None,
+            ignore_paths: Vec::new(),
             gates: Vec::new(),
             health: HealthCheck::default(),
             drain_seconds: 1,

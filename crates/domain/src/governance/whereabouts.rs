@@ -127,6 +127,8 @@ fn unable(wish: &Wish, group: &ServerGroup) -> Vec<Objection> {
         Stickiness::Header { .. } => abilities.keeps_users_by_header,
     }));
     needed.extend(group.health.is_special().then_some(abilities.checks_health));
+    let ignores = !group.ignore_paths.is_empty();
+    needed.extend(ignores.then_some(abilities.tells_paths));
     if let Some(options) = wish.strategy.two_slices() {
         let splits = options.stages().any(|stage| stage.percent < 100);
         let mut gates = options.gates.iter().flatten();

@@ -19,17 +19,8 @@ async fn two_slices() -> World {
         let create = ["release", "create", "storefront", version, "--artifact"];
         world.ok(&[&create[..], &[&folder]].concat()).await;
     }
-    world
-        .ok(&[
-            "deploy",
-            "storefront",
-            "1.0.0",
-            "-e",
-            "staging",
-            "--bake",
-            "0s",
-        ])
-        .await;
+    let deploy = ["deploy", "storefront", "1.0.0", "-e", "staging"];
+    world.ok(&[&deploy[..], &["--bake", "0s"]].concat()).await;
     world
 }
 

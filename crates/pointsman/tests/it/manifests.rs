@@ -111,7 +111,7 @@ environment_type: 7
         .collect();
     expect![[r#"
         name: document 2 (Team Web): "Web" is not a valid team name: use only lower-case letters, digits and hyphens
-        sise: document 3 (ServerGroup shop.staging): unknown field `sise`, expected one of `service`, `environment`, `size`, `autoscaling`, `size_limit`, `zones`, `slices`, `stickiness`, `gates`, `health`, `drain_seconds`, `variables`, `limits`, `aws`, `custom`
+        sise: document 3 (ServerGroup shop.staging): unknown field `sise`, expected one of `service`, `environment`, `size`, `autoscaling`, `size_limit`, `zones`, `slices`, `stickiness`, `ignore_paths`, `gates`, `health`, `drain_seconds`, `variables`, `limits`, `aws`, `custom`
         slices: document 4 (ServerGroup shop.staging): must be between 1 and 2
         drain_seconds: document 4 (ServerGroup shop.staging): must be between 0 and 3600
         autoscaling: document 4 (ServerGroup shop.staging): needs 1 <= min <= max <= 10000

@@ -282,6 +282,7 @@ impl World {
         Host {
             sticky: group.settings.stickiness.clone(),
             mirror: group.mirror.clone(),
+            ignore_paths: group.settings.ignore_paths.clone(),
             slices: slices.collect(),
         }
     }

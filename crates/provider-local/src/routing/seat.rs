@@ -135,6 +135,7 @@ impl Seat {
                 slices,
                 mirror: self.mirrors.of(place).cloned(),
                 sticky: sticky.and_then(|by| Sticky::new(place, by, key)),
+                ignore_paths: host.ignore_paths.clone(),
             };
             hosts.insert(place.clone(), route);
         }

@@ -27,6 +27,9 @@ pub(crate) struct Host {
     pub(crate) sticky: Option<Stickiness>,
     #[serde(default)]
     pub(crate) mirror: Option<Mirror>,
+    /// Paths whose requests are not counted.
+    #[serde(default)]
+    pub(crate) ignore_paths: Vec<String>,
     pub(crate) slices: Vec<SliceOf>,
 }
 

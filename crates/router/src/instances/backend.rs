@@ -122,7 +122,7 @@ impl Backend {
     }
 
     /// Counts one request in, unless it drains. `asked` says how the request is to be counted; a
-    /// copy is not.
+    /// copy is not, nor is one for a path that does not count.
     pub(crate) fn lease(self: &Arc<Self>, asked: Option<Asked>) -> Option<Lease> {
         let mut lease = Lease::count(Arc::clone(self));
         // Read after counting: a thread that waits for 0 either sees this request or has already

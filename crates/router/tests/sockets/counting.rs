@@ -42,6 +42,24 @@ async fn obliging() -> Instance {
 }
 
 #[tokio::test]
+async fn paths_that_do_not_count_are_answered_and_not_counted() {
+    let instance = obliging().await;
+    let router = router(&[&instance.backend]);
+    let mut table = table(&[(Slice::Blue, 100, &[&instance.backend])]);
+    let route = table.hosts.values_mut().next().expect("there is a host");
+    route.ignore_paths = vec!["/503".to_owned(), "/5*".to_owned(), "/404".to_owned()];
+    router.publish(table);
+    let mut wire = Wire::to(&router).await;
+    for path in ["/200", "/404", "/404?x=1", "/503", "/500", "/201"] {
+        wire.get(path).await;
+    }
+    let counts = instance.backend.counters().read();
+    assert_eq!((counts.requests(), counts.errors()), (2, 0));
+    assert_eq!(instance.backend.counts().requests, 2);
+    assert_eq!(instance.backend.in_flight(), 0, "the drain knows of all");
+}
+
+#[tokio::test]
 async fn every_answer_is_counted_once_by_status_and_time() {
     let instance = obliging().await;
     let router = router(&[&instance.backend]);

@@ -345,6 +345,7 @@ pub fn server_group(service: &str, environment: &str, size: u32) -> Change {
         zones: vec!["a".to_owned()],
         slices: 1,
         stickiness: None,
+        ignore_paths: Vec::new(),
         gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 1,

@@ -17,6 +17,9 @@ const ZONE_LEN_MAX: usize = 32;
 const VARIABLES_MAX: u32 = 200;
 const VARIABLE_NAME_LEN_MAX: usize = 128;
 const VARIABLE_LEN_MAX: usize = 16 * 1024;
+/// Most paths that do not count, and longest one, in bytes.
+const IGNORED_MAX: u32 = 20;
+const PATH_LEN_MAX: usize = 200;
 /// Longest name of a header, in bytes.
 const HEADER_LEN_MAX: usize = 64;
 const YEAR_SECONDS: u32 = 31_536_000;
@@ -26,6 +29,7 @@ impl Limited for ServerGroup {
         Limit::number("size", 1..=INSTANCES_MAX, |it| Some(it.size)),
         Limit::items("zones", 1..=ZONES_MAX, |it| it.zones.len()),
         Limit::number("slices", 1..=2, |it| Some(it.slices.into())),
+        Limit::items("ignore_paths", 0..=IGNORED_MAX, |it| it.ignore_paths.len()),
         Limit::items("gates", 0..=GATES_MAX, |it| it.gates.len()),
         Limit::number("drain_seconds", 0..=3600, |it| Some(it.drain_seconds)),
         Limit::items("variables", 0..=VARIABLES_MAX, |it| it.variables.len()),
@@ -53,6 +57,7 @@ pub(in super::super) fn check(group: &ServerGroup, faults: &mut Faults) {
     scaling(group, faults);
     zones(&group.zones, faults);
     stickiness(group.stickiness.as_ref(), faults);
+    ignored(&group.ignore_paths, faults);
     gate::check(&group.gates, faults);
     super::health::check(&group.health, faults);
     variables(group, faults);
@@ -114,6 +119,19 @@ fn stickiness(stickiness: Option<&Stickiness>, faults: &mut Faults) {
         let rule = "must be the name of a header";
         faults.unless(is_name, "stickiness.name", rule);
     }
+}
+
+fn ignored(paths: &[String], faults: &mut Faults) {
+    let good = |path: &String| {
+        let exact = path.strip_suffix('*').unwrap_or(path);
+        exact.starts_with('/')
+            && path.len() <= PATH_LEN_MAX
+            && exact
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !b"*?#".contains(&b))
+    };
+    let rule = "must be paths such as /healthz or /probes/*, of at most 200 characters";
+    faults.unless(paths.iter().all(good), "ignore_paths", rule);
 }
 
 fn variables(group: &ServerGroup, faults: &mut Faults) {

@@ -167,11 +167,14 @@ fn refuses_what_load_balancers_cannot_do() {
             group(facts).stickiness = Some(Stickiness::Header { name });
             let shadow: Shadow = serde_json::from_str(r#"{"percent": 10}"#).unwrap();
             options(wish).shadow = Some(shadow);
+            group(facts).ignore_paths = vec!["/healthz".to_owned()];
             options(wish).gates = Some(vec![Gate::Traffic(TrafficGate::default())]);
         },
         expect![[r#"
             the load balancer of cart.live cannot keep users on a side by a header
               -> set `stickiness: {by: cookie}` in the manifest of the server group
+            the load balancer of cart.live cannot leave paths out of what it counts: it knows sums of all of them at most
+              -> take ignore_paths out of the manifest of the server group; to leave paths out, count in the service and use a compare gate
             the load balancer of cart.live cannot copy requests to the new release (dark traffic)
               -> leave --shadow out
             the load balancer of cart.live cannot count users, which a traffic gate needs where they stick

@@ -346,6 +346,7 @@ fn group(rng: &mut Rng, asked: u32, current: u32, autoscaling: Option<Bounds>) -
         zones: vec!["zone-0".to_owned()],
         slices: 1,
         stickiness: None,
+        ignore_paths: Vec::new(),
         gates: Vec::new(),
         health: HealthCheck::default(),
         drain_seconds: 5,
