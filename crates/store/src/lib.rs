@@ -20,6 +20,7 @@ pub mod idempotency;
 mod journal;
 pub mod locks;
 mod migrate;
+pub mod overview;
 mod pool;
 mod pulse;
 mod query;
