@@ -20,6 +20,7 @@ use crate::{
     door::{Door, Token},
     idempotency,
     layers::{self, Hosts},
+    portal::{self, Portal, PublicUrl},
     problem::Problem,
     streams,
 };
@@ -39,18 +40,21 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) streams: streams::Streams,
     pub(crate) underway: idempotency::Underway,
+    pub(crate) portal: Portal,
     hosts: Hosts,
 }
 
 impl App {
     /// All faces of `operations`, for people with tokens and for the one with the token `first` of the
-    /// first start, asked for by `hosts`. Streams end with `stopping`.
+    /// first start, asked for by `hosts`; people in browsers find them at `portal`. Streams end with
+    /// `stopping`.
     #[must_use]
     pub fn new(
         operations: Operations,
         first: Token,
         metrics: Metrics,
         hosts: Hosts,
+        portal: PublicUrl,
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -59,6 +63,10 @@ impl App {
             metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
+            portal: Portal {
+                url: portal,
+                hub: Default::default(),
+            },
             hosts,
         }
     }
@@ -73,8 +81,10 @@ pub fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
     let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
     let for_this_host = from_fn_with_state(app.hosts, layers::for_this_host);
+    let pages = portal::routes(&app);
     Router::from(api::open())
         .merge(with_token)
+        .merge(pages)
         .with_state(app)
         .merge(docs)
         .route(api::CONCEPTS_PATH, get(concepts))

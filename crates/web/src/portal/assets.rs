@@ -40,14 +40,13 @@ pub(super) static MARK: LazyLock<Asset> = LazyLock::new(|| {
 });
 
 impl Asset {
-    fn new(
-        name: &str,
-        ending: &str,
-        media_type: &'static str,
-        content: &'static str,
-    ) -> Self {
+    fn new(name: &str, ending: &str, media_type: &'static str, content: &'static str) -> Self {
         let digest = Sha256::digest(content.as_bytes());
-        let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = digest
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Self {
             path: format!("/assets/{name}-{hash}.{ending}"),
             media_type,

@@ -42,29 +42,46 @@ impl Failed {
 
     /// Nobody is signed in, or not any more.
     pub(super) fn signed_out() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Sign in first", "You are not signed in.")
-            .next("Sign in, then do it again.")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "Sign in first",
+            "You are not signed in.",
+        )
+        .next("Sign in, then do it again.")
     }
 
     /// There is no such page.
     pub(super) fn no_page() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "No such page", "There is no page at this address.")
-            .next("Search for a service or an environment, or begin at the overview.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "No such page",
+            "There is no page at this address.",
+        )
+        .next("Search for a service or an environment, or begin at the overview.")
     }
 
     /// A form came from a page of another site.
     pub(super) fn cross_origin() -> Self {
         refusals::note("a form from another site was refused");
         let because = "The request came from a page that is not part of this portal.";
-        Self::new(StatusCode::FORBIDDEN, "Not taken from another site", because)
-            .next("Nothing was changed. Open the portal itself and do it there.")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Not taken from another site",
+            because,
+        )
+        .next("Nothing was changed. Open the portal itself and do it there.")
     }
 
     /// The portal is somewhere else.
     pub(super) fn misdirected(url: &PublicUrl) -> Self {
         refusals::note("a request for another host was refused");
         let because = format!("The portal of this server is at {url}, and at no other name.");
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "The portal is elsewhere", because).next(
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "The portal is elsewhere",
+            because,
+        )
+        .next(
             "If people reach it by another name, start the server with --public-url and that name.",
         )
     }
@@ -72,8 +89,12 @@ impl Failed {
     /// A form has a field that cannot be read.
     pub(super) fn bad_field(field: &str, message: &str) -> Self {
         let because = format!("{field}: {message}.");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Not possible like this", because)
-            .next("Go back, change it, and send it again.")
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Not possible like this",
+            because,
+        )
+        .next("Go back, change it, and send it again.")
     }
 }
 
@@ -142,6 +163,10 @@ fn sentence(text: &str) -> String {
     let Some(first) = letters.next() else {
         return String::new();
     };
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    let end = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     format!("{}{}{end}", first.to_uppercase(), letters.as_str())
 }

@@ -86,7 +86,9 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
     let types: Vec<String> = types(&columns);
     let shown: Vec<&Column> = columns
         .iter()
-        .filter(|it| asked.class.is_empty() || it.environment.environment_type.as_str() == asked.class)
+        .filter(|it| {
+            asked.class.is_empty() || it.environment.environment_type.as_str() == asked.class
+        })
         .collect();
     let after = asked.after.as_ref().map(ServiceName::as_str);
     let body = html! {
@@ -123,7 +125,10 @@ fn needs(running: &[Deployment], columns: &[Column], now: UnixMs) -> Markup {
     let asking: Vec<&Deployment> = running.iter().filter(|it| asks_people(it)).collect();
     let back = |it: &&Deployment| it.progress.course == Course::RollingBack && !asks_people(it);
     let backing: Vec<&Deployment> = running.iter().filter(back).collect();
-    let held: Vec<&Column> = columns.iter().filter(|it| it.lock.is_some() || it.freeze.is_some()).collect();
+    let held: Vec<&Column> = columns
+        .iter()
+        .filter(|it| it.lock.is_some() || it.freeze.is_some())
+        .collect();
     html! {
         @if !(asking.is_empty() && backing.is_empty() && held.is_empty()) {
             section.card.needs aria-labelledby="needs-title" {
@@ -197,7 +202,10 @@ fn nothing(asked: &Asked) -> Markup {
         };
         return empty("No service yet", &next);
     }
-    empty("No service matches", &html! { p { a href="/" { "Show all services" } } })
+    empty(
+        "No service matches",
+        &html! { p { a href="/" { "Show all services" } } },
+    )
 }
 
 fn matrix(columns: &[&Column], rows: &[Row], now: UnixMs) -> Markup {
@@ -268,7 +276,10 @@ fn moving(cell: &Cell) -> Markup {
         return html! {};
     };
     let mark = match (asks_people(deployment), Mark::of(deployment)) {
-        (true, mark) => Mark { word: "waits for people", ..mark },
+        (true, mark) => Mark {
+            word: "waits for people",
+            ..mark
+        },
         (false, mark) => mark,
     };
     let (at, of) = (deployment.progress.at, deployment.progress.steps.len());

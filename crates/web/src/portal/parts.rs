@@ -27,11 +27,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) const fn new(
-        colour: &'static str,
-        shape: &'static str,
-        word: &'static str,
-    ) -> Self {
+    pub(super) const fn new(colour: &'static str, shape: &'static str, word: &'static str) -> Self {
         Self {
             colour,
             shape,
@@ -42,7 +38,9 @@ impl Mark {
     /// Where a deployment stands.
     pub(super) fn of(deployment: &Deployment) -> Self {
         match deployment.status() {
-            Status::Running if asks_people(deployment) => Self::new("wait", "waiting", "waits for you or others"),
+            Status::Running if asks_people(deployment) => {
+                Self::new("wait", "waiting", "waits for you or others")
+            }
             Status::Running => Self::new("go", "moving", "running"),
             Status::Paused => Self::new("wait", "paused", "paused"),
             Status::RollingBack => Self::new("wait", "back", "rolling back"),
@@ -154,7 +152,12 @@ pub(super) fn objection_items(objections: &[Objection]) -> Markup {
 }
 
 /// The ways to the next page of a list and to its beginning; nothing where all is shown.
-pub(super) fn pager(path: &str, others: &[(&str, &str)], here: Option<&str>, next: Option<&str>) -> Markup {
+pub(super) fn pager(
+    path: &str,
+    others: &[(&str, &str)],
+    here: Option<&str>,
+    next: Option<&str>,
+) -> Markup {
     html! {
         @if here.is_some() || next.is_some() {
             nav.pager aria-label="Pages" {

@@ -39,7 +39,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
 }
 
 /// Only people with a session pass; others are asked to sign in, and come back to where they were going.
-pub(super) async fn signed_in(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn signed_in(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let shown = cookie(request.headers());
     let principal = match shown {
         Some(secret) => app.door.session(&secret, from(&request)).await,
@@ -88,9 +92,7 @@ pub(super) fn keep(secret: &str) -> Option<HeaderValue> {
 
 /// The header that makes the browser forget the session.
 pub(super) fn forget() -> HeaderValue {
-    HeaderValue::from_static(
-        "__Host-pointsman=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
-    )
+    HeaderValue::from_static("__Host-pointsman=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
 }
 
 /// The address that a request comes from.
@@ -100,6 +102,8 @@ pub(super) fn from(request: &Request) -> IpAddr {
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     accepted.is_none_or(|text| text.contains("text/html") || text.contains("*/*"))
 }

@@ -58,14 +58,20 @@ impl PublicUrl {
     /// Whether a request for `host` is for the portal.
     fn is_at(&self, host: &str) -> bool {
         let usual = if self.secure { ":443" } else { ":80" };
-        let bare = |host: &str| host.strip_suffix(usual).unwrap_or(host).to_ascii_lowercase();
+        let bare = |host: &str| {
+            host.strip_suffix(usual)
+                .unwrap_or(host)
+                .to_ascii_lowercase()
+        };
         bare(host) == bare(&self.host)
     }
 
     /// Whether `origin` is the portal's own.
     fn is_origin(&self, origin: &str) -> bool {
         let scheme = if self.secure { "https://" } else { "http://" };
-        origin.strip_prefix(scheme).is_some_and(|host| self.is_at(host))
+        origin
+            .strip_prefix(scheme)
+            .is_some_and(|host| self.is_at(host))
     }
 }
 
@@ -73,7 +79,10 @@ impl std::str::FromStr for PublicUrl {
     type Err = PublicUrlError;
     fn from_str(text: &str) -> Result<Self, PublicUrlError> {
         let bad = || PublicUrlError(text.chars().take(200).collect());
-        let (scheme, host) = text.trim_end_matches('/').split_once("://").ok_or_else(bad)?;
+        let (scheme, host) = text
+            .trim_end_matches('/')
+            .split_once("://")
+            .ok_or_else(bad)?;
         let authority: Authority = host.parse().map_err(|_| bad())?;
         let name = authority.host().to_ascii_lowercase();
         let good = match scheme {
@@ -185,7 +194,12 @@ mod tests {
         for host in ["deploy.example.com", "DEPLOY.example.com:443"] {
             assert!(url.is_at(host), "{host}");
         }
-        for host in ["", "example.com", "deploy.example.com:80", "deploy.example.com.evil"] {
+        for host in [
+            "",
+            "example.com",
+            "deploy.example.com:80",
+            "deploy.example.com.evil",
+        ] {
             assert!(!url.is_at(host), "{host}");
         }
         assert!(url.is_origin("https://deploy.example.com"));
@@ -195,7 +209,11 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine() {
-        for good in ["http://pointsman.localhost:7080", "https://a.b", "https://[::1]:4"] {
+        for good in [
+            "http://pointsman.localhost:7080",
+            "https://a.b",
+            "https://[::1]:4",
+        ] {
             assert!(good.parse::<PublicUrl>().is_ok(), "{good}");
         }
         for bad in [
@@ -219,8 +237,14 @@ mod tests {
             assert_eq!(path_here(good), good);
         }
         for bad in [
-            "", "//evil.example", "/\\evil.example", "https://evil.example", "evil", "/a\r\nb",
-            "/\t/evil.example", "\\\\evil.example",
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "evil",
+            "/a\r\nb",
+            "/\t/evil.example",
+            "\\\\evil.example",
         ] {
             assert_eq!(path_here(bad), "/", "{bad}");
         }
@@ -233,15 +257,30 @@ mod tests {
         for (headers, taken) in [
             (vec![("sec-fetch-site", "same-origin")], true),
             (vec![("sec-fetch-site", "none")], true),
-            (vec![("sec-fetch-site", "same-site"), ("origin", own)], false),
+            (
+                vec![("sec-fetch-site", "same-site"), ("origin", own)],
+                false,
+            ),
             (vec![("sec-fetch-site", "cross-site")], false),
             (vec![("origin", own)], true),
             (vec![("origin", "http://pointsman.localhost:7081")], false),
             (vec![("origin", "null")], false),
             (vec![], false),
             (vec![("authorization", "Bearer x")], true),
-            (vec![("authorization", "Bearer x"), ("cookie", "__Host-pointsman=y")], false),
-            (vec![("authorization", "Bearer x"), ("sec-fetch-site", "cross-site")], false),
+            (
+                vec![
+                    ("authorization", "Bearer x"),
+                    ("cookie", "__Host-pointsman=y"),
+                ],
+                false,
+            ),
+            (
+                vec![
+                    ("authorization", "Bearer x"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                false,
+            ),
         ] {
             let mut map = HeaderMap::new();
             for (name, value) in &headers {

@@ -120,40 +120,73 @@ fn possible(deployment: &Deployment, powers: Powers) -> Vec<Act> {
     };
     if let Some((_, by_another)) = deployment.open_approval() {
         let own = by_another && powers.is_requester;
-        let against = own.then_some("You asked for this deployment, so another person must approve it.");
+        let against =
+            own.then_some("You asked for this deployment, so another person must approve it.");
         acts.push(Act {
             class: "main-button",
             against,
-            ..act("approve", "Approve", Right::Approve, format!("Says yes to the plan as it is shown here: {}.", after(deployment)))
+            ..act(
+                "approve",
+                "Approve",
+                Right::Approve,
+                format!(
+                    "Says yes to the plan as it is shown here: {}.",
+                    after(deployment)
+                ),
+            )
         });
         acts.push(Act {
             asks_why: true,
             class: "danger",
-            ..act("reject", "Reject", Right::Approve, format!("Says no: {}.", back(deployment)))
+            ..act(
+                "reject",
+                "Reject",
+                Right::Approve,
+                format!("Says no: {}.", back(deployment)),
+            )
         });
     } else if forward && matches!(deployment.step(), Some(Step::Bake(_))) {
-        let consequence = format!("Ends the bake now, and skips what its gates still want to see: {}.", after(deployment));
+        let consequence = format!(
+            "Ends the bake now, and skips what its gates still want to see: {}.",
+            after(deployment)
+        );
         acts.push(act("promote", "Promote", Right::Drive, consequence));
     }
     if deployment.paused.is_some() {
         acts.push(Act {
             class: "main-button",
-            ..act("resume", "Resume", Right::Drive, "Goes on from where it is.".to_owned())
+            ..act(
+                "resume",
+                "Resume",
+                Right::Drive,
+                "Goes on from where it is.".to_owned(),
+            )
         });
     } else {
-        let consequence = "Holds it where it is: users stay where they are, and its deadlines stand still.";
+        let consequence =
+            "Holds it where it is: users stay where they are, and its deadlines stand still.";
         acts.push(act("pause", "Pause", Right::Drive, consequence.to_owned()));
     }
     if forward {
         acts.push(Act {
             asks_why: true,
             class: "danger",
-            ..act("roll-back", "Roll back", Right::RollBack, format!("{}. Ends as rolled back.", capital(&back(deployment))))
+            ..act(
+                "roll-back",
+                "Roll back",
+                Right::RollBack,
+                format!("{}. Ends as rolled back.", capital(&back(deployment))),
+            )
         });
         acts.push(Act {
             asks_why: true,
             class: "danger",
-            ..act("abort", "Abort", Right::Drive, "Takes the same way back. Ends as aborted: the release is not blamed.".to_owned())
+            ..act(
+                "abort",
+                "Abort",
+                Right::Drive,
+                "Takes the same way back. Ends as aborted: the release is not blamed.".to_owned(),
+            )
         });
     }
     acts
@@ -183,12 +216,21 @@ fn back(deployment: &Deployment) -> String {
     };
     let at = deployment.progress.at;
     let done = deployment.progress.steps.iter().take(at + 1);
-    let gone = done.filter(|step| matches!(step, Step::Retire(_) | Step::Refresh(_))).count() > 0;
+    let gone = done
+        .filter(|step| matches!(step, Step::Retire(_) | Step::Refresh(_)))
+        .count()
+        > 0;
     let (version, count) = (&stable.version, deployment.capacity().asked);
     match (gone, deployment.roles.are_apart()) {
-        (false, true) => format!("users are back on {version} within seconds, by one change of weights; its {count} instances are still there"),
-        (false, false) => format!("the {count} instances of {version} are still there; what was started is stopped"),
-        (true, _) => format!("instances of {version} have been stopped already, so new ones must start before users are back in full"),
+        (false, true) => format!(
+            "users are back on {version} within seconds, by one change of weights; its {count} instances are still there"
+        ),
+        (false, false) => format!(
+            "the {count} instances of {version} are still there; what was started is stopped"
+        ),
+        (true, _) => format!(
+            "instances of {version} have been stopped already, so new ones must start before users are back in full"
+        ),
     }
 }
 

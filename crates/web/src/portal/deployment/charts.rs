@@ -62,7 +62,8 @@ impl Samples {
 
     pub(super) fn of(&self, id: &DeploymentId) -> Vec<Sample> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(id).map_or_else(Vec::new, |samples| samples.iter().cloned().collect())
+        all.get(id)
+            .map_or_else(Vec::new, |samples| samples.iter().cloned().collect())
     }
 }
 
@@ -143,7 +144,11 @@ fn stretches(seen: &Seen) -> Vec<Stretch> {
         for (version, count) in &after.counts {
             // What was not there before began to be counted within the stretch.
             let earlier = before.counts.get(version).copied().unwrap_or_default();
-            let side = if version == new { &mut stretch.new } else { &mut stretch.old };
+            let side = if version == new {
+                &mut stretch.new
+            } else {
+                &mut stretch.old
+            };
             side.requests += count.requests.saturating_sub(earlier.requests);
             side.errors += count.errors.saturating_sub(earlier.errors);
         }
@@ -176,8 +181,13 @@ fn drawn(seen: &Seen, all: &[Stretch]) -> Markup {
     let shares: Vec<Option<f64>> = all.iter().map(Stretch::share).collect();
     let news: Vec<Option<f64>> = all.iter().map(|it| rate(it.new)).collect();
     let olds: Vec<Option<f64>> = all.iter().map(|it| rate(it.old)).collect();
-    let worst = news.iter().chain(&olds).flatten().fold(1.0_f64, |a, b| a.max(*b));
-    let last = |values: &[Option<f64>]| values.iter().rev().flatten().next().copied().unwrap_or(0.0);
+    let worst = news
+        .iter()
+        .chain(&olds)
+        .flatten()
+        .fold(1.0_f64, |a, b| a.max(*b));
+    let last =
+        |values: &[Option<f64>]| values.iter().rev().flatten().next().copied().unwrap_or(0.0);
     let (share, error) = (last(&shares), last(&news));
     let lasted = length(seen.now.since_ms(all.first().map_or(seen.now, |it| it.at)));
     html! {
@@ -241,7 +251,8 @@ fn number(value: f64) -> String {
 
 fn table(all: &[Stretch], new: &str, old: &str) -> Markup {
     let every = all.len().div_ceil(ROWS_MAX).max(1);
-    let percent = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2} %"));
+    let percent =
+        |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2} %"));
     html! {
         details {
             summary.small { "The same as a table" }

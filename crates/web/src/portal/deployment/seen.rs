@@ -6,11 +6,7 @@ use domain::{
     names::DeploymentId,
     time::UnixMs,
 };
-use operations::{
-    Desk, Error,
-    events::Numbered,
-    slices::Slices,
-};
+use operations::{Desk, Error, events::Numbered, slices::Slices};
 
 use super::charts::{Sample, Samples};
 use crate::portal::parts::now;
@@ -67,7 +63,12 @@ impl Seen {
         })
     }
 
-    /// The events of a kind, newest first.
+    /// The place of the newest event in the list; 0: there is none.
+    pub(in crate::portal) fn last(&self) -> i64 {
+        self.events.last().map_or(0, |(seq, _)| *seq)
+    }
+
+    /// The events, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().rev().map(|(_, event)| event)
     }

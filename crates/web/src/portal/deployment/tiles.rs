@@ -27,7 +27,11 @@ pub(super) fn tiles(seen: &Seen) -> Markup {
 }
 
 /// A panel for each slice.
-pub(in crate::portal) fn panels(slices: &Slices, deployment: Option<&Deployment>, now: UnixMs) -> Markup {
+pub(in crate::portal) fn panels(
+    slices: &Slices,
+    deployment: Option<&Deployment>,
+    now: UnixMs,
+) -> Markup {
     html! {
         section.card {
             h2 { "Instances" }
