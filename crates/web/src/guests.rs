@@ -123,6 +123,11 @@ impl Drop for Place {
 }
 
 impl Guest {
+    /// The address at the other end.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// It showed a token that is somebody's.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer
