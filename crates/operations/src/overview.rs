@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    access::{Resource, Right},
+    access::{Right, Visible},
     catalogue::{Environment, EnvironmentType, Freeze, Kind, Service},
     deployment::Deployment,
     governance::Lock,
@@ -68,8 +68,8 @@ impl Desk {
     /// # Errors
     /// When the store does not answer.
     pub async fn columns(&self) -> Result<Vec<Column>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
-        permit.columns().await
+        let seeing = self.may_see(Right::View).await?;
+        seeing.columns(seeing.visible()).await
     }
 
     /// Services in the order of their names, after the one named `after`, with what is live and what
@@ -84,26 +84,35 @@ impl Desk {
         after: Option<&ServiceName>,
         limit: u32,
     ) -> Result<Page<Row>, Error> {
-        let permit = self.may(Right::View, Resource::Everything).await?;
+        let seeing = self.may_see(Right::View).await?;
         let filter = Filter {
             team: wanted.team.clone(),
             contains: searched(&wanted.contains),
             moving: wanted.moving,
         };
         let fetch = Page::<Row>::fetch(limit);
-        let services = permit.store().everywhere(&filter, after, fetch).await?;
-        let page = Page::of(services, limit, |it| it.service.name.clone());
+        let visible = seeing.visible();
+        let services = seeing.store().everywhere(&filter, visible, after, fetch);
+        let page = Page::of(services.await?, limit, |it| it.service.name.clone());
         let mut running: Vec<Deployment> = Vec::new();
         let mut items = Vec::new();
         for mut everywhere in page.items {
             running.append(&mut everywhere.running);
-            items.push(row(everywhere, columns)?);
+            let mut row = row(everywhere, columns)?;
+            row.cells.retain(|name, _| {
+                let mut columns = columns.iter().map(|column| &column.environment);
+                columns
+                    .find(|it| it.name == *name)
+                    .is_some_and(|it| visible.covers(&row.service.owner, &it.environment_type))
+            });
+            items.push(row);
         }
-        for deployment in permit.all_shown(running).await? {
+        for deployment in seeing.all_shown(running).await? {
             let place = deployment.target.place.clone();
             let of_service = |row: &&mut Row| row.service.name == place.service;
-            if let Some(row) = items.iter_mut().find(of_service) {
-                row.cells.entry(place.environment).or_default().deployment = Some(deployment);
+            let row = items.iter_mut().find(of_service);
+            if let Some(cell) = row.and_then(|row| row.cells.get_mut(&place.environment)) {
+                cell.deployment = Some(deployment);
             }
         }
         Ok(Page {
@@ -114,10 +123,10 @@ impl Desk {
 }
 
 impl Operations {
-    async fn columns(&self) -> Result<Vec<Column>, Error> {
-        let environments: Vec<Environment> = self.all_of(Kind::Environment).await?;
-        let types: Vec<EnvironmentType> = self.all_of(Kind::EnvironmentType).await?;
-        let freezes: Vec<Freeze> = self.all_of(Kind::Freeze).await?;
+    async fn columns(&self, visible: &Visible) -> Result<Vec<Column>, Error> {
+        let environments: Vec<Environment> = self.all_of(Kind::Environment, visible).await?;
+        let types: Vec<EnvironmentType> = self.all_of(Kind::EnvironmentType, visible).await?;
+        let freezes: Vec<Freeze> = self.all_of(Kind::Freeze, visible).await?;
         let names: Vec<&str> = environments.iter().map(|it| it.name.as_str()).collect();
         let mut locks = self.store().locks_of(&names).await?;
         let now = self.now();
@@ -148,8 +157,12 @@ impl Operations {
     }
 
     /// Every entry of a kind, as its type; as many as one page holds.
-    async fn all_of<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<T>, Error> {
-        let page = self.entries(kind, None, PAGE_MAX).await?;
+    async fn all_of<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        visible: &Visible,
+    ) -> Result<Vec<T>, Error> {
+        let page = self.entries(kind, visible, None, PAGE_MAX).await?;
         let entries = page.items.into_iter().map(|entry| read(entry.body));
         entries.collect()
     }

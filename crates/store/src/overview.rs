@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    access::Visible,
     deployment::Deployment,
     live::Live,
     names::{ServiceName, TeamName, Version},
@@ -12,6 +13,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     Store, StoreError,
+    access::visible::SERVICES as SERVICES_SEEN,
     catalogue::{Entry, entry_of_row},
     deployments::{deployment_of_row, live_of_row},
     query::Select,
@@ -50,26 +52,30 @@ const OWNED: &str = "select catalogue.* from catalogue_references join catalogue
     on catalogue.kind = from_kind and catalogue.name = from_name
     where from_kind = 'service' and to_kind = 'team'";
 const GROUPS: &str = "select to_name, from_name from catalogue_references
-    where to_kind = 'service' and from_kind = 'server_group' and to_name in";
+    where to_kind = 'service' and from_kind = 'server-group' and to_name in";
 const LIVES: &str = "select * from live where service in";
 const RUNNING: &str =
     "select service, id, record from deployments where finished = 0 and service in";
 const MADE: &str = "select service, version, created_at from releases where service in";
 
 impl Store {
-    /// Services in the order of their names, after the one named `after`, with what is known of all
-    /// their places; all of one moment, in five questions however many there are.
+    /// Services that are visible, in the order of their names, after the one named `after`, with what is
+    /// known of all their places, visible or not; all of one moment, in five questions however many there are.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn everywhere(
         &self,
         filter: &Filter,
+        visible: &Visible,
         after: Option<&ServiceName>,
         limit: u32,
     ) -> Result<Vec<Everywhere>, StoreError> {
+        if visible.is_nothing() {
+            return Ok(Vec::new());
+        }
         let mut moment = self.snapshot().await?;
-        let rows = services(filter, after, limit)
+        let rows = services(filter, visible, after, limit)
             .all(&mut moment, DOING)
             .await?;
         let services = rows.iter().map(entry_of_row);
@@ -103,7 +109,12 @@ impl Store {
 }
 
 /// The question for the services themselves.
-fn services(filter: &Filter, after: Option<&ServiceName>, limit: u32) -> Select {
+fn services(
+    filter: &Filter,
+    visible: &Visible,
+    after: Option<&ServiceName>,
+    limit: u32,
+) -> Select {
     let team = filter.team.as_ref().map(TeamName::as_str);
     let mut select = Select::new(if team.is_some() { OWNED } else { SERVICES });
     let contains = filter.contains.as_ref().map(|text| format!("%{text}%"));
@@ -115,6 +126,7 @@ fn services(filter: &Filter, after: Option<&ServiceName>, limit: u32) -> Select 
         select.push("and catalogue.name in (select service from deployments where finished = 0)");
     }
     select
+        .visible(&SERVICES_SEEN, visible)
         .push("order by catalogue.name limit")
         .bind(page(limit));
     select

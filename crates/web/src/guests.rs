@@ -128,11 +128,6 @@ impl Guest {
         self.peer
     }
 
-    /// It showed a token that is somebody's.
-    pub(crate) fn peer(&self) -> IpAddr {
-        self.peer
-    }
-
     /// It showed a credential that is somebody's.
     pub(crate) fn is_known(&self) {
         self.known.store(true, Ordering::Relaxed);
