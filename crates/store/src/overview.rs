@@ -109,12 +109,7 @@ impl Store {
 }
 
 /// The question for the services themselves.
-fn services(
-    filter: &Filter,
-    visible: &Visible,
-    after: Option<&ServiceName>,
-    limit: u32,
-) -> Select {
+fn services(filter: &Filter, visible: &Visible, after: Option<&ServiceName>, limit: u32) -> Select {
     let team = filter.team.as_ref().map(TeamName::as_str);
     let mut select = Select::new(if team.is_some() { OWNED } else { SERVICES });
     let contains = filter.contains.as_ref().map(|text| format!("%{text}%"));

@@ -26,7 +26,7 @@ mod parts;
 //mod search;
 //mod service;
 mod shell;
-//mod sign_in;
+mod sign_in;
 mod visitor;
 mod way_in;
 
@@ -68,12 +68,11 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         //.merge(audit::routes())
         //.merge(api_page::routes())
         //.merge(search::routes())
-        //.merge(sign_in::inside())
+        .merge(sign_in::inside())
         .layer(from_fn(layers::in_time))
         .merge(live::routes())
         .route_layer(from_fn_with_state(app.clone(), visitor::signed_in))
-        //.merge(sign_in::outside())
-        ;
+        .merge(sign_in::outside());
     pages
         .layer(DefaultBodyLimit::max(FORM_LEN_MAX))
         .layer(from_fn_with_state(app.clone(), way_in::same_origin))

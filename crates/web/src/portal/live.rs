@@ -10,7 +10,7 @@ mod hub;
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     http::{HeaderName, StatusCode},
     response::{
@@ -19,11 +19,14 @@ use axum::{
     },
     routing::get,
 };
-use domain::names::DeploymentId;
-use futures_util::{Stream, StreamExt, stream};
+use domain::{access::Right, names::DeploymentId};
+use futures_util::{StreamExt, stream};
 
 use super::{parts::Query, visitor::Visitor};
-use crate::App;
+use crate::{
+    App,
+    streams::{Piece, Reader, Subject, Visa},
+};
 
 pub use hub::Hub;
 
@@ -63,7 +66,12 @@ impl Topic {
     }
 }
 
-async fn read(State(app): State<App>, visitor: Visitor, query: Query) -> Response {
+async fn read(
+    State(app): State<App>,
+    visitor: Visitor,
+    Extension(visa): Extension<Visa>,
+    query: Query,
+) -> Response {
     let topics: BTreeSet<Topic> = query
         .all("topic")
         .filter_map(Topic::of)
@@ -77,14 +85,22 @@ async fn read(State(app): State<App>, visitor: Visitor, query: Query) -> Respons
             Topic::Deployment(id) => hub.deployment(visitor.desk.clone(), id).boxed(),
         });
     }
-    let events = stream::select_all(parts)
-        .take_until(tokio::time::sleep(LASTS))
-        .map(Ok::<_, Infallible>);
+    let events = stream::select_all(parts).take_until(tokio::time::sleep(LASTS));
     let hello = Event::default().event("hello").data("").retry(AGAIN);
-    let events = stream::once(std::future::ready(Ok(hello))).chain(events);
-    let events: std::pin::Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(events);
-    match app.streams.bounded(events) {
+    let events = stream::once(std::future::ready(hello)).chain(events);
+    let reader = Reader {
+        visa,
+        right: Right::View,
+        subject: Subject::Seen,
+    };
+    match app.streams.bounded(events, reader) {
         Ok(events) => {
+            let events = events.map(|piece| {
+                Ok::<_, Infallible>(match piece {
+                    Piece::Item(event) => event,
+                    Piece::Last(lost) => Event::default().event("lost").data(lost.to_string()),
+                })
+            });
             let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
             ([NO_BUFFER], Sse::new(events).keep_alive(keep_alive)).into_response()
         }

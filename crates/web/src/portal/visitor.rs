@@ -11,7 +11,7 @@ use axum::{
 use operations::Desk;
 
 use super::{failed::Failed, way_in::see};
-use crate::{App, guests::Guest};
+use crate::{App, guests::Guest, streams::Visa};
 
 /// The cookie of a session. The prefix makes browsers keep it for this one host, from this host alone.
 const COOKIE: &str = "__Host-pointsman";
@@ -45,8 +45,9 @@ pub(super) async fn signed_in(
     next: Next,
 ) -> Response {
     let shown = cookie(request.headers());
-    let principal = match shown {
-        Some(secret) => app.door.session(&secret, from(&request)).await,
+    let from = from(&request);
+    let principal = match &shown {
+        Some(secret) => app.door.session(secret, from).await,
         None => Ok(None),
     };
     match principal {
@@ -56,6 +57,8 @@ pub(super) async fn signed_in(
             }
             let desk = app.operations.desk(principal);
             request.extensions_mut().insert(Visitor { desk });
+            let secret: Arc<str> = shown.unwrap_or_default().into();
+            request.extensions_mut().insert(visa(&app, secret, from));
             next.run(request).await
         }
         Ok(None) if request.method() == Method::GET && wants_page(request.headers()) => {
@@ -69,6 +72,18 @@ pub(super) async fn signed_in(
         Ok(None) => Failed::signed_out().into_response(),
         Err(error) => Failed::from(error).into_response(),
     }
+}
+
+/// Admits the one with this session again.
+fn visa(app: &App, secret: Arc<str>, from: IpAddr) -> Visa {
+    let app = app.clone();
+    Visa::new(move || {
+        let (app, secret) = (app.clone(), Arc::clone(&secret));
+        Box::pin(async move {
+            let principal = app.door.session(&secret, from).await?;
+            Ok(principal.map(|principal| app.operations.desk(principal)))
+        })
+    })
 }
 
 /// The secret in the cookie of a session, if the request shows one.
