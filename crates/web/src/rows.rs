@@ -4,7 +4,7 @@
 //! ROWS (and the kinds of the catalogue) --> Guarded: routes, each behind its row --> the router
 //! ```
 //!
-//! Invariant: the router is made of [`Guarded`] routes alone, and a route without a row is none: the
+//! Invariant: the router is made of `Guarded` routes alone, and a route without a row is none: the
 //! server does not start with one. What a handler asks for beyond its row is refused at the desk.
 
 use std::sync::Arc;

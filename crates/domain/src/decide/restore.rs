@@ -60,16 +60,17 @@ pub(super) fn decide(moment: &Moment<'_>) -> Decision {
 /// Users were asked to be moved, so lately that an observation may not show it yet, or routers may not
 /// have followed yet.
 fn asked_for_users_lately(moment: &Moment<'_>) -> bool {
-    let seen = moment.seen;
-    let Some((Effect::SetTraffic { weights, .. }, at)) = &moment.deployment.last_effect else {
-        return false;
-    };
-    let patience_ms = if seen.weights.same(weights) {
-        seen.stale_ms_max.max(seen.weights_stale_ms_max)
-    } else {
-        users::SHIFT_DEADLINE_MS
-    };
-    moment.now.since_ms(*at) <= patience_ms
+    let (deployment, seen) = (moment.deployment, moment.seen);
+    let asked = deployment.progress.asked_traffic.as_ref();
+    let follow = asked.is_some_and(|split| !seen.weights.same(&split.weights));
+    if follow && moment.waited_ms() <= users::SHIFT_DEADLINE_MS {
+        return true;
+    }
+    let patience_ms = seen.stale_ms_max.max(seen.weights_stale_ms_max);
+    matches!(
+        &deployment.last_effect,
+        Some((Effect::SetTraffic { .. }, at)) if moment.now.since_ms(*at) <= patience_ms
+    )
 }
 
 /// The slices that the deployment may have changed. A switch changes none on its way forward.
