@@ -19,7 +19,7 @@ use crate::{
     door::{Door, Keys},
     idempotency,
     layers::{self, Hosts},
-    portal::{self, Portal, PublicUrl},
+    portal::{self, Portal, PublicUrls},
     problem::Problem,
     rows::Guarded,
     streams,
@@ -41,19 +41,20 @@ pub struct App {
     pub(crate) streams: streams::Streams,
     pub(crate) underway: idempotency::Underway,
     pub(crate) portal: Portal,
-    hosts: Hosts,
+    pub(crate) hosts: Hosts,
 }
 
 impl App {
     /// All faces of `operations`, for who has a session, a token, or one of `keys`, asked for by `hosts`;
-    /// people in browsers find them at `portal`. Streams end with `stopping`.
+    /// people in browsers find them at `portal`, the first of which is the one that links name. Streams end
+    /// with `stopping`.
     #[must_use]
     pub fn new(
         operations: Operations,
         keys: Keys,
         metrics: Metrics,
         hosts: Hosts,
-        portal: PublicUrl,
+        portal: PublicUrls,
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -63,7 +64,7 @@ impl App {
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
             portal: Portal {
-                url: portal,
+                urls: portal,
                 hub: Default::default(),
             },
             hosts,
@@ -79,7 +80,7 @@ pub fn router(app: App) -> Router {
         .merge(Router::from(api::slow()).layer(DefaultBodyLimit::disable()))
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
     let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
-    let for_this_host = from_fn_with_state(app.hosts, layers::for_this_host);
+    let for_this_host = from_fn_with_state(app.clone(), layers::for_this_host);
     let pages = portal::routes(&app);
     Router::from(api::open())
         .merge(with_token)

@@ -90,7 +90,7 @@ pub(crate) async fn request_id(request: Request, next: Next) -> Response {
 /// web page that reaches this port by a name of its own (DNS rebinding) is not answered. A request names
 /// one host.
 pub(crate) async fn for_this_host(
-    State(hosts): State<Hosts>,
+    State(app): State<App>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -102,7 +102,8 @@ pub(crate) async fn for_this_host(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_host", detail)
             .remedy("send one Host header"));
     };
-    if hosts == Hosts::ThisMachine && !is_this_machine(host) {
+    let is_named = is_this_machine(host) || app.portal.urls.at(host).is_some();
+    if app.hosts == Hosts::ThisMachine && !is_named {
         let detail = "this server answers for this machine only";
         return Err(
             Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail)

@@ -33,4 +33,4 @@ mod streams;
 
 pub use app::{App, router};
 pub use layers::Hosts;
-pub use portal::PublicUrl;
+pub use portal::{PublicUrl, PublicUrls};

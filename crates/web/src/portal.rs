@@ -9,22 +9,12 @@
 //! Invariant: nothing is changed by a GET.
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
-//mod api_page;
 mod assets;
-//mod audit;
-//mod catalogue;
-//mod deploy;
 mod deployment;
-//mod deployments;
-//mod environment;
 mod failed;
-//mod group;
 mod live;
 mod overview;
 mod parts;
-//mod releases;
-//mod search;
-//mod service;
 mod shell;
 mod sign_in;
 mod visitor;
@@ -36,10 +26,12 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
 };
 
-use crate::{App, layers};
+use crate::{App, layers, rows::Pages};
 
+pub(crate) use failed::Failed;
 use live::Hub;
-pub use way_in::PublicUrl;
+pub(crate) use visitor::Visitor;
+pub use way_in::{PublicUrl, PublicUrls};
 
 /// Largest form, in bytes: a manifest that somebody edits.
 const FORM_LEN_MAX: usize = 512 * 1024;
@@ -48,35 +40,29 @@ const FORM_LEN_MAX: usize = 512 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Portal {
     /// Where it is reached.
-    pub(crate) url: PublicUrl,
+    pub(crate) urls: PublicUrls,
     /// What is watched now.
     pub(crate) hub: Hub,
 }
 
 /// The routes of the portal.
 pub(crate) fn routes(app: &App) -> Router<App> {
-    let pages = Router::new()
-        .merge(overview::routes())
-        //.merge(environment::routes())
-        //.merge(service::routes())
-        //.merge(group::routes())
-        //.merge(releases::routes())
-        //.merge(deploy::routes())
-        //.merge(deployments::routes())
-        .merge(deployment::routes())
-        //.merge(catalogue::routes())
-        //.merge(audit::routes())
-        //.merge(api_page::routes())
-        //.merge(search::routes())
+    let for_people = Pages::default()
+        .merge(overview::pages())
+        .merge(deployment::pages())
         .merge(sign_in::inside())
-        .layer(from_fn(layers::in_time))
-        .merge(live::routes())
-        .route_layer(from_fn_with_state(app.clone(), visitor::signed_in))
-        .merge(sign_in::outside());
-    pages
-        .layer(DefaultBodyLimit::max(FORM_LEN_MAX))
-        .layer(from_fn_with_state(app.clone(), way_in::same_origin))
-        .layer(from_fn_with_state(app.clone(), way_in::own_host))
-        .merge(assets::routes())
+        .around(|pages| pages.layer(from_fn(layers::in_time)))
+        .merge(live::pages())
+        .around(|pages| pages.route_layer(from_fn_with_state(app.clone(), visitor::signed_in)));
+    for_people
+        .merge(sign_in::outside())
+        .around(|pages| {
+            pages
+                .layer(DefaultBodyLimit::max(FORM_LEN_MAX))
+                .layer(from_fn_with_state(app.clone(), way_in::same_origin))
+                .layer(from_fn_with_state(app.clone(), way_in::own_host))
+        })
+        .merge(assets::pages())
+        .all()
         .layer(from_fn_with_state(app.clone(), way_in::headers))
 }

@@ -4,15 +4,13 @@
 use std::sync::LazyLock;
 
 use axum::{
-    Router,
     extract::Path,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use sha2::{Digest, Sha256};
 
-use crate::App;
+use crate::rows::Pages;
 
 /// One file, with the path that pages name.
 pub(super) struct Asset {
@@ -56,8 +54,8 @@ impl Asset {
 }
 
 /// The route of all of them.
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/assets/{file}", get(read))
+pub(super) fn pages() -> Pages {
+    Pages::default().shows("/assets/{file}", read)
 }
 
 async fn read(Path(file): Path<String>) -> Response {

@@ -15,11 +15,9 @@ mod tiles;
 mod track;
 
 use axum::{
-    Router,
     body::Bytes,
     extract::{Path, State},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use domain::{deployment::Command, names::DeploymentId};
 use maud::{Markup, html};
@@ -31,17 +29,26 @@ use super::{
     visitor::Visitor,
     way_in::see,
 };
-use crate::App;
+use crate::{App, rows::Pages};
 
 pub(super) use acts::Powers;
-pub(super) use charts::{Sample, Samples};
+pub(super) use charts::Samples;
 pub(super) use seen::Seen;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/deployments/{id}", get(read))
-        .route("/deployments/{id}/{command}", post(command))
+pub(super) fn pages() -> Pages {
+    let pages = Pages::default().shows("/deployments/{id}", read);
+    COMMANDS.into_iter().fold(pages, |pages, name| {
+        let path = format!("/deployments/{{id}}/{name}");
+        pages.form(&path, move |visitor, id, form| {
+            command(visitor, id, name, form)
+        })
+    })
 }
+
+/// What can be done with a deployment, as the paths of its forms name it.
+const COMMANDS: [&str; 7] = [
+    "pause", "resume", "promote", "approve", "reject", "abort", "roll-back",
+];
 
 /// A part of the page that changes while somebody watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +132,8 @@ pub(super) fn pressed(seen: &Seen, powers: Powers) -> Fragment {
 /// A button was pressed.
 async fn command(
     visitor: Visitor,
-    Path((id, command)): Path<(DeploymentId, String)>,
+    Path(id): Path<DeploymentId>,
+    name: &str,
     form: Bytes,
 ) -> Result<Response, Failed> {
     let form = Query::of(&form);
@@ -133,7 +141,7 @@ async fn command(
         "" => "no reason given in the portal".to_owned(),
         reason => reason.to_owned(),
     };
-    let command = match command.as_str() {
+    let command = match name {
         "pause" => Command::Pause,
         "resume" => Command::Resume,
         "promote" => Command::Promote,

@@ -16,7 +16,7 @@ use crate::{problem::status_of, refusals};
 
 /// Why there is no other page.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     status: StatusCode,
     title: &'static str,
     because: String,
@@ -41,7 +41,7 @@ impl Failed {
     }
 
     /// Nobody is signed in, or not any more.
-    pub(super) fn signed_out() -> Self {
+    pub(crate) fn signed_out() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "Sign in first",

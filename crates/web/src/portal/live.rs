@@ -10,14 +10,13 @@ mod hub;
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Extension,
     extract::State,
     http::{HeaderName, StatusCode},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
-    routing::get,
 };
 use domain::{access::Right, names::DeploymentId};
 use futures_util::{StreamExt, stream};
@@ -25,6 +24,7 @@ use futures_util::{StreamExt, stream};
 use super::{parts::Query, visitor::Visitor};
 use crate::{
     App,
+    rows::Pages,
     streams::{Piece, Reader, Subject, Visa},
 };
 
@@ -41,8 +41,8 @@ const AGAIN: Duration = Duration::from_millis(700);
 /// Proxies must hand on what comes as it comes.
 const NO_BUFFER: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/live", get(read))
+pub(super) fn pages() -> Pages {
+    Pages::default().shows("/live", read)
 }
 
 /// What a page follows.

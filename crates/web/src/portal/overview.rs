@@ -1,6 +1,6 @@
 //! The overview: services by environments, and what needs people.
 
-use axum::{Router, routing::get};
+use crate::rows::Pages;
 use domain::{
     deployment::{Course, Deployment},
     names::{EnvironmentName, Place, ServiceName, TeamName},
@@ -21,13 +21,12 @@ use super::{
     shell::{Head, Part, page},
     visitor::Visitor,
 };
-use crate::App;
 
 /// Deployments that the strip on top looks at.
 const RUNNING_MAX: u32 = 100;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/", get(read))
+pub(super) fn pages() -> Pages {
+    Pages::default().shows("/", read)
 }
 
 /// What the address of the page asks for.

@@ -1,12 +1,10 @@
 //! Signing in and out, and the first admin of a server that nobody manages yet.
 
 use axum::{
-    Router,
     body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use maud::{Markup, html};
 use operations::{
@@ -21,7 +19,7 @@ use super::{
     visitor::{self, Visitor},
     way_in::{path_here, see},
 };
-use crate::App;
+use crate::{App, rows::Pages};
 
 /// Largest body of a form here, in bytes.
 const FORM_LEN_MAX: usize = 16 * 1024;
@@ -31,16 +29,18 @@ const CLEAR: (HeaderName, HeaderValue) = (
 );
 
 /// Pages for those who are not signed in yet.
-pub(super) fn outside() -> Router<App> {
-    Router::new()
-        .route("/sign-in", get(ask).post(by_password))
-        .route("/sign-in/link", get(ask_link).post(by_link))
-        .route("/sign-in/first", post(first))
+pub(super) fn outside() -> Pages {
+    Pages::default()
+        .shows("/sign-in", ask)
+        .form("/sign-in", by_password)
+        .shows("/sign-in/link", ask_link)
+        .form("/sign-in/link", by_link)
+        .form("/sign-in/first", first)
 }
 
 /// What only those who are signed in can do here.
-pub(super) fn inside() -> Router<App> {
-    Router::new().route("/sign-out", post(sign_out))
+pub(super) fn inside() -> Pages {
+    Pages::default().form("/sign-out", sign_out)
 }
 
 /// Asks for name and password; on a server without an admin, makes the first one.

@@ -18,9 +18,9 @@ const COOKIE: &str = "__Host-pointsman";
 
 /// Who looks at a page.
 #[derive(Debug, Clone)]
-pub(super) struct Visitor {
+pub(crate) struct Visitor {
     /// What they may see and do.
-    pub(super) desk: Desk,
+    pub(crate) desk: Desk,
 }
 
 impl Visitor {

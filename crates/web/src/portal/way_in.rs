@@ -3,6 +3,8 @@
 //! Cookies know no ports: what is deployed on this machine listens beside this server, so a session of
 //! `127.0.0.1` would be sent to every one of them. That is why the portal has a host name of its own.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
@@ -30,6 +32,35 @@ const ONLY_TLS: &str = "max-age=31536000";
 pub struct PublicUrl {
     secure: bool,
     host: String,
+}
+
+/// Where people reach the portal: one address, or several, of which links name the first.
+#[derive(Debug, Clone)]
+pub struct PublicUrls(Arc<[PublicUrl]>);
+
+impl PublicUrls {
+    /// `given`, or `usual` when none is given.
+    #[must_use]
+    pub fn new(given: Vec<PublicUrl>, usual: PublicUrl) -> Self {
+        match given.is_empty() {
+            true => Self(Arc::new([usual])),
+            false => Self(given.into()),
+        }
+    }
+
+    /// The one that links name.
+    ///
+    /// # Panics
+    /// Never: there is always one.
+    #[must_use]
+    pub fn first(&self) -> &PublicUrl {
+        &self.0[0]
+    }
+
+    /// The one that is at `host`.
+    pub(crate) fn at(&self, host: &str) -> Option<&PublicUrl> {
+        self.0.iter().find(|url| url.is_at(host))
+    }
 }
 
 /// Why a text is no address of a portal.
@@ -109,6 +140,11 @@ impl std::fmt::Display for PublicUrl {
 
 /// What every answer of the portal carries.
 pub(super) async fn headers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_secure = app
+        .portal
+        .urls
+        .at(host(&request))
+        .is_some_and(PublicUrl::is_secure);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut say = |name: HeaderName, value: &'static str| {
@@ -118,7 +154,7 @@ pub(super) async fn headers(State(app): State<App>, request: Request, next: Next
     say(header::REFERRER_POLICY, "same-origin");
     say(OPENER, "same-origin");
     say(RESOURCE, "same-origin");
-    if app.portal.url.is_secure() {
+    if is_secure {
         say(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
@@ -129,14 +165,11 @@ pub(super) async fn headers(State(app): State<App>, request: Request, next: Next
 
 /// The portal is at its own host only. Who looks for it at another name of this machine is sent there.
 pub(super) async fn own_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::HOST);
-    let header = header.and_then(|host| host.to_str().ok());
-    let authority = request.uri().authority().map(Authority::as_str);
-    let host = authority.or(header).unwrap_or_default();
-    let url = &app.portal.url;
-    if url.is_at(host) {
+    let host = host(&request);
+    if app.portal.urls.at(host).is_some() {
         return next.run(request).await;
     }
+    let url = app.portal.urls.first();
     let path = request.uri().path_and_query().map_or("/", |it| it.as_str());
     if request.method() == Method::GET && crate::layers::is_this_machine(host) {
         return Redirect::temporary(&format!("{url}{path}")).into_response();
@@ -144,11 +177,20 @@ pub(super) async fn own_host(State(app): State<App>, request: Request, next: Nex
     Failed::misdirected(url).into_response()
 }
 
+/// The host that a request names.
+fn host(request: &Request) -> &str {
+    let header = request.headers().get(header::HOST);
+    let header = header.and_then(|host| host.to_str().ok());
+    let authority = request.uri().authority().map(Authority::as_str);
+    authority.or(header).unwrap_or_default()
+}
+
 /// Refuses what another site's page makes a browser send: the cookie alone proves nothing about who
 /// wrote the form.
 pub(super) async fn same_origin(State(app): State<App>, request: Request, next: Next) -> Response {
     let harmless = matches!(*request.method(), Method::GET | Method::HEAD);
-    if harmless || is_own(request.headers(), &app.portal.url) {
+    let url = app.portal.urls.at(host(&request));
+    if harmless || url.is_some_and(|url| is_own(request.headers(), url)) {
         return next.run(request).await;
     }
     Failed::cross_origin().into_response()

@@ -1,6 +1,7 @@
 //! What is watched now: each deployment is read and rendered once, however many look at it.
 //!
-//! Invariant: a task lives as long as somebody watches, and reads with the desk of somebody who does.
+//! Invariant: a task lives as long as somebody watches, and reads with the desk of somebody who does. When it
+//! ends, everybody's stream ends, and who still watches comes again.
 
 use std::{
     collections::BTreeMap,
@@ -28,17 +29,45 @@ const RUNNING_MAX: u32 = 100;
 /// What is watched now. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Hub {
-    topics: Arc<Mutex<BTreeMap<DeploymentId, Weak<Channel>>>>,
+    topics: Arc<Mutex<BTreeMap<DeploymentId, Channel>>>,
     /// What routers counted of the deployments that were watched lately.
     pub(in crate::portal) samples: Samples,
 }
 
 /// One deployment that is watched.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Channel {
-    shown: watch::Sender<Option<Arc<Shown>>>,
-    /// The desks of those who watch; a look is taken from the first that may.
-    desks: Mutex<Vec<Desk>>,
+    /// What was read last; closed when nothing more is read.
+    shown: watch::Receiver<Option<Arc<Shown>>>,
+    watchers: Watchers,
+}
+
+impl Channel {
+    fn is_open(&self) -> bool {
+        self.shown.has_changed().is_ok() && self.watchers.first().is_some()
+    }
+}
+
+/// The desks of those who watch, as long as they do.
+#[derive(Debug, Clone, Default)]
+struct Watchers(Arc<Mutex<Vec<Weak<Desk>>>>);
+
+impl Watchers {
+    fn add(&self, desk: &Arc<Desk>) {
+        let mut all = locked(&self.0);
+        all.retain(|desk| desk.strong_count() > 0);
+        all.push(Arc::downgrade(desk));
+    }
+
+    /// The desk of one who watches; `None`: nobody does.
+    fn first(&self) -> Option<Arc<Desk>> {
+        locked(&self.0).iter().find_map(Weak::upgrade)
+    }
+
+    fn remove(&self, desk: &Arc<Desk>) {
+        let gone = Arc::downgrade(desk);
+        locked(&self.0).retain(|desk| !desk.ptr_eq(&gone));
+    }
 }
 
 /// A deployment as it was read last, and what is the same for everybody.
@@ -81,10 +110,10 @@ impl Hub {
         let start = async move {
             let deployment = desk.deployment(&id).await.ok()?;
             let powers = Powers::of(&desk, &deployment).await.ok()?;
-            let channel = hub.channel(&id, desk);
+            let desk = Arc::new(desk);
             Some(Watching {
-                shown: channel.shown.subscribe(),
-                _channel: channel,
+                shown: hub.watched(&id, &desk),
+                _desk: desk,
                 powers,
                 sent: BTreeMap::new(),
                 topic,
@@ -112,59 +141,61 @@ impl Hub {
         })
     }
 
-    /// The channel of a deployment, with one more who watches.
-    fn channel(&self, id: &DeploymentId, desk: Desk) -> Arc<Channel> {
+    /// What is read of a deployment, for one more who watches it.
+    fn watched(
+        &self,
+        id: &DeploymentId,
+        desk: &Arc<Desk>,
+    ) -> watch::Receiver<Option<Arc<Shown>>> {
         let mut topics = locked(&self.topics);
-        topics.retain(|_, channel| channel.strong_count() > 0);
-        if let Some(channel) = topics.get(id).and_then(Weak::upgrade) {
-            locked(&channel.desks).insert(0, desk);
-            return channel;
+        topics.retain(|_, channel| channel.is_open());
+        if let Some(channel) = topics.get(id) {
+            channel.watchers.add(desk);
+            return channel.shown.clone();
         }
-        let channel = Arc::new(Channel {
-            shown: watch::Sender::new(None),
-            desks: Mutex::new(vec![desk]),
-        });
-        topics.insert(id.clone(), Arc::downgrade(&channel));
-        tokio::spawn(look_while_watched(
-            Arc::downgrade(&channel),
-            id.clone(),
-            self.samples.clone(),
-        ));
-        channel
+        let (sender, shown) = watch::channel(None);
+        let watchers = Watchers::default();
+        watchers.add(desk);
+        let channel = Channel {
+            shown: shown.clone(),
+            watchers: watchers.clone(),
+        };
+        topics.insert(id.clone(), channel);
+        let samples = self.samples.clone();
+        tokio::spawn(look_while_watched(sender, watchers, id.clone(), samples));
+        shown
     }
 }
 
 /// Reads a deployment whenever something happened to it, until nobody watches, nobody may, or it ended.
-async fn look_while_watched(channel: Weak<Channel>, id: DeploymentId, samples: Samples) {
-    while let Some(open) = channel.upgrade() {
-        let Some(desk) = locked(&open.desks).first().cloned() else {
-            return;
-        };
+async fn look_while_watched(
+    shown: watch::Sender<Option<Arc<Shown>>>,
+    watchers: Watchers,
+    id: DeploymentId,
+    samples: Samples,
+) {
+    while let Some(desk) = watchers.first() {
         match Seen::read(&desk, &id, &samples).await {
             Ok(seen) => {
-                let ended = seen.deployment.ending.is_some();
-                open.shown.send_replace(Some(Arc::new(Shown::of(seen))));
+                let (ended, last) = (seen.deployment.ending.is_some(), seen.last());
+                shown.send_replace(Some(Arc::new(Shown::of(seen))));
                 if ended {
                     return;
                 }
-                drop(open);
-                happened(&desk, &id, &channel).await;
+                happened(&desk, &id, last).await;
             }
             Err(error) => {
                 tracing::debug!(%error, "somebody watches a deployment without being able to");
-                locked(&open.desks).remove(0);
+                watchers.remove(&desk);
             }
         }
     }
 }
 
-/// Ready when something happened to the deployment, or it is time to look at its instances.
-async fn happened(desk: &Desk, id: &DeploymentId, channel: &Weak<Channel>) {
-    let last = channel
-        .upgrade()
-        .and_then(|open| open.shown.borrow().clone());
-    let after = last.map_or(0, |shown| shown.seen.last());
-    match desk.follow(id, after).await {
+/// Ready when something happened to the deployment after the event `last`, or it is time to look at its
+/// instances.
+async fn happened(desk: &Desk, id: &DeploymentId, last: i64) {
+    match desk.follow(id, last).await {
         Ok(events) => {
             let mut events = std::pin::pin!(events);
             if tokio::time::timeout(LOOK, events.next()).await.is_ok() {
@@ -177,7 +208,8 @@ async fn happened(desk: &Desk, id: &DeploymentId, channel: &Weak<Channel>) {
 
 /// One who watches a deployment.
 struct Watching {
-    _channel: Arc<Channel>,
+    /// The task reads with it as long as this one watches.
+    _desk: Arc<Desk>,
     shown: watch::Receiver<Option<Arc<Shown>>>,
     powers: Powers,
     sent: BTreeMap<&'static str, String>,
