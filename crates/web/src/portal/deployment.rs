@@ -47,7 +47,13 @@ pub(super) fn pages() -> Pages {
 
 /// What can be done with a deployment, as the paths of its forms name it.
 const COMMANDS: [&str; 7] = [
-    "pause", "resume", "promote", "approve", "reject", "abort", "roll-back",
+    "pause",
+    "resume",
+    "promote",
+    "approve",
+    "reject",
+    "abort",
+    "roll-back",
 ];
 
 /// A part of the page that changes while somebody watches.
@@ -93,6 +99,7 @@ fn body(seen: &Seen, powers: Powers) -> Markup {
     html! {
         (story::head(seen))
         (story::says(seen))
+        (story::status(seen))
         (acts::acts(seen, powers))
         (track::track(seen))
         (tiles::tiles(seen))
@@ -108,6 +115,7 @@ pub(super) fn shared(seen: &Seen) -> Vec<Fragment> {
     let parts = [
         ("d-head", story::head(seen)),
         ("d-says", story::says(seen)),
+        ("d-status", story::status(seen)),
         ("d-track", track::track(seen)),
         ("d-tiles", tiles::tiles(seen)),
         ("d-charts", charts::charts(seen)),

@@ -111,9 +111,8 @@ impl Pages {
             .find(|page| page.method == *method && page.path == path)
             .unwrap_or_else(|| panic!("{method} {path} is not in the table of pages"));
         let needs = page.row().needs;
-        let handler = handler.route_layer(from_fn(move |request, next| {
-            guarded(needs, request, next)
-        }));
+        let handler =
+            handler.route_layer(from_fn(move |request, next| guarded(needs, request, next)));
         self.router = self.router.route(path, handler);
         self.added.push(page);
         self
@@ -184,7 +183,10 @@ mod tests {
 
     #[test]
     fn only_the_way_in_is_open() {
-        for page in PAGES.iter().filter(|page| page.row().needs == Needs::Nothing) {
+        for page in PAGES
+            .iter()
+            .filter(|page| page.row().needs == Needs::Nothing)
+        {
             let is_way_in = page.path.starts_with("/sign-in") || page.path.starts_with("/assets");
             assert!(is_way_in, "{page:?}");
         }
