@@ -8,6 +8,7 @@ use domain::{
 };
 use serde_json::json;
 use store::people as stored;
+pub use store::people::Filter as Wanted;
 
 use super::{
     Desk, Error, Operations, Page,
@@ -64,12 +65,13 @@ impl Desk {
     /// [`Error::Denied`]; or when the store does not answer.
     pub async fn people(
         &self,
+        wanted: &Wanted,
         after: Option<&PersonName>,
         limit: u32,
     ) -> Result<Page<Person>, Error> {
         let permit = self.may(Right::Administer, Resource::Everything).await?;
         let fetch = Page::<Person>::fetch(limit);
-        let people = permit.store().people(after, fetch).await?;
+        let people = permit.store().people(wanted, after, fetch).await?;
         let people = people.into_iter().map(Person::from).collect();
         Ok(Page::of(people, limit, |person: &Person| {
             person.name().to_string()

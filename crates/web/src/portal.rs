@@ -12,11 +12,16 @@
 mod assets;
 mod deployment;
 mod failed;
+mod forms;
+mod grants;
+mod groups;
 mod live;
 mod overview;
 mod parts;
+mod people;
 mod shell;
 mod sign_in;
+mod tokens;
 mod visitor;
 mod way_in;
 
@@ -50,6 +55,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
         .merge(deployment::pages())
+        .merge(people::pages())
+        .merge(groups::pages())
+        .merge(grants::pages())
+        .merge(tokens::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

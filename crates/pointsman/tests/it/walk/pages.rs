@@ -7,6 +7,16 @@ use web::rows::{PAGES, Page};
 use super::{Outcome, Walker, filled, walkers};
 use crate::support::{Answer, TestApp, Visitor};
 
+/// What every form understands, and what changes nothing that the walk needs.
+const FIELDS: [(&str, &str); 6] = [
+    ("reason", "a walk"),
+    ("name", "walked"),
+    ("person", "unheard-of"),
+    ("kind", "person"),
+    ("role", "viewer"),
+    ("team", "web"),
+];
+
 /// Everybody who can be signed in to a browser, or could be once, or never was.
 async fn visitors(app: &TestApp) -> Vec<(Walker, Visitor<'_>)> {
     let mut visitors = Vec::new();
@@ -65,7 +75,7 @@ async fn every_page_shows_everybody_what_the_table_says_and_nothing_else() {
             let answer = match page.method {
                 Method::GET if page.path == "/live" => stream(visitor).await,
                 Method::GET => visitor.open(&path).await,
-                _ => visitor.submit(&path, &[("reason", "a walk")]).await,
+                _ => visitor.submit(&path, &FIELDS).await,
             };
             faults.extend(fault(page, walker, &answer));
         }
