@@ -179,14 +179,7 @@ impl Server {
         let here = PublicUrl::on_this_machine(address.port());
         let portal = PublicUrls::new(config.public_urls.clone(), here);
         let portal_url = portal.first().to_string();
-        let app = App::new(
-            operations,
-            keys,
-            metrics,
-            hosts,
-            portal,
-            stopping.clone(),
-        );
+        let app = App::new(operations, keys, metrics, hosts, portal, stopping.clone());
         let listener = listener::serve(listener, web::router(app), stopping.clone());
         let note = data.note();
         let server = Self {

@@ -34,6 +34,7 @@ use crate::{App, rows::Pages};
 pub(super) use acts::Powers;
 pub(super) use charts::Samples;
 pub(super) use seen::Seen;
+pub(super) use track::{ahead, name as step_name};
 
 pub(super) fn pages() -> Pages {
     let pages = Pages::default().shows("/deployments/{id}", read);
@@ -47,7 +48,13 @@ pub(super) fn pages() -> Pages {
 
 /// What can be done with a deployment, as the paths of its forms name it.
 const COMMANDS: [&str; 7] = [
-    "pause", "resume", "promote", "approve", "reject", "abort", "roll-back",
+    "pause",
+    "resume",
+    "promote",
+    "approve",
+    "reject",
+    "abort",
+    "roll-back",
 ];
 
 /// A part of the page that changes while somebody watches.

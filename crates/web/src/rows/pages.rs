@@ -58,6 +58,8 @@ pub const PAGES: &[Page] = &[
     // What is live, and what moves.
     shows("get_overview", "/"),
     shows("watch_pages", "/live"),
+    shows("create_deployment", "/deploy"),
+    form("create_deployment", "/deploy"),
     shows("get_deployment", "/deployments/{id}"),
     form("pause_deployment", "/deployments/{id}/pause"),
     form("resume_deployment", "/deployments/{id}/resume"),
@@ -111,9 +113,8 @@ impl Pages {
             .find(|page| page.method == *method && page.path == path)
             .unwrap_or_else(|| panic!("{method} {path} is not in the table of pages"));
         let needs = page.row().needs;
-        let handler = handler.route_layer(from_fn(move |request, next| {
-            guarded(needs, request, next)
-        }));
+        let handler =
+            handler.route_layer(from_fn(move |request, next| guarded(needs, request, next)));
         self.router = self.router.route(path, handler);
         self.added.push(page);
         self
@@ -184,7 +185,10 @@ mod tests {
 
     #[test]
     fn only_the_way_in_is_open() {
-        for page in PAGES.iter().filter(|page| page.row().needs == Needs::Nothing) {
+        for page in PAGES
+            .iter()
+            .filter(|page| page.row().needs == Needs::Nothing)
+        {
             let is_way_in = page.path.starts_with("/sign-in") || page.path.starts_with("/assets");
             assert!(is_way_in, "{page:?}");
         }

@@ -142,11 +142,7 @@ impl Hub {
     }
 
     /// What is read of a deployment, for one more who watches it.
-    fn watched(
-        &self,
-        id: &DeploymentId,
-        desk: &Arc<Desk>,
-    ) -> watch::Receiver<Option<Arc<Shown>>> {
+    fn watched(&self, id: &DeploymentId, desk: &Arc<Desk>) -> watch::Receiver<Option<Arc<Shown>>> {
         let mut topics = locked(&self.topics);
         topics.retain(|_, channel| channel.is_open());
         if let Some(channel) = topics.get(id) {
