@@ -15,8 +15,8 @@ use super::{
 };
 
 /// Size of the drawing, in its own units.
-const WIDE: f64 = 620.0;
-const HIGH: f64 = 130.0;
+const WIDE: f64 = 420.0;
+const HIGH: f64 = 110.0;
 /// Least width of a step whose number is written above it.
 const NUMBER_WIDE: f64 = 16.0;
 /// Ids of instances that are shown at once.
@@ -258,8 +258,10 @@ fn capacity(preview: &Preview) -> Markup {
             level.from, level.until
         ));
     }
-    let begin = preview.capacity.first().map_or(0, |point| point.instances);
     let end = preview.capacity.last().map_or(0, |point| point.instances);
+    let area = format!("{line}V{HIGH}H0Z");
+    line.push_str(&format!("V{:.1}", y(end)));
+    let begin = preview.capacity.first().map_or(0, |point| point.instances);
     let label = format!(
         "{begin} instances at the beginning, {} at most, {end} at the end",
         preview.peak_instances
@@ -272,7 +274,7 @@ fn capacity(preview: &Preview) -> Markup {
                     @if until - from >= NUMBER_WIDE { text.step x=(format!("{:.1}", (from + until) / 2.0)) y="-6" { (number) } }
                 }
                 path.grid d={ "M0 " (HIGH) "H" (WIDE) } {}
-                path.area d={ (line) "V" (HIGH) "H0Z" } {}
+                path.area d=(area) {}
                 path.line.new d=(line) {}
                 text x=(WIDE + 6.0) y=(y(preview.peak_instances) + 4.0) { (preview.peak_instances) }
                 @if end != preview.peak_instances { text x=(WIDE + 6.0) y=(y(end) + 4.0) { (end) } }

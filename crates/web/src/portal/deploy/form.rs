@@ -178,7 +178,7 @@ fn choices(board: &Board, chosen: &Chosen) -> Markup {
             }
             details open[board.faults.iter().any(|it| it.field != "confirm")] {
                 summary { "Options of " (kind) }
-                div.choose { (options(board, kind)) }
+                (options(board, kind))
             }
             div.flow { button type="submit" { "Show the plan" } }
         }
@@ -271,18 +271,24 @@ fn options(board: &Board, kind: StrategyKind) -> Markup {
         _ => "100",
     };
     html! {
-        @if two {
-            (field(board, "stages", stages, "shares of users, each with a time"))
-            (field(board, "approve", "0,10", "shares at which a person must say yes; 0: before any user is moved"))
-            (field(board, "warm", "600", "seconds that the old slice stays ready"))
-            (check(board, "keep", "Keep the old slice for good"))
-            (check(board, "gates", "Without the gates of the server group"))
-        } @else {
-            (field(board, "surge", "100", "extra instances at once, in percent"))
-            (field(board, "bake", "10", "seconds that new instances must stay healthy"))
+        div.choose {
+            @if two {
+                (field(board, "stages", stages, "shares of users, each with a time"))
+                (field(board, "approve", "0,10", "shares at which a person must say yes; 0: before any user is moved"))
+                (field(board, "warm", "600", "seconds that the old slice stays ready"))
+            } @else {
+                (field(board, "surge", "100", "extra instances at once, in percent"))
+                (field(board, "bake", "10", "seconds that new instances must stay healthy"))
+            }
+            (field(board, "image", "ami-…", "AWS: another machine image for the package"))
         }
-        (field(board, "image", "ami-…", "AWS: another machine image for the package"))
-        (check(board, "force", "Also if it is live already: replace its instances"))
+        div.checks {
+            @if two {
+                (check(board, "keep", "Keep the old slice for good"))
+                (check(board, "gates", "Leave out the gates of the server group"))
+            }
+            (check(board, "force", "Also if it is live already: replace its instances"))
+        }
     }
 }
 
