@@ -207,7 +207,10 @@ pub async fn user(context: &Context, command: &UserCommand) -> Result<Exit, Fail
         UserCommand::Invite(args) => {
             let url = client.url(&["people", args.name.as_str(), "invitation"]);
             let made = client.post(url, &json!({})).await?.body;
-            output::value(context.format, &made, |made| text_at(made, "code"))?;
+            output::value(context.format, &made, |made| {
+                let (url, code) = (text_at(made, "url"), text_at(made, "code"));
+                format!("in a browser:         {url}\nfor `pointsman login`: {code}")
+            })?;
         }
         UserCommand::Disable(args) => {
             let url = client.url(&["people", args.name.as_str(), "disable"]);
@@ -329,7 +332,10 @@ pub async fn session(context: &Context, command: &SessionCommand) -> Result<Exit
         SessionCommand::Link => {
             let url = client.url(&["me", "sign-in-link"]);
             let made = client.post(url, &json!({})).await?.body;
-            output::value(context.format, &made, |made| text_at(made, "code"))?;
+            output::value(context.format, &made, |made| {
+                let (url, code) = (text_at(made, "url"), text_at(made, "code"));
+                format!("in a browser:         {url}\nfor `pointsman login`: {code}")
+            })?;
         }
     }
     Ok(Exit::Ok)

@@ -34,6 +34,7 @@ pub mod lasting;
 pub mod logs;
 pub mod manifests;
 pub mod metrics;
+pub mod overview;
 pub mod package;
 pub mod packages;
 pub mod passes;

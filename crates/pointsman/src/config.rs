@@ -10,6 +10,7 @@ use crate::{
     local::{self, UserIds},
 };
 use operations::artifacts::Limits;
+use web::PublicUrl;
 
 /// Where a server listens unless it was told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -24,6 +25,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Listening on an address that others can reach is meant.
     pub allow_remote: bool,
+    /// Where people reach the portal in a browser; `pointsman.localhost` and the port when there is none.
+    pub public_urls: Vec<PublicUrl>,
     /// The one who starts the server may do everything, by grants that are made at the first start and a
     /// token in the data folder. Otherwise the first start leaves a token that makes the first admin.
     pub owner: bool,
@@ -64,6 +67,7 @@ impl Config {
             data: data.into(),
             listen: DEFAULT_LISTEN,
             allow_remote: false,
+            public_urls: Vec::new(),
             owner: true,
             database: None,
             local_state: None,

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use web::PublicUrl;
+
 use cli::{
     Context,
     connection::data_folder,
@@ -29,6 +31,15 @@ pub struct ServerArgs {
     /// network
     #[arg(long)]
     allow_remote: bool,
+    /// Address of the portal in a browser, such as https://deploy.example.com; more than one with more
+    /// options [default: http://pointsman.localhost and the port]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "POINTSMAN_PUBLIC_URL",
+        value_delimiter = ','
+    )]
+    public_url: Vec<PublicUrl>,
     /// Let the user who starts the server do everything, by the token in the data folder [default: unless
     /// --allow-remote]
     #[arg(long)]
@@ -191,6 +202,7 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
     let config = Config {
         listen: args.listen,
         allow_remote: args.allow_remote,
+        public_urls: args.public_url,
         owner: args.owner || !args.allow_remote,
         database: args.database,
         local_state: args.local_state,

@@ -38,7 +38,7 @@ use operations::{
     packages::Packages,
 };
 use web::{
-    App,
+    App, PublicUrl, PublicUrls,
     door::{Keys, Token},
     listener,
 };
@@ -69,6 +69,7 @@ pub struct Server {
     listener: JoinHandle<()>,
     store: Store,
     note: PathBuf,
+    portal_url: String,
     _data: DataFolder,
 }
 
@@ -85,8 +86,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         () = stop.asked() => return Ok(()),
     };
     telemetry::tell(&format!(
-        "pointsman server listens on {}, and keeps its data in {}",
+        "pointsman server listens on {}, its portal is at {}, and it keeps its data in {}",
         server.url(),
+        server.portal_url(),
         config.data.display()
     ));
     stop.asked().await;
@@ -174,7 +176,10 @@ impl Server {
         if config.owner && operations.make_owner().await? {
             tracing::info!("the one who started this server may do everything");
         }
-        let app = App::new(operations, keys, metrics, hosts, stopping.clone());
+        let here = PublicUrl::on_this_machine(address.port());
+        let portal = PublicUrls::new(config.public_urls.clone(), here);
+        let portal_url = portal.first().to_string();
+        let app = App::new(operations, keys, metrics, hosts, portal, stopping.clone());
         let listener = listener::serve(listener, web::router(app), stopping.clone());
         let note = data.note();
         let server = Self {
@@ -185,6 +190,7 @@ impl Server {
             listener: tokio::spawn(listener),
             store,
             note,
+            portal_url,
             _data: data,
         };
         server
@@ -212,6 +218,12 @@ impl Server {
         format!("http://{address}")
     }
 
+    /// Where people find it in a browser.
+    #[must_use]
+    pub fn portal_url(&self) -> &str {
+        &self.portal_url
+    }
+
     /// Takes no new requests, ends streams, finishes what is under way, and gives leases back.
     pub async fn stop(self) {
         // The note of another server that took over meanwhile would be gone too; the lock of the
@@ -233,6 +245,7 @@ impl Server {
     fn write_note(&self) -> std::io::Result<()> {
         let note = json!({
             "address": self.url(),
+            "portal": self.portal_url(),
             "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"),
         });

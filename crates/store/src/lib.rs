@@ -23,6 +23,7 @@ pub mod idempotency;
 mod journal;
 pub mod locks;
 mod migrate;
+pub mod overview;
 pub mod people;
 mod pool;
 mod pulse;

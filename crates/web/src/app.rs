@@ -19,6 +19,7 @@ use crate::{
     door::{Door, Keys},
     idempotency,
     layers::{self, Hosts},
+    portal::{self, Portal, PublicUrls},
     problem::Problem,
     rows::Guarded,
     streams,
@@ -39,17 +40,21 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) streams: streams::Streams,
     pub(crate) underway: idempotency::Underway,
-    hosts: Hosts,
+    pub(crate) portal: Portal,
+    pub(crate) hosts: Hosts,
 }
 
 impl App {
-    /// All faces of `operations`, for who has a session, a token, or one of `keys`, asked for by `hosts`. Streams end with `stopping`.
+    /// All faces of `operations`, for who has a session, a token, or one of `keys`, asked for by `hosts`;
+    /// people in browsers find them at `portal`, the first of which is the one that links name. Streams end
+    /// with `stopping`.
     #[must_use]
     pub fn new(
         operations: Operations,
         keys: Keys,
         metrics: Metrics,
         hosts: Hosts,
+        portal: PublicUrls,
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -58,6 +63,10 @@ impl App {
             metrics,
             streams: streams::Streams::new(STREAMS_MAX, stopping),
             underway: idempotency::Underway::default(),
+            portal: Portal {
+                urls: portal,
+                hub: Default::default(),
+            },
             hosts,
         }
     }
@@ -71,9 +80,11 @@ pub fn router(app: App) -> Router {
         .merge(Router::from(api::slow()).layer(DefaultBodyLimit::disable()))
         .route_layer(from_fn_with_state(app.clone(), layers::authenticated));
     let counted = from_fn_with_state(app.metrics.clone(), layers::counted);
-    let for_this_host = from_fn_with_state(app.hosts, layers::for_this_host);
+    let for_this_host = from_fn_with_state(app.clone(), layers::for_this_host);
+    let pages = portal::routes(&app);
     Router::from(api::open())
         .merge(with_token)
+        .merge(pages)
         .with_state(app)
         .merge(docs)
         .route(api::CONCEPTS_PATH, get(concepts))

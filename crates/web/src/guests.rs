@@ -123,7 +123,7 @@ impl Drop for Place {
 }
 
 impl Guest {
-    /// It showed a token that is somebody's.
+    /// The address at the other end.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }

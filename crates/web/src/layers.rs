@@ -36,6 +36,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
+/// Where the portal of this machine is: a name of its own, because cookies know no ports.
+pub(crate) const PORTAL: &str = "pointsman.localhost";
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Counts answers, and the time until their first byte.
@@ -75,8 +78,11 @@ pub(crate) async fn request_id(request: Request, next: Next) -> Response {
     }
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    // The portal has a stricter one of its own.
     let policy = HeaderValue::from_static(CONTENT_POLICY);
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(policy);
     response
 }
 
@@ -84,7 +90,7 @@ pub(crate) async fn request_id(request: Request, next: Next) -> Response {
 /// web page that reaches this port by a name of its own (DNS rebinding) is not answered. A request names
 /// one host.
 pub(crate) async fn for_this_host(
-    State(hosts): State<Hosts>,
+    State(app): State<App>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -96,7 +102,8 @@ pub(crate) async fn for_this_host(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_host", detail)
             .remedy("send one Host header"));
     };
-    if hosts == Hosts::ThisMachine && !is_this_machine(host) {
+    let is_named = is_this_machine(host) || app.portal.urls.at(host).is_some();
+    if app.hosts == Hosts::ThisMachine && !is_named {
         let detail = "this server answers for this machine only";
         return Err(
             Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail)
@@ -115,13 +122,14 @@ pub enum Hosts {
     Any,
 }
 
-fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let bare = match host.rsplit_once(':') {
         Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => bare,
         _ => host,
     };
     let bare = bare.trim_start_matches('[').trim_end_matches(']');
     bare.eq_ignore_ascii_case("localhost")
+        || bare.eq_ignore_ascii_case(PORTAL)
         || bare
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback())

@@ -1,10 +1,11 @@
 //! Everything that speaks HTTP to people and programs.
 //!
 //! ```text
-//! listener --> layers (count, id, panics, time) --> door (credential -> principal) --> api --> desk
+//! listener --> layers (count, id, panics, time) --> door (credential -> principal) --> api    --> desk
+//!                                                                                `-> portal -'
 //! ```
 //!
-//! `api` is the first face; others stand next to it and never name each other. What all faces share is here:
+//! The faces are `api`, for programs, and `portal`, for people in a browser; they never name each other. What all faces share is here:
 //! the door, the layers, extractors, problems, streams.
 //!
 //! Invariant: no rule lives here, and no store, engine or provider is named; the crate does not
@@ -24,6 +25,7 @@ mod guests;
 mod idempotency;
 mod layers;
 pub mod listener;
+mod portal;
 mod problem;
 mod refusals;
 pub mod rows;
@@ -31,3 +33,4 @@ mod streams;
 
 pub use app::{App, router};
 pub use layers::Hosts;
+pub use portal::{PublicUrl, PublicUrls};

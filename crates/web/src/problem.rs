@@ -218,7 +218,7 @@ impl From<Error> for Problem {
 }
 
 /// The status of a class of errors.
-fn status_of(class: Class) -> StatusCode {
+pub(crate) fn status_of(class: Class) -> StatusCode {
     match class {
         Class::Malformed => StatusCode::BAD_REQUEST,
         Class::Unknown => StatusCode::NOT_FOUND,

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! ROWS (and the kinds of the catalogue) --> Guarded: routes, each behind its row --> the router
+//!                                  `--> Pages: what the portal shows, each behind its row --'
 //! ```
 //!
-//! Invariant: the router is made of `Guarded` routes alone, and a route without a row is none: the
-//! server does not start with one. What a handler asks for beyond its row is refused at the desk.
+//! Invariant: the router is made of `Guarded` routes and `Pages` alone, and a route without a row is none:
+//! the server does not start with one. What a handler asks for beyond its row is refused at the desk.
+
+mod pages;
 
 use std::sync::Arc;
 
@@ -17,11 +20,14 @@ use axum::{
     response::Response,
 };
 use domain::{access::Right, catalogue::Kind};
-use operations::Desk;
+use operations::{Desk, Error};
 use utoipa::openapi::{OpenApi, path::PathItem};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{App, extract::unauthenticated, problem::Problem};
+
+pub(crate) use pages::Pages;
+pub use pages::{PAGES, Page};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,10 +167,25 @@ pub const ROWS: [Row; 64] = {
     ]
 };
 
+/// What only pages have: the way in, and what shows many things at once.
+const PAGE_ROWS: [Row; 5] = [
+    Row {
+        operation: "get_asset",
+        needs: Needs::Nothing,
+    },
+    Row {
+        operation: "sign_in",
+        needs: Needs::Nothing,
+    },
+    own("sign_out"),
+    right("get_overview", Right::View, Found::EachRow),
+    right("watch_pages", Right::View, Found::EachRow),
+];
+
 /// The row of an operation; `None`: there is none.
 #[must_use]
 pub fn row_of(operation: &str) -> Option<Row> {
-    let mut rows = ROWS.into_iter();
+    let mut rows = ROWS.into_iter().chain(PAGE_ROWS);
     rows.find(|row| row.operation == operation)
         .or_else(|| row_of_kind(operation))
 }
@@ -265,18 +286,24 @@ async fn guarded(
     };
     let desk = request.extensions().get::<Desk>().cloned();
     let desk = desk.ok_or_else(unauthenticated)?;
-    let desk = match row.needs {
-        Needs::Nothing => desk,
+    request
+        .extensions_mut()
+        .insert(within(desk, row.needs).await?);
+    Ok(next.run(request).await)
+}
+
+/// The same desk, which goes no further than what an operation needs.
+async fn within(desk: Desk, needs: Needs) -> Result<Desk, Error> {
+    match needs {
+        Needs::Nothing => Ok(desk),
         Needs::Metrics => {
             desk.may_scrape().await?;
-            desk
+            Ok(desk)
         }
-        Needs::Credential => desk.for_what_is_own().await?,
-        Needs::Right(_, Found::Described) => desk.for_rights(&DESCRIBING).await?,
-        Needs::Right(right, _) => desk.for_rights(&[right]).await?,
-    };
-    request.extensions_mut().insert(desk);
-    Ok(next.run(request).await)
+        Needs::Credential => desk.for_what_is_own().await,
+        Needs::Right(_, Found::Described) => desk.for_rights(&DESCRIBING).await,
+        Needs::Right(right, _) => desk.for_rights(&[right]).await,
+    }
 }
 
 /// The rights that kinds of the catalogue need.

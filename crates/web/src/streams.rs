@@ -97,6 +97,8 @@ pub enum Subject {
     Place(Place),
     /// A deployment.
     Deployment(DeploymentId),
+    /// What the reader may see, each part of which is checked when it is read.
+    Seen,
 }
 
 /// Who reads a stream, and what they need for it.
@@ -119,6 +121,7 @@ impl Reader {
         let resource = match &self.subject {
             Subject::Place(place) => Resource::Place(place),
             Subject::Deployment(id) => Resource::Deployment(id),
+            Subject::Seen => return Ok(None),
         };
         let may = desk.can(self.right, resource).await?;
         Ok((!may).then_some(Lost::Denied))

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Facts, Principal, Right, Scope};
-use crate::time::UnixMs;
+use crate::{
+    names::{EnvironmentTypeName, TeamName},
+    time::UnixMs,
+};
 
 /// The scopes in which somebody may use a right: whatever is in one of them is visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,18 @@ impl Visible {
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.scopes.is_empty()
+    }
+
+    /// Whether what belongs to `team`, in an environment of this type, is visible.
+    #[must_use]
+    pub fn covers(&self, team: &TeamName, environment_type: &EnvironmentTypeName) -> bool {
+        self.scopes.iter().any(|scope| {
+            scope.team.as_ref().is_none_or(|it| it == team)
+                && scope
+                    .environment_type
+                    .as_ref()
+                    .is_none_or(|it| it == environment_type)
+        })
     }
 
     /// The scopes, in a fixed order.

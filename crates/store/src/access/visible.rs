@@ -24,7 +24,7 @@ pub(crate) const DEPLOYMENTS: Ways = Ways {
         where from_kind = 'environment' and from_name = deployments.environment
           and to_kind = 'environment-type' and to_name =",
 };
-const SERVICES: Ways = Ways {
+pub(crate) const SERVICES: Ways = Ways {
     team: "exists (select 1 from catalogue_references as owned
         where owned.from_kind = 'service' and owned.from_name = catalogue.name
           and owned.to_kind = 'team' and owned.to_name =",

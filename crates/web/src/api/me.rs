@@ -172,6 +172,8 @@ pub(super) async fn end_session(
 pub struct SignInLink {
     /// The code. It counts once, for five minutes.
     code: String,
+    /// The page of the portal that signs in with it.
+    url: String,
 }
 
 /// Makes a code with which one signs in to a browser, once, within five minutes.
@@ -185,9 +187,13 @@ pub struct SignInLink {
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A service account, or a token that does not reach everything."),
     )
 )]
-pub(super) async fn link(InDesk(desk): InDesk) -> Result<Response, Problem> {
+pub(super) async fn link(
+    State(app): State<App>,
+    InDesk(desk): InDesk,
+) -> Result<Response, Problem> {
     let code = desk.make_sign_in_link().await?.reveal().to_owned();
-    let mut response = (StatusCode::CREATED, Json(SignInLink { code })).into_response();
+    let url = format!("{}/sign-in/link?code={code}", app.portal.urls.first());
+    let mut response = (StatusCode::CREATED, Json(SignInLink { code, url })).into_response();
     response.extensions_mut().insert(NotKept);
     Ok(response)
 }

@@ -1,0 +1,68 @@
+//! The portal: pages for people in a browser, rendered on the server.
+//!
+//! ```text
+//! way_in (host, origin, headers, session) --> page handler --> desk --> maud --> HTML
+//!                                        `--> live: one stream per browser, fragments of the same pages
+//! ```
+//!
+//! Invariant: every page works without its script, and every button is a form.
+//! Invariant: nothing is changed by a GET.
+//! Invariant: what people wrote reaches a page through maud alone, which escapes it.
+
+mod assets;
+mod deployment;
+mod failed;
+mod live;
+mod overview;
+mod parts;
+mod shell;
+mod sign_in;
+mod visitor;
+mod way_in;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+};
+
+use crate::{App, layers, rows::Pages};
+
+pub(crate) use failed::Failed;
+use live::Hub;
+pub(crate) use visitor::Visitor;
+pub use way_in::{PublicUrl, PublicUrls};
+
+/// Largest form, in bytes: a manifest that somebody edits.
+const FORM_LEN_MAX: usize = 512 * 1024;
+
+/// What the portal works with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Portal {
+    /// Where it is reached.
+    pub(crate) urls: PublicUrls,
+    /// What is watched now.
+    pub(crate) hub: Hub,
+}
+
+/// The routes of the portal.
+pub(crate) fn routes(app: &App) -> Router<App> {
+    let for_people = Pages::default()
+        .merge(overview::pages())
+        .merge(deployment::pages())
+        .merge(sign_in::inside())
+        .around(|pages| pages.layer(from_fn(layers::in_time)))
+        .merge(live::pages())
+        .around(|pages| pages.route_layer(from_fn_with_state(app.clone(), visitor::signed_in)));
+    for_people
+        .merge(sign_in::outside())
+        .around(|pages| {
+            pages
+                .layer(DefaultBodyLimit::max(FORM_LEN_MAX))
+                .layer(from_fn_with_state(app.clone(), way_in::same_origin))
+                .layer(from_fn_with_state(app.clone(), way_in::own_host))
+        })
+        .merge(assets::pages())
+        .all()
+        .layer(from_fn_with_state(app.clone(), way_in::headers))
+}
