@@ -19,6 +19,7 @@ mod lists;
 mod manifests;
 mod metrics;
 mod outside;
+mod pages;
 mod people;
 mod places;
 mod releases;

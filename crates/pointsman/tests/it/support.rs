@@ -5,6 +5,7 @@ mod prometheus;
 mod redact;
 mod simulated;
 pub mod stub;
+mod visitor;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ pub use artifact::{release, tarball};
 pub use prometheus::Prometheus;
 pub use redact::redacted;
 pub use simulated::Simulated;
+pub use visitor::Visitor;
 
 /// The gates of the current step of a deployment.
 pub fn gates_now(deployment: &Value) -> Value {

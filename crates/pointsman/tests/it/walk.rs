@@ -1,5 +1,7 @@
 //! The permission walk: every operation of the one table, by everybody there is.
 
+mod pages;
+
 use domain::{
     access::{
         PersonName, Principal, Reach, Right, Role, SECRET_BYTES, TokenId, Via, Who, token_of,

@@ -100,6 +100,7 @@ fn body(seen: &Seen, powers: Powers) -> Markup {
     html! {
         (story::head(seen))
         (story::says(seen))
+        (story::status(seen))
         (acts::acts(seen, powers))
         (track::track(seen))
         (tiles::tiles(seen))
@@ -115,6 +116,7 @@ pub(super) fn shared(seen: &Seen) -> Vec<Fragment> {
     let parts = [
         ("d-head", story::head(seen)),
         ("d-says", story::says(seen)),
+        ("d-status", story::status(seen)),
         ("d-track", track::track(seen)),
         ("d-tiles", tiles::tiles(seen)),
         ("d-charts", charts::charts(seen)),

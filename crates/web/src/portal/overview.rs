@@ -274,13 +274,7 @@ fn moving(cell: &Cell) -> Markup {
     let Some(deployment) = &cell.deployment else {
         return html! {};
     };
-    let mark = match (asks_people(deployment), Mark::of(deployment)) {
-        (true, mark) => Mark {
-            word: "waits for people",
-            ..mark
-        },
-        (false, mark) => mark,
-    };
+    let mark = Mark::of(deployment);
     let (at, of) = (deployment.progress.at, deployment.progress.steps.len());
     html! {
         a.deploying href=(deployment_path(deployment)) {

@@ -39,7 +39,7 @@ impl Mark {
     pub(super) fn of(deployment: &Deployment) -> Self {
         match deployment.status() {
             Status::Running if asks_people(deployment) => {
-                Self::new("wait", "waiting", "waits for you or others")
+                Self::new("wait", "waiting", "waits for people")
             }
             Status::Running => Self::new("go", "moving", "running"),
             Status::Paused => Self::new("wait", "paused", "paused"),

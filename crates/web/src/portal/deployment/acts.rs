@@ -105,91 +105,84 @@ fn button(deployment: &Deployment, act: &Act, powers: Powers, hash: &str) -> Mar
     }
 }
 
+impl Act {
+    fn new(path: &'static str, label: &'static str, right: Right, consequence: String) -> Self {
+        Self {
+            path,
+            label,
+            consequence,
+            right,
+            asks_why: false,
+            class: "",
+            against: None,
+        }
+    }
+
+    /// What people usually come for.
+    fn usual(self) -> Self {
+        Self {
+            class: "main-button",
+            ..self
+        }
+    }
+
+    /// What ends it, with a reason.
+    fn ending(self) -> Self {
+        Self {
+            asks_why: true,
+            class: "danger",
+            ..self
+        }
+    }
+}
+
 /// What can be done now, the usual first, what ends it last.
 fn possible(deployment: &Deployment, powers: Powers) -> Vec<Act> {
     let mut acts = Vec::new();
     let forward = deployment.progress.course == Course::Forward;
-    let act = |path, label, right, consequence: String| Act {
-        path,
-        label,
-        consequence,
-        right,
-        asks_why: false,
-        class: "",
-        against: None,
-    };
     if let Some((_, by_another)) = deployment.open_approval() {
-        let own = by_another && powers.is_requester;
-        let against =
-            own.then_some("You asked for this deployment, so another person must approve it.");
-        acts.push(Act {
-            class: "main-button",
-            against,
-            ..act(
-                "approve",
-                "Approve",
-                Right::Approve,
-                format!(
-                    "Says yes to the plan as it is shown here: {}.",
-                    after(deployment)
-                ),
-            )
-        });
-        acts.push(Act {
-            asks_why: true,
-            class: "danger",
-            ..act(
-                "reject",
-                "Reject",
-                Right::Approve,
-                format!("Says no: {}.", back(deployment)),
-            )
-        });
+        acts.extend(answers(deployment, by_another && powers.is_requester));
     } else if forward && matches!(deployment.step(), Some(Step::Bake(_))) {
         let consequence = format!(
             "Ends the bake now, and skips what its gates still want to see: {}.",
             after(deployment)
         );
-        acts.push(act("promote", "Promote", Right::Drive, consequence));
+        acts.push(Act::new("promote", "Promote", Right::Drive, consequence));
     }
     if deployment.paused.is_some() {
-        acts.push(Act {
-            class: "main-button",
-            ..act(
-                "resume",
-                "Resume",
-                Right::Drive,
-                "Goes on from where it is.".to_owned(),
-            )
-        });
+        let consequence = "Goes on from where it is.".to_owned();
+        acts.push(Act::new("resume", "Resume", Right::Drive, consequence).usual());
     } else {
         let consequence =
             "Holds it where it is: users stay where they are, and its deadlines stand still.";
-        acts.push(act("pause", "Pause", Right::Drive, consequence.to_owned()));
+        let pause = Act::new("pause", "Pause", Right::Drive, consequence.to_owned());
+        acts.push(pause);
     }
     if forward {
-        acts.push(Act {
-            asks_why: true,
-            class: "danger",
-            ..act(
-                "roll-back",
-                "Roll back",
-                Right::RollBack,
-                format!("{}. Ends as rolled back.", capital(&back(deployment))),
-            )
-        });
-        acts.push(Act {
-            asks_why: true,
-            class: "danger",
-            ..act(
-                "abort",
-                "Abort",
-                Right::Drive,
-                "Takes the same way back. Ends as aborted: the release is not blamed.".to_owned(),
-            )
-        });
+        let consequence = format!("{}. Ends as rolled back.", capital(&back(deployment)));
+        let roll_back = Act::new("roll-back", "Roll back", Right::RollBack, consequence);
+        let consequence = "Takes the same way back. Ends as aborted: the release is not blamed.";
+        let abort = Act::new("abort", "Abort", Right::Drive, consequence.to_owned());
+        acts.extend([roll_back.ending(), abort.ending()]);
     }
     acts
+}
+
+/// Yes and no to the gate that asks people.
+fn answers(deployment: &Deployment, own: bool) -> [Act; 2] {
+    let yes = format!(
+        "Says yes to the plan as it is shown here: {}.",
+        after(deployment)
+    );
+    let no = format!("Says no: {}.", back(deployment));
+    let against =
+        own.then_some("You asked for this deployment, so another person must approve it.");
+    let approve = Act {
+        against,
+        ..Act::new("approve", "Approve", Right::Approve, yes)
+    };
+    let reject = Act::new("reject", "Reject", Right::Approve, no);
+    [approve.usual(), reject.ending()]
 }
 
 /// What follows the present step.

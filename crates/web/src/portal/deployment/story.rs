@@ -48,7 +48,7 @@ pub(super) fn says(seen: &Seen) -> Markup {
     let failure = deployment.failure.as_ref();
     let colour = Mark::of(deployment).colour;
     html! {
-        div #d-says class={ "note " (colour) } role="status" {
+        div #d-says class={ "note " (colour) } {
             @if let Some(failure) = failure {
                 p { b { "Goes back: " } (failure.sentence(&versions)) "." }
                 @if deployment.ending.is_none() { p.soft { "The cause: " (who(failure.who_can_act())) "." } }
@@ -60,6 +60,19 @@ pub(super) fn says(seen: &Seen) -> Markup {
                 (None, Some(waiting)) => (waits(seen, waiting)),
                 (None, None) => p { b { "At work" } ": the next request to the provider is on its way." },
             }
+        }
+    }
+}
+
+/// The same for those who listen: one line, which changes when what happens does, and not with every number.
+pub(super) fn status(seen: &Seen) -> Markup {
+    let deployment = &seen.deployment;
+    let mark = Mark::of(deployment);
+    let step = deployment.step().filter(|_| deployment.ending.is_none());
+    html! {
+        p.hide #d-status role="status" {
+            (deployment.launch.version) " " (mark.word)
+            @if let Some(step) = step { ": " (step.sentence(&deployment.versions())) }
         }
     }
 }
