@@ -84,6 +84,15 @@ impl Desk {
         permit.request(wish, reason, plan).await
     }
 
+    /// Checks that somebody may deploy at a place, before anything else is looked at.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], or [`Error::Unknown`] where they may not even see it.
+    pub async fn may_deploy(&self, place: &Place) -> Result<(), Error> {
+        let checked = self.may(Right::Deploy, Resource::Place(place)).await;
+        checked.map(|_| ())
+    }
+
     /// Says what would become of a wish; changes nothing.
     ///
     /// # Errors

@@ -230,7 +230,11 @@ async fn read(State(app): State<App>, visitor: Visitor, query: Query) -> Result<
 /// Begins what was planned.
 async fn begin(State(app): State<App>, visitor: Visitor, form: Bytes) -> Result<Response, Failed> {
     let desk = &visitor.desk;
-    let mut board = Board::read(&app, desk, Query::of(&form)).await?;
+    let form = Query::of(&form);
+    if let Some(place) = Asked(form.clone()).place() {
+        desk.may_deploy(&place).await?;
+    }
+    let mut board = Board::read(&app, desk, form).await?;
     if board.asks_for_name() && board.asked.text("confirm") != board.asked.text("service") {
         let message = "type the name of the service to deploy it here";
         board.faults.push(Fault::of("confirm", message));

@@ -58,7 +58,7 @@ pub const PAGES: &[Page] = &[
     // What is live, and what moves.
     shows("get_overview", "/"),
     shows("watch_pages", "/live"),
-    shows("create_deployment", "/deploy"),
+    shows("plan_deployment", "/deploy"),
     form("create_deployment", "/deploy"),
     shows("get_deployment", "/deployments/{id}"),
     form("pause_deployment", "/deployments/{id}/pause"),

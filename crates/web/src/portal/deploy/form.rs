@@ -74,7 +74,7 @@ fn wrong(board: &Board) -> Markup {
         @match &board.answer {
             Answer::Refused(objections) => {
                 section.stack aria-labelledby="against-title" {
-                    h2 #against-title { (icon("failed")) " " (counted(objections.len())) " against it" }
+                    h2 #against-title { span.stop { (icon("failed")) } " " (counted(objections.len())) " against it" }
                     (objection_items(objections))
                 }
             }
