@@ -333,8 +333,9 @@ fn table(preview: &Preview) -> Markup {
 
 /// How many instances run at a moment.
 fn running(preview: &Preview, at_ms: u64) -> u32 {
-    let until_then = preview.capacity.iter().filter(|point| point.at_ms <= at_ms);
-    until_then.last().map_or(0, |point| point.instances)
+    let points = preview.capacity.iter();
+    let mut until_then = points.filter(|point| point.at_ms <= at_ms);
+    until_then.next_back().map_or(0, |point| point.instances)
 }
 
 #[cfg(test)]
