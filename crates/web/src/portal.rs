@@ -10,11 +10,13 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod deploy;
 mod deployment;
 mod failed;
 mod live;
 mod overview;
 mod parts;
+mod plan;
 mod shell;
 mod sign_in;
 mod visitor;
@@ -49,6 +51,7 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
