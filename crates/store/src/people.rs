@@ -2,6 +2,8 @@
 //!
 //! Invariant: there is somebody who can manage people, once there was.
 
+mod list;
+
 use domain::{
     access::{Grant, GrantId, PersonName, Role, Scope, Subject, Who},
     names::TeamName,
@@ -16,9 +18,10 @@ use crate::{
     access::kind_of,
     audit::TEXT_BYTES_MAX,
     grants::{self, Granted},
-    query::Select,
-    values::{Doing, check_text, count_up, page, parsed},
+    values::{Doing, check_text, count_up, parsed},
 };
+
+pub use list::Filter;
 
 /// Most people and service accounts.
 pub const PEOPLE_MAX: i64 = 10_000;
@@ -55,17 +58,6 @@ pub struct Code {
     pub hash: Digest,
     /// When it ends.
     pub ends_at: UnixMs,
-}
-
-/// Which people and service accounts are listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only those whose name contains this text.
-    pub contains: Option<String>,
-    /// Only service accounts, or only people.
-    pub is_account: Option<bool>,
-    /// Only those who are disabled, or only the others.
-    pub disabled: Option<bool>,
 }
 
 /// What became of a new person.
@@ -117,38 +109,6 @@ impl Store {
             .await
             .doing(READING)?;
         row.map(|row| person_of_row(&row)).transpose()
-    }
-
-    /// People and service accounts in the order of their names, after the name `after`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn people(
-        &self,
-        filter: &Filter,
-        after: Option<&PersonName>,
-        limit: u32,
-    ) -> Result<Vec<Person>, StoreError> {
-        let mut select = Select::new("select * from people where name >");
-        select.bind(after.map_or("", PersonName::as_str));
-        if let Some(text) = &filter.contains {
-            select.push("and name like").bind(containing(text).as_str());
-            select.push(r"escape '\'");
-        }
-        let kind = |is_account| match is_account {
-            true => "service_account",
-            false => "person",
-        };
-        select.when("and kind =", filter.is_account.map(kind));
-        match filter.disabled {
-            Some(true) => select.push("and disabled_at is not null"),
-            Some(false) => select.push("and disabled_at is null"),
-            None => &mut select,
-        };
-        select.push("order by name limit").bind(page(limit));
-        let mut connection = self.readers.acquire().await.doing(READING)?;
-        let rows = select.all(&mut connection, READING).await?;
-        rows.iter().map(person_of_row).collect()
     }
 
     /// Stores a person, with a code that invites them if there is one.
@@ -335,12 +295,6 @@ impl Store {
         writer.commit(&[audit]).await?;
         Ok(true)
     }
-}
-
-/// The pattern of texts that contain `text`, whatever its characters mean in a pattern.
-fn containing(text: &str) -> String {
-    let plain = text.replace('\\', r"\\").replace('%', r"\%");
-    format!("%{}%", plain.replace('_', r"\_"))
 }
 
 /// The name of somebody.

@@ -10,6 +10,7 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod deploy;
 mod deployment;
 mod failed;
 mod forms;
@@ -19,6 +20,7 @@ mod live;
 mod overview;
 mod parts;
 mod people;
+mod plan;
 mod shell;
 mod sign_in;
 mod tokens;
@@ -54,6 +56,7 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(people::pages())
         .merge(groups::pages())

@@ -20,6 +20,7 @@ mod manifests;
 mod metrics;
 mod outside;
 mod pages;
+mod pages_deploy;
 mod pages_people;
 mod people;
 mod places;

@@ -75,7 +75,7 @@ async fn read(visitor: Visitor, query: Query) -> Result<Markup, Failed> {
     let (kind, state) = (query.text("kind"), query.text("state"));
     let contains = query.text("q").to_lowercase();
     let wanted = Wanted {
-        contains: Some(contains.clone()).filter(|text| !text.is_empty()),
+        contains: contains.clone(),
         is_account: match kind {
             "service_account" => Some(true),
             "person" => Some(false),

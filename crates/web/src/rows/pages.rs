@@ -58,6 +58,8 @@ pub const PAGES: &[Page] = &[
     // What is live, and what moves.
     shows("get_overview", "/"),
     shows("watch_pages", "/live"),
+    shows("plan_deployment", "/deploy"),
+    form("create_deployment", "/deploy"),
     shows("get_deployment", "/deployments/{id}"),
     form("pause_deployment", "/deployments/{id}/pause"),
     form("resume_deployment", "/deployments/{id}/resume"),
