@@ -11,7 +11,9 @@
 
 mod assets;
 mod deployment;
+mod environment;
 mod failed;
+mod group;
 mod live;
 mod overview;
 mod parts;
@@ -49,6 +51,8 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(environment::pages())
+        .merge(group::pages())
         .merge(deployment::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
