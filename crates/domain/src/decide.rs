@@ -230,8 +230,7 @@ fn not_again(deployment: &Deployment, seen: &Observation, decision: Decision) ->
     };
     let taken_over = deployment.taken_over_at;
     if matches!(decision, Decision::Apply(_))
-        && taken_over > DrivenMs::default()
-        && now.since_ms(taken_over) <= stale_ms_max
+        && taken_over.is_some_and(|at| now.since_ms(at) <= stale_ms_max)
         && stale_ms_max > 0
     {
         // The engine before may have made a request that is neither known nor seen.

@@ -78,8 +78,8 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub asked_sizes: BTreeMap<Slice, u32>,
     /// When this engine began to drive it, or another after a crash: the last request may not be known.
-    #[serde(default)]
-    pub taken_over_at: DrivenMs,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over_at: Option<DrivenMs>,
     /// How it ended.
     pub ending: Option<Ending>,
     /// Grows by one with each change of this record; the journal compares it before it saves.
@@ -224,7 +224,7 @@ impl Deployment {
             effects_spent: 0,
             last_effect: None,
             asked_sizes: BTreeMap::new(),
-            taken_over_at: DrivenMs::default(),
+            taken_over_at: None,
             ending: None,
             version: 1,
         }

@@ -22,6 +22,8 @@ pub struct Stopwatch {
     stored: DrivenMs,
     /// Taking over changed the record, and that is not stored yet.
     took_over: bool,
+    /// Every request that was made is in the record, which this engine stored itself.
+    complete: bool,
     /// How far the wall clock was set forward, in milliseconds, and nobody was told yet.
     set_by_ms: i64,
 }
@@ -69,7 +71,7 @@ impl Stopwatch {
                 same = false;
             }
         }
-        if self.last.is_none() {
+        if !self.complete {
             self.took_over = deployment.take_over();
         }
         let last = self.last.replace(now).unwrap_or(now);
@@ -90,11 +92,17 @@ impl Stopwatch {
         self.took_over || deployment.time.driven.since_ms(self.stored) >= STORED_EVERY_MS
     }
 
+    /// A request was made and is not in the record: as after a crash, what is seen next may be from
+    /// before it, so this engine takes the deployment over once more.
+    pub(crate) fn not_recorded(&mut self) {
+        self.complete = false;
+    }
+
     /// `deployment` is stored, and with it that the wall clock was set by so much.
     pub(crate) fn stored(&mut self, deployment: &Deployment, set_by_ms: Option<i64>) {
         self.known = Some((deployment.version, deployment.time.driven));
         self.stored = deployment.time.driven;
-        self.took_over = false;
+        (self.took_over, self.complete) = (false, true);
         self.set_by_ms = self.set_by_ms.saturating_sub(set_by_ms.unwrap_or(0));
     }
 }

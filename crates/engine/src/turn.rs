@@ -135,6 +135,7 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
         }
         Err(error) => on_error(&before, error),
     };
+    let requested = matches!(decided.then, Decision::Apply(_));
     let decided = match &decided.then {
         then if moves(then) && look.is_old(&world.clock) => return superseded,
         Decision::Apply(effect) => {
@@ -161,7 +162,11 @@ async fn act<P: Provider, Q: Probe, J: Journal, C: Clock>(
         let clock = set_by_ms.map(|by_ms| event::of_clock(&before, by_ms, now));
         let mut events: Vec<Event> = clock.into_iter().collect();
         events.extend(event::of_turn(&before, &decided, &after, now));
-        if world.journal.save(&after, &events).await? == Saved::Superseded {
+        let saved = world.journal.save(&after, &events).await;
+        if requested && !matches!(saved, Ok(Saved::Stored)) {
+            watch.not_recorded();
+        }
+        if saved? == Saved::Superseded {
             return superseded;
         }
         watch.stored(&after, set_by_ms);

@@ -77,6 +77,12 @@ fn the_corpus_is_safe_and_ends() {
     all_is_well(0..STORIES);
 }
 
+/// Stories that fresh seeds broke, each of a kind of its own.
+#[test]
+fn what_broke_once_is_safe() {
+    all_is_well([1_796_086_815_405_172, 1_796_086_815_593_362].into_iter());
+}
+
 #[test]
 #[expect(
     clippy::disallowed_methods,

@@ -80,7 +80,7 @@ impl Deployment {
         if self.baseline.is_none() {
             return false;
         }
-        self.taken_over_at = self.time.driven;
+        self.taken_over_at = Some(self.time.driven);
         if !matches!(self.step(), Some(Step::Bake(_))) {
             self.progress.held = None;
         }

@@ -82,6 +82,7 @@ pub struct Asg {
     prefix: &'static str,
     next_id: u64,
     react_at: Option<UnixMs>,
+    /// The group came to fewer by itself, and nobody asked for fewer since.
     scaled_itself: bool,
     refresh: Option<refresh::Refresh>,
     refreshes: u32,
@@ -193,19 +194,13 @@ impl Asg {
                 if sizes.min > sizes.desired || sizes.desired > sizes.max {
                     return Err(format!("min <= desired <= max does not hold: {sizes:?}"));
                 }
-                // To ask for what the group came to by itself is not to ask for fewer.
-                self.scaled_itself &= sizes.desired == self.group.sizes.desired;
-                self.group.sizes = *sizes;
-                self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
+                self.resize(*sizes, now);
             }
             Effect::SetBounds { min, max, .. } => {
                 if min > max {
                     return Err(format!("min <= max does not hold: {min}, {max}"));
                 }
-                let sizes = self.group.sizes.within(*min, *max);
-                self.scaled_itself &= sizes.desired == self.group.sizes.desired;
-                self.group.sizes = sizes;
-                self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
+                self.resize(self.group.sizes.within(*min, *max), now);
             }
             Effect::SetProtection {
                 instances,
@@ -244,6 +239,14 @@ impl Asg {
             Effect::SetTraffic { .. } => {}
         }
         Ok(())
+    }
+
+    /// Somebody asks for `sizes`. To ask for as many as the group came to by itself, or for more, is not
+    /// to ask for fewer.
+    fn resize(&mut self, sizes: Sizes, now: UnixMs) {
+        self.scaled_itself &= sizes.desired >= self.group.sizes.desired;
+        self.group.sizes = sizes;
+        self.react_at = self.react_at.or(Some(now.plus_ms(self.lags.react)));
     }
 
     /// Starts a healthy instance at once: what was there before the story begins.
@@ -313,8 +316,9 @@ impl Asg {
         let sizes = &mut self.group.sizes;
         let wanted = i64::from(sizes.desired) + by;
         let wanted = wanted.clamp(i64::from(sizes.min), i64::from(sizes.max));
-        sizes.desired = u32::try_from(wanted).unwrap_or(sizes.desired);
-        self.scaled_itself = true;
+        let wanted = u32::try_from(wanted).unwrap_or(sizes.desired);
+        self.scaled_itself |= wanted < sizes.desired;
+        sizes.desired = wanted;
     }
 
     /// How many count towards the size.
@@ -341,5 +345,47 @@ impl Asg {
                 .iter()
                 .filter(|m| m.instance.state == InstanceState::Healthy),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::slice::Slice;
+
+    use super::*;
+
+    /// Three healthy instances, of which the group keeps one by its own scaling.
+    fn scaled_itself() -> Asg {
+        let lags = crate::testing::fleet::QUICK;
+        let policy = TerminationPolicy::OldestInstance;
+        let mut asg = Asg::new("b", 1, lags, policy, Rng::with_seed(1));
+        let stable = crate::testing::sim::story::launch("lt-1", "1.0.0");
+        asg.group.launches = Some(stable.clone());
+        asg.group.sizes = Sizes {
+            min: 1,
+            desired: 3,
+            max: 5,
+        };
+        (0..3).for_each(|_| asg.found(&stable, 0, false));
+        asg.autoscale(-2);
+        asg
+    }
+
+    #[test]
+    fn asking_for_more_than_a_group_came_to_by_itself_stops_nobody() {
+        for (asked, shed) in [(1, 0), (2, 0), (0, 3)] {
+            let mut asg = scaled_itself();
+            let effect = Effect::SetSizes {
+                slice: Slice::Blue,
+                sizes: Sizes {
+                    min: asked,
+                    desired: asked,
+                    max: 5,
+                },
+            };
+            asg.apply(&effect, UnixMs(0)).expect("AWS takes it");
+            asg.tick(UnixMs(60_000));
+            assert_eq!((asg.healthy(), asg.shed), (asked, shed), "{asked} asked");
+        }
     }
 }

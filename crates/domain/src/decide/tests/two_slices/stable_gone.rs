@@ -6,6 +6,7 @@ use crate::gate::TrafficGate;
 const GONE: &str = "90 2/2/2 v1 | v1! v1! ; 10 2/2/2 v2 suspended | v2+ v2+";
 const HALF: &str = "0 2/2/2 v1 | v1+ v1! ; 100 2/2/2 v2 suspended | v2+ v2+";
 const NONE: &str = "0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 suspended | v2+ v2+";
+const FILLED_GONE: &str = "100 2/2/2 v1 | v1! v1! ; 0 2/2/2 v2 suspended | v2+ v2+";
 
 /// What follows from looks at these seconds, each decision taken.
 fn follow(mut deployment: Deployment, rows: &[(u64, &str)]) -> String {
@@ -68,4 +69,27 @@ fn the_planned_share_is_moved_although_stable_is_ill() {
         0   s 100 2/2/2 v1 | v1! v1! ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
     "#]],
     );
+}
+
+/// All users were given to the new release, and the record does not say so. A look from before would have
+/// most of them sent back to a stable that answers nobody.
+#[test]
+fn a_request_that_is_not_in_the_record_is_looked_for_before_the_next_one() {
+    let mut taken = late(&canary(vec![], 1), at(1));
+    assert!(taken.take_over());
+    let text: String = [(2, FILLED_GONE), (5, NONE), (6, FILLED_GONE)]
+        .map(|(second, text)| {
+            let look = Observation {
+                stale_ms_max: 2000,
+                ..both(text)
+            };
+            let decision = decide(&taken, &look, &[], at(second));
+            format!("{second} s {text:<68} {}\n", say(&decision))
+        })
+        .concat();
+    expect![[r#"
+        2 s 100 2/2/2 v1 | v1! v1! ; 0 2/2/2 v2 suspended | v2+ v2+              wait: what the provider shows may be up to 2 s old; checking again
+        5 s 0 2/2/2 v1 | v1! v1! ; 100 2/2/2 v2 suspended | v2+ v2+              wait: routers do not serve the new weights yet
+        6 s 100 2/2/2 v1 | v1! v1! ; 0 2/2/2 v2 suspended | v2+ v2+              apply: users: 90 % blue, 10 % green
+    "#]].assert_eq(&text);
 }
