@@ -14,8 +14,10 @@ use domain::{
 use serde::de::DeserializeOwned;
 use store::overview::{Everywhere, Filter};
 
-use super::{Desk, Error, Operations, PAGE_MAX, Page};
+use super::{Desk, Error, Operations, PAGE_MAX, Page, catalogue::unknown, desk::Seeing};
 
+/// The environment type that comes last.
+const PRODUCTION: &str = "production";
 /// Longest text that names of services are searched for, in characters.
 const CONTAINS_LEN_MAX: usize = 63;
 
@@ -41,6 +43,8 @@ pub struct Column {
     pub freeze: Option<Freeze>,
     /// The freezes that cover it later, the next one first.
     pub coming: Vec<Freeze>,
+    /// A mistake there costs most: it is production, or another person must approve.
+    pub guarded: bool,
 }
 
 /// A service as one row.
@@ -89,13 +93,42 @@ impl Desk {
     ) -> Result<Page<Row>, Error> {
         let seeing = self.may_see(Right::View).await?;
         let filter = Filter {
+            named: None,
             team: wanted.team.clone(),
             contains: searched(&wanted.contains),
             moving: wanted.moving,
         };
+        seeing.rows(columns, &filter, after, limit).await
+    }
+
+    /// The row of one service.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] service; or when the store does not answer.
+    pub async fn row_of(&self, columns: &[Column], service: &ServiceName) -> Result<Row, Error> {
+        let seeing = self.may_see(Right::View).await?;
+        let filter = Filter {
+            named: Some(service.clone()),
+            ..Filter::default()
+        };
+        let mut page = seeing.rows(columns, &filter, None, 1).await?;
+        let row = page.items.pop();
+        row.ok_or_else(|| unknown(Kind::Service, service.as_str()))
+    }
+}
+
+impl Seeing {
+    /// As [`Desk::overview`].
+    async fn rows(
+        &self,
+        columns: &[Column],
+        filter: &Filter,
+        after: Option<&ServiceName>,
+        limit: u32,
+    ) -> Result<Page<Row>, Error> {
         let fetch = Page::<Row>::fetch(limit);
-        let visible = seeing.visible();
-        let services = seeing.store().everywhere(&filter, visible, after, fetch);
+        let visible = self.visible();
+        let services = self.store().everywhere(filter, visible, after, fetch);
         let page = Page::of(services.await?, limit, |it| it.service.name.clone());
         let mut running: Vec<Deployment> = Vec::new();
         let mut items = Vec::new();
@@ -110,7 +143,7 @@ impl Desk {
             });
             items.push(row);
         }
-        for deployment in seeing.all_shown(running).await? {
+        for deployment in self.all_shown(running).await? {
             let place = deployment.target.place.clone();
             let of_service = |row: &&mut Row| row.service.name == place.service;
             let row = items.iter_mut().find(of_service);
@@ -144,6 +177,8 @@ impl Operations {
                     .find(|freeze| freeze.covers(&environment, now))
                     .cloned(),
                 coming: coming(&freezes, &environment, now),
+                guarded: environment.environment_type.as_str() == PRODUCTION
+                    || guarded.contains(&environment.environment_type),
                 environment,
             })
             .collect();
@@ -153,9 +188,8 @@ impl Operations {
                 environment_type,
                 ..
             } = &column.environment;
-            let last = environment_type.as_str() == "production";
-            let guarded = guarded.contains(environment_type);
-            (last, guarded, environment_type.clone(), name.clone())
+            let last = environment_type.as_str() == PRODUCTION;
+            (last, column.guarded, environment_type.clone(), name.clone())
         });
         Ok(columns)
     }

@@ -10,6 +10,7 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod deploy;
 mod deployment;
 mod environment;
 mod failed;
@@ -17,6 +18,7 @@ mod group;
 mod live;
 mod overview;
 mod parts;
+mod plan;
 mod shell;
 mod sign_in;
 mod visitor;
@@ -53,6 +55,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(overview::pages())
         .merge(environment::pages())
         .merge(group::pages())
+        .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))

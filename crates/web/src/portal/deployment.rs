@@ -35,6 +35,7 @@ pub(super) use acts::Powers;
 pub(super) use charts::Samples;
 pub(super) use seen::Seen;
 pub(super) use tiles::panels;
+pub(super) use track::{ahead, name as step_name};
 
 pub(super) fn pages() -> Pages {
     let pages = Pages::default().shows("/deployments/{id}", read);

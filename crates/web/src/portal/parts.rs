@@ -206,7 +206,7 @@ pub(super) fn empty(title: &str, next: &Markup) -> Markup {
 }
 
 /// The query of a page. What cannot be read is as if it had been left out: links grow old.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -70,6 +70,8 @@ pub const PAGES: &[Page] = &[
         "/services/{service}/{environment}/roll-back",
     ),
     form("switch_place", "/services/{service}/{environment}/switch"),
+    shows("plan_deployment", "/deploy"),
+    form("create_deployment", "/deploy"),
     shows("get_deployment", "/deployments/{id}"),
     form("pause_deployment", "/deployments/{id}/pause"),
     form("resume_deployment", "/deployments/{id}/resume"),

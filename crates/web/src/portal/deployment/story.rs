@@ -50,7 +50,7 @@ pub(super) fn says(seen: &Seen) -> Markup {
     html! {
         div #d-says class={ "note " (colour) } {
             @if let Some(failure) = failure {
-                p { b { "Goes back: " } (failure.sentence(&versions)) "." }
+                p { b { @if deployment.ending.is_some() { "Went back: " } @else { "Goes back: " } } (failure.sentence(&versions)) "." }
                 @if deployment.ending.is_none() { p.soft { "The cause: " (who(failure.who_can_act())) "." } }
             }
             @match (&deployment.ending, &deployment.waiting) {
