@@ -12,7 +12,9 @@
 mod assets;
 mod deploy;
 mod deployment;
+mod environment;
 mod failed;
+mod group;
 mod live;
 mod overview;
 mod parts;
@@ -51,6 +53,8 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(environment::pages())
+        .merge(group::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(sign_in::inside())
