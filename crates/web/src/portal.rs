@@ -12,9 +12,11 @@
 mod assets;
 mod deploy;
 mod deployment;
+mod environment;
 mod failed;
 mod forms;
 mod grants;
+mod group;
 mod groups;
 mod live;
 mod overview;
@@ -56,6 +58,8 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(environment::pages())
+        .merge(group::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(people::pages())

@@ -58,6 +58,18 @@ pub const PAGES: &[Page] = &[
     // What is live, and what moves.
     shows("get_overview", "/"),
     shows("watch_pages", "/live"),
+    shows("get_overview", "/environments"),
+    shows("get_environment_status", "/environments/{environment}"),
+    form("lock_environment", "/environments/{environment}/lock"),
+    form("unlock_environment", "/environments/{environment}/unlock"),
+    shows("get_status", "/services/{service}/{environment}"),
+    shows("get_logs", "/services/{service}/{environment}/logs"),
+    shows("get_logs", "/services/{service}/{environment}/logs.txt"),
+    form(
+        "roll_back_place",
+        "/services/{service}/{environment}/roll-back",
+    ),
+    form("switch_place", "/services/{service}/{environment}/switch"),
     shows("plan_deployment", "/deploy"),
     form("create_deployment", "/deploy"),
     shows("get_deployment", "/deployments/{id}"),
