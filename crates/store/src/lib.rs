@@ -26,6 +26,7 @@ mod migrate;
 pub mod overview;
 pub mod people;
 mod pool;
+mod preferences;
 mod pulse;
 mod query;
 pub mod refused;
