@@ -10,11 +10,15 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod deploy;
 mod deployment;
+mod environment;
 mod failed;
+mod group;
 mod live;
 mod overview;
 mod parts;
+mod plan;
 mod shell;
 mod sign_in;
 mod visitor;
@@ -49,6 +53,9 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(environment::pages())
+        .merge(group::pages())
+        .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))

@@ -20,6 +20,7 @@ mod manifests;
 mod metrics;
 mod outside;
 mod pages;
+mod pages_deploy;
 mod people;
 mod places;
 mod releases;
