@@ -64,3 +64,21 @@ fn aws(packages: std::path::PathBuf) -> provider_aws::Aws {
     let clock = Arc::new(operations::clock::SystemClock);
     provider_aws::Aws::new(clock, provider_aws::Settings::default(), packages)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_this_build_cannot_reach_are_refused() {
+        let mut config = Config::new("data");
+        let without_aws = Clouds::default();
+        assert_eq!(driven(&config, &without_aws).unwrap(), []);
+        config.aws_accounts = vec!["main/eu-west-1".parse().unwrap()];
+        let refused = driven(&config, &without_aws).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("--aws-account names an account on AWS, which this build"),
+            "{refused}"
+        );
+    }
+}
