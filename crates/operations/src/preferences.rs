@@ -74,11 +74,7 @@ impl Preferences {
 }
 
 impl Operations {
-    /// What somebody prefers. For pages, which all show it; nobody else's is read with it.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn preferences_of(&self, person: &PersonName) -> Result<Preferences, Error> {
+    async fn preferences_of(&self, person: &PersonName) -> Result<Preferences, Error> {
         let stored = self.store().preferences(person).await?;
         // What an older version wrote and this one cannot read is as if it had not been chosen.
         let read = stored.and_then(|text| serde_json::from_str(&text).ok());
@@ -124,7 +120,8 @@ impl Desk {
     /// # Errors
     /// [`Error::Invalid`] when there are too many.
     pub async fn set_favourite(&self, service: ServiceName, is_one: bool) -> Result<(), Error> {
-        let mut wanted = self.my_preferences().await?;
+        let seeing = self.may_see(Right::View).await?;
+        let mut wanted = seeing.preferences_of(self.principal().person()).await?;
         wanted.favourites.retain(|it| *it != service);
         if is_one {
             wanted.favourites.push(service);

@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         version: 1,
         name: "start",
@@ -61,9 +61,15 @@ const MIGRATIONS: [Migration; 7] = [
         extra: |_| "",
     },
     Migration {
-        version: 7,
+        version: 8,
+        name: "clouds",
+        sql: include_str!("../migrations/0008_clouds.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 9,
         name: "preferences",
-        sql: include_str!("../migrations/0007_preferences.sql"),
+        sql: include_str!("../migrations/0009_preferences.sql"),
         extra: |_| "",
     },
 ];

@@ -57,12 +57,12 @@ pub(super) async fn signed_in(
             if let Some(guest) = request.extensions().get::<Arc<Guest>>() {
                 guest.is_known();
             }
-            let prefers = match app.operations.preferences_of(principal.person()).await {
+            let desk = app.operations.desk(principal);
+            let prefers = match desk.my_preferences().await {
                 Ok(prefers) => Arc::new(prefers),
                 Err(error) => return Failed::from(error).into_response(),
             };
             let zone = prefers.zone.clone();
-            let desk = app.operations.desk(principal);
             request.extensions_mut().insert(Visitor { desk, prefers });
             let secret: Arc<str> = shown.unwrap_or_default().into();
             request.extensions_mut().insert(visa(&app, secret, from));
