@@ -10,7 +10,7 @@ use std::{
 use crate::{checks, deps, packages};
 
 /// Debian packages that the tests start themselves.
-const NEEDED: &[&str] = &["postgresql", "prometheus"];
+const NEEDED: &[&str] = &["postgresql", "prometheus", "chromium"];
 
 /// What the test runs counted.
 #[derive(Default)]
