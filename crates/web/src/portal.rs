@@ -14,13 +14,18 @@ mod deploy;
 mod deployment;
 mod environment;
 mod failed;
+mod forms;
+mod grants;
 mod group;
+mod groups;
 mod live;
 mod overview;
 mod parts;
+mod people;
 mod plan;
 mod shell;
 mod sign_in;
+mod tokens;
 mod visitor;
 mod way_in;
 
@@ -57,6 +62,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(group::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
+        .merge(people::pages())
+        .merge(groups::pages())
+        .merge(grants::pages())
+        .merge(tokens::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

@@ -49,11 +49,16 @@ fn fault(page: &Page, walker: &Walker, answer: &Answer) -> Option<String> {
 }
 
 /// What each form is sent: enough to find what it is about.
-const FORM: [(&str, &str); 4] = [
+const FORM: [(&str, &str); 9] = [
     ("reason", "a walk"),
     ("service", "shop"),
     ("environment", "staging"),
     ("version", "9.9.9"),
+    ("name", "walked"),
+    ("person", "unheard-of"),
+    ("kind", "person"),
+    ("role", "viewer"),
+    ("team", "web"),
 ];
 
 #[tokio::test]
