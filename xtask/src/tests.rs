@@ -24,6 +24,7 @@ struct Count {
 pub fn all(arguments: &[String]) -> Result<(), String> {
     packages::ensure(NEEDED)?;
     packages::ensure_python()?;
+    packages::ensure_node()?;
     if arguments.is_empty() {
         timed("check", || checks::check(&[]))?;
         timed("dependencies", || deps::check(&[]))?;

@@ -176,4 +176,11 @@ const PAGES: &[&str] = &[
     "/deploy?service=storefront&environment=staging&version=1.1.0",
     "/deployments/{id}",
     "/deployments/none",
+    "/people",
+    "/people/admin",
+    "/groups",
+    "/grants",
+    "/may",
+    "/tokens",
+    "/no-such-page",
 ];
