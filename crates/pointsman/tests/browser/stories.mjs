@@ -148,7 +148,7 @@ const stories = {
           assert.match(await signedIn.page.title(), / · Pointsman$|^Pointsman$/, path);
           await fits(signedIn.page);
           if (width !== 320) found.push(...(await barriers(signedIn.page)));
-          const file = path.replaceAll(/[^a-z0-9]+/gi, "-").replaceAll(/^-|-$/g, "") || "overview";
+          const file = path.replace(/[0-9a-f]{8}-[0-9a-f-]+/, "id").replaceAll(/[^a-z0-9]+/gi, "-").replaceAll(/^-|-$/g, "") || "overview";
           await shot(signedIn.page, `page-${file}-${width}${dark ? "-dark" : ""}`);
         }
         complaints.push(...signedIn.complaints);
