@@ -11,7 +11,7 @@ use std::time::Duration;
 use domain::{
     access::{Resource, Right},
     catalogue::{Account, ServerGroup},
-    deployment::{Command, Deployment, Request},
+    deployment::{Command, Deployment, Outcome, Request},
     effect::Target,
     event,
     governance::{self, Admitted, Artifact, Facts, Objection, Wish},
@@ -56,6 +56,10 @@ pub struct Listed {
     pub environment: Option<EnvironmentName>,
     /// Only those that have not ended.
     pub unfinished: bool,
+    /// Only those that ended in this way.
+    pub outcome: Option<Outcome>,
+    /// Only those that this person asked for.
+    pub requested_by: Option<String>,
 }
 
 /// A deployment as it would begin, with what was seen of its group.
@@ -157,6 +161,8 @@ impl Desk {
             service: listed.service.clone(),
             environment: listed.environment.clone(),
             unfinished: listed.unfinished,
+            outcome: listed.outcome,
+            requested_by: listed.requested_by.clone(),
         };
         let fetch = Page::<Deployment>::fetch(limit);
         let visible = seeing.visible();

@@ -12,11 +12,14 @@
 mod assets;
 mod deploy;
 mod deployment;
+mod deployments;
 mod failed;
 mod live;
 mod overview;
 mod parts;
 mod plan;
+mod releases;
+mod service;
 mod shell;
 mod sign_in;
 mod visitor;
@@ -53,6 +56,9 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(overview::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
+        .merge(deployments::pages())
+        .merge(service::pages())
+        .merge(releases::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

@@ -122,3 +122,85 @@ async fn who_may_only_look_sees_which_right_is_missing() {
     assert!(page.text.contains("You lack the right <code>deploy</code>"));
     assert_eq!(viewer.submit("/deploy", &FIELDS).await.status, 403);
 }
+
+#[tokio::test]
+async fn the_page_of_a_service_says_where_its_newest_release_may_go() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    app.bring_up("1.0.0").await;
+    let page = owner.open("/services/shop").await;
+    assert_eq!(page.status, 200);
+    let plan = "/deploy?service=shop&amp;environment=staging&amp;version=1.1.0";
+    assert!(page.text.contains(plan), "{}", page.text);
+    let lock = json!({"reason": "<i>audit</i>"});
+    app.put("/api/v1/environments/staging/lock", lock).await;
+    let page = owner.open("/services/shop").await.text;
+    assert!(page.contains("is locked by") && page.contains("&lt;i&gt;audit&lt;/i&gt;"));
+    assert!(!page.contains(plan), "a closed way has no link");
+    assert_eq!(owner.open("/services/none").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_place_goes_back_from_the_page_of_its_service() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let path = "/services/shop/staging/roll-back";
+    let early = owner.submit(path, &[("reason", "bad")]).await;
+    assert_eq!(early.status, 409, "nothing was live before");
+    app.bring_up("1.0.0").await;
+    app.bring_up("1.1.0").await;
+    let silent = owner.submit(path, &[]).await;
+    assert_eq!(silent.status, 422, "it asks for a reason");
+    let page = owner.open("/services/shop").await.text;
+    assert!(page.contains("Deploys 1.0.0 again"));
+    let begun = owner.submit(path, &[("reason", "bad")]).await;
+    assert_eq!(begun.status, 303, "{}", begun.text);
+    let all = app.get("/api/v1/deployments").await.json();
+    assert_eq!(all["items"][0]["version"], "1.0.0");
+}
+
+#[tokio::test]
+async fn deployments_are_found_by_what_the_address_says() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let empty = owner.open("/deployments").await.text;
+    assert!(empty.contains("Nothing was deployed yet"));
+    let deployed = app.bring_up("1.0.0").await;
+    let id = deployed["id"].as_str().unwrap();
+    let by = deployed["requested_by"].as_str().unwrap();
+    let by = format!("by={by}");
+    for (query, found) in [
+        ("", true),
+        ("service=shop&environment=staging", true),
+        ("state=succeeded", true),
+        (by.as_str(), true),
+        ("state=running", false),
+        ("state=failed", false),
+        ("by=nobody", false),
+        ("service=%3Cimg%20src%3E", false),
+        ("after=0", false),
+    ] {
+        let page = owner.open(&format!("/deployments?{query}")).await;
+        assert_eq!(page.status, 200);
+        assert_eq!(page.text.contains(id), found, "{query}");
+        assert!(!page.text.contains("<img"));
+    }
+}
+
+#[tokio::test]
+async fn a_release_is_withdrawn_on_its_page() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let path = "/services/shop/releases/1.0.0";
+    let list = owner.open("/services/shop/releases").await.text;
+    assert!(list.contains(path) && list.find("1.1.0") < list.find("1.0.0"));
+    let page = owner.open(path).await.text;
+    assert!(page.contains("Nobody can deploy it any more"));
+    let form = format!("{path}/withdraw");
+    assert_eq!(owner.submit(&form, &[]).await.status, 422);
+    let done = owner.submit(&form, &[("reason", "<b>bad</b>")]).await;
+    assert_eq!((done.status.as_u16(), done.header("location")), (303, path));
+    let page = owner.open(path).await.text;
+    assert!(page.contains("&lt;b&gt;bad&lt;/b&gt;") && !page.contains("Nobody can"));
+    assert_eq!(owner.open("/services/shop/releases/9").await.status, 404);
+}

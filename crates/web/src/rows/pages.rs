@@ -60,6 +60,18 @@ pub const PAGES: &[Page] = &[
     shows("watch_pages", "/live"),
     shows("plan_deployment", "/deploy"),
     form("create_deployment", "/deploy"),
+    shows("list_deployments", "/deployments"),
+    shows("get_services", "/services/{service}"),
+    form(
+        "roll_back_place",
+        "/services/{service}/{environment}/roll-back",
+    ),
+    shows("list_releases", "/services/{service}/releases"),
+    shows("get_release", "/services/{service}/releases/{version}"),
+    form(
+        "withdraw_release",
+        "/services/{service}/releases/{version}/withdraw",
+    ),
     shows("get_deployment", "/deployments/{id}"),
     form("pause_deployment", "/deployments/{id}/pause"),
     form("resume_deployment", "/deployments/{id}/resume"),
