@@ -9,6 +9,7 @@ use domain::{
     governance::Lock,
     live::Live,
     names::{EnvironmentName, EnvironmentTypeName, ServiceName, TeamName},
+    time::UnixMs,
 };
 use serde::de::DeserializeOwned;
 use store::overview::{Everywhere, Filter};
@@ -40,6 +41,8 @@ pub struct Column {
     pub lock: Option<Lock>,
     /// The freeze that covers it now.
     pub freeze: Option<Freeze>,
+    /// The freezes that cover it later, the next one first.
+    pub coming: Vec<Freeze>,
     /// A mistake there costs most: it is production, or another person must approve.
     pub guarded: bool,
 }
@@ -173,6 +176,7 @@ impl Operations {
                     .iter()
                     .find(|freeze| freeze.covers(&environment, now))
                     .cloned(),
+                coming: coming(&freezes, &environment, now),
                 guarded: environment.environment_type.as_str() == PRODUCTION
                     || guarded.contains(&environment.environment_type),
                 environment,
@@ -200,6 +204,14 @@ impl Operations {
         let entries = page.items.into_iter().map(|entry| read(entry.body));
         entries.collect()
     }
+}
+
+/// The freezes that cover an environment later.
+fn coming(freezes: &[Freeze], environment: &Environment, now: UnixMs) -> Vec<Freeze> {
+    let later = |freeze: &&Freeze| freeze.names(environment) && freeze.from > now;
+    let mut coming: Vec<Freeze> = freezes.iter().filter(later).cloned().collect();
+    coming.sort_by_key(|freeze| freeze.from);
+    coming
 }
 
 /// The text that names are searched for; what no name contains finds nothing.

@@ -13,7 +13,9 @@ mod assets;
 mod deploy;
 mod deployment;
 mod deployments;
+mod environment;
 mod failed;
+mod group;
 mod live;
 mod overview;
 mod parts;
@@ -54,6 +56,8 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(environment::pages())
+        .merge(group::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(deployments::pages())

@@ -1,6 +1,6 @@
 //! One service: who owns it, what is live where, whether its newest release may go there, and what happened.
 
-use axum::{body::Bytes, extract::Path, response::Response};
+use axum::extract::Path;
 use domain::{
     access::{Resource, Right},
     deployment::Deployment,
@@ -19,11 +19,10 @@ use operations::{
 use super::{
     deployments,
     failed::Failed,
-    parts::{Mark, Query, ago, deployment_path, empty, group_path, icon, now, query, who},
+    parts::{Mark, ago, deployment_path, empty, group_path, icon, now, query, who},
     releases,
     shell::{Head, Part, page},
     visitor::Visitor,
-    way_in::see,
 };
 use crate::rows::Pages;
 
@@ -31,9 +30,7 @@ use crate::rows::Pages;
 const NEWEST: u32 = 10;
 
 pub(super) fn pages() -> Pages {
-    Pages::default()
-        .shows("/services/{service}", read)
-        .form("/services/{service}/{environment}/roll-back", roll_back)
+    Pages::default().shows("/services/{service}", read)
 }
 
 /// A service in one environment.
@@ -126,7 +123,7 @@ fn top(row: &Row) -> Markup {
             div {
                 h1 { (service.name) }
                 p.lead {
-                    "owned by " a href={ "/catalogue/team/" (service.owner) } { (service.owner) }
+                    "owned by " a href={ "/catalogue/teams/" (service.owner) } { (service.owner) }
                     @if !service.description.is_empty() { " · " (service.description) }
                 }
             }
@@ -142,7 +139,7 @@ fn everywhere(row: &Row, places: &[At<'_>], newest: Option<&Release>, now: UnixM
             @if places.is_empty() {
                 (empty("It has no server group yet", &html! {
                     p { "A server group says how many instances of it run in an environment." }
-                    p { a href="/catalogue/server-group/new" { "Describe one" } }
+                    p { a href="/catalogue/new?kind=server-groups" { "Describe one" } }
                 }))
             } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="where-title" {
@@ -299,23 +296,8 @@ fn newest_deployments(name: &ServiceName, last: &[Deployment], now: UnixMs) -> M
 fn elsewhere(name: &ServiceName) -> Markup {
     html! {
         p.small.soft {
-            a href={ "/catalogue/service/" (name) } { "Its entry in the catalogue" }
+            a href={ "/catalogue/services/" (name) } { "Its entry in the catalogue" }
             " · in a terminal " code { "pointsman status " (name) }
         }
     }
-}
-
-/// Brings back the release before, or turns round what runs.
-async fn roll_back(
-    visitor: Visitor,
-    Path((service, environment)): Path<(ServiceName, EnvironmentName)>,
-    form: Bytes,
-) -> Result<Response, Failed> {
-    let place = Place {
-        service,
-        environment,
-    };
-    let form = Query::of(&form);
-    let begun = visitor.desk.roll_back(&place, form.text("reason")).await?;
-    Ok(see(&deployment_path(&begun.deployment)))
 }

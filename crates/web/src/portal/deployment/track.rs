@@ -67,6 +67,7 @@ pub(super) fn track(seen: &Seen) -> Markup {
                 }
                 (restoring(Stand::of(last, deployment)))
             }
+            (now_asked(deployment))
             @if back { (left(deployment)) }
         }
     }
@@ -98,6 +99,27 @@ fn left(deployment: &Deployment) -> Markup {
         details {
             summary.small { "The plan that it left" }
             ol.plain { @for step in &deployment.plan.steps { li.soft { (step.sentence(&versions)) } } }
+        }
+    }
+}
+
+/// What the gates of the present step saw last, where there is room for it.
+fn now_asked(deployment: &Deployment) -> Markup {
+    let gates = deployment.step().map_or(&[] as &[Gate], Step::gates);
+    let states = &deployment.progress.watch.gates;
+    let asked: Vec<(&Gate, &GateState)> = gates.iter().zip(states).collect();
+    let told = |state: &GateState| !state.text.is_empty() || state.approved_by.is_some();
+    html! {
+        @if deployment.ending.is_none() && asked.iter().any(|(_, state)| told(state)) {
+            dl.asked {
+                @for (gate, state) in asked.into_iter().filter(|(_, state)| told(state)) {
+                    dt { (gate) }
+                    dd {
+                        @if let Some(by) = &state.approved_by { "approved by " (by) @if !state.text.is_empty() { "; " } }
+                        (state.text)
+                    }
+                }
+            }
         }
     }
 }
@@ -242,7 +264,6 @@ fn signal(gate: &Gate, state: Option<&GateState>, stand: Stand) -> Markup {
         span {
             b.small { (gate) } " " span class={ "small " (colour) } { (word) }
             @if let Some(by) = approved { span.small { " · approved by " (by) } }
-            @else if let Some(state) = state.filter(|state| !state.text.is_empty()) { span.small.soft { br; (state.text) } }
         }
     }
 }
