@@ -10,17 +10,20 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod catalogue;
 mod deploy;
 mod deployment;
 mod deployments;
 mod environment;
 mod failed;
 mod group;
+mod images;
 mod live;
 mod overview;
 mod parts;
 mod plan;
 mod releases;
+mod search;
 mod service;
 mod shell;
 mod sign_in;
@@ -58,6 +61,9 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(overview::pages())
         .merge(environment::pages())
         .merge(group::pages())
+        .merge(catalogue::pages())
+        .merge(images::pages())
+        .merge(search::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
         .merge(deployments::pages())
