@@ -160,13 +160,7 @@ impl Server {
             .context("the listener has no address")?;
         let stopping = CancellationToken::new();
         let metrics = Metrics::default();
-        let (engine, operations) = assemble(
-            &store,
-            artifacts,
-            clouds,
-            &metrics,
-            Hosts::new(&config.gate_hosts),
-        )?;
+        let (engine, operations) = assemble(&store, artifacts, clouds, &metrics, config)?;
         let watch = tokio::spawn(watch_until(operations.clone(), stopping.clone()));
         let engine = tokio::spawn(drive_until(engine, stopping.clone()));
         let hosts = match config.allow_remote {
@@ -343,13 +337,14 @@ fn assemble(
     artifacts: Artifacts,
     clouds: Clouds,
     metrics: &Metrics,
-    gates: Hosts,
+    config: &Config,
 ) -> anyhow::Result<(Engine, Operations)> {
+    let gates = Hosts::new(&config.gate_hosts);
     let changes = Changes::default();
     let journal = TellingJournal {
         store: store.clone(),
         changes: changes.clone(),
-        reaches: clouds.kinds(),
+        drives: clouds::driven(config, &clouds)?,
     };
     let packages = Packages::new(artifacts, store);
     let clouds = clouds.counted(metrics.clone()).supplied(packages.clone());

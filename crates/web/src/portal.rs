@@ -16,17 +16,22 @@ mod deployment;
 mod deployments;
 mod environment;
 mod failed;
+mod forms;
+mod grants;
 mod group;
+mod groups;
 mod images;
 mod live;
 mod overview;
 mod parts;
+mod people;
 mod plan;
 mod releases;
 mod search;
 mod service;
 mod shell;
 mod sign_in;
+mod tokens;
 mod visitor;
 mod way_in;
 
@@ -69,6 +74,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(deployments::pages())
         .merge(service::pages())
         .merge(releases::pages())
+        .merge(people::pages())
+        .merge(groups::pages())
+        .merge(grants::pages())
+        .merge(tokens::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

@@ -21,6 +21,7 @@ mod metrics;
 mod outside;
 mod pages;
 mod pages_deploy;
+mod pages_people;
 mod people;
 mod places;
 mod releases;

@@ -146,6 +146,28 @@ pub const PAGES: &[Page] = &[
     shows("plan_patch", "/images/patch"),
     form("start_patching", "/images/patch"),
     shows("search", "/search"),
+    // People, and what they may do.
+    shows("list_people", "/people"),
+    form("create_person", "/people"),
+    shows("get_person", "/people/{name}"),
+    form("disable_person", "/people/{name}/disable"),
+    form("enable_person", "/people/{name}/enable"),
+    form("invite_person", "/people/{name}/invite"),
+    form("end_sessions_of_person", "/people/{name}/end-sessions"),
+    form("create_service_account", "/service-accounts"),
+    shows("list_groups", "/groups"),
+    form("create_group", "/groups"),
+    shows("list_members", "/groups/{name}"),
+    form("add_member", "/groups/{name}/add"),
+    form("remove_member", "/groups/{name}/remove"),
+    form("delete_group", "/groups/{name}/delete"),
+    shows("list_grants", "/grants"),
+    form("create_grant", "/grants"),
+    form("remove_grant", "/grants/{id}/remove"),
+    shows("may", "/may"),
+    shows("list_tokens", "/tokens"),
+    form("create_token", "/tokens"),
+    form("revoke_token", "/tokens/{id}/revoke"),
 ];
 
 impl Page {

@@ -49,7 +49,7 @@ fn fault(page: &Page, walker: &Walker, answer: &Answer) -> Option<String> {
 }
 
 /// What each form is sent: enough to find what it is about.
-const FORM: [(&str, &str); 5] = [
+const FORM: [(&str, &str); 10] = [
     ("reason", "a walk"),
     ("service", "shop"),
     ("environment", "staging"),
@@ -58,6 +58,11 @@ const FORM: [(&str, &str); 5] = [
         "manifest",
         "kind: Service\nname: shop\nowner: web\nenvironment_types: [testing]\n",
     ),
+    ("name", "walked"),
+    ("person", "unheard-of"),
+    ("kind", "person"),
+    ("role", "viewer"),
+    ("team", "web"),
 ];
 
 #[tokio::test]
