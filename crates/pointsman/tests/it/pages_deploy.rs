@@ -204,3 +204,138 @@ async fn a_release_is_withdrawn_on_its_page() {
     assert!(page.contains("&lt;b&gt;bad&lt;/b&gt;") && !page.contains("Nobody can"));
     assert_eq!(owner.open("/services/shop/releases/9").await.status, 404);
 }
+
+const TEAM: &str = "/catalogue/teams/web";
+
+#[tokio::test]
+async fn an_entry_changes_in_two_steps_by_the_version_that_was_read() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let page = owner.open(TEAM).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("kind: Team\nname: web"), "{}", page.text);
+    let version = hidden(&page.text, "version").to_owned();
+    let manifest = "kind: Team\nname: web\ncontact: <b>us</b>";
+    let form = [("manifest", manifest), ("version", &version)];
+    let compared = owner.submit(TEAM, &form).await;
+    assert_eq!(compared.status, 200);
+    assert!(compared.text.contains("<ins>&lt;b&gt;us&lt;/b&gt;</ins>"));
+    assert!(compared.text.contains("Change 1 field"));
+    let contact = async || app.get("/api/v1/teams/web").await.json()["contact"].clone();
+    assert_ne!(contact().await, "<b>us</b>", "it is only compared");
+    let apply = [&form[..], &[("step", "apply")]].concat();
+    let applied = owner.submit(TEAM, &apply).await;
+    assert_eq!(
+        (applied.status.as_u16(), applied.header("location")),
+        (303, TEAM)
+    );
+    assert_eq!(contact().await, "<b>us</b>");
+    let late = owner.submit(TEAM, &apply).await;
+    assert_eq!(late.status, 412, "it was read before the change");
+    let history = owner.open(TEAM).await.text;
+    assert!(history.contains("team.update") && !history.contains("<b>us"));
+}
+
+#[tokio::test]
+async fn a_manifest_with_faults_is_kept_and_each_fault_is_named() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let manifest = "kind: Service\nname: shop\nowner: nobody-known\nnoise: 1\n";
+    let form = [("manifest", manifest), ("version", "1")];
+    let answer = owner.submit("/catalogue/services/shop", &form).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("noise") && answer.text.contains("nobody-known"));
+    let other = [("manifest", "kind: Team\nname: other\n"), ("step", "apply")];
+    let answer = owner.submit(TEAM, &other).await;
+    assert_eq!(answer.status, 422, "the page of one entry changes no other");
+    assert_eq!(app.get("/api/v1/teams/other").await.status, 404);
+}
+
+#[tokio::test]
+async fn new_entries_are_shown_and_then_stored_together() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    for kind in ["services", "server-groups", "freezes", "none"] {
+        let page = owner.open(&format!("/catalogue/new?kind={kind}")).await;
+        assert_eq!(page.status, 200);
+    }
+    let manifest = "kind: Team\nname: a\n---\nkind: Team\nname: b\n";
+    let compared = owner
+        .submit("/catalogue/new", &[("manifest", manifest)])
+        .await;
+    assert!(
+        compared.text.contains("Create 2 entries"),
+        "{}",
+        compared.text
+    );
+    assert_eq!(app.get("/api/v1/teams/a").await.status, 404);
+    let form = [("manifest", manifest), ("step", "apply")];
+    assert_eq!(owner.submit("/catalogue/new", &form).await.status, 303);
+    assert_eq!(app.get("/api/v1/teams/b").await.status, 200);
+    let list = owner.open("/catalogue/teams").await.text;
+    assert!(list.contains("/catalogue/teams/a\"") && list.contains("/catalogue/teams/web\""));
+}
+
+#[tokio::test]
+async fn an_entry_goes_only_when_nothing_needs_it() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let version = async |path: &str| hidden(&owner.open(path).await.text, "version").to_owned();
+    let form = [("version", version(TEAM).await)];
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let needed = owner.submit(&format!("{TEAM}/delete"), &form).await;
+    assert_eq!(needed.status, 409);
+    assert!(needed.text.contains("service shop"), "{}", needed.text);
+    app.apply("kind: Team\nname: lonely\n").await;
+    let lonely = "/catalogue/teams/lonely";
+    let delete = format!("{lonely}/delete");
+    assert_eq!(owner.submit(&delete, &[]).await.status, 422);
+    let form = [("version", version(lonely).await)];
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(owner.submit(&delete, &form).await.status, 303);
+    assert_eq!(owner.open(lonely).await.status, 404);
+}
+
+#[tokio::test]
+async fn search_finds_what_the_visitor_may_see() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let deployed = app.bring_up("1.0.0").await;
+    let id = deployed["id"].as_str().unwrap();
+    let token = app.invite("stranger").await;
+    let stranger = Visitor::with_token(&app, &token).await;
+    for (text, hit) in [
+        ("sho", "/services/shop\"".to_owned()),
+        ("shop stag", "/services/shop/staging\"".to_owned()),
+        ("stag", "/environments/staging\"".to_owned()),
+        (&id[..8], format!("/deployments/{id}\"")),
+        ("stranger", "/people/stranger\"".to_owned()),
+    ] {
+        let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        for path in [
+            format!("/search?q={text}"),
+            format!("/search?part=1&q={text}"),
+        ] {
+            assert!(owner.open(&path).await.text.contains(&hit), "{path}");
+            assert!(!stranger.open(&path).await.text.contains(&hit), "{path}");
+        }
+    }
+    let page = owner.open("/search?q=%3Cimg%20src%3E").await.text;
+    assert!(page.contains("Nothing has this in its name") && !page.contains("<img"));
+    let part = owner.open("/search?part=1&q=audit").await.text;
+    assert!(part.contains("/audit\"") && !part.contains("<html"));
+}
+
+#[tokio::test]
+async fn images_without_an_account_say_what_to_do_next() {
+    let app = TestApp::with_shop().await;
+    let owner = Visitor::owner(&app).await;
+    let page = owner.open("/images").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("/catalogue/new?kind=accounts"));
+    let plan = owner.open("/images/patch?ami=latest").await.text;
+    assert!(plan.contains("it is not on AWS") && plan.contains("Nothing can be patched"));
+    assert_eq!(owner.open("/images/patch?ami=disk").await.status, 422);
+    let none = owner.submit("/images/patch", &[("group", "shop")]).await;
+    assert_eq!(none.status, 422);
+}
