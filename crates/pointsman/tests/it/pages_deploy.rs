@@ -233,7 +233,7 @@ async fn an_entry_changes_in_two_steps_by_the_version_that_was_read() {
     let late = owner.submit(TEAM, &apply).await;
     assert_eq!(late.status, 412, "it was read before the change");
     let history = owner.open(TEAM).await.text;
-    assert!(history.contains("team.update") && !history.contains("<b>us"));
+    assert!(history.contains("Changed") && !history.contains("<b>us"));
 }
 
 #[tokio::test]

@@ -17,11 +17,23 @@ use serde_json::Value;
 
 use super::{
     failed::Failed,
-    parts::{Query, ROWS, ago, empty, now, pager},
+    parts::{Query, ROWS, ago, capital, empty, now, pager},
     shell::{Head, Part, page},
     visitor::Visitor,
 };
 use crate::rows::Pages;
+
+/// The kinds as the page shows them: what people come for most stands first.
+const ORDER: [Kind; Kind::ALL.len()] = [
+    Kind::Service,
+    Kind::ServerGroup,
+    Kind::Environment,
+    Kind::EnvironmentType,
+    Kind::Team,
+    Kind::Freeze,
+    Kind::Account,
+    Kind::Prometheus,
+];
 
 pub(super) fn pages() -> Pages {
     let pages = Pages::default().shows("/catalogue", kinds);
@@ -75,11 +87,10 @@ fn shown_at(kind: Kind, name: &str) -> Option<String> {
     }
 }
 
-/// The noun with a capital.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    format!("{}{}", first.unwrap_or_default(), letters.as_str())
+/// What a kind is, without its name, which stands beside it.
+fn about(sentence: &str) -> String {
+    let (_, rest) = sentence.split_once(", ").unwrap_or(("", sentence));
+    capital(rest)
 }
 
 async fn kinds(visitor: Visitor) -> Markup {
@@ -93,11 +104,10 @@ async fn kinds(visitor: Visitor) -> Markup {
         }
         section.card aria-label="Kinds of entries" {
             ul.rows {
-                // What people come for most stands first.
-                @for kind in Kind::ALL.into_iter().rev() {
+                @for kind in ORDER {
                     @let words = kind.words();
                     li {
-                        span { a href=(path(kind)) { b { (capital(words.plural)) } } div.small.soft { (words.sentence) } }
+                        span { a href=(path(kind)) { b { (capital(words.plural)) } } div.small.soft { (about(words.sentence)) } }
                         a.small href=(new_path(kind)) aria-label={ "New " (words.noun) } { "new" }
                     }
                 }
@@ -122,7 +132,7 @@ async fn list(kind: Kind, visitor: Visitor, asked: Query) -> Result<Markup, Fail
     let plural = capital(words.plural);
     let body = html! {
         div.top {
-            div { h1 { (plural) } p.lead { (words.sentence) } }
+            div { h1 { (plural) } p.lead { (about(words.sentence)) } }
             a.button.main-button href=(new_path(kind)) { "New " (words.noun) }
         }
         @if entries.items.is_empty() {
@@ -167,6 +177,11 @@ fn table(kind: Kind, entries: &[Entry]) -> Markup {
     }
 }
 
+/// So many lines of a manifest are seen at once.
+fn lines(text: &str) -> usize {
+    text.lines().count().clamp(12, 40) + 1
+}
+
 /// A value as a cell or a difference has it.
 fn told(value: Option<&Value>) -> String {
     match value {
@@ -196,6 +211,13 @@ mod tests {
             (json!([{"a": 1}]), "[{\"a\":1}]"),
         ] {
             assert_eq!(told(Some(&value)), text);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_place() {
+        for kind in Kind::ALL {
+            assert!(ORDER.contains(&kind), "{kind}");
         }
     }
 

@@ -212,11 +212,11 @@ async fn people(desk: &Desk, text: &str) -> Result<Vec<Hit>, Error> {
     }
 }
 
-/// Pages whose name or other words have every word of the text.
+/// Pages among whose words every word of the text begins one.
 fn sites(text: &str) -> Vec<Hit> {
     let all = PAGES.iter().filter(|(_, name, others)| {
-        let name = name.to_lowercase();
-        let has = |word: &str| name.contains(word) || others.contains(word);
+        let known = format!("{} {others}", name.to_lowercase());
+        let has = |word: &str| known.split(' ').any(|it| it.starts_with(word));
         text.split_whitespace().all(has)
     });
     all.map(|(path, name, _)| Hit::new(*path, name, "page"))
@@ -233,6 +233,7 @@ mod tests {
             ("audit", vec!["/audit"]),
             ("patch ami", vec!["/images/patch"]),
             ("rollout", vec!["/deploy", "/deployments"]),
+            ("st", vec!["/environments"]),
             ("nothing at all", vec![]),
         ] {
             let found: Vec<String> = sites(text).into_iter().map(|hit| hit.path).collect();

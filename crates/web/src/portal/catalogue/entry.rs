@@ -17,10 +17,10 @@ use operations::{
 };
 use serde_json::Value;
 
-use super::{capital, compared, entry_path, path, shown_at, told};
+use super::{compared, entry_path, lines, path, shown_at, told};
 use crate::portal::{
     failed::Failed,
-    parts::{Query, ago, now, pager},
+    parts::{Query, ago, capital, missing, now, pager},
     shell::{Head, Part, page},
     visitor::Visitor,
     way_in::see,
@@ -135,7 +135,7 @@ fn edit(shown: &Shown) -> Markup {
         form.card.stack method="post" action=(entry_path(entry.kind, &entry.name)) {
             input type="hidden" name="version" value=(entry.version);
             label for="manifest" { "Manifest" }
-            textarea #manifest name="manifest" required spellcheck="false" autocapitalize="off" readonly[!may] { (shown.text) }
+            textarea #manifest name="manifest" rows=(lines(&shown.text)) required spellcheck="false" autocapitalize="off" readonly[!may] { (shown.text) }
             div.flow {
                 button type="submit" disabled[!may] aria-describedby="compare-hint" { "Show the difference" }
                 span.small.soft #compare-hint {
@@ -148,11 +148,7 @@ fn edit(shown: &Shown) -> Markup {
 }
 
 fn lacking(shown: &Shown) -> Markup {
-    html! {
-        @if let Some(denied) = &shown.missing {
-            p.small { b { "You lack the right " code { (denied.right) } " for " (denied.resource) "." } " Someone with the right " code { "administer" } " can grant it." }
-        }
-    }
+    html! { @if shown.missing.is_some() { p.small { (missing(shown.missing.as_ref())) } } }
 }
 
 fn history(history: &Page<AuditEvent>, now: UnixMs) -> Markup {
@@ -164,7 +160,7 @@ fn history(history: &Page<AuditEvent>, now: UnixMs) -> Markup {
                 @for event in &history.items {
                     li {
                         div.stack {
-                            span { b { (event.action) } " by " (event.actor) @if let Some(reason) = event.detail.get("reason") { ": " (told(Some(reason))) } }
+                            span { b { (capital(done(&event.action))) } " by " (event.actor) @if let Some(reason) = event.detail.get("reason") { ": " (told(Some(reason))) } }
                             @let differences = differences(&event.detail);
                             @if !differences.is_empty() {
                                 details { summary.small { (differences.len()) @if differences.len() == 1 { " field" } @else { " fields" } } (compared::differences(&differences)) }
@@ -175,6 +171,18 @@ fn history(history: &Page<AuditEvent>, now: UnixMs) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What was done, without the noun, which the page is about.
+fn done(action: &str) -> &str {
+    match action.rsplit_once('.').map_or(action, |(_, verb)| verb) {
+        "create" => "created",
+        "update" => "changed",
+        "delete" => "deleted",
+        "lock" => "locked",
+        "unlock" => "unlocked",
+        other => other,
     }
 }
 

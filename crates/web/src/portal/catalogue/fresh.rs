@@ -13,7 +13,7 @@ use operations::{
     manifests::{Change, Mode, from_yaml},
 };
 
-use super::{compared, entry_path, new_path, templates::template};
+use super::{compared, entry_path, lines, new_path, templates::template};
 use crate::{
     portal::{
         failed::Failed,
@@ -110,7 +110,7 @@ fn shown(visitor: &Visitor, draft: &Draft, kind: Option<Kind>) -> Markup {
         }
         form.card.stack method="post" action="/catalogue/new" {
             label for="manifest" { "Manifest, as YAML" }
-            textarea #manifest name="manifest" required spellcheck="false" autocapitalize="off" { (draft.text) }
+            textarea #manifest name="manifest" rows=(lines(&draft.text)) required spellcheck="false" autocapitalize="off" { (draft.text) }
             div.flow {
                 button type="submit" aria-describedby="compare-hint" { "Show the difference" }
                 span.small.soft #compare-hint { "Nothing is changed yet." }

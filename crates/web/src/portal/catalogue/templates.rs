@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn every_template_is_a_manifest_of_its_kind() {
         for kind in Kind::ALL {
-            let read = from_yaml(template(kind)).expect(kind.as_str());
+            let read = from_yaml(template(kind)).expect("a manifest");
             let kinds: Vec<Kind> = read.iter().map(|it| it.manifest.kind()).collect();
             assert_eq!(kinds, [kind]);
         }
