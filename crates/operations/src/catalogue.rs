@@ -74,11 +74,12 @@ impl Desk {
         permit.entry(kind, name).await.map(|_| ())
     }
 
-    /// What somebody is missing to change an entry; `None`: nothing.
+    /// What somebody who may see an entry is missing to change it; `None`: nothing.
     ///
     /// # Errors
-    /// [`Error::Unknown`] when no entry can have this name.
+    /// [`Error::Unknown`] entry.
     pub async fn missing_to_change(&self, kind: Kind, name: &str) -> Result<Option<Denied>, Error> {
+        self.may_entry(Right::View, kind, name).await?;
         let named = Named::of(kind, name).ok_or_else(|| unknown(kind, name))?;
         self.missing(kind.words().right, named.resource()).await
     }
