@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration {
         version: 1,
         name: "start",
@@ -68,8 +68,14 @@ const MIGRATIONS: [Migration; 8] = [
     },
     Migration {
         version: 9,
+        name: "deployment_lists",
+        sql: include_str!("../migrations/0009_deployment_lists.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 10,
         name: "preferences",
-        sql: include_str!("../migrations/0009_preferences.sql"),
+        sql: include_str!("../migrations/0010_preferences.sql"),
         extra: |_| "",
     },
 ];

@@ -170,7 +170,7 @@ pub const ROWS: [Row; 66] = {
 };
 
 /// What only pages have: the way in, and what shows many things at once.
-const PAGE_ROWS: [Row; 7] = [
+const PAGE_ROWS: [Row; 11] = [
     Row {
         operation: "get_asset",
         needs: Needs::Nothing,
@@ -184,6 +184,10 @@ const PAGE_ROWS: [Row; 7] = [
     right("get_overview", Right::View, Found::EachRow),
     right("watch_pages", Right::View, Found::EachRow),
     right("plan_deployment", Right::Deploy, Found::EachRow),
+    right("get_catalogue", Right::View, Found::EachRow),
+    right("draft_manifests", Right::View, Found::EachRow),
+    right("start_patching", Right::Deploy, Found::EachRow),
+    right("search", Right::Administer, Found::EachRow),
 ];
 
 /// The row of an operation; `None`: there is none.

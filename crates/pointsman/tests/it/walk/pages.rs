@@ -52,11 +52,15 @@ fn fault(page: &Page, walker: &Walker, answer: &Answer) -> Option<String> {
 const LEAVING: [&str; 2] = ["sign_out", "end_my_sessions"];
 
 /// What each form is sent: enough to find what it is about.
-const FORM: [(&str, &str); 9] = [
+const FORM: [(&str, &str); 10] = [
     ("reason", "a walk"),
     ("service", "shop"),
     ("environment", "staging"),
     ("version", "9.9.9"),
+    (
+        "manifest",
+        "kind: Service\nname: shop\nowner: web\nenvironment_types: [testing]\n",
+    ),
     ("name", "walked"),
     ("person", "unheard-of"),
     ("kind", "person"),
