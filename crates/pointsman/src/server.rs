@@ -48,7 +48,7 @@ use crate::{
     config::Config,
     data::{self, DataFolder},
     hosts::Hosts,
-    local,
+    identities, local,
     outside::Outside,
     telemetry,
 };
@@ -160,13 +160,7 @@ impl Server {
             .context("the listener has no address")?;
         let stopping = CancellationToken::new();
         let metrics = Metrics::default();
-        let (engine, operations) = assemble(
-            &store,
-            artifacts,
-            clouds,
-            &metrics,
-            Hosts::new(&config.gate_hosts),
-        )?;
+        let (engine, operations) = assemble(&store, artifacts, clouds, &metrics, config)?;
         let watch = tokio::spawn(watch_until(operations.clone(), stopping.clone()));
         let engine = tokio::spawn(drive_until(engine, stopping.clone()));
         let hosts = match config.allow_remote {
@@ -343,7 +337,7 @@ fn assemble(
     artifacts: Artifacts,
     clouds: Clouds,
     metrics: &Metrics,
-    gates: Hosts,
+    config: &Config,
 ) -> anyhow::Result<(Engine, Operations)> {
     let changes = Changes::default();
     let journal = TellingJournal {
@@ -353,6 +347,7 @@ fn assemble(
     };
     let packages = Packages::new(artifacts, store);
     let clouds = clouds.counted(metrics.clone()).supplied(packages.clone());
+    let gates = Hosts::new(&config.gate_hosts);
     let id = Uuid::now_v7().simple();
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
@@ -367,6 +362,7 @@ fn assemble(
         store: store.clone(),
         packages,
         clouds,
+        providers: identities::configured(config.oidc.as_deref())?,
         waker: engine.waker(),
         changes,
     });

@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration {
         version: 1,
         name: "start",
@@ -58,6 +58,12 @@ const MIGRATIONS: [Migration; 6] = [
         version: 6,
         name: "people",
         sql: include_str!("../migrations/0006_people.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 7,
+        name: "identities",
+        sql: include_str!("../migrations/0007_identities.sql"),
         extra: |_| "",
     },
 ];
