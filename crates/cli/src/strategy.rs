@@ -3,6 +3,7 @@
 //! Invariant: an option that does not apply to the chosen strategy is refused, never ignored. What is
 //! not given is left to the server.
 
+mod counters;
 mod refresh;
 
 use std::{fs, path::PathBuf, str::FromStr};
@@ -14,7 +15,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 
-use self::refresh::RefreshArgs;
+use self::{counters::Counters, refresh::RefreshArgs};
 use super::{
     amounts::{Percent, Seconds},
     failure::Failure,
@@ -104,6 +105,11 @@ pub struct StrategyArgs {
     /// repeated
     #[arg(long, value_name = "HOST:PORT")]
     gate_tcp: Vec<String>,
+    /// blue-green, canary: continue only while counters of a Prometheus in the catalogue are no worse than
+    /// those of the stable release: two queries in PromQL with $version or $slice, for how many went wrong
+    /// and how many there were; can be repeated
+    #[arg(long, value_name = "NAME: BAD of ALL")]
+    gate_compare: Vec<Counters>,
     /// blue-green, canary: a file with a YAML list of gates, instead of those of the server group
     #[arg(long, value_name = "FILE")]
     gates: Option<PathBuf>,
@@ -180,6 +186,10 @@ impl StrategyArgs {
             .gate_tcp
             .iter()
             .map(|address| ("--gate-tcp", Gate::Tcp(TcpGate::new(address.clone()))));
+        let counters = self
+            .gate_compare
+            .iter()
+            .map(|Counters(gate)| ("--gate-compare", Gate::Compare(gate.clone())));
         let approval = self.approve_at.as_ref().map(|Shares(at)| {
             let approval = ApprovalGate {
                 at: at.clone(),
@@ -187,7 +197,8 @@ impl StrategyArgs {
             };
             ("--approve-at", Gate::Approval(approval))
         });
-        traffic.into_iter().chain(ports).chain(approval).collect()
+        let compared = traffic.into_iter().chain(counters);
+        compared.chain(ports).chain(approval).collect()
     }
 
     /// The options make sense together.
@@ -260,7 +271,7 @@ impl StrategyArgs {
     }
 
     /// Every option: whether it is given, and what it belongs to.
-    fn options(&self) -> [(&'static str, bool, &'static [Way]); 15] {
+    fn options(&self) -> [(&'static str, bool, &'static [Way]); 16] {
         [
             ("--surge", self.surge.is_some(), ONE_SLICE),
             ("--weights", self.weights.is_some(), &[Way::BlueGreen]),
@@ -275,6 +286,7 @@ impl StrategyArgs {
             ("--approve-at", self.approve_at.is_some(), TWO_SLICES),
             ("--gate-traffic", self.gate_traffic, TWO_SLICES),
             ("--gate-tcp", !self.gate_tcp.is_empty(), TWO_SLICES),
+            ("--gate-compare", !self.gate_compare.is_empty(), TWO_SLICES),
             ("--gates", self.gates.is_some(), TWO_SLICES),
             ("--no-gates", self.no_gates, TWO_SLICES),
         ]

@@ -40,6 +40,7 @@
 //! Invariant: sums are kept as whole nano-nats (1e-9 of a natural logarithm's unit), always rounded to
 //! the side of less evidence; adding can be repeated, moved or stored without a change of meaning.
 
+mod at_risk;
 mod beginnings;
 mod boundary;
 mod ceiling;

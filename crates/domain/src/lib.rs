@@ -13,6 +13,7 @@ pub mod access;
 pub mod bounds;
 pub mod catalogue;
 pub mod checkup;
+pub mod cloud;
 pub mod decide;
 pub mod deployment;
 pub mod effect;

@@ -53,6 +53,28 @@ pub struct UserCounts {
     pub seen: u64,
     /// Users of whose requests at least one was an error.
     pub failed: u64,
+    /// Users of whose requests at least one was answered with a 4xx.
+    #[serde(default)]
+    pub client_failed: u64,
+}
+
+impl UserCounts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.seen = self.seen.saturating_add(other.seen);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.client_failed = self.client_failed.saturating_add(other.client_failed);
+    }
+
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            seen: self.seen.saturating_sub(earlier.seen),
+            failed: self.failed.saturating_sub(earlier.failed),
+            client_failed: self.client_failed.saturating_sub(earlier.client_failed),
+        }
+    }
 }
 
 /// What one instance had of a slice's requests since the epoch.
@@ -163,13 +185,9 @@ impl Traffic {
             client_errors: self.client_errors.saturating_sub(earlier.client_errors),
             abandoned: self.abandoned.saturating_sub(earlier.abandoned),
             latency: self.latency.since(&earlier.latency),
-            users: self.users.map(|users| {
-                let before = earlier.users.unwrap_or_default();
-                UserCounts {
-                    seen: users.seen.saturating_sub(before.seen),
-                    failed: users.failed.saturating_sub(before.failed),
-                }
-            }),
+            users: self
+                .users
+                .map(|users| users.since(earlier.users.unwrap_or_default())),
             instances: self
                 .instances
                 .iter()

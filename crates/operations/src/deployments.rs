@@ -19,21 +19,25 @@ use domain::{
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
     observation::Observation,
     preview::{Estimates, Preview, preview},
-    release::{Launch, LaunchId},
+    release::{Launch, LaunchId, Release},
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use store::{StoreError, deployments::Filter};
 use uuid::Uuid;
 
 use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
 use crate::cloud::Calls;
 
+mod planned;
 mod roll_back;
 mod shown;
 mod switch;
+mod usual;
 
+use planned::hash_before;
+pub use planned::{Planned, Rehearsal, plan_hash};
 pub use roll_back::RolledBack;
+pub use usual::{Readiness, usual_strategy};
 
 /// How often a request is tried anew when the facts changed meanwhile.
 const TRIES: u32 = 5;
@@ -42,24 +46,6 @@ const TRIES: u32 = 5;
 const COMMAND_TRIES: u32 = 100;
 /// Between two tries of a command.
 const COMMAND_PAUSE: Duration = Duration::from_millis(10);
-
-/// A deployment that began, and what it is expected to do.
-#[derive(Debug, Clone)]
-pub struct Begun {
-    /// The deployment.
-    pub deployment: Deployment,
-    /// What it is expected to do.
-    pub preview: Preview,
-}
-
-/// What would become of a wish.
-#[derive(Debug, Clone)]
-pub struct Rehearsal {
-    /// What the deployment would do; `None` when governance says no.
-    pub preview: Option<Preview>,
-    /// Every reason why governance says no.
-    pub objections: Vec<Objection>,
-}
 
 /// Which deployments are listed.
 #[derive(Debug, Clone, Default)]
@@ -80,16 +66,31 @@ struct Drafted {
 }
 
 impl Desk {
-    /// Begins a deployment, if governance allows it; the audit log keeps the reason.
+    /// Begins a deployment, if governance allows it; the audit log keeps the reason. With `plan`, only when
+    /// [`Planned::hash`] of what would begin is still this: what was read is what is done.
     ///
     /// # Errors
     /// [`Error::Refused`] with every objection; [`Error::Provider`] when the group cannot be seen;
-    /// [`Error::Invalid`] when the reason is empty or too long.
-    pub async fn request(&self, wish: Wish, reason: Option<&str>) -> Result<Begun, Error> {
+    /// [`Error::Invalid`] when the reason is empty or too long; [`Error::PlanChanged`].
+    pub async fn request(
+        &self,
+        wish: Wish,
+        reason: Option<&str>,
+        plan: Option<&str>,
+    ) -> Result<Planned, Error> {
         let permit = self
             .may(Right::Deploy, Resource::Place(&wish.place))
             .await?;
-        permit.request(wish, reason).await
+        permit.request(wish, reason, plan).await
+    }
+
+    /// Checks that somebody may deploy at a place, before anything else is looked at.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], or [`Error::Unknown`] where they may not even see it.
+    pub async fn may_deploy(&self, place: &Place) -> Result<(), Error> {
+        let checked = self.may(Right::Deploy, Resource::Place(place)).await;
+        checked.map(|_| ())
     }
 
     /// Says what would become of a wish; changes nothing.
@@ -178,13 +179,22 @@ impl Operations {
 
 impl Permit {
     /// As [`Desk::request`], for use cases that were checked.
-    pub(crate) async fn request(&self, wish: Wish, reason: Option<&str>) -> Result<Begun, Error> {
+    pub(crate) async fn request(
+        &self,
+        wish: Wish,
+        reason: Option<&str>,
+        plan: Option<&str>,
+    ) -> Result<Planned, Error> {
         let reason = reason.map(checked_reason).transpose()?;
         let mut tries = 0;
         loop {
             tries += 1;
-            let drafted = self.draft(wish.clone()).await?;
+            let drafted = self.draft(wish.clone(), None).await?;
             let drafted = drafted.map_err(Error::Refused)?;
+            let hash = hash_before(&drafted.deployment);
+            if plan.is_some_and(|plan| plan != hash) {
+                return Err(Error::PlanChanged { hash });
+            }
             match self.begin(&drafted, reason.as_deref()).await {
                 Err(StoreError::Superseded { .. }) if tries < TRIES => {}
                 Err(StoreError::AlreadyRunning(running)) => {
@@ -202,13 +212,13 @@ impl Permit {
 
     /// As [`Desk::rehearse`], for use cases that were checked.
     pub(crate) async fn rehearse(&self, wish: Wish) -> Result<Rehearsal, Error> {
-        Ok(match self.draft(wish).await? {
+        Ok(match self.draft(wish, None).await? {
             Ok(drafted) => Rehearsal {
-                preview: Some(self.preview(&drafted.deployment, &drafted.seen).await?),
+                planned: Some(self.planned(drafted).await?),
                 objections: Vec::new(),
             },
             Err(objections) => Rehearsal {
-                preview: None,
+                planned: None,
                 objections,
             },
         })
@@ -254,10 +264,18 @@ impl Permit {
         }
     }
 
-    /// Looks at everything that the rules look at, and makes the deployment that they allow.
-    async fn draft(&self, wish: Wish) -> Result<Result<Drafted, Vec<Objection>>, Error> {
+    /// Looks at everything that the rules look at, and makes the deployment that they allow. The artifact is
+    /// hashed unless it is `checked` already.
+    async fn draft(
+        &self,
+        wish: Wish,
+        checked: Option<Artifact>,
+    ) -> Result<Result<Drafted, Vec<Objection>>, Error> {
         let mut facts = self.store().facts(&wish, self.now()).await?;
-        facts.artifact = self.artifact(&facts).await?;
+        facts.artifact = match checked {
+            Some(checked) => checked,
+            None => self.artifact(facts.release.as_ref()).await?,
+        };
         let seen = match &facts.group {
             Some(group) => {
                 let target = target(&wish.place, group, facts.account.as_ref());
@@ -290,8 +308,8 @@ impl Permit {
         }
     }
 
-    async fn artifact(&self, facts: &Facts) -> Result<Artifact, Error> {
-        match &facts.release {
+    async fn artifact(&self, release: Option<&Release>) -> Result<Artifact, Error> {
+        match release {
             Some(release) => match release.content.digest() {
                 Some(digest) => {
                     self.packages().bring_here(digest).await?;
@@ -347,11 +365,15 @@ impl Permit {
             .await
     }
 
-    async fn begun(&self, drafted: Drafted) -> Result<Begun, Error> {
+    async fn begun(&self, drafted: Drafted) -> Result<Planned, Error> {
         self.changes().tell(&drafted.deployment.id);
         self.waker().wake();
+        self.planned(drafted).await
+    }
+
+    async fn planned(&self, drafted: Drafted) -> Result<Planned, Error> {
         let preview = self.preview(&drafted.deployment, &drafted.seen).await?;
-        Ok(Begun {
+        Ok(Planned {
             deployment: drafted.deployment,
             preview,
         })
@@ -364,14 +386,6 @@ impl Permit {
         estimates.now = self.now();
         Ok(preview(deployment, seen, estimates))
     }
-}
-
-/// The SHA-256 of the plan's JSON, in hexadecimal digits: names the plan that somebody read.
-#[must_use]
-pub fn plan_hash(deployment: &Deployment) -> String {
-    let json = serde_json::to_vec(&deployment.plan);
-    let json = json.expect("plans have text keys and no failing parts");
-    domain::release::Digest::from_bytes(Sha256::digest(&json).into()).to_string()
 }
 
 fn target(place: &Place, group: &ServerGroup, account: Option<&Account>) -> Target {

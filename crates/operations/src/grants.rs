@@ -6,6 +6,7 @@ use domain::{
         Subject,
     },
     catalogue::Kind,
+    names::{EnvironmentTypeName, TeamName},
     time::UnixMs,
 };
 use serde_json::json;
@@ -25,6 +26,19 @@ pub struct Granted {
     pub created_by: String,
 }
 
+/// Which grants are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only of this subject.
+    pub subject: Option<Subject>,
+    /// Only those that give this right now.
+    pub gives: Option<Right>,
+    /// Only those that hold for what this team owns.
+    pub team: Option<TeamName>,
+    /// Only those that hold in environments of this type.
+    pub environment_type: Option<EnvironmentTypeName>,
+}
+
 /// What somebody may do somewhere, and by which grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -35,19 +49,25 @@ pub struct Answer {
 }
 
 impl Desk {
-    /// Grants in the order of their ids, after the id `after`; of one subject, if one is named.
+    /// Grants in the order of their ids, after the id `after`.
     ///
     /// # Errors
     /// [`Error::Denied`]; or when the store does not answer.
     pub async fn grants(
         &self,
-        subject: Option<&Subject>,
+        wanted: &Wanted,
         after: Option<&GrantId>,
         limit: u32,
     ) -> Result<Page<Granted>, Error> {
         let permit = self.may(Right::Administer, Resource::Everything).await?;
         let fetch = Page::<Granted>::fetch(limit);
-        let grants = permit.store().grants(subject, after, fetch).await?;
+        let filter = stored::Filter {
+            subject: wanted.subject.clone(),
+            gives: wanted.gives.map(|right| (right, permit.now())),
+            team: wanted.team.clone(),
+            environment_type: wanted.environment_type.clone(),
+        };
+        let grants = permit.store().grants(&filter, after, fetch).await?;
         let grants = grants.into_iter().map(Granted::from).collect();
         Ok(Page::of(grants, limit, |it: &Granted| {
             it.grant.id.0.clone()

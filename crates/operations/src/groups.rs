@@ -1,5 +1,7 @@
 //! Groups of people, to whom something can be granted at once.
 
+use std::collections::BTreeMap;
+
 use domain::{
     access::{GroupName, PersonName, Resource, Right},
     time::UnixMs,
@@ -7,7 +9,7 @@ use domain::{
 use serde_json::{Value, json};
 use store::{groups as stored, people::LOCAL};
 
-use super::{Desk, Error, Page, people, sign_in::invalid};
+use super::{Desk, Error, PAGE_MAX, Page, people, sign_in::invalid};
 
 /// A group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,34 @@ impl Desk {
         Ok(Page::of(groups, limit, |group: &Group| {
             group.name.to_string()
         }))
+    }
+
+    /// How many members each of these groups has; without one, a group is left out.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; or when the store does not answer.
+    pub async fn member_counts(
+        &self,
+        groups: &[GroupName],
+    ) -> Result<BTreeMap<GroupName, i64>, Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        Ok(permit.store().counts(groups).await?)
+    }
+
+    /// The members of these groups, by group: as many as one page holds.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; or when the store does not answer.
+    pub async fn members_of_all(
+        &self,
+        groups: &[GroupName],
+    ) -> Result<BTreeMap<GroupName, Vec<PersonName>>, Error> {
+        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let mut all: BTreeMap<GroupName, Vec<PersonName>> = BTreeMap::new();
+        for (group, person) in permit.store().members_of_all(groups, PAGE_MAX).await? {
+            all.entry(group).or_default().push(person);
+        }
+        Ok(all)
     }
 
     /// The members of a group, in the order of their names.

@@ -3,8 +3,7 @@
 //! Invariant: a hint carries no data and may be lost; whoever gets one reads the store.
 
 use domain::{
-    catalogue::ProviderKind, deployment::Deployment, event::Event, names::DeploymentId,
-    time::UnixMs,
+    cloud::Drives, deployment::Deployment, event::Event, names::DeploymentId, time::UnixMs,
 };
 use engine::ports::{Claims, Journal, JournalError, LeaseSeen, Saved};
 use store::Store;
@@ -63,8 +62,8 @@ pub struct TellingJournal {
     pub store: Store,
     /// Who is told.
     pub changes: Changes,
-    /// The kinds of providers that this process reaches; what lives elsewhere is left to others.
-    pub reaches: Vec<ProviderKind>,
+    /// What this process drives; what lives elsewhere is left to others.
+    pub drives: Vec<Drives>,
 }
 
 impl Journal for TellingJournal {
@@ -77,7 +76,7 @@ impl Journal for TellingJournal {
     ) -> Result<Claims, JournalError> {
         let claimed = self
             .store
-            .claim_of(&self.reaches, engine, abandoned, now, limit);
+            .claim_of(&self.drives, engine, abandoned, now, limit);
         claimed.await
     }
 

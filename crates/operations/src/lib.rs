@@ -13,6 +13,7 @@
 //! hands them in.
 //! Invariant: every mutation is written together with its audit event.
 
+pub mod about;
 pub mod accounts;
 pub mod artifacts;
 pub mod audit;

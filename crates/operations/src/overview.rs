@@ -9,12 +9,15 @@ use domain::{
     governance::Lock,
     live::Live,
     names::{EnvironmentName, EnvironmentTypeName, ServiceName, TeamName},
+    time::UnixMs,
 };
 use serde::de::DeserializeOwned;
 use store::overview::{Everywhere, Filter};
 
-use super::{Desk, Error, Operations, PAGE_MAX, Page};
+use super::{Desk, Error, Operations, PAGE_MAX, Page, catalogue::unknown, desk::Seeing};
 
+/// The environment type that comes last.
+const PRODUCTION: &str = "production";
 /// Longest text that names of services are searched for, in characters.
 const CONTAINS_LEN_MAX: usize = 63;
 
@@ -38,6 +41,10 @@ pub struct Column {
     pub lock: Option<Lock>,
     /// The freeze that covers it now.
     pub freeze: Option<Freeze>,
+    /// The freezes that cover it later, the next one first.
+    pub coming: Vec<Freeze>,
+    /// A mistake there costs most: it is production, or another person must approve.
+    pub guarded: bool,
 }
 
 /// A service as one row.
@@ -86,13 +93,42 @@ impl Desk {
     ) -> Result<Page<Row>, Error> {
         let seeing = self.may_see(Right::View).await?;
         let filter = Filter {
+            named: None,
             team: wanted.team.clone(),
             contains: searched(&wanted.contains),
             moving: wanted.moving,
         };
+        seeing.rows(columns, &filter, after, limit).await
+    }
+
+    /// The row of one service.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] service; or when the store does not answer.
+    pub async fn row_of(&self, columns: &[Column], service: &ServiceName) -> Result<Row, Error> {
+        let seeing = self.may_see(Right::View).await?;
+        let filter = Filter {
+            named: Some(service.clone()),
+            ..Filter::default()
+        };
+        let mut page = seeing.rows(columns, &filter, None, 1).await?;
+        let row = page.items.pop();
+        row.ok_or_else(|| unknown(Kind::Service, service.as_str()))
+    }
+}
+
+impl Seeing {
+    /// As [`Desk::overview`].
+    async fn rows(
+        &self,
+        columns: &[Column],
+        filter: &Filter,
+        after: Option<&ServiceName>,
+        limit: u32,
+    ) -> Result<Page<Row>, Error> {
         let fetch = Page::<Row>::fetch(limit);
-        let visible = seeing.visible();
-        let services = seeing.store().everywhere(&filter, visible, after, fetch);
+        let visible = self.visible();
+        let services = self.store().everywhere(filter, visible, after, fetch);
         let page = Page::of(services.await?, limit, |it| it.service.name.clone());
         let mut running: Vec<Deployment> = Vec::new();
         let mut items = Vec::new();
@@ -107,7 +143,7 @@ impl Desk {
             });
             items.push(row);
         }
-        for deployment in seeing.all_shown(running).await? {
+        for deployment in self.all_shown(running).await? {
             let place = deployment.target.place.clone();
             let of_service = |row: &&mut Row| row.service.name == place.service;
             let row = items.iter_mut().find(of_service);
@@ -140,6 +176,9 @@ impl Operations {
                     .iter()
                     .find(|freeze| freeze.covers(&environment, now))
                     .cloned(),
+                coming: coming(&freezes, &environment, now),
+                guarded: environment.environment_type.as_str() == PRODUCTION
+                    || guarded.contains(&environment.environment_type),
                 environment,
             })
             .collect();
@@ -149,9 +188,8 @@ impl Operations {
                 environment_type,
                 ..
             } = &column.environment;
-            let last = environment_type.as_str() == "production";
-            let guarded = guarded.contains(environment_type);
-            (last, guarded, environment_type.clone(), name.clone())
+            let last = environment_type.as_str() == PRODUCTION;
+            (last, column.guarded, environment_type.clone(), name.clone())
         });
         Ok(columns)
     }
@@ -166,6 +204,14 @@ impl Operations {
         let entries = page.items.into_iter().map(|entry| read(entry.body));
         entries.collect()
     }
+}
+
+/// The freezes that cover an environment later.
+fn coming(freezes: &[Freeze], environment: &Environment, now: UnixMs) -> Vec<Freeze> {
+    let later = |freeze: &&Freeze| freeze.names(environment) && freeze.from > now;
+    let mut coming: Vec<Freeze> = freezes.iter().filter(later).cloned().collect();
+    coming.sort_by_key(|freeze| freeze.from);
+    coming
 }
 
 /// The text that names are searched for; what no name contains finds nothing.

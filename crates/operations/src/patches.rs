@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::{Resource, Right},
-    catalogue::{Kind, Service, StrategyKind},
+    catalogue::{Kind, Service},
     effect::Target,
     governance::Wish,
     image::{self, NotPatched, PatchTo, Ranked, Running, patch_step},
     names::{AccountName, EnvironmentName, Place, ServiceName, Version},
-    plan::{Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp, two_slices::TwoSlices},
+    plan::Strategy,
     preview::Preview,
     release::ImageId,
 };
 use futures_util::{StreamExt, stream};
 
-use super::{Desk, Error, Operations, desk::Permit, images::RunsOn};
+use super::{Desk, Error, Operations, deployments::usual_strategy, desk::Permit, images::RunsOn};
 
 /// Deployments that are rehearsed at once.
 const AT_ONCE: usize = 8;
@@ -185,12 +185,12 @@ impl Permit {
             image: Some(step.to.clone()),
         };
         group.verdict = match self.rehearse(wish).await {
-            Ok(rehearsal) => match rehearsal.preview {
-                Some(preview) => PatchVerdict::Eligible(Box::new(Eligible {
+            Ok(rehearsal) => match rehearsal.planned {
+                Some(planned) => PatchVerdict::Eligible(Box::new(Eligible {
                     to: step.to,
                     to_name: step.to_name,
                     strategy,
-                    preview,
+                    preview: planned.preview,
                     warning: step.warning,
                 })),
                 None => {
@@ -210,18 +210,7 @@ impl Permit {
         let service: Service = serde_json::from_value(entry.body).map_err(|_| Error::Internal {
             doing: "reading a service of the catalogue",
         })?;
-        let scale_up = || Strategy::ScaleUp(ScaleUp::default());
-        let two_slices = TwoSlices::default;
-        let refresh = || Strategy::InstanceRefresh(InstanceRefresh::default());
-        let allowed = |kind| service.strategies.contains(&kind);
-        Ok(match () {
-            () if allowed(StrategyKind::ScaleUp) => scale_up(),
-            () if allowed(StrategyKind::BlueGreen) => Strategy::BlueGreen(two_slices()),
-            () if allowed(StrategyKind::Canary) => Strategy::Canary(two_slices()),
-            () if allowed(StrategyKind::InstanceRefresh) => refresh(),
-            // Governance says that nothing is allowed.
-            () => scale_up(),
-        })
+        Ok(usual_strategy(&service))
     }
 }
 

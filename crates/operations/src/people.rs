@@ -48,6 +48,17 @@ impl Person {
     }
 }
 
+/// Which people and service accounts are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only those whose name contains this text; empty: all.
+    pub contains: String,
+    /// Only service accounts, or only people.
+    pub is_account: Option<bool>,
+    /// Only those who are disabled, or only the others.
+    pub disabled: Option<bool>,
+}
+
 /// A new person, and the code with which they sign in for the first time.
 #[derive(Debug, Clone)]
 pub struct Invited {
@@ -64,12 +75,18 @@ impl Desk {
     /// [`Error::Denied`]; or when the store does not answer.
     pub async fn people(
         &self,
+        wanted: &Wanted,
         after: Option<&PersonName>,
         limit: u32,
     ) -> Result<Page<Person>, Error> {
         let permit = self.may(Right::Administer, Resource::Everything).await?;
         let fetch = Page::<Person>::fetch(limit);
-        let people = permit.store().people(after, fetch).await?;
+        let filter = stored::Filter {
+            contains: Some(wanted.contains.clone()).filter(|text| !text.is_empty()),
+            is_account: wanted.is_account,
+            disabled: wanted.disabled,
+        };
+        let people = permit.store().people(&filter, after, fetch).await?;
         let people = people.into_iter().map(Person::from).collect();
         Ok(Page::of(people, limit, |person: &Person| {
             person.name().to_string()

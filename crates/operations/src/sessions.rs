@@ -8,7 +8,7 @@ use domain::{
     time::UnixMs,
 };
 use serde_json::json;
-use store::people::Code;
+use store::{people::Code, sessions::Session as StoredSession};
 
 use super::{
     Desk, Error,
@@ -93,6 +93,11 @@ impl Desk {
         let seeing = self.may_see(Right::View).await?;
         let person = self.principal().person();
         let sessions = seeing.store().sessions(person, seeing.now()).await?;
+        Ok(self.shown(sessions))
+    }
+
+    /// Sessions as people see them.
+    pub(crate) fn shown(&self, sessions: Vec<StoredSession>) -> Vec<Session> {
         let is_this = |id: &SessionId| *self.principal().via() == Via::Session(id.clone());
         let sessions = sessions.into_iter().map(|session| Session {
             is_this: is_this(&session.id),
@@ -102,7 +107,7 @@ impl Desk {
             ends_at: session.ends_at,
             from: session.seen_from,
         });
-        Ok(sessions.collect())
+        sessions.collect()
     }
 
     /// Ends one of the principal's sessions.

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::catalogue::ProviderKind;
+use anyhow::bail;
+use domain::{
+    catalogue::ProviderKind,
+    cloud::{AwsAccount, Drives},
+};
 use operations::clouds::Clouds;
 
 use crate::{config::Config, telemetry};
@@ -33,8 +37,48 @@ pub async fn configured(config: &Config, used: bool) -> anyhow::Result<Clouds> {
     Ok(clouds)
 }
 
+/// What this server drives: everything of the providers that it has; on AWS only what is in the accounts
+/// that the configuration names, if it names any.
+///
+/// # Errors
+/// When it names accounts, and this build has no AWS.
+pub fn driven(config: &Config, clouds: &Clouds) -> anyhow::Result<Vec<Drives>> {
+    let (kinds, named) = (clouds.kinds(), &config.aws_accounts);
+    if !named.is_empty() && !kinds.contains(&ProviderKind::Aws) {
+        bail!(
+            "--aws-account names an account on AWS, which this build of pointsman does not know; remove the option, or build with `cargo build --release --features aws`"
+        );
+    }
+    let driven = |kind| match kind {
+        ProviderKind::Aws if !named.is_empty() => {
+            let accounts = named.iter().cloned().map(AwsAccount::cloud);
+            accounts.map(Drives::Only).collect()
+        }
+        kind => vec![Drives::Every(kind)],
+    };
+    Ok(kinds.into_iter().flat_map(driven).collect())
+}
+
 #[cfg(feature = "aws")]
 fn aws(packages: std::path::PathBuf) -> provider_aws::Aws {
     let clock = Arc::new(operations::clock::SystemClock);
     provider_aws::Aws::new(clock, provider_aws::Settings::default(), packages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_this_build_cannot_reach_are_refused() {
+        let mut config = Config::new("data");
+        let without_aws = Clouds::default();
+        assert_eq!(driven(&config, &without_aws).unwrap(), []);
+        config.aws_accounts = vec!["main/eu-west-1".parse().unwrap()];
+        let refused = driven(&config, &without_aws).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("--aws-account names an account on AWS, which this build"),
+            "{refused}"
+        );
+    }
 }

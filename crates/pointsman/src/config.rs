@@ -9,6 +9,7 @@ use crate::{
     data::LOCAL,
     local::{self, UserIds},
 };
+use domain::cloud::AwsAccount;
 use operations::artifacts::Limits;
 use web::PublicUrl;
 
@@ -38,6 +39,9 @@ pub struct Config {
     pub local_state: Option<PathBuf>,
     /// Runs without a one-machine cloud; what lives in one is left to another server.
     pub no_local_cloud: bool,
+    /// The accounts on AWS whose deployments this server drives; when there are none, those of every
+    /// account.
+    pub aws_accounts: Vec<AwsAccount>,
     /// The one-machine cloud of this server takes the place of the one that the database knows.
     pub replace_local_cloud: bool,
     /// The users of instances on this machine, where the system allows it; that of the server when it is
@@ -75,6 +79,7 @@ impl Config {
             database: None,
             local_state: None,
             no_local_cloud: false,
+            aws_accounts: Vec::new(),
             gate_hosts: Vec::new(),
             instance_users: Some(UserIds::default()),
             replace_local_cloud: false,

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use domain::cloud::AwsAccount;
 use web::PublicUrl;
 
 use cli::{
@@ -63,6 +64,15 @@ pub struct ServerArgs {
     /// Run without a one-machine cloud; another server with the same database drives what lives in one
     #[arg(long, conflicts_with = "local_state")]
     no_local_cloud: bool,
+    /// Account on AWS whose deployments this server drives, with its region, such as main/eu-west-1; more
+    /// than one with more options [default: every account]
+    #[arg(
+        long,
+        value_name = "ACCOUNT/REGION",
+        env = "POINTSMAN_AWS_ACCOUNTS",
+        value_delimiter = ','
+    )]
+    aws_account: Vec<AwsAccount>,
     /// Use this server's one-machine cloud from now on: the one that the database knows is gone
     #[arg(long)]
     replace_local_cloud: bool,
@@ -211,6 +221,7 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
         database: args.database,
         local_state: args.local_state,
         no_local_cloud: args.no_local_cloud,
+        aws_accounts: args.aws_account,
         gate_hosts: args.gate_host,
         instance_users: args.instance_users.0,
         replace_local_cloud: args.replace_local_cloud,

@@ -343,7 +343,7 @@ fn assemble(
     let journal = TellingJournal {
         store: store.clone(),
         changes: changes.clone(),
-        reaches: clouds.kinds(),
+        drives: clouds::driven(config, &clouds)?,
     };
     let packages = Packages::new(artifacts, store);
     let clouds = clouds.counted(metrics.clone()).supplied(packages.clone());

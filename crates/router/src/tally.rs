@@ -1,4 +1,5 @@
-//! Users counted once each, where users stick to a slice: who was seen, and who met an error.
+//! Users counted once each, where users stick to a slice: who was seen, who met an
+//! error, and who got a 4xx.
 //!
 //! A user is a bit, found by the user's point. Two users share a bit at times: of 10,000 users about
 //! 50 do. The bits are made when the first user is counted, and begin empty again with each
@@ -24,6 +25,7 @@ const BITS_LOG2: u32 = 20;
 pub struct UserTally {
     seen: Bits,
     failed: Bits,
+    client_failed: Bits,
 }
 
 impl UserTally {
@@ -38,10 +40,17 @@ impl UserTally {
         self.failed.mark(point);
     }
 
+    /// Counts the user at `point` as one that got a 4xx.
+    pub fn fail_client(&self, point: u64) {
+        self.see(point);
+        self.client_failed.mark(point);
+    }
+
     /// Counts every user once more from now on.
     pub fn forget(&self) {
         self.seen.clear();
         self.failed.clear();
+        self.client_failed.clear();
     }
 
     /// The counts so far.
@@ -49,8 +58,12 @@ impl UserTally {
     pub fn read(&self) -> UserCounts {
         // Failures first: whoever failed was seen before.
         let failed = get(&self.failed.count);
-        let seen = get(&self.seen.count);
-        UserCounts { seen, failed }
+        let client_failed = get(&self.client_failed.count);
+        UserCounts {
+            seen: get(&self.seen.count),
+            failed,
+            client_failed,
+        }
     }
 }
 
@@ -100,12 +113,19 @@ mod tests {
             tally.see(5 << 32);
             tally.see(6 << 32);
             tally.fail(6 << 32);
+            tally.fail_client(6 << 32);
+            tally.fail_client(7 << 32);
         }
-        assert_eq!(tally.read(), UserCounts { seen: 2, failed: 1 });
+        let counted = |seen, failed, client_failed| UserCounts {
+            seen,
+            failed,
+            client_failed,
+        };
+        assert_eq!(tally.read(), counted(3, 1, 2));
         tally.forget();
         tally.fail(5 << 32);
-        let counted = UserCounts { seen: 3, failed: 2 };
-        assert_eq!(tally.read(), counted, "each share of users begins anew");
+        let again = counted(4, 2, 2);
+        assert_eq!(tally.read(), again, "each share of users begins again");
     }
 
     /// Also those of a slice with one percent of the users, whose points are close together.

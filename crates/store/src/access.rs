@@ -4,7 +4,7 @@
 pub(crate) mod visible;
 
 use domain::{
-    access::{Facts, GroupName, Principal, Resource, Target, Via, Who},
+    access::{Facts, Grant, GroupName, Principal, Resource, Target, Via, Who},
     catalogue::{Environment, Kind, Service},
     names::Place,
     time::UnixMs,
@@ -54,21 +54,23 @@ impl Store {
         if !counts(&mut moment, principal, now).await? {
             return Ok(Facts::default());
         }
-        let grants = match principal.who() {
-            Who::Person(_) => GRANTS,
-            Who::ServiceAccount(_) => GRANTS_OF_ACCOUNT,
-        };
-        let rows = sqlx::query(grants)
-            .bind(principal.name())
-            .fetch_all(&mut *moment)
-            .await
-            .doing(READING)?;
         Ok(Facts {
             counts: true,
             groups: groups(&mut moment, principal.name()).await?,
-            grants: rows.iter().map(grant_of_row).collect::<Result<_, _>>()?,
+            grants: grants(&mut moment, principal.who()).await?,
             target: target(&mut moment, resource).await?,
         })
+    }
+
+    /// The groups that somebody is in, and the grants that concern them, even while they are disabled.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn held(&self, who: &Who) -> Result<(Vec<GroupName>, Vec<Grant>), StoreError> {
+        let mut moment = self.snapshot().await?;
+        let (Who::Person(name) | Who::ServiceAccount(name)) = who;
+        let groups = groups(&mut moment, name.as_str()).await?;
+        Ok((groups, grants(&mut moment, who).await?))
     }
 }
 
@@ -98,6 +100,20 @@ async fn counts(
     }
     let row = query.fetch_optional(connection).await.doing(READING)?;
     Ok(row.is_some())
+}
+
+/// The grants that may concern somebody.
+async fn grants(connection: &mut AnyConnection, who: &Who) -> Result<Vec<Grant>, StoreError> {
+    let (query, name) = match who {
+        Who::Person(name) => (GRANTS, name),
+        Who::ServiceAccount(name) => (GRANTS_OF_ACCOUNT, name),
+    };
+    let rows = sqlx::query(query)
+        .bind(name.as_str())
+        .fetch_all(connection)
+        .await
+        .doing(READING)?;
+    rows.iter().map(grant_of_row).collect()
 }
 
 async fn groups(

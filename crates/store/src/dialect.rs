@@ -41,14 +41,16 @@ const POSTGRES_SESSION: &str = "set statement_timeout = '30s'; set lock_timeout 
 const CLAIM_SQLITE: &str = "update deployments
     set lease_engine = $1, lease_beat = lease_beat + 1, attended_at = $2
     where id in (select id from deployments
-                 where finished = 0 and lease_engine is null and provider in ($4, $5, $6)
+                 where finished = 0 and lease_engine is null
+                 and ($4 like '%,' || provider || ',%' or $4 like '%,' || cloud || ',%')
                  order by attended_at, id limit $3)
     returning id, record";
 /// Without `skip locked` two claimers would wait for each other's rows, in any order. Materialised,
 /// so that the rows are chosen once, whatever the planner likes.
 const CLAIM_POSTGRES: &str = "with unattended as materialized
         (select id from deployments
-         where finished = 0 and lease_engine is null and provider in ($4, $5, $6)
+         where finished = 0 and lease_engine is null
+         and ($4 like '%,' || provider || ',%' or $4 like '%,' || cloud || ',%')
          order by attended_at, id limit $3 for update skip locked)
     update deployments set lease_engine = $1, lease_beat = lease_beat + 1, attended_at = $2
     where id in (select id from unattended)
@@ -173,7 +175,7 @@ impl Dialect {
         }
     }
 
-    /// Takes leases that nobody holds: engine, now, limit, and three kinds of providers.
+    /// Takes leases that nobody holds: engine, now, limit, and what the engine drives, each between two commas.
     pub(crate) fn claim(self) -> &'static str {
         match self {
             Self::Sqlite { .. } => CLAIM_SQLITE,

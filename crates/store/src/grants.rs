@@ -1,7 +1,8 @@
 //! Grants: who has which role where. Only what is granted is allowed.
 
 use domain::{
-    access::{Grant, GrantId, PersonName, Role, Scope, Subject},
+    access::{Grant, GrantId, PersonName, Right, Role, Scope, Subject},
+    names::{EnvironmentTypeName, TeamName},
     time::UnixMs,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -25,6 +26,19 @@ pub struct Granted {
     pub created_at: UnixMs,
     /// Who made it.
     pub created_by: String,
+}
+
+/// Which grants are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this subject.
+    pub subject: Option<Subject>,
+    /// Only those that give this right, and have not ended at this time.
+    pub gives: Option<(Right, UnixMs)>,
+    /// Only those that hold for what this team owns.
+    pub team: Option<TeamName>,
+    /// Only those that hold in environments of this type.
+    pub environment_type: Option<EnvironmentTypeName>,
 }
 
 /// What became of a new grant.
@@ -52,23 +66,43 @@ const HOLDERS: &str = "select subject_name from grants join people on name = sub
       and subject_name <> $3 limit 1";
 
 impl Store {
-    /// Grants in the order of their ids, after the id `after`; of one subject, if one is named.
+    /// Grants in the order of their ids, after the id `after`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn grants(
         &self,
-        subject: Option<&Subject>,
+        filter: &Filter,
         after: Option<&GrantId>,
         limit: u32,
     ) -> Result<Vec<Granted>, StoreError> {
         let mut select = Select::new("select * from grants where id >");
         select.bind(after.map_or("", |id| id.0.as_str()));
-        if let Some(subject) = subject {
+        if let Some(subject) = &filter.subject {
             let (kind, name) = words(subject);
             select
                 .when("and subject_kind =", Some(kind))
                 .when("and subject_name =", Some(name));
+        }
+        if let Some((right, now)) = filter.gives {
+            let roles = Role::ALL.into_iter();
+            let roles = roles.filter(|role| role.rights().contains(&right));
+            // A right that no role gives is found nowhere.
+            let roles = roles.map(Role::as_str).chain(["-"]);
+            // Not by the index of roles, which has no order over several of them.
+            select.push("and role || '' in").bind_all(roles);
+            select.push("and (ends_at is null or ends_at >").bind(now.0);
+            select.push(")");
+        }
+        if let Some(team) = &filter.team {
+            select
+                .push("and (team is null or team =")
+                .bind(team.as_str());
+            select.push(")");
+        }
+        if let Some(class) = &filter.environment_type {
+            select.push("and (environment_type is null or environment_type =");
+            select.bind(class.as_str()).push(")");
         }
         select.push("order by id limit").bind(page(limit));
         let mut connection = self.readers.acquire().await.doing(READING)?;

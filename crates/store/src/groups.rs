@@ -1,5 +1,7 @@
 //! Groups of people, to whom something can be granted at once.
 
+use std::collections::BTreeMap;
+
 use domain::{
     access::{GroupName, PersonName},
     time::UnixMs,
@@ -57,6 +59,9 @@ const INSERT: &str =
 const GROUP: &str = "select * from people_groups where name = $1";
 const MEMBERS: &str =
     "select person from group_members where group_name = $1 order by person limit $2";
+const COUNTS: &str =
+    "select group_name, count(*) as members from group_members where group_name in";
+const MEMBERS_OF_ALL: &str = "select group_name, person from group_members where group_name in";
 const ADD: &str = "insert into group_members (group_name, person) values ($1, $2)
     on conflict do nothing";
 const REMOVE: &str = "delete from group_members where group_name = $1 and person = $2";
@@ -96,6 +101,57 @@ impl Store {
             return Ok(None);
         }
         members(&mut moment, group).await.map(Some)
+    }
+
+    /// How many members each of these groups has; without one, a group is left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn counts(
+        &self,
+        groups: &[GroupName],
+    ) -> Result<BTreeMap<GroupName, i64>, StoreError> {
+        if groups.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut select = Select::new(COUNTS);
+        select.bind_all(groups.iter().map(GroupName::as_str));
+        select.push("group by group_name");
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        let counts = rows.iter().map(|row| {
+            let name: String = row.try_get("group_name").doing(READING)?;
+            let count = row.try_get("members").doing(READING)?;
+            Ok((parsed("group", &name)?, count))
+        });
+        counts.collect()
+    }
+
+    /// The members of these groups, in the order of groups and names: `limit` of them at most.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn members_of_all(
+        &self,
+        groups: &[GroupName],
+        limit: u32,
+    ) -> Result<Vec<(GroupName, PersonName)>, StoreError> {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut select = Select::new(MEMBERS_OF_ALL);
+        select.bind_all(groups.iter().map(GroupName::as_str));
+        select
+            .push("order by group_name, person limit")
+            .bind(page(limit));
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let rows = select.all(&mut connection, READING).await?;
+        let members = rows.iter().map(|row| {
+            let group: String = row.try_get("group_name").doing(READING)?;
+            let person: String = row.try_get("person").doing(READING)?;
+            Ok((parsed("group", &group)?, parsed("group", &person)?))
+        });
+        members.collect()
     }
 
     /// Makes a group.

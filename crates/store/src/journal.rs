@@ -2,6 +2,7 @@
 
 use domain::{
     catalogue::ProviderKind,
+    cloud::Drives,
     deployment::{Deployment, Ending},
     event::Event,
     names::DeploymentId,
@@ -30,7 +31,8 @@ const TAKE_OVER: &str = "update deployments
     where id = $3 and lease_beat = $4 and lease_engine is not null and finished = 0
     returning id, record";
 const HELD: &str = "select id, lease_beat from deployments
-    where finished = 0 and lease_engine is not null and provider in ($1, $2, $3)";
+    where finished = 0 and lease_engine is not null
+    and ($1 like '%,' || provider || ',%' or $1 like '%,' || cloud || ',%')";
 const RELEASE: &str = "update deployments set lease_engine = null
     where id = $1 and lease_engine = $2";
 const RELEASE_ALL: &str = "update deployments set lease_engine = null
@@ -64,7 +66,8 @@ impl Journal for Store {
         now: UnixMs,
         limit: u32,
     ) -> Result<Claims, JournalError> {
-        let every = [ProviderKind::Local, ProviderKind::Aws, ProviderKind::Custom];
+        let every =
+            [ProviderKind::Local, ProviderKind::Aws, ProviderKind::Custom].map(Drives::Every);
         self.claim_of(&every, engine, abandoned, now, limit).await
     }
 
@@ -92,33 +95,33 @@ impl Journal for Store {
 }
 
 impl Store {
-    /// As [`Journal::claim`], of deployments at these kinds of providers only: an engine that does not
-    /// reach a cloud must not drive what lives there.
+    /// As [`Journal::claim`], of deployments in the clouds that the engine drives only: an engine that does not reach
+    /// a cloud must not drive what lives there.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn claim_of(
         &self,
-        kinds: &[ProviderKind],
+        drives: &[Drives],
         engine: &str,
         abandoned: &[LeaseSeen],
         now: UnixMs,
         limit: u32,
     ) -> Result<Claims, JournalError> {
-        let claimed = self.take(kinds, engine, abandoned, now, limit).await;
+        let claimed = self.take(drives, engine, abandoned, now, limit).await;
         claimed.map_err(journal_error)
     }
 
     async fn take(
         &self,
-        kinds: &[ProviderKind],
+        drives: &[Drives],
         engine: &str,
         abandoned: &[LeaseSeen],
         now: UnixMs,
         limit: u32,
     ) -> Result<Claims, StoreError> {
         check_text("engine", engine, TEXT_BYTES_MAX)?;
-        let kind = |at: usize| kinds.get(at).map_or("", |kind| ProviderKind::as_str(*kind));
+        let driven = listed(drives);
         let mut writer = self.lease().await?;
         let mut rows = Vec::new();
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -137,15 +140,11 @@ impl Store {
             .bind(engine)
             .bind(now.0)
             .bind(page(left))
-            .bind(kind(0))
-            .bind(kind(1))
-            .bind(kind(2))
+            .bind(driven.as_str())
             .fetch_all(writer.connection());
         rows.extend(free.await.doing(CLAIMING)?);
         let held = sqlx::query(HELD)
-            .bind(kind(0))
-            .bind(kind(1))
-            .bind(kind(2))
+            .bind(driven.as_str())
             .fetch_all(writer.connection());
         let held = held.await.doing(CLAIMING)?;
         writer.commit().await?;
@@ -207,6 +206,12 @@ impl Store {
         }
         Ok(stored)
     }
+}
+
+/// All that an engine drives, each between two commas, which no name has.
+fn listed(drives: &[Drives]) -> String {
+    let names: Vec<&str> = drives.iter().map(Drives::as_str).collect();
+    format!(",{},", names.join(","))
 }
 
 fn lease_of(row: &AnyRow) -> Result<LeaseSeen, StoreError> {

@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         version: 1,
         name: "start",
@@ -64,6 +64,12 @@ const MIGRATIONS: [Migration; 7] = [
         version: 7,
         name: "identities",
         sql: include_str!("../migrations/0007_identities.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 8,
+        name: "clouds",
+        sql: include_str!("../migrations/0008_clouds.sql"),
         extra: |_| "",
     },
 ];

@@ -23,6 +23,8 @@ use crate::{
 /// Which services are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Only this one.
+    pub named: Option<ServiceName>,
     /// Only those that this team owns.
     pub team: Option<TeamName>,
     /// Only those whose name contains this text: letters, digits and hyphens.
@@ -115,6 +117,10 @@ fn services(filter: &Filter, visible: &Visible, after: Option<&ServiceName>, lim
     let contains = filter.contains.as_ref().map(|text| format!("%{text}%"));
     select
         .when("and to_name =", team)
+        .when(
+            "and catalogue.name =",
+            filter.named.as_ref().map(ServiceName::as_str),
+        )
         .when("and catalogue.name >", after.map(ServiceName::as_str))
         .when("and catalogue.name like", contains.as_deref());
     if filter.moving {

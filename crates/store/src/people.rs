@@ -2,6 +2,8 @@
 //!
 //! Invariant: there is somebody who can manage people, once there was.
 
+mod list;
+
 use domain::{
     access::{Grant, GrantId, PersonName, Role, Scope, Subject, Who},
     names::TeamName,
@@ -16,9 +18,10 @@ use crate::{
     access::kind_of,
     audit::TEXT_BYTES_MAX,
     grants::{self, Granted},
-    query::Select,
-    values::{Doing, check_text, count_up, page, parsed},
+    values::{Doing, check_text, count_up, parsed},
 };
+
+pub use list::Filter;
 
 /// Most people and service accounts.
 pub const PEOPLE_MAX: i64 = 10_000;
@@ -106,25 +109,6 @@ impl Store {
             .await
             .doing(READING)?;
         row.map(|row| person_of_row(&row)).transpose()
-    }
-
-    /// People and service accounts in the order of their names, after the name `after`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn people(
-        &self,
-        after: Option<&PersonName>,
-        limit: u32,
-    ) -> Result<Vec<Person>, StoreError> {
-        let mut select = Select::new("select * from people where name >");
-        select
-            .bind(after.map_or("", PersonName::as_str))
-            .push("order by name limit")
-            .bind(page(limit));
-        let mut connection = self.readers.acquire().await.doing(READING)?;
-        let rows = select.all(&mut connection, READING).await?;
-        rows.iter().map(person_of_row).collect()
     }
 
     /// Stores a person, with a code that invites them if there is one.

@@ -54,7 +54,7 @@ static SENT: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 /// Statements that read an index from one end until their limit is reached, or all that runs now.
 const LIMITED: [&str; 4] = [
     "from migrations order by version",
-    "where finished = 0 and provider in",
+    "where finished = 0 and lease_engine is not null and ($1 like",
     "from live where environment >= $1 order by environment, service limit",
     "from audit_events where seq",
 ];

@@ -10,13 +10,22 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod deploy;
 mod deployment;
+mod environment;
 mod failed;
+mod forms;
+mod grants;
+mod group;
+mod groups;
 mod live;
 mod overview;
 mod parts;
+mod people;
+mod plan;
 mod shell;
 mod sign_in;
+mod tokens;
 mod visitor;
 mod way_in;
 
@@ -49,7 +58,14 @@ pub(crate) struct Portal {
 pub(crate) fn routes(app: &App) -> Router<App> {
     let for_people = Pages::default()
         .merge(overview::pages())
+        .merge(environment::pages())
+        .merge(group::pages())
+        .merge(deploy::pages())
         .merge(deployment::pages())
+        .merge(people::pages())
+        .merge(groups::pages())
+        .merge(grants::pages())
+        .merge(tokens::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

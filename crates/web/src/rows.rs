@@ -168,7 +168,7 @@ pub const ROWS: [Row; 64] = {
 };
 
 /// What only pages have: the way in, and what shows many things at once.
-const PAGE_ROWS: [Row; 5] = [
+const PAGE_ROWS: [Row; 6] = [
     Row {
         operation: "get_asset",
         needs: Needs::Nothing,
@@ -180,6 +180,7 @@ const PAGE_ROWS: [Row; 5] = [
     own("sign_out"),
     right("get_overview", Right::View, Found::EachRow),
     right("watch_pages", Right::View, Found::EachRow),
+    right("plan_deployment", Right::Deploy, Found::EachRow),
 ];
 
 /// The row of an operation; `None`: there is none.

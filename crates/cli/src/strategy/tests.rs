@@ -127,6 +127,22 @@ fn gates_are_added_to_those_of_the_group() {
 }
 
 #[test]
+fn counters_are_compared_by_one_flag() {
+    let typed = "main: sum(bad{v='$version'}) of sum(all{v='$version'})";
+    let words = ["pointsman", "--strategy", "canary", "--gate-compare", typed];
+    let Line { args } = Line::try_parse_from(words).expect("it is an option");
+    let body = args.body(Vec::new()).expect("it makes sense");
+    let gates = body.expect("there is a strategy")["gates"].clone();
+    assert_eq!(
+        gates[0],
+        json!({"gate": "compare", "prometheus": "main", "bad": "sum(bad{v='$version'})",
+            "all": "sum(all{v='$version'})", "mode": "enforce", "margin_points": 0.2,
+            "margin_percent_of_stable": 50, "warm_up_seconds": 30, "interval_seconds": 5,
+            "deadline": 600, "on_deadline": "ask"})
+    );
+}
+
+#[test]
 fn what_does_not_belong_together_is_refused_with_a_sentence() {
     for (line, sentence) in [
         (

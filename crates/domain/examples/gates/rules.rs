@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use domain::{
     evidence::{Comparison, Conclusion, Stretch, Tolerance, is_whole},
-    traffic::{BUCKET_LAST, Traffic, UserCounts, bucket_end_us},
+    traffic::{BUCKET_LAST, Traffic, bucket_end_us},
 };
 
 /// What is counted in one second.
@@ -86,14 +86,12 @@ impl Rule for Ours {
 fn add(all: &mut Traffic, more: &Traffic) {
     all.requests += more.requests;
     all.errors += more.errors;
+    all.client_errors += more.client_errors;
     for (bucket, count) in &more.latency.buckets {
         *all.latency.buckets.entry(*bucket).or_default() += count;
     }
     if let Some((all, more)) = all.users.as_mut().zip(more.users) {
-        *all = UserCounts {
-            seen: all.seen + more.seen,
-            failed: all.failed + more.failed,
-        };
+        all.add(more);
     }
     for (id, more) in &more.instances {
         let all = all.instances.entry(id.clone()).or_default();

@@ -15,7 +15,8 @@ use crate::world::{self, Fault, Service, World, binomial};
 pub enum Hard {
     /// Nothing.
     Not,
-    /// So many active users stick to their slice; 1 % of them fail 9 of 10 times, whatever serves them.
+    /// So many active users stick to their slice; 1 % of them fail 9 of 10 times, and 1 % get a 4xx as
+    /// often, whatever serves them.
     Sticky(usize),
     /// Each side has so many instances, each with its own 10 s of 30 % errors every 20 minutes.
     Instances(usize),
@@ -28,6 +29,15 @@ pub enum Hard {
     Slow(usize),
 }
 
+/// One user who sticks, and what the user met at this share.
+#[derive(Default)]
+struct User {
+    point: f64,
+    seen: bool,
+    failed: bool,
+    client_failed: bool,
+}
+
 /// One release in one world.
 pub struct Hardship {
     hard: Hard,
@@ -38,8 +48,7 @@ pub struct Hardship {
     fault: Fault,
     random: fastrand::Rng,
     share: f64,
-    /// Each user's point, and whether the user was seen and had an error at this share.
-    users: Vec<(f64, bool, bool)>,
+    users: Vec<User>,
     /// Until when each instance of both sides is ill.
     ill: [Vec<u32>; 2],
     /// Good answers that are under way, by side.
@@ -73,7 +82,12 @@ impl Hardship {
             service,
             fault,
             share: 0.0,
-            users: (0..users).map(|_| (random.f64(), false, false)).collect(),
+            users: (0..users)
+                .map(|_| User {
+                    point: random.f64(),
+                    ..User::default()
+                })
+                .collect(),
             ill: [vec![0; instances], vec![0; instances]],
             under_way: VecDeque::new(),
             buckets: world::buckets(MEDIAN_US),
@@ -86,8 +100,13 @@ impl Hardship {
     pub fn second(&mut self, t: u32, share: f64) -> (Traffic, Traffic) {
         if share != self.share {
             self.share = share;
-            let users = self.users.iter_mut();
-            users.for_each(|(_, seen, failed)| (*seen, *failed) = (false, false));
+            for user in &mut self.users {
+                let point = user.point;
+                *user = User {
+                    point,
+                    ..User::default()
+                };
+            }
         }
         match self.hard {
             Hard::Not => self.world.second(t, share),
@@ -104,12 +123,12 @@ impl Hardship {
     fn sticky(&mut self) -> (Traffic, Traffic) {
         const CHRONIC: usize = 100;
         let rest = (self.service.errors - 0.009).max(0.0);
-        let mut counts = [(0, 0); 2];
+        let mut counts = [(0, 0, 0); 2];
         let mut users = [UserCounts::default(); 2];
         for _ in 0..self.service.requests as u64 {
             let index = self.random.usize(..self.users.len());
-            let (point, seen, failed) = &mut self.users[index];
-            let side = usize::from(*point >= self.share);
+            let user = &mut self.users[index];
+            let side = usize::from(user.point >= self.share);
             let times = if side == 0 { self.fault.errors } else { 1.0 };
             let chance = if index.is_multiple_of(CHRONIC) {
                 0.9
@@ -117,14 +136,21 @@ impl Hardship {
                 rest + (times - 1.0) * self.service.errors
             };
             let fails = self.random.f64() < chance;
+            let asks_in_vain = index % CHRONIC == CHRONIC / 2;
+            let client_fails = asks_in_vain && !fails && self.random.f64() < 0.9;
             counts[side].0 += 1;
             counts[side].1 += u64::from(fails);
-            users[side].seen += u64::from(!*seen);
-            users[side].failed += u64::from(fails && !*failed);
-            (*seen, *failed) = (true, *failed || fails);
+            counts[side].2 += u64::from(client_fails);
+            users[side].seen += u64::from(!user.seen);
+            users[side].failed += u64::from(fails && !user.failed);
+            users[side].client_failed += u64::from(client_fails && !user.client_failed);
+            user.seen = true;
+            user.failed |= fails;
+            user.client_failed |= client_fails;
         }
         let [new, stable] = [0, 1].map(|side: usize| Traffic {
             errors: counts[side].1,
+            client_errors: counts[side].2,
             users: Some(users[side]),
             ..world::traffic(&mut self.random, counts[side].0, 0.0, &self.buckets)
         });

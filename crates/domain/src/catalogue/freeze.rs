@@ -54,11 +54,15 @@ impl Freeze {
     /// its last.
     #[must_use]
     pub fn covers(&self, environment: &Environment, now: UnixMs) -> bool {
-        let named = self.environments.contains(&environment.name)
-            || self
-                .environment_types
-                .contains(&environment.environment_type);
-        named && self.from <= now && now < self.until
+        self.names(environment) && self.from <= now && now < self.until
+    }
+
+    /// Whether it covers `environment` at any time.
+    #[must_use]
+    pub fn names(&self, environment: &Environment) -> bool {
+        let by_type = &self.environment_types;
+        self.environments.contains(&environment.name)
+            || by_type.contains(&environment.environment_type)
     }
 }
 

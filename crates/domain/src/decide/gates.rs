@@ -90,8 +90,12 @@ fn take(moment: &Moment<'_>, until: &Until, watch: &mut Watch) -> Vec<GateLook> 
         if let Said::Counted { new, stable } = answer.said {
             begin(moment, watch);
             watch.gates[answer.gate].asked_at = Some(answer.at);
+            // Listed twice, a gate is one comparison, and what was counted counts once.
+            let first = until.gates.iter().position(|one| one == gate);
             let (gate, counters) = ((gate, answer.gate), (answer.at, new, stable));
-            comparing.take_counters(gate, counters, moment, watch);
+            if first == Some(answer.gate) {
+                comparing.take_counters(gate, counters, moment, watch);
+            }
             looks.extend(comparing.look(gate, moment, watch));
         } else {
             looks.push(answered(gate, answer, &mut watch.gates[answer.gate]));

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Arm, Conclusion, Evidence, Question, Tolerance,
+    at_risk::AtRisk,
     boundary::Boundary,
     ceiling,
     gathered::Seen,
     instances::Instances,
     look::{CeilingLook, Culprit, Look, PercentileLook, Unit, as_guard, together},
 };
-use crate::traffic::{Histogram, Traffic, UserCounts, bucket_of_us};
+use crate::traffic::{Histogram, Traffic, bucket_of_us};
 
 /// Evidence is judged from each of these on, in milliseconds.
 const MINUTE_MS: u64 = 60_000;
@@ -69,9 +70,9 @@ pub struct Comparison {
     /// and to choose edges from.
     new: Histogram,
     stable: Histogram,
-    /// Users of both sides at the present share who had no error yet, where users are counted.
+    /// Users at the present share who met no error yet, where users are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    at_risk: Option<[u64; 2]>,
+    at_risk: Option<AtRisk>,
     #[serde(default)]
     instances: Instances,
 }
@@ -121,7 +122,7 @@ impl Comparison {
         let counted = self
             .instances
             .count(&new.instances, of_stable, stretch.lasted_ms);
-        let mut errors = self.count_errors(new, stable);
+        let [mut errors, client_errors] = self.count_errors(new, stable);
         errors.spare(counted.spared, counted.errors);
         let groups = counted.groups;
         if self.counts_gross(stretch) {
@@ -132,12 +133,7 @@ impl Comparison {
             let growth = self.tolerance.error_margin().growth();
             self.errors.add_seen(&errors, growth);
             self.errors.add_groups(&groups);
-            let clients = [new, stable].map(|side| Arm {
-                requests: side.requests,
-                events: side.client_errors.min(side.requests),
-            });
-            let [of_new, of_stable] = clients;
-            self.client_errors.add(of_new, of_stable, 0.0);
+            self.client_errors.add_seen(&client_errors, 0.0);
             for boundary in &mut self.latency {
                 boundary.add(&new.latency, &stable.latency);
             }
@@ -162,23 +158,29 @@ impl Comparison {
         warming_ms >= lag_ms || stretch.lasted_ms >= 10 * lag_ms
     }
 
-    /// The errors of one stretch: of requests, or of users where they stick to a slice.
-    fn count_errors(&mut self, new: &Traffic, stable: &Traffic) -> Seen {
-        let arm = |requests, events| Arm { requests, events };
+    /// The errors of one stretch, and its answers with a 4xx: of requests, or of users where they stick to
+    /// a slice.
+    fn count_errors(&mut self, new: &Traffic, stable: &Traffic) -> [Seen; 2] {
         let Some((new_users, stable_users)) = new.users.zip(stable.users) else {
-            let of = |side: &Traffic| arm(side.requests, side.errors.min(side.requests));
-            return Seen::of_requests(of(new), of(stable));
+            let of_requests = |events: fn(&Traffic) -> u64| {
+                let [of_new, of_stable] = [new, stable].map(|side| Arm {
+                    requests: side.requests,
+                    events: events(side).min(side.requests),
+                });
+                Seen::of_requests(of_new, of_stable)
+            };
+            return [
+                of_requests(|side| side.errors),
+                of_requests(|side| side.client_errors),
+            ];
         };
         if self.at_risk.is_none() {
-            self.gross.begin_alone();
-            self.errors.begin_alone();
+            for evidence in [&mut self.gross, &mut self.errors, &mut self.client_errors] {
+                evidence.begin_alone();
+            }
         }
-        let before = self.at_risk.unwrap_or_default();
-        let users = [new_users, stable_users];
-        let at_risk = [0, 1].map(|side: usize| before[side].saturating_add(users[side].seen));
-        self.at_risk = Some([0, 1].map(|side| at_risk[side].saturating_sub(users[side].failed)));
-        let of = |users: UserCounts| arm(users.seen, users.failed);
-        Seen::of_users([of(new_users), of(stable_users)], at_risk)
+        let at_risk = self.at_risk.get_or_insert_default();
+        at_risk.take([new_users, stable_users])
     }
 
     /// Lets time pass: a warm-up ends, a minute begins.
@@ -352,10 +354,9 @@ impl Comparison {
     }
 
     fn client_question(&self, sharing: u32) -> Option<Question> {
-        let sticks = self.unit() == Unit::Users;
         self.tolerance
             .client_errors
-            .then(|| self.tolerance.client(sticks, sharing))
+            .then(|| self.tolerance.client(sharing))
     }
 
     /// Errors and latency against the most that they may be.

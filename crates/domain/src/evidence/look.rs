@@ -22,11 +22,12 @@ pub struct Look {
     /// Time that instances of the new release still have to warm up, in milliseconds; until then only gross
     /// errors count.
     pub warm_up_ms_left: u64,
-    /// What errors are counted by.
+    /// What errors and answers with a 4xx are counted by.
     pub unit: Unit,
     /// The errors; while instances warm up, and where gross errors stop the release, those of all time.
     pub errors: Judged,
-    /// Answers with a 4xx; null where they are not compared. They can only stop a release.
+    /// Answers with a 4xx, or users who got one; null where they are not compared. They can only stop a
+    /// release.
     #[serde(default)]
     pub client_errors: Option<Judged>,
     /// What follows from the percentiles alone; null where none is compared.

@@ -169,11 +169,10 @@ impl Tolerance {
         }
     }
 
-    /// Answers with a 4xx. Where users stick, one of them can have many: only gross differences count.
-    pub(super) fn client(&self, users_stick: bool, sharing: u32) -> Question {
+    /// Answers with a 4xx.
+    pub(super) fn client(&self, sharing: u32) -> Question {
         let points_ppm = self.client_error_margin_points.ppm();
-        let least = if users_stick { GROSS.points_ppm } else { 0 };
-        asked(Margin::points(points_ppm.max(least)), CLIENT_PPM, sharing)
+        asked(Margin::points(points_ppm), CLIENT_PPM, sharing)
     }
 
     /// One percentile: how many of the answers may be beyond its edge before it counts is a tenth of the
@@ -220,7 +219,7 @@ mod tests {
                 .sum();
             tolerance.errors(sharing).stop_ppm
                 + tolerance.gross(sharing).stop_ppm
-                + tolerance.client(false, sharing).stop_ppm
+                + tolerance.client(sharing).stop_ppm
                 + percentiles
                 + 2 * Tolerance::ceiling_ppm(sharing)
         };

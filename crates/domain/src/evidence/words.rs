@@ -56,7 +56,11 @@ impl Look {
         // What can only stop a release is not worth a word until it does.
         let client = self.client_errors.iter();
         let client = client.filter(|it| it.verdict == Conclusion::Worse);
-        parts.extend(client.map(|it| compared("answers with a 4xx", it)));
+        let what = match self.unit {
+            Unit::Requests => "answers with a 4xx",
+            Unit::Users => "users who got a 4xx",
+        };
+        parts.extend(client.map(|it| compared(what, it)));
         let warm = self.warm_up_ms_left == 0;
         let percentiles = self.latency.iter().filter(|it| {
             let worth = !it.only_stops || it.judged.verdict == Conclusion::Worse;

@@ -82,6 +82,32 @@ fn interval_seconds() -> u32 {
 }
 
 impl CompareGate {
+    /// A gate on these queries, with every other setting as if it had been left out.
+    #[must_use]
+    pub fn new(prometheus: PrometheusName, bad: String, all: String) -> Self {
+        Self {
+            at: Vec::new(),
+            mode: Mode::default(),
+            prometheus,
+            url: String::new(),
+            bad,
+            all,
+            margin_points: points(),
+            margin_percent_of_stable: percent_of_stable(),
+            warm_up_seconds: warm_up_seconds(),
+            interval_seconds: interval_seconds(),
+            deadline: Deadline::default(),
+            on_deadline: OnDeadline::default(),
+        }
+    }
+
+    /// Both queries ask about one release: they contain `$version` or `$slice`.
+    #[must_use]
+    pub fn tells_releases_apart(&self) -> bool {
+        let tells = |query: &String| query.contains("$version") || query.contains("$slice");
+        tells(&self.bad) && tells(&self.all)
+    }
+
     /// What is tolerated, as the comparison of traffic says it.
     #[must_use]
     pub fn tolerance(&self) -> Tolerance {
@@ -130,14 +156,9 @@ impl Settings for CompareGate {
         let good = (Percent::LEAST..=Percent::ALL).contains(&self.margin_points);
         faults.unless(good, "gates.margin_points", "must be between 0.01 and 100");
         super::compares_at(&self.at, faults);
-        let tells = |query: &String| query.contains("$version") || query.contains("$slice");
         let rule =
             "must contain $version or $slice, which stand for the release that is asked about";
-        faults.unless(
-            tells(&self.bad) && tells(&self.all),
-            "gates.bad and gates.all",
-            rule,
-        );
+        faults.unless(self.tells_releases_apart(), "gates.bad and gates.all", rule);
         faults.printable("gates.bad", &self.bad);
         faults.printable("gates.all", &self.all);
     }

@@ -69,7 +69,7 @@ impl Desk {
             force: false,
             image,
         };
-        let begun = permit.request(wish, Some(reason)).await?;
+        let begun = permit.request(wish, Some(reason), None).await?;
         Ok(RolledBack {
             deployment: begun.deployment,
             preview: Some(begun.preview),

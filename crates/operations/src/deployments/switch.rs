@@ -7,7 +7,7 @@ use domain::{
     plan::{Roles, Strategy},
 };
 
-use super::Begun;
+use super::Planned;
 use crate::{Desk, Error, Operations};
 
 impl Desk {
@@ -16,7 +16,7 @@ impl Desk {
     /// # Errors
     /// [`Error::Refused`] with every objection, an empty slice among them; and those of
     /// [`Desk::request`].
-    pub async fn switch(&self, place: &Place, reason: Option<&str>) -> Result<Begun, Error> {
+    pub async fn switch(&self, place: &Place, reason: Option<&str>) -> Result<Planned, Error> {
         let permit = self.may(Right::Deploy, Resource::Place(place)).await?;
         permit.known(place).await?;
         let wish = Wish {
@@ -26,7 +26,7 @@ impl Desk {
             force: false,
             image: None,
         };
-        permit.request(wish, reason).await
+        permit.request(wish, reason, None).await
     }
 }
 

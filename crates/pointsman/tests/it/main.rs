@@ -22,6 +22,8 @@ mod metrics;
 mod open_id;
 mod outside;
 mod pages;
+mod pages_deploy;
+mod pages_people;
 mod people;
 mod places;
 mod releases;

@@ -52,7 +52,11 @@ mod tests {
         .unwrap();
         let mut group = Group::new(settings.place(), settings);
         group.slices.entry(Slice::Blue).or_default();
-        let users = UserCounts { seen: 3, failed: 1 };
+        let users = UserCounts {
+            seen: 3,
+            failed: 1,
+            client_failed: 2,
+        };
         let past = Counts {
             classes: [0, 5, 0, 2, 1],
             abandoned: 4,

@@ -82,8 +82,7 @@ impl Counted {
         } = counted;
         let own = self.slices.entry((place, slice)).or_default();
         own.past.add(&past);
-        own.users_before.seen += users.seen;
-        own.users_before.failed += users.failed;
+        own.users_before.add(users);
         for (version, counts) in releases {
             let (sum, since) = own.gone.entry(version).or_default();
             sum.add(&counts);
@@ -124,8 +123,7 @@ impl Counted {
     pub(super) fn read(&self) -> Vec<SliceReading> {
         let slices = self.slices.iter().map(|((place, slice), counts)| {
             let mut users = counts.users.read();
-            users.seen += counts.users_before.seen;
-            users.failed += counts.users_before.failed;
+            users.add(counts.users_before);
             SliceReading {
                 place: place.clone(),
                 slice: *slice,
@@ -258,6 +256,7 @@ mod tests {
         let (counters, users) = old.of("cart.live", Slice::Blue, &version());
         counters.count(StatusCode::OK, 100);
         users.fail(7);
+        users.fail_client(6);
         let mut new = Counted::new(UnixMs(9));
         new.continue_from(old.epoch());
         for slice in old.read() {
@@ -269,7 +268,12 @@ mod tests {
         let read = new.read();
         assert_eq!(new.epoch(), 5);
         assert_eq!(read[0].releases[&version()].classes, [0, 1, 0, 1, 0]);
-        assert_eq!(read[0].users, UserCounts { seen: 2, failed: 1 });
+        let counted_users = UserCounts {
+            seen: 3,
+            failed: 1,
+            client_failed: 1,
+        };
+        assert_eq!(read[0].users, counted_users);
         counters.count(StatusCode::OK, 100);
         let reading = |slices| Reading {
             slices,

@@ -153,8 +153,7 @@ impl Reading {
                 continue;
             };
             own.past.add(&theirs.past);
-            own.users.seen += theirs.users.seen;
-            own.users.failed += theirs.users.failed;
+            own.users.add(theirs.users);
             for (version, counts) in theirs.releases {
                 own.releases.entry(version).or_default().add(&counts);
             }
@@ -188,8 +187,7 @@ impl Reading {
                 *counts = counts.since(&was);
                 own.past = own.past.since(counts);
             }
-            own.users.seen = own.users.seen.saturating_sub(before.users.seen);
-            own.users.failed = own.users.failed.saturating_sub(before.users.failed);
+            own.users = own.users.since(before.users);
         }
         for (id, own) in &mut self.instances {
             let was = earlier

@@ -147,8 +147,14 @@ impl Backend {
         if let Some(point) = point {
             self.users.see(point);
         }
-        if matches!(outcome, Outcome::Answered(status) if status.as_u16() >= 500) {
-            self.count_error(point);
+        match outcome {
+            Outcome::Answered(status) if status.as_u16() >= 500 => self.count_error(point),
+            Outcome::Answered(status) if status.is_client_error() => {
+                if let Some(point) = point {
+                    self.users.fail_client(point);
+                }
+            }
+            Outcome::Answered(_) | Outcome::Abandoned => {}
         }
     }
 

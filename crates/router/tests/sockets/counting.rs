@@ -300,7 +300,12 @@ async fn where_users_stick_each_is_counted_once() {
         wire.get_with("/500", "x-user: bob\r\n").await;
         wire.get_with("/404", "x-user: eve\r\n").await;
     }
-    assert_eq!(users.read(), UserCounts { seen: 3, failed: 1 });
+    let counted = UserCounts {
+        seen: 3,
+        failed: 1,
+        client_failed: 1,
+    };
+    assert_eq!(users.read(), counted);
 }
 
 #[tokio::test]

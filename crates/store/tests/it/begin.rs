@@ -4,20 +4,19 @@ use std::collections::BTreeSet;
 
 use domain::{
     access::Visible,
-    catalogue::{Account, Kind},
+    catalogue::Kind,
     deployment::Outcome,
     event,
     governance::{Facts, Lock, Objection, Wish},
     release::Withdrawal,
 };
 use engine::ports::Journal;
-use serde_json::json;
 use store::{PAGE_MAX, StoreError, catalogue::Change};
 
 use crate::{
     stories,
     world::{
-        NOW, World, audit, delete, deployment_of, ended, freeze, place, put, server_group, wish,
+        NOW, World, account, audit, delete, deployment_of, ended, freeze, place, server_group, wish,
     },
 };
 
@@ -346,39 +345,14 @@ async fn what_moved_meanwhile_is_noticed(world: World) {
     assert_eq!(found.len(), 1);
 }
 
-fn account(region: &str) -> Account {
-    let account = json!({
-        "name": "cloud", "provider": "aws", "region": region, "package_bucket": "packages",
-    });
-    serde_json::from_value(account).unwrap()
-}
-
 async fn an_account_is_part_of_what_is_admitted(world: World) {
     let world = world.with_catalogue().await;
     world.release("cart", "1.0.0").await;
-    let describe = async |region: &str| {
-        let body = json!(account(region));
-        let Change::Put { body: group, .. } = server_group("cart", "live", 4) else {
-            unreachable!("a server group is put");
-        };
-        let mut group = group;
-        group["aws"] = json!({"account": "cloud"});
-        let references = [
-            (Kind::Service, "cart"),
-            (Kind::Environment, "live"),
-            (Kind::Account, "cloud"),
-        ];
-        let changes = [
-            put(Kind::Account, "cloud", body, &[]),
-            put(Kind::ServerGroup, "cart.live", group, &references),
-        ];
-        let apply = [audit("catalogue.apply")];
-        world.store.put_and_delete(&changes, &apply).await.unwrap();
-    };
+    let describe = async |region: &str| world.on_aws("cart", &account("cloud", region)).await;
     describe("eu-west-1").await;
     let wish = wish("cart", "live", "1.0.0");
     let facts = world.store.facts(&wish, NOW).await.unwrap();
-    assert_eq!(facts.account, Some(account("eu-west-1")));
+    assert_eq!(facts.account, Some(account("cloud", "eu-west-1")));
     let gone = [delete(Kind::Account, "cloud")];
     let refused = world.store.put_and_delete(&gone, &[audit("x")]).await;
     assert!(matches!(refused, Err(StoreError::Referenced { .. })));
@@ -407,7 +381,7 @@ async fn only_what_was_admitted_begins(world: World) {
     let mut other = good.clone();
     other.launch.version = "9.9.9".parse().unwrap();
     let mut foreign = good.clone();
-    foreign.target.account = Some(account("eu"));
+    foreign.target.account = Some(account("cloud", "eu"));
     let mut patched = good.clone();
     let image = "ami-01234567".parse().unwrap();
     patched.launch.content = patched.launch.content.on(image);

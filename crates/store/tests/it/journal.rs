@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    catalogue::ProviderKind,
+    cloud::{AwsAccount, Drives},
     deployment::{Deployment, Outcome},
     names::DeploymentId,
     time::UnixMs,
@@ -14,7 +16,7 @@ use engine::{
 
 use crate::{
     stories,
-    world::{NOW, World, ended, event, next_id, turned, wish},
+    world::{NOW, World, account, ended, event, next_id, turned, wish},
 };
 
 stories!(
@@ -28,6 +30,7 @@ stories!(
     the_longest_unattended_come_first,
     what_ended_is_not_claimed,
     engines_that_claim_at_once_share_the_work,
+    only_an_engine_that_reaches_a_cloud_claims_what_lives_there,
     of_many_saves_at_once_one_is_stored,
     an_unreadable_record_does_not_stop_the_others,
 );
@@ -239,6 +242,35 @@ async fn engines_that_claim_at_once_share_the_work(world: World) {
         assert_eq!(different.len(), claimed.len(), "one was claimed twice");
         assert_eq!(different, all);
     }
+}
+
+async fn only_an_engine_that_reaches_a_cloud_claims_what_lives_there(world: World) {
+    let world = world.with_catalogue().await;
+    world.on_aws("till", &account("main", "eu-west-1")).await;
+    let all = running(&world, 3).await;
+    let aws = |text: &str| Drives::Only(text.parse::<AwsAccount>().unwrap().cloud());
+    let local = Drives::Every(ProviderKind::Local);
+    let claim = async |drives: &[Drives]| {
+        let claims = world.store.claim_of(drives, "one", &[], NOW, 10).await;
+        claims.unwrap()
+    };
+    for stranger in ["main/us-east-1", "other/eu-west-1", "mai/eu-west-1"] {
+        let claims = claim(&[aws(stranger)]).await;
+        assert!(claims.taken.is_empty(), "{stranger}: {:?}", claims.taken);
+    }
+    let mine = claim(&[aws("main/eu-west-1")]).await;
+    assert_eq!(ids(&mine.taken), ids(&all[2..]));
+    assert_eq!(mine.held.len(), 1);
+    let others = claim(&[aws("main/us-east-1"), local]).await;
+    assert_eq!(ids(&others.taken), ids(&all[..2]));
+    assert_eq!(
+        others.held.len(),
+        2,
+        "what lives elsewhere is not watched, and so never taken over"
+    );
+    world.store.release_all().await.unwrap();
+    let every = claim(&[Drives::Every(ProviderKind::Aws)]).await;
+    assert_eq!(ids(&every.taken), ids(&all[2..]), "as without any account");
 }
 
 async fn of_many_saves_at_once_one_is_stored(world: World) {

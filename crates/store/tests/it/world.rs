@@ -8,7 +8,8 @@ use domain::{
         Via, Who, may,
     },
     catalogue::{
-        Environment, EnvironmentType, HealthCheck, Kind, ServerGroup, Service, StrategyKind, Team,
+        Account, Environment, EnvironmentType, HealthCheck, Kind, ServerGroup, Service,
+        StrategyKind, Team,
     },
     deployment::{Certificate, Deployment, Ending, Outcome, Request},
     effect::Target,
@@ -124,10 +125,44 @@ impl World {
         Ok(deployment)
     }
 
+    /// Describes the group of `service` in live as one of `account`.
+    pub async fn on_aws(&self, service: &str, account: &Account) {
+        let Change::Put { mut body, .. } = server_group(service, "live", 4) else {
+            unreachable!("a server group is put");
+        };
+        let name = account.name.as_str();
+        body["aws"] = json!({"account": name});
+        let references = [
+            (Kind::Service, service),
+            (Kind::Environment, "live"),
+            (Kind::Account, name),
+        ];
+        let changes = [
+            put(Kind::Account, name, json!(account), &[]),
+            put(
+                Kind::ServerGroup,
+                &format!("{service}.live"),
+                body,
+                &references,
+            ),
+        ];
+        let apply = [audit("catalogue.apply")];
+        let applied = self.store.put_and_delete(&changes, &apply).await;
+        applied.expect("the account and the group are good");
+    }
+
     /// Counts rows, for what the store has no question for.
     pub async fn audits(&self) -> i64 {
         self.store.verify().await.expect("verify").checked
     }
+}
+
+/// An account on AWS.
+pub fn account(name: &str, region: &str) -> Account {
+    let account = json!({
+        "name": name, "provider": "aws", "region": region, "package_bucket": "packages",
+    });
+    serde_json::from_value(account).expect("an account")
 }
 
 pub fn audit(action: &str) -> Audit {

@@ -1,7 +1,7 @@
 //! Everything that the store can be asked of people, sessions, tokens, groups and grants.
 
-use domain::access::{GrantId, PersonName, Reach, Role, SessionId, Subject, TokenId, Who};
-use store::{Store, groups, identities, people, refused, sessions, tokens};
+use domain::access::{GrantId, PersonName, Reach, Right, Role, SessionId, Subject, TokenId, Who};
+use store::{Store, grants, groups, identities, people, refused, sessions, tokens};
 
 use crate::world::{self, NOW};
 
@@ -33,7 +33,7 @@ pub async fn of_people(store: &Store) {
     store.take_code(&code.hash, NOW).await.unwrap();
     store.has_admin().await.unwrap();
     store.person(&ann).await.unwrap();
-    store.people(None, 10).await.unwrap();
+    of_lists(store).await;
     store.password(&ann).await.unwrap();
     store.set_password(&ann, "hash", None, NOW).await.unwrap();
     assert!(store.set_disabled(&ann, Some(NOW), event()).await.is_err());
@@ -41,6 +41,26 @@ pub async fn of_people(store: &Store) {
     of_sessions(store, &ann).await;
     of_identities(store, &person).await;
     of_tokens(store, &ann).await;
+    of_groups(store, &ann).await;
+}
+
+async fn of_lists(store: &Store) {
+    for (contains, is_account, disabled) in [
+        (None, None, None),
+        (Some("a"), Some(true), Some(true)),
+        (Some("a_n%"), Some(false), Some(false)),
+    ] {
+        let filter = people::Filter {
+            contains: contains.map(str::to_owned),
+            is_account,
+            disabled,
+        };
+        store.people(&filter, None, 10).await.unwrap();
+    }
+}
+
+async fn of_groups(store: &Store, ann: &PersonName) {
+    let event = || world::audit("group.change");
     let group = groups::Group {
         name: "people".parse().unwrap(),
         provider: people::LOCAL.to_owned(),
@@ -50,16 +70,36 @@ pub async fn of_people(store: &Store) {
     };
     store.create_group(&group, event()).await.unwrap();
     store.groups(None, 10).await.unwrap();
-    store.add_member(&group.name, &ann, event()).await.unwrap();
+    store.add_member(&group.name, ann, event()).await.unwrap();
     store.members(&group.name).await.unwrap();
+    let groups = [group.name.clone()];
+    assert_eq!(store.counts(&groups).await.unwrap()[&group.name], 1);
+    let members = store.members_of_all(&groups, 10).await.unwrap();
+    assert_eq!(members, [(group.name.clone(), ann.clone())]);
+    store.held(&Who::Person(ann.clone())).await.unwrap();
     store
-        .remove_member(&group.name, &ann, event())
+        .remove_member(&group.name, ann, event())
         .await
         .unwrap();
     store.delete_group(&group.name, event()).await.unwrap();
-    let subject = Subject::Person(ann);
-    for subject in [None, Some(&subject)] {
-        store.grants(subject, None, 10).await.unwrap();
+    let subject = Subject::Person(ann.clone());
+    let team = "web".parse().unwrap();
+    let class = "production".parse().unwrap();
+    let filters = [
+        grants::Filter::default(),
+        grants::Filter {
+            subject: Some(subject),
+            ..grants::Filter::default()
+        },
+        grants::Filter {
+            gives: Some((Right::Approve, NOW)),
+            team: Some(team),
+            environment_type: Some(class),
+            ..grants::Filter::default()
+        },
+    ];
+    for filter in filters {
+        store.grants(&filter, None, 10).await.unwrap();
     }
     let id = GrantId("none".to_owned());
     store.grant(&id).await.unwrap();

@@ -25,7 +25,7 @@ use crate::{
     problem::{ObjectionView, Problem, ProblemDocument},
     rows::Guarded,
 };
-use operations::deployments::{Begun, Listed, Rehearsal};
+use operations::deployments::{Listed, Planned, Rehearsal};
 
 pub use views::{DeploymentView, FailureView, PreviewView, WaitingView};
 
@@ -191,7 +191,7 @@ pub(super) async fn request(
         return Ok(Json(DeploymentRehearsed::from(rehearsal)).into_response());
     }
     let reason = body.reason.as_deref();
-    let begun = desk.request(wish, reason);
+    let begun = desk.request(wish, reason, None);
     let begun = begun.await?;
     Ok((StatusCode::ACCEPTED, Json(DeploymentBegun::from(begun))).into_response())
 }
@@ -391,8 +391,8 @@ async fn command(
     Ok(tagged(deployment.version, DeploymentView::from(deployment)))
 }
 
-impl From<Begun> for DeploymentBegun {
-    fn from(begun: Begun) -> Self {
+impl From<Planned> for DeploymentBegun {
+    fn from(begun: Planned) -> Self {
         Self {
             deployment: begun.deployment.into(),
             preview: Some(begun.preview.into()),
@@ -403,7 +403,7 @@ impl From<Begun> for DeploymentBegun {
 impl From<Rehearsal> for DeploymentRehearsed {
     fn from(rehearsal: Rehearsal) -> Self {
         Self {
-            preview: rehearsal.preview.map(PreviewView::from),
+            preview: rehearsal.planned.map(|it| it.preview.into()),
             objections: rehearsal
                 .objections
                 .iter()

@@ -11,7 +11,7 @@ use domain::{
     names::{EnvironmentTypeName, TeamName},
     time::UnixMs,
 };
-use operations::grants::Granted;
+use operations::grants::{Granted, Wanted};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -187,7 +187,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let after = query.cursor.map(GrantId);
     let page = desk
-        .grants(None, after.as_ref(), limit(query.limit)?)
+        .grants(&Wanted::default(), after.as_ref(), limit(query.limit)?)
         .await?;
     Ok(listing(&uri, page, GrantedView::from))
 }

@@ -10,7 +10,7 @@ use domain::{
     access::{PersonName, Who},
     names::TeamName,
 };
-use operations::people::{Invited, Person};
+use operations::people::{Invited, Person, Wanted};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -168,7 +168,9 @@ pub(super) async fn list(
     InQuery(query): InQuery<Paging>,
 ) -> Result<Response, Problem> {
     let after: Option<PersonName> = cursor(query.cursor.as_deref())?;
-    let page = desk.people(after.as_ref(), limit(query.limit)?).await?;
+    let page = desk
+        .people(&Wanted::default(), after.as_ref(), limit(query.limit)?)
+        .await?;
     Ok(listing(&uri, page, PersonView::from))
 }
 

@@ -21,7 +21,10 @@ pub(super) struct Asset {
 }
 
 pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    let content = include_str!("../../assets/portal.css");
+    let content = concat!(
+        include_str!("../../assets/portal.css"),
+        include_str!("../../assets/deploy.css"),
+    );
     Asset::new("portal", "css", "text/css; charset=utf-8", content)
 });
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {

@@ -34,6 +34,8 @@ use crate::{App, rows::Pages};
 pub(super) use acts::Powers;
 pub(super) use charts::Samples;
 pub(super) use seen::Seen;
+pub(super) use tiles::panels;
+pub(super) use track::{ahead, name as step_name};
 
 pub(super) fn pages() -> Pages {
     let pages = Pages::default().shows("/deployments/{id}", read);

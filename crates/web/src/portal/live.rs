@@ -18,7 +18,10 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use domain::{access::Right, names::DeploymentId};
+use domain::{
+    access::Right,
+    names::{DeploymentId, Place},
+};
 use futures_util::{StreamExt, stream};
 
 use super::{parts::Query, visitor::Visitor};
@@ -52,6 +55,8 @@ enum Topic {
     Overview,
     /// One deployment.
     Deployment(DeploymentId),
+    /// One server group.
+    Group(Place),
 }
 
 impl Topic {
@@ -60,6 +65,13 @@ impl Topic {
             None if text == "overview" => Some(Self::Overview),
             Some(("deployment", id)) if id.len() <= 64 => {
                 Some(Self::Deployment(DeploymentId(id.to_owned())))
+            }
+            Some(("group", place)) => {
+                let (service, environment) = place.split_once('.')?;
+                Some(Self::Group(Place {
+                    service: service.parse().ok()?,
+                    environment: environment.parse().ok()?,
+                }))
             }
             _ => None,
         }
@@ -82,6 +94,7 @@ async fn read(
     for topic in topics {
         parts.push(match topic {
             Topic::Overview => hub.overview(visitor.desk.clone()).boxed(),
+            Topic::Group(place) => hub.group(visitor.desk.clone(), place).boxed(),
             Topic::Deployment(id) => hub.deployment(visitor.desk.clone(), id).boxed(),
         });
     }

@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use domain::{
+    access::Denied,
     deployment::{Deployment, Outcome, Status},
     governance::Objection,
     names::Place,
@@ -82,6 +83,22 @@ pub(super) fn who(who: WhoCanAct) -> &'static str {
         WhoCanAct::Operator => "someone who drives deployments can act",
         WhoCanAct::Owner => "the owner of the service can act",
         WhoCanAct::ProviderAdministrator => "an administrator of the provider can act",
+    }
+}
+
+/// What somebody lacks to press a button, and who can help; nothing when they may.
+pub(super) fn missing(denied: Option<&Denied>) -> Markup {
+    html! {
+        @if let Some(denied) = denied { " " b { (capital(&denied.to_string())) "." } }
+    }
+}
+
+/// A text of ours as a sentence begins.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
     }
 }
 
@@ -189,7 +206,7 @@ pub(super) fn empty(title: &str, next: &Markup) -> Markup {
 }
 
 /// The query of a page. What cannot be read is as if it had been left out: links grow old.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -316,7 +316,11 @@ fn one_ill_instance_is_named_and_does_not_condemn_the_release() {
 fn by_users(comparison: &mut Comparison, seconds: u32, new: [u64; 2], stable: [u64; 2]) {
     for _ in 0..seconds {
         let side = |requests, [seen, failed]: [u64; 2]| Traffic {
-            users: Some(UserCounts { seen, failed }),
+            users: Some(UserCounts {
+                seen,
+                failed,
+                client_failed: 0,
+            }),
             // One user of them asks a hundred times, and fails each time.
             errors: if failed > 0 { 100 } else { 0 },
             ..traffic(requests, 0, 20_000)
@@ -340,6 +344,37 @@ fn users_who_stick_count_once() {
     comparison.begin_share();
     by_users(&mut comparison, 1, [1, 0], [1, 0]);
     assert!(is_open(verdict(&comparison)));
+}
+
+/// Seconds in which users come, and some of them get a 4xx: those of the new release, those of stable.
+fn by_users_of_4xx(seconds: u32, new: [u64; 2], stable: [u64; 2]) -> Comparison {
+    let mut comparison = fresh();
+    for _ in 0..seconds {
+        let side = |requests, [seen, client_failed]: [u64; 2]| Traffic {
+            users: Some(UserCounts {
+                seen,
+                client_failed,
+                ..UserCounts::default()
+            }),
+            // One user of them asks a hundred times, and gets one each time.
+            client_errors: if client_failed > 0 { 100 } else { 0 },
+            ..traffic(requests, 0, 20_000)
+        };
+        comparison.add(&second(&side(300, new), &side(2_700, stable)));
+    }
+    comparison
+}
+
+#[test]
+fn where_users_stick_a_4xx_counts_once_for_each_of_them() {
+    let one_user = by_users_of_4xx(1, [100, 1], [900, 0]);
+    assert_ne!(verdict(&one_user), Conclusion::Worse, "one user asks often");
+    let like_stable = by_users_of_4xx(120, [100, 10], [900, 90]);
+    assert_eq!(verdict(&like_stable), Conclusion::NotWorse);
+    let worse = by_users_of_4xx(120, [100, 20], [900, 90]);
+    assert_eq!(verdict(&worse), Conclusion::Worse, "10 points, 5 allowed");
+    let look = worse.look(1);
+    assert!(look.to_string().contains("users who got a 4xx"), "{look}");
 }
 
 #[test]

@@ -48,6 +48,19 @@ fn fault(page: &Page, walker: &Walker, answer: &Answer) -> Option<String> {
     (!is_right).then(|| format!("{method} {path} by {what}: {outcome:?}, got {status}"))
 }
 
+/// What each form is sent: enough to find what it is about.
+const FORM: [(&str, &str); 9] = [
+    ("reason", "a walk"),
+    ("service", "shop"),
+    ("environment", "staging"),
+    ("version", "9.9.9"),
+    ("name", "walked"),
+    ("person", "unheard-of"),
+    ("kind", "person"),
+    ("role", "viewer"),
+    ("team", "web"),
+];
+
 #[tokio::test]
 async fn every_page_shows_everybody_what_the_table_says_and_nothing_else() {
     let app = TestApp::with_shop().await;
@@ -65,7 +78,7 @@ async fn every_page_shows_everybody_what_the_table_says_and_nothing_else() {
             let answer = match page.method {
                 Method::GET if page.path == "/live" => stream(visitor).await,
                 Method::GET => visitor.open(&path).await,
-                _ => visitor.submit(&path, &[("reason", "a walk")]).await,
+                _ => visitor.submit(&path, &FORM).await,
             };
             faults.extend(fault(page, walker, &answer));
         }

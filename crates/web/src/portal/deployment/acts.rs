@@ -10,6 +10,7 @@ use maud::{Markup, html};
 use operations::{Desk, Error, deployments::plan_hash};
 
 use super::Seen;
+use crate::portal::parts::capital;
 
 /// What somebody may do with a deployment. Few differ, so what they see is rendered once for all of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -224,13 +225,5 @@ fn back(deployment: &Deployment) -> String {
         (true, _) => format!(
             "instances of {version} have been stopped already, so new ones must start before users are back in full"
         ),
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => format!("{}{}", first.to_uppercase(), letters.as_str()),
-        None => String::new(),
     }
 }

@@ -17,6 +17,8 @@ use crate::portal::parts::{length, moment};
 const SAMPLES_MAX: usize = 300;
 /// Deployments whose samples are kept.
 const DEPLOYMENTS_MAX: usize = 64;
+/// Samples that one point of a drawing sums up.
+const TOGETHER: usize = 15;
 /// Least time between two samples, in milliseconds.
 const APART_MS: u64 = 900;
 /// Size of a drawing, in its own units.
@@ -30,6 +32,18 @@ const ROWS_MAX: usize = 20;
 struct Count {
     requests: u64,
     errors: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+    }
+
+    /// The same in words.
+    fn told(self) -> String {
+        format!("{} of {} requests failed", self.errors, self.requests)
+    }
 }
 
 /// The counters at one moment, by version.
@@ -154,7 +168,28 @@ fn stretches(seen: &Seen) -> Vec<Stretch> {
         }
         stretch
     };
-    pairs.map(stretch).collect()
+    let stretches: Vec<Stretch> = pairs.map(stretch).collect();
+    summed(&stretches)
+}
+
+/// Each stretch with those just before it: a single request within a second would draw 0 or 100 %.
+fn summed(all: &[Stretch]) -> Vec<Stretch> {
+    let window = |end: usize| {
+        let start = (end + 1).saturating_sub(TOGETHER);
+        let mut sum = Stretch {
+            at: all[end].at,
+            seconds: 0.0,
+            new: Count::default(),
+            old: Count::default(),
+        };
+        for stretch in &all[start..=end] {
+            sum.seconds += stretch.seconds;
+            sum.new.add(stretch.new);
+            sum.old.add(stretch.old);
+        }
+        sum
+    };
+    (0..all.len()).map(window).collect()
 }
 
 /// Both drawings, and the table.
@@ -186,24 +221,25 @@ fn drawn(seen: &Seen, all: &[Stretch]) -> Markup {
         .chain(&olds)
         .flatten()
         .fold(1.0_f64, |a, b| a.max(*b));
-    let last =
-        |values: &[Option<f64>]| values.iter().rev().flatten().next().copied().unwrap_or(0.0);
-    let (share, error) = (last(&shares), last(&news));
-    let lasted = length(seen.now.since_ms(all.first().map_or(seen.now, |it| it.at)));
+    let Some(last) = all.last() else {
+        return html! {};
+    };
+    let share = last.share().unwrap_or(0.0);
+    let (news_now, olds_now) = (last.new.told(), last.old.told());
+    let window = length((last.seconds * 1000.0) as u64);
     html! {
         section.card {
-            div.head { h2 { "Users" } span.small.soft { "as routers counted them, last " (lasted) } }
+            div.head { h2 { "Users" } span.small.soft { "as routers counted them; each point sums up " (window) } }
             div.two {
                 figure.chart {
-                    figcaption { b { (format!("{share:.0}")) " %" } " of requests answered by " span.mono { (new) } }
+                    figcaption { b { (number(share)) " %" } " of " (last.requests()) " requests answered by " span.mono { (new) } }
                     (svg(&format!("Share of requests answered by {new}: {share:.0} % now"), 100.0, &[("new fill", &shares)]))
                 }
                 figure.chart {
                     figcaption {
-                        b { (format!("{error:.2}")) " %" } " errors on " span.mono { (new) }
-                        ", " (format!("{:.2}", last(&olds))) " % on " span.mono { (old) }
+                        b { (news_now) } " on " span.mono { (new) } ", " (olds_now) " on " span.mono { (old) }
                     }
-                    (svg(&format!("Errors in percent of requests: {error:.2} % on {new} now"), worst, &[("old", &olds), ("new", &news)]))
+                    (svg(&format!("Errors in percent of requests: {news_now} on {new}, {olds_now} on {old}"), worst, &[("old", &olds), ("new", &news)]))
                 }
             }
             (table(all, new, old))
@@ -275,5 +311,31 @@ fn table(all: &[Stretch], new: &str, old: &str) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failed_request_is_no_hundred_percent() {
+        let stretch = |requests, errors| Stretch {
+            at: UnixMs(0),
+            seconds: 1.0,
+            new: Count { requests, errors },
+            old: Count::default(),
+        };
+        let quiet = (0..9).map(|_| stretch(1, 0));
+        let all: Vec<Stretch> = quiet.chain([stretch(1, 1)]).collect();
+        let last = summed(&all).pop().unwrap();
+        assert_eq!(rate(last.new), Some(10.0));
+        assert_eq!(last.new.told(), "1 of 10 requests failed");
+        assert_eq!(last.seconds, 10.0);
+        // What is longer ago than one point sums up does not count.
+        let all: Vec<Stretch> = std::iter::once(stretch(1, 1))
+            .chain((0..TOGETHER).map(|_| stretch(1, 0)))
+            .collect();
+        assert_eq!(rate(summed(&all).pop().unwrap().new), Some(0.0));
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     deployment::{Certificate, Deployment},
-    event::What,
+    event::{Event, What},
     plan::Strategy,
     reason::{Then, Waiting},
 };
@@ -50,7 +50,7 @@ pub(super) fn says(seen: &Seen) -> Markup {
     html! {
         div #d-says class={ "note " (colour) } {
             @if let Some(failure) = failure {
-                p { b { "Goes back: " } (failure.sentence(&versions)) "." }
+                p { b { @if deployment.ending.is_some() { "Went back: " } @else { "Goes back: " } } (failure.sentence(&versions)) "." }
                 @if deployment.ending.is_none() { p.soft { "The cause: " (who(failure.who_can_act())) "." } }
             }
             @match (&deployment.ending, &deployment.waiting) {
@@ -159,11 +159,36 @@ pub(super) fn log(seen: &Seen) -> Markup {
                 span.soft.small { (all) " events" @if all > LOG_MAX { ", the newest " (LOG_MAX) " shown" } }
             }
             ol.happened role="log" aria-label="Events, newest first" reversed {
-                @for event in seen.newest_first().take(LOG_MAX) {
-                    li class=[weight(&event.what)] { (moment(event.at)) span { (event.message) } }
+                @for (event, more) in grouped(seen).into_iter().take(LOG_MAX) {
+                    li class=[weight(&event.what)] {
+                        (moment(event.at))
+                        span { (event.message) @if more > 0 { span.small.soft { " · the last of " (more + 1) " looks" } } }
+                    }
                 }
             }
         }
+    }
+}
+
+/// The events, newest first; of looks at the same gate that follow each other only the last, and how many
+/// were before it.
+fn grouped(seen: &Seen) -> Vec<(&Event, usize)> {
+    let mut grouped: Vec<(&Event, usize)> = Vec::new();
+    for event in seen.newest_first() {
+        match grouped.last_mut() {
+            Some((later, more)) if is_same_look(&later.what, &event.what) => *more += 1,
+            _ => grouped.push((event, 0)),
+        }
+    }
+    grouped
+}
+
+fn is_same_look(later: &What, earlier: &What) -> bool {
+    match (later, earlier) {
+        (What::Looked { step, look }, What::Looked { step: at, look: of }) => {
+            (step, look.gate) == (at, of.gate)
+        }
+        _ => false,
     }
 }
 

@@ -63,11 +63,31 @@ pub(super) fn track(seen: &Seen) -> Markup {
             }
             ol class={ "track" @if back { " back" } } {
                 @for (index, step) in deployment.progress.steps.iter().enumerate() {
-                    (station(seen, index, step))
+                    (station(deployment, step, Stand::of(index, deployment), &since(seen, index)))
                 }
-                (restoring(seen, last))
+                (restoring(Stand::of(last, deployment)))
             }
+            (now_asked(deployment))
             @if back { (left(deployment)) }
+        }
+    }
+}
+
+/// How long the present step goes on.
+fn since(seen: &Seen, index: usize) -> Markup {
+    let here = Stand::of(index, &seen.deployment) == Stand::Here;
+    let began = seen.began(index).filter(|_| here);
+    html! { @if let Some(began) = began { p.small.soft { "for " (age(began, seen.now)) } } }
+}
+
+/// The steps of a deployment that did not begin yet, each with what `foot` says of it.
+pub(in crate::portal) fn ahead(deployment: &Deployment, foot: impl Fn(usize) -> Markup) -> Markup {
+    html! {
+        ol.track {
+            @for (index, step) in deployment.plan.steps.iter().enumerate() {
+                (station(deployment, step, Stand::Ahead, &foot(index)))
+            }
+            (restoring(Stand::Ahead))
         }
     }
 }
@@ -83,10 +103,28 @@ fn left(deployment: &Deployment) -> Markup {
     }
 }
 
-fn station(seen: &Seen, index: usize, step: &Step) -> Markup {
-    let deployment = &seen.deployment;
-    let stand = Stand::of(index, deployment);
-    let began = seen.began(index);
+/// What the gates of the present step saw last, where there is room for it.
+fn now_asked(deployment: &Deployment) -> Markup {
+    let gates = deployment.step().map_or(&[] as &[Gate], Step::gates);
+    let states = &deployment.progress.watch.gates;
+    let asked: Vec<(&Gate, &GateState)> = gates.iter().zip(states).collect();
+    let told = |state: &GateState| !state.text.is_empty() || state.approved_by.is_some();
+    html! {
+        @if deployment.ending.is_none() && asked.iter().any(|(_, state)| told(state)) {
+            dl.asked {
+                @for (gate, state) in asked.into_iter().filter(|(_, state)| told(state)) {
+                    dt { (gate) }
+                    dd {
+                        @if let Some(by) = &state.approved_by { "approved by " (by) @if !state.text.is_empty() { "; " } }
+                        (state.text)
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn station(deployment: &Deployment, step: &Step, stand: Stand, foot: &Markup) -> Markup {
     html! {
         li class={ "station " (stand.class()) } aria-current=[(stand == Stand::Here).then_some("step")] {
             span.node { (icon(shape(step, stand))) }
@@ -95,15 +133,14 @@ fn station(seen: &Seen, index: usize, step: &Step) -> Markup {
                 (condition(deployment, step))
                 @if let Step::Shift(split) = step { (points(deployment, split)) }
                 @if !step.gates().is_empty() { (signals(deployment, step, stand)) }
-                @if let (Stand::Here, Some(began)) = (stand, began) { p.small.soft { "for " (age(began, seen.now)) } }
+                (foot)
             }
         }
     }
 }
 
 /// The last station: what was changed for a while is given back.
-fn restoring(seen: &Seen, last: usize) -> Markup {
-    let stand = Stand::of(last, &seen.deployment);
+fn restoring(stand: Stand) -> Markup {
     html! {
         li class={ "station last " (stand.class()) } aria-current=[(stand == Stand::Here).then_some("step")] {
             span.node { (icon("end")) }
@@ -126,7 +163,7 @@ fn shape(step: &Step, stand: Stand) -> &'static str {
     }
 }
 
-fn name(step: &Step) -> String {
+pub(in crate::portal) fn name(step: &Step) -> String {
     match step {
         Step::Fill(fill) => format!("Fill {}", fill.slice),
         Step::Shift(_) => "Shift users".to_owned(),
@@ -227,7 +264,6 @@ fn signal(gate: &Gate, state: Option<&GateState>, stand: Stand) -> Markup {
         span {
             b.small { (gate) } " " span class={ "small " (colour) } { (word) }
             @if let Some(by) = approved { span.small { " · approved by " (by) } }
-            @else if let Some(state) = state.filter(|state| !state.text.is_empty()) { span.small.soft { br; (state.text) } }
         }
     }
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use axum::response::sse::Event;
-use domain::names::DeploymentId;
+use domain::{
+    names::{DeploymentId, Place},
+    observation::{InstanceId, InstanceState},
+};
 use futures_util::{Stream, StreamExt, stream};
 use operations::{Desk, deployments::Listed};
 use tokio::sync::watch;
@@ -21,8 +24,8 @@ use crate::portal::deployment::{Fragment, Powers, Samples, Seen, pressed, shared
 const LOOK: Duration = Duration::from_secs(2);
 /// What happens within this time is shown together.
 const TOGETHER: Duration = Duration::from_millis(150);
-/// How often the overview is compared.
-const OVERVIEW: Duration = Duration::from_secs(2);
+/// How often what has no events of its own is compared.
+const COMPARED: Duration = Duration::from_secs(2);
 /// Deployments whose states the overview follows.
 const RUNNING_MAX: u32 = 100;
 
@@ -127,17 +130,13 @@ impl Hub {
 
     /// Says that the overview looks different, whenever it does.
     pub(super) fn overview(&self, desk: Desk) -> impl Stream<Item = Event> + use<> {
-        stream::unfold((desk, None), |(desk, before)| async move {
-            let mut before = before;
-            loop {
-                let now = states(&desk).await?;
-                if before.as_ref().is_some_and(|before| *before != now) {
-                    let event = Event::default().event("changed").data("overview");
-                    return Some((event, (desk, Some(now))));
-                }
-                before = Some(now);
-                tokio::time::sleep(OVERVIEW).await;
-            }
+        changes("overview".to_owned(), move || states(desk.clone()))
+    }
+
+    /// Says that a server group looks different, whenever it does.
+    pub(super) fn group(&self, desk: Desk, place: Place) -> impl Stream<Item = Event> + use<> {
+        changes(format!("group:{place}"), move || {
+            instances(desk.clone(), place.clone())
         })
     }
 
@@ -247,8 +246,28 @@ impl Watching {
     }
 }
 
+/// An event whenever what `read` tells is not what it told before; it ends when nothing can be told.
+fn changes<T, F>(topic: String, read: impl Fn() -> F) -> impl Stream<Item = Event>
+where
+    T: PartialEq,
+    F: Future<Output = Option<T>>,
+{
+    stream::unfold((topic, read, None), |(topic, read, before)| async move {
+        let mut before: Option<T> = before;
+        loop {
+            let now = read().await?;
+            if before.as_ref().is_some_and(|before| *before != now) {
+                let event = Event::default().event("changed").data(&topic);
+                return Some((event, (topic, read, Some(now))));
+            }
+            before = Some(now);
+            tokio::time::sleep(COMPARED).await;
+        }
+    })
+}
+
 /// What the overview would show of deployments; `None` when it cannot be told.
-async fn states(desk: &Desk) -> Option<Vec<(DeploymentId, u64, String)>> {
+async fn states(desk: Desk) -> Option<Vec<(DeploymentId, usize, String)>> {
     let listed = Listed {
         unfinished: true,
         ..Listed::default()
@@ -256,14 +275,24 @@ async fn states(desk: &Desk) -> Option<Vec<(DeploymentId, u64, String)>> {
     let running = desk.deployments(&listed, None, RUNNING_MAX).await.ok()?;
     let states = running.items.into_iter().map(|it| {
         let waiting = it.waiting.as_ref().map_or("", |waiting| waiting.as_str());
-        let at = it.progress.at;
-        (
-            it.id.clone(),
-            at as u64,
-            format!("{} {waiting}", it.status()),
-        )
+        let status = format!("{} {waiting}", it.status());
+        (it.id, it.progress.at, status)
     });
     Some(states.collect())
+}
+
+/// What a server group would show of its instances; `None` when it cannot be told.
+async fn instances(
+    desk: Desk,
+    place: Place,
+) -> Option<Vec<(u8, Vec<(InstanceId, InstanceState)>)>> {
+    let slices = desk.slices(place).await.ok()?;
+    let slices = slices.slices.into_iter().map(|slice| {
+        let instances = slice.seen.instances.into_iter();
+        let instances = instances.map(|instance| (instance.id, instance.state));
+        (slice.weight, instances.collect())
+    });
+    Some(slices.collect())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -258,7 +258,8 @@ fn counters() -> Gate {
     serde_json::from_str(text).unwrap()
 }
 
-fn asked(rows: &[[u64; 4]]) -> (Deployment, String) {
+/// What so many gates that are alike come to, each asked every second and answered alike.
+fn asked(gates: usize, rows: &[[u64; 4]]) -> (Deployment, String) {
     let looks: Vec<_> = (0..)
         .zip(rows)
         .map(|(second, [all, bad, stable_all, stable_bad])| {
@@ -266,38 +267,55 @@ fn asked(rows: &[[u64; 4]]) -> (Deployment, String) {
                 all: *all,
                 bad: *bad,
             };
-            let said = Said::Counted {
-                new: side(all, bad),
-                stable: side(stable_all, stable_bad),
-            };
-            let answer = Answer {
-                gate: 0,
+            let answer = |gate| Answer {
+                gate,
                 at: DrivenMs(second * 1000),
-                said,
+                said: Said::Counted {
+                    new: side(all, bad),
+                    stable: side(stable_all, stable_bad),
+                },
             };
-            (both(TENTH), vec![answer])
+            (both(TENTH), (0..gates).map(answer).collect())
         })
         .collect();
-    watch(canary(vec![counters()], 2), &looks)
+    watch(canary(vec![counters(); gates], 2), &looks)
+}
+
+/// Counters that grow each second: those of the new release by 500, `bad` of which went wrong.
+fn growing(seconds: u64, bad: u64) -> Vec<[u64; 4]> {
+    (0..seconds)
+        .map(|n| [n * 500, n * bad, n * 4500, n * 45])
+        .collect()
 }
 
 #[test]
 fn counters_are_judged_like_traffic() {
-    let steady = |bad: u64| -> Vec<[u64; 4]> {
-        (0..20)
-            .map(|n| [n * 500, n * bad, n * 4500, n * 45])
-            .collect()
-    };
-    let (good, text) = asked(&steady(5));
+    let (good, text) = asked(1, &growing(20, 5));
     assert_eq!(good.progress.at, 3, "{text}");
-    let (bad, text) = asked(&steady(25));
+    let (bad, text) = asked(1, &growing(20, 25));
     assert_eq!(bad.progress.course, Course::RollingBack, "{text}");
+}
+
+#[test]
+fn an_answer_counts_once_however_often_its_gate_is_listed() {
+    let seen = |gates| {
+        let (after, text) = asked(gates, &growing(6, 8));
+        let comparisons = &after.progress.watch.comparisons;
+        let looks: Vec<_> = comparisons.values().map(|it| it.look(1)).collect();
+        assert_eq!(text.matches("look: Open").count(), gates * 6, "{text}");
+        looks
+    };
+    assert_eq!(seen(1).len(), 1);
+    assert_eq!(seen(2), seen(1));
 }
 
 #[test]
 fn counters_that_were_set_back_compare_nothing() {
     // An instance with many errors was replaced: the sums are smaller than before.
-    let (after, text) = asked(&[[1000, 900, 9000, 9], [10, 0, 9100, 9], [11, 0, 9200, 9]]);
+    let (after, text) = asked(
+        1,
+        &[[1000, 900, 9000, 9], [10, 0, 9100, 9], [11, 0, 9200, 9]],
+    );
     assert!(!text.contains("Failed"), "{text}");
     assert!(after.progress.watch.gates[0].counted.is_some());
     assert!(matches!(counters(), Gate::Compare(CompareGate { .. })));
