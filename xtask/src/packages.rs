@@ -63,6 +63,21 @@ pub fn ensure_python() -> Result<(), String> {
     ensure(&["python3", "python3-venv"])
 }
 
+/// Makes sure that there is a Node.js with npm: the browser tests are driven by it.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_node() -> Result<(), String> {
+    let answers = |program: &str| {
+        let output = Command::new(program).arg("--version").output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if answers("node") && answers("npm") {
+        return Ok(());
+    }
+    ensure(&["nodejs", "npm"])
+}
+
 fn installed(package: &str) -> bool {
     let query = ["-W", "-f", "${Status}", package];
     let output = Command::new("dpkg-query").args(query).output();

@@ -10,7 +10,7 @@ use std::{
 use crate::{checks, deps, packages};
 
 /// Debian packages that the tests start themselves.
-const NEEDED: &[&str] = &["postgresql", "prometheus"];
+const NEEDED: &[&str] = &["postgresql", "prometheus", "chromium"];
 
 /// What the test runs counted.
 #[derive(Default)]
@@ -24,6 +24,7 @@ struct Count {
 pub fn all(arguments: &[String]) -> Result<(), String> {
     packages::ensure(NEEDED)?;
     packages::ensure_python()?;
+    packages::ensure_node()?;
     if arguments.is_empty() {
         timed("check", || checks::check(&[]))?;
         timed("dependencies", || deps::check(&[]))?;

@@ -176,7 +176,8 @@ async fn play(world: &mut World, screen: &mut Screen) -> Result<Played, Failure>
         records,
         load: stage.load.take(),
     };
-    close(&mut stage, world, &status, &played);
+    let portal = sign_in_link(&client).await?;
+    close(&mut stage, world, (&status, &portal), &played);
     Ok(played)
 }
 
@@ -191,8 +192,11 @@ async fn prepare(world: &mut World, screen: &mut Screen) -> Result<Client, Failu
     let client = world.start().await?;
     let done = |name: &str, text: &str| format!("  {} {name:14} {text}", style.green("✔"));
     screen.log(&done("control plane", &style.cyan(client.address())));
-    let docs = format!("{}/docs", client.address());
-    screen.log(&done("API page", &style.cyan(&docs)));
+    let portal = sign_in_link(&client).await?;
+    screen.log(&done("portal", &style.cyan(&portal)));
+    screen.log(
+        &style.dim("                   open it in a browser and watch; the link signs you in once"),
+    );
     let program = std::env::current_exe()
         .map_err(|error| Failure::usage("this program cannot be found").because(error))?;
     let entries = shelf::catalogue(&program)?;
@@ -216,8 +220,15 @@ async fn prepare(world: &mut World, screen: &mut Screen) -> Result<Client, Failu
     Ok(client)
 }
 
+/// The address of the portal that signs in the one who opens it.
+async fn sign_in_link(client: &Client) -> Result<String, Failure> {
+    let url = client.url(&["me", "sign-in-link"]);
+    let made: Value = client.post(url, &json!({})).await?.body;
+    Ok(made["url"].as_str().unwrap_or_default().to_owned())
+}
+
 /// The closing page: what happened, where everything is, and what to type next.
-fn close(stage: &mut Stage<'_>, world: &World, status: &Status, played: &Played) {
+fn close(stage: &mut Stage<'_>, world: &World, (status, portal): (&Status, &str), played: &Played) {
     let style = stage.screen.style();
     let heading = if played.as_said {
         style.green("All went as it should.")
@@ -236,18 +247,19 @@ fn close(stage: &mut Stage<'_>, world: &World, status: &Status, played: &Played)
         ));
     }
     lines.push(String::new());
-    lines.extend(addresses(stage.client, status, style));
+    lines.extend(addresses(stage.client, (status, portal), style));
     lines.push(String::new());
     lines.extend(next(world, style));
     lines.push(String::new());
     stage.screen.log(&lines.join("\n"));
 }
 
-fn addresses(client: &Client, status: &Status, style: Style) -> Vec<String> {
+fn addresses(client: &Client, (status, portal): (&Status, &str), style: Style) -> Vec<String> {
     let url = status.url.clone().unwrap_or_default();
     let docs = format!("{}/docs", client.address());
     vec![
         format!("  {}  {}", style.dim("the shop "), style.cyan(&url)),
+        format!("  {}  {}", style.dim("portal   "), style.cyan(portal)),
         format!("  {}  {}", style.dim("API page "), style.cyan(&docs)),
     ]
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderName, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use operations::{Operations, metrics::Metrics};
@@ -110,11 +111,15 @@ async fn concepts() -> ([(HeaderName, &'static str); 1], &'static str) {
     ([(header::CONTENT_TYPE, media_type)], CONCEPTS)
 }
 
-async fn no_such_route(uri: Uri) -> Problem {
+async fn no_such_route(uri: Uri, headers: HeaderMap) -> Response {
     let path: String = uri.path().chars().take(200).collect();
     let detail = format!("there is no route {path}");
+    if !path.starts_with("/api/") && portal::wants_page(&headers) {
+        return portal::no_page();
+    }
     Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
         .remedy("see `/docs` for all routes")
+        .into_response()
 }
 
 async fn no_such_method() -> Problem {

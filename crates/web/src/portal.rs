@@ -33,13 +33,14 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
 };
 
 use crate::{App, layers, rows::Pages};
 
 pub(crate) use failed::Failed;
 use live::Hub;
-pub(crate) use visitor::Visitor;
+pub(crate) use visitor::{Visitor, wants_page};
 pub use way_in::{PublicUrl, PublicUrls};
 
 /// Largest form, in bytes: a manifest that somebody edits.
@@ -52,6 +53,11 @@ pub(crate) struct Portal {
     pub(crate) urls: PublicUrls,
     /// What is watched now.
     pub(crate) hub: Hub,
+}
+
+/// What somebody with a browser is told who looks for a page that does not exist.
+pub(crate) fn no_page() -> Response {
+    way_in::guarded(Failed::no_page().into_response())
 }
 
 /// The routes of the portal.

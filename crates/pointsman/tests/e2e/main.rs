@@ -5,6 +5,7 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod browser;
 mod commands;
 mod crashes;
 mod databases;

@@ -121,9 +121,9 @@ pub(super) fn from(request: &Request) -> IpAddr {
     guest.map_or(IpAddr::from([127, 0, 0, 1]), |guest| guest.peer())
 }
 
-fn wants_page(headers: &HeaderMap) -> bool {
-    let accepted = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    accepted.is_none_or(|text| text.contains("text/html") || text.contains("*/*"))
+/// Whether a browser asks for a page to show, and not a program for an answer.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT);
+    let accepted = accepted.and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|text| text.contains("text/html"))
 }

@@ -145,7 +145,18 @@ pub(super) async fn headers(State(app): State<App>, request: Request, next: Next
         .urls
         .at(host(&request))
         .is_some_and(PublicUrl::is_secure);
-    let mut response = next.run(request).await;
+    let mut response = guarded(next.run(request).await);
+    if is_secure {
+        let only_tls = HeaderValue::from_static(ONLY_TLS);
+        response
+            .headers_mut()
+            .insert(header::STRICT_TRANSPORT_SECURITY, only_tls);
+    }
+    response
+}
+
+/// An answer that says what a browser may do with it.
+pub(super) fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let mut say = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
@@ -154,9 +165,6 @@ pub(super) async fn headers(State(app): State<App>, request: Request, next: Next
     say(header::REFERRER_POLICY, "same-origin");
     say(OPENER, "same-origin");
     say(RESOURCE, "same-origin");
-    if is_secure {
-        say(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
-    }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -158,14 +158,14 @@ pub(super) fn log(seen: &Seen) -> Markup {
                 h2 { "What happened" }
                 span.soft.small { (all) " events" @if all > LOG_MAX { ", the newest " (LOG_MAX) " shown" } }
             }
-            ol.happened role="log" aria-label="Events, newest first" reversed {
+            div.happened role="log" aria-label="Events, newest first" tabindex="0" { ol reversed {
                 @for (event, more) in grouped(seen).into_iter().take(LOG_MAX) {
                     li class=[weight(&event.what)] {
                         (moment(event.at))
                         span { (event.message) @if more > 0 { span.small.soft { " · the last of " (more + 1) " looks" } } }
                     }
                 }
-            }
+            } }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn strip(column: &Column, now: UnixMs) -> Markup {
         count => format!("{count} freezes in the next two weeks"),
     };
     html! {
-        figure.calendar {
+        figure.calendar tabindex="0" role="group" aria-label="Two weeks" {
             svg viewBox={ "0 0 " (f64::from(DAYS) * DAY_WIDE) " 46" } role="img" aria-label=(label) {
                 @for day in 0..DAYS { (day_at(day, now)) }
                 @for freeze in &freezes { (bar(freeze, now)) }
