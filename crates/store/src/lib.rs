@@ -20,6 +20,7 @@ mod file;
 pub mod grants;
 pub mod groups;
 pub mod idempotency;
+pub mod identities;
 mod journal;
 pub mod locks;
 mod migrate;

@@ -61,6 +61,12 @@ const MIGRATIONS: [Migration; 9] = [
         extra: |_| "",
     },
     Migration {
+        version: 7,
+        name: "identities",
+        sql: include_str!("../migrations/0007_identities.sql"),
+        extra: |_| "",
+    },
+    Migration {
         version: 8,
         name: "clouds",
         sql: include_str!("../migrations/0008_clouds.sql"),

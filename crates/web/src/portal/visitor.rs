@@ -95,12 +95,17 @@ fn visa(app: &App, secret: Arc<str>, from: IpAddr) -> Visa {
 
 /// The secret in the cookie of a session, if the request shows one.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
+    cookie_named(headers, COOKIE)
+}
+
+/// The value of a cookie.
+pub(super) fn cookie_named(headers: &HeaderMap, name: &str) -> Option<String> {
     let texts = headers.get_all(header::COOKIE).iter();
     let pairs = texts.filter_map(|value| value.to_str().ok());
     let pairs = pairs.flat_map(|text| text.split(';'));
     pairs
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
+        .find(|(found, _)| *found == name)
         .map(|(_, value)| value.to_owned())
 }
 

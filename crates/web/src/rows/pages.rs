@@ -54,6 +54,8 @@ pub const PAGES: &[Page] = &[
     shows("sign_in", "/sign-in/link"),
     form("sign_in", "/sign-in/link"),
     form("sign_in", "/sign-in/first"),
+    shows("sign_in", "/sign-in/with/{provider}"),
+    shows("sign_in", "/sign-in/back/{provider}"),
     form("sign_out", "/sign-out"),
     // What is live, and what moves.
     shows("get_overview", "/"),
