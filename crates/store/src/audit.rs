@@ -144,6 +144,10 @@ pub struct Filter {
     pub action: Option<String>,
     /// Only about this subject.
     pub subject: Option<String>,
+    /// Only from the first event at or after this time on.
+    pub from: Option<UnixMs>,
+    /// Only before the first event at or after this time.
+    pub until: Option<UnixMs>,
 }
 
 /// What checking the whole log found.
@@ -171,15 +175,24 @@ impl Store {
         limit: u32,
         filter: &Filter,
     ) -> Result<Vec<AuditEvent>, StoreError> {
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let mut before = before.unwrap_or(i64::MAX);
+        if let Some(until) = filter.until {
+            before = before.min(first_at(&mut connection, until).await?);
+        }
+        let from = match filter.from {
+            Some(from) => Some(first_at(&mut connection, from).await?),
+            None => None,
+        };
         let mut select = Select::new("select * from audit_events where seq <");
         select
-            .bind(before.unwrap_or(i64::MAX))
+            .bind(before)
+            .when("and seq >=", from)
             .when("and actor =", filter.actor.as_deref())
             .when("and action =", filter.action.as_deref())
             .when("and subject =", filter.subject.as_deref())
             .push("order by seq desc limit")
             .bind(page(limit));
-        let mut connection = self.readers.acquire().await.doing(READING)?;
         let rows = select.all(&mut connection, READING).await?;
         rows.iter()
             .map(|row| Stored::of(row).doing(READING)?.into_event())
@@ -240,7 +253,19 @@ impl Store {
 }
 
 const READING: &str = "reading the audit log";
+const FIRST_AT: &str = "select seq from audit_events where at >= $1 order by at, seq limit 1";
 const APPENDING: &str = "appending to the audit log";
+
+/// The first event at or after a time; after all events when there is none.
+async fn first_at(connection: &mut AnyConnection, at: UnixMs) -> Result<i64, StoreError> {
+    let row = sqlx::query(FIRST_AT)
+        .bind(at.0)
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    let seq = row.map(|row| row.try_get("seq").doing(READING));
+    Ok(seq.transpose()?.unwrap_or(i64::MAX))
+}
 
 /// Appends an event. Only for serialised transactions: nobody else may append meanwhile.
 pub(crate) async fn append(
