@@ -9,6 +9,8 @@
 //! write to the database, rewrites the end of the log, computes all its hashes anew *and* sets
 //! `audit_tail`. Against that a copy of [`Verification::head`] elsewhere helps, with `verify_since`.
 
+mod times;
+
 use domain::{
     access::{Allowed, PersonName},
     release::Digest,
@@ -176,14 +178,7 @@ impl Store {
         filter: &Filter,
     ) -> Result<Vec<AuditEvent>, StoreError> {
         let mut connection = self.readers.acquire().await.doing(READING)?;
-        let mut before = before.unwrap_or(i64::MAX);
-        if let Some(until) = filter.until {
-            before = before.min(first_at(&mut connection, until).await?);
-        }
-        let from = match filter.from {
-            Some(from) => Some(first_at(&mut connection, from).await?),
-            None => None,
-        };
+        let (before, from) = times::bounds(&mut connection, before, filter).await?;
         let mut select = Select::new("select * from audit_events where seq <");
         select
             .bind(before)
@@ -253,19 +248,7 @@ impl Store {
 }
 
 const READING: &str = "reading the audit log";
-const FIRST_AT: &str = "select seq from audit_events where at >= $1 order by at, seq limit 1";
 const APPENDING: &str = "appending to the audit log";
-
-/// The first event at or after a time; after all events when there is none.
-async fn first_at(connection: &mut AnyConnection, at: UnixMs) -> Result<i64, StoreError> {
-    let row = sqlx::query(FIRST_AT)
-        .bind(at.0)
-        .fetch_optional(connection)
-        .await
-        .doing(READING)?;
-    let seq = row.map(|row| row.try_get("seq").doing(READING));
-    Ok(seq.transpose()?.unwrap_or(i64::MAX))
-}
 
 /// Appends an event. Only for serialised transactions: nobody else may append meanwhile.
 pub(crate) async fn append(
