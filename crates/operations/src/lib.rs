@@ -41,6 +41,7 @@ pub mod packages;
 pub mod passes;
 pub mod patches;
 pub mod people;
+pub mod preferences;
 pub mod refusals;
 pub mod releases;
 pub mod sessions;

@@ -27,6 +27,7 @@ mod migrate;
 pub mod overview;
 pub mod people;
 mod pool;
+mod preferences;
 mod pulse;
 mod query;
 pub mod refused;

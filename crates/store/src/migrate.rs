@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration {
         version: 1,
         name: "start",
@@ -76,6 +76,12 @@ const MIGRATIONS: [Migration; 8] = [
         version: 9,
         name: "deployment_lists",
         sql: include_str!("../migrations/0009_deployment_lists.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 10,
+        name: "preferences",
+        sql: include_str!("../migrations/0010_preferences.sql"),
         extra: |_| "",
     },
 ];

@@ -34,6 +34,12 @@ pub async fn of_people(store: &Store) {
     store.has_admin().await.unwrap();
     store.person(&ann).await.unwrap();
     of_lists(store).await;
+    let dark = serde_json::json!({"theme": "dark"});
+    let nothing = serde_json::json!({});
+    let set = store.set_preferences(&ann, &dark, &nothing, NOW);
+    set.await.unwrap();
+    let kept = store.preferences(&ann).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("{\"theme\":\"dark\"}"));
     store.password(&ann).await.unwrap();
     store.set_password(&ann, "hash", None, NOW).await.unwrap();
     assert!(store.set_disabled(&ann, Some(NOW), event()).await.is_err());
