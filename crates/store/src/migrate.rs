@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 10] = [
     Migration {
         version: 1,
         name: "start",
@@ -61,6 +61,12 @@ const MIGRATIONS: [Migration; 8] = [
         extra: |_| "",
     },
     Migration {
+        version: 7,
+        name: "identities",
+        sql: include_str!("../migrations/0007_identities.sql"),
+        extra: |_| "",
+    },
+    Migration {
         version: 8,
         name: "clouds",
         sql: include_str!("../migrations/0008_clouds.sql"),
@@ -70,6 +76,12 @@ const MIGRATIONS: [Migration; 8] = [
         version: 9,
         name: "deployment_lists",
         sql: include_str!("../migrations/0009_deployment_lists.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 10,
+        name: "preferences",
+        sql: include_str!("../migrations/0010_preferences.sql"),
         extra: |_| "",
     },
 ];

@@ -26,11 +26,13 @@ mod overview;
 mod parts;
 mod people;
 mod plan;
+mod profile;
 mod releases;
 mod search;
 mod service;
 mod shell;
 mod sign_in;
+mod times;
 mod tokens;
 mod visitor;
 mod way_in;
@@ -84,6 +86,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(groups::pages())
         .merge(grants::pages())
         .merge(tokens::pages())
+        .merge(profile::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

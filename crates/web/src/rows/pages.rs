@@ -54,6 +54,8 @@ pub const PAGES: &[Page] = &[
     shows("sign_in", "/sign-in/link"),
     form("sign_in", "/sign-in/link"),
     form("sign_in", "/sign-in/first"),
+    shows("sign_in", "/sign-in/with/{provider}"),
+    shows("sign_in", "/sign-in/back/{provider}"),
     form("sign_out", "/sign-out"),
     // What is live, and what moves.
     shows("get_overview", "/"),
@@ -168,6 +170,13 @@ pub const PAGES: &[Page] = &[
     shows("list_tokens", "/tokens"),
     form("create_token", "/tokens"),
     form("revoke_token", "/tokens/{id}/revoke"),
+    // What is one's own.
+    shows("get_me", "/profile"),
+    form("change_password", "/profile/password"),
+    form("put_my_preferences", "/profile/preferences"),
+    form("put_my_preferences", "/favourites"),
+    form("end_my_session", "/profile/sessions/{id}/end"),
+    form("end_my_sessions", "/profile/sessions/end"),
 ];
 
 impl Page {
@@ -259,9 +268,10 @@ async fn guarded(needs: Needs, mut request: Request, next: Next) -> Response {
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return Failed::signed_out().into_response();
     };
-    match within(visitor.desk, needs).await {
+    let Visitor { desk, prefers } = visitor;
+    match within(desk, needs).await {
         Ok(desk) => {
-            request.extensions_mut().insert(Visitor { desk });
+            request.extensions_mut().insert(Visitor { desk, prefers });
             next.run(request).await
         }
         Err(error) => Failed::from(error).into_response(),
