@@ -61,7 +61,7 @@ pub struct NameArgs {
 #[derive(Debug, Subcommand)]
 pub enum GroupCommand {
     /// Create a group
-    Create(GroupArgs),
+    Create(CreateGroupArgs),
     /// List the groups
     List,
     /// List the members of a group
@@ -72,6 +72,19 @@ pub enum GroupCommand {
     Remove(MemberArgs),
     /// Delete a group that has no grants
     Delete(GroupArgs),
+}
+
+/// Which group is created.
+#[derive(Debug, Args)]
+pub struct CreateGroupArgs {
+    /// The name of the group
+    group: GroupName,
+    /// Identity provider that says who is in the group
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// What the provider calls the group, as in its tokens [default: the name]
+    #[arg(long, value_name = "GROUP", requires = "provider")]
+    provider_group: Option<String>,
 }
 
 /// Which group.
@@ -238,7 +251,11 @@ pub async fn group(context: &Context, command: &GroupCommand) -> Result<Exit, Fa
     };
     match command {
         GroupCommand::Create(args) => {
-            let body = json!({ "name": args.group });
+            let body = json!({
+                "name": args.group,
+                "provider": args.provider,
+                "provider_group": args.provider_group,
+            });
             client.post(client.url(&["groups"]), &body).await?;
             context.say(&format!("the group {} exists", args.group));
         }

@@ -5,7 +5,7 @@ use domain::{
     time::UnixMs,
 };
 
-use super::{Desk, Error, PAGE_MAX, people::Person, sessions::Session, tokens::Token};
+use super::{Desk, Error, Operations, PAGE_MAX, people::Person, sessions::Session, tokens::Token};
 
 /// What is known of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,21 @@ impl Desk {
     /// [`Error::Unknown`], [`Error::Denied`].
     pub async fn about(&self, name: &PersonName) -> Result<About, Error> {
         let permit = self.may(Right::Administer, Resource::Everything).await?;
-        let person = permit.known_person(name).await?;
-        let (store, at) = (permit.store(), permit.now());
+        self.known_of(&permit, name).await
+    }
+
+    /// What is known of the principal.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the credential no longer counts.
+    pub async fn about_me(&self) -> Result<About, Error> {
+        let seeing = self.may_see(Right::View).await?;
+        self.known_of(&seeing, self.principal().person()).await
+    }
+
+    async fn known_of(&self, operations: &Operations, name: &PersonName) -> Result<About, Error> {
+        let person = operations.known_person(name).await?;
+        let (store, at) = (operations.store(), operations.now());
         let (groups, grants) = store.held(&person.who).await?;
         let sessions = self.shown(store.sessions(name, at).await?);
         let tokens = store.tokens(Some(name), None, PAGE_MAX).await?;

@@ -2,12 +2,13 @@
 
 use domain::{
     access::{Resource, Right},
+    catalogue::Kind,
     time::UnixMs,
 };
 use serde_json::Value;
 use store::audit as stored;
 
-use super::{Desk, Error, Page};
+use super::{Desk, Error, Page, manifests};
 
 /// One event of the audit log.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,30 @@ impl Desk {
             actor: filter.actor,
             action: filter.action,
             subject: filter.subject,
+        };
+        let events = permit.store().audit_events(before, fetch, &filter).await?;
+        let events = events.into_iter().map(AuditEvent::of).collect();
+        Ok(Page::of(events, limit, |event: &AuditEvent| {
+            event.seq.to_string()
+        }))
+    }
+
+    /// What was done to an entry of the catalogue, newest first, with sequence numbers below `before`. Who may
+    /// see the entry may see how it came to be so.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] entry.
+    pub async fn history(
+        &self,
+        (kind, name): (Kind, &str),
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Page<AuditEvent>, Error> {
+        let permit = self.may_entry(Right::View, kind, name).await?;
+        let fetch = Page::<AuditEvent>::fetch(limit);
+        let filter = stored::Filter {
+            subject: Some(manifests::subject(kind, name)),
+            ..stored::Filter::default()
         };
         let events = permit.store().audit_events(before, fetch, &filter).await?;
         let events = events.into_iter().map(AuditEvent::of).collect();

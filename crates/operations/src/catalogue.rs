@@ -1,7 +1,7 @@
 //! Reading the catalogue, and taking entries out of it. Putting is in [`super::manifests`].
 
 use domain::{
-    access::{Resource, Right, Visible},
+    access::{Denied, Resource, Right, Visible},
     catalogue::Kind,
     names::{EnvironmentName, EnvironmentTypeName, Place, ServiceName, TeamName},
     time::UnixMs,
@@ -63,6 +63,25 @@ impl Desk {
     pub async fn entry(&self, kind: Kind, name: &str) -> Result<Entry, Error> {
         let permit = self.may_entry(Right::View, kind, name).await?;
         permit.entry(kind, name).await
+    }
+
+    /// Checks that somebody may change an entry as it is stored, before anything else is looked at.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; [`Error::Unknown`] when there is none, or they may not even see it.
+    pub async fn may_change(&self, kind: Kind, name: &str) -> Result<(), Error> {
+        let permit = self.may_entry(kind.words().right, kind, name).await?;
+        permit.entry(kind, name).await.map(|_| ())
+    }
+
+    /// What somebody who may see an entry is missing to change it; `None`: nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] entry.
+    pub async fn missing_to_change(&self, kind: Kind, name: &str) -> Result<Option<Denied>, Error> {
+        self.may_entry(Right::View, kind, name).await?;
+        let named = Named::of(kind, name).ok_or_else(|| unknown(kind, name))?;
+        self.missing(kind.words().right, named.resource()).await
     }
 
     /// Takes an entry out; `expected` is the version that it must have now.

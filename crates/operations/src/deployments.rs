@@ -16,24 +16,26 @@ use domain::{
     event,
     governance::{self, Admitted, Artifact, Facts, Objection, Wish},
     image::ImageState,
-    names::{DeploymentId, EnvironmentName, Place, ServiceName},
+    names::{DeploymentId, Place},
     observation::Observation,
     preview::{Estimates, Preview, preview},
     release::{Launch, LaunchId, Release},
 };
 use serde_json::json;
-use store::{StoreError, deployments::Filter};
+use store::StoreError;
 use uuid::Uuid;
 
-use super::{Desk, Error, Operations, Page, desk::Permit, environments::checked_reason};
+use super::{Desk, Error, Operations, desk::Permit, environments::checked_reason};
 use crate::cloud::Calls;
 
+mod list;
 mod planned;
 mod roll_back;
 mod shown;
 mod switch;
 mod usual;
 
+pub use list::Listed;
 use planned::hash_before;
 pub use planned::{Planned, Rehearsal, plan_hash};
 pub use roll_back::RolledBack;
@@ -46,17 +48,6 @@ const TRIES: u32 = 5;
 const COMMAND_TRIES: u32 = 100;
 /// Between two tries of a command.
 const COMMAND_PAUSE: Duration = Duration::from_millis(10);
-
-/// Which deployments are listed.
-#[derive(Debug, Clone, Default)]
-pub struct Listed {
-    /// Only of this service.
-    pub service: Option<ServiceName>,
-    /// Only in this environment.
-    pub environment: Option<EnvironmentName>,
-    /// Only those that have not ended.
-    pub unfinished: bool,
-}
 
 /// A deployment as it would begin, with what was seen of its group.
 struct Drafted {
@@ -140,32 +131,6 @@ impl Desk {
         let permit = self.may(Right::View, Resource::Deployment(id)).await?;
         let deployment = permit.deployment(id).await?;
         Ok(permit.clouds().calls(&deployment.target, id))
-    }
-
-    /// Deployments, newest first, older than `before`.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn deployments(
-        &self,
-        listed: &Listed,
-        before: Option<&DeploymentId>,
-        limit: u32,
-    ) -> Result<Page<Deployment>, Error> {
-        let seeing = self.may_see(Right::View).await?;
-        let filter = Filter {
-            service: listed.service.clone(),
-            environment: listed.environment.clone(),
-            unfinished: listed.unfinished,
-        };
-        let fetch = Page::<Deployment>::fetch(limit);
-        let visible = seeing.visible();
-        let deployments = seeing.store().deployments(&filter, visible, before, fetch);
-        let deployments = deployments.await?;
-        let deployments = seeing.all_shown(deployments).await?;
-        Ok(Page::of(deployments, limit, |deployment| {
-            deployment.id.to_string()
-        }))
     }
 }
 

@@ -9,20 +9,34 @@ use domain::{
 use serde_json::{Value, json};
 use store::{groups as stored, people::LOCAL};
 
-use super::{Desk, Error, PAGE_MAX, Page, people};
+use super::{Desk, Error, PAGE_MAX, Page, people, sign_in::invalid};
 
 /// A group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
     pub name: GroupName,
-    /// Where its members are from: `local`, or the name of a directory.
+    /// Where its members are from: `local`, or the name of an identity provider.
     pub provider: String,
+    /// What that provider calls it; `None` for a group of our own.
+    pub provider_group: Option<String>,
     /// When it was made.
     pub created_at: UnixMs,
     /// Who made it.
     pub created_by: String,
 }
+
+/// A group of an identity provider, which says who is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderGroup {
+    /// The name of the provider.
+    pub provider: String,
+    /// What the provider calls the group, as it is in its tokens.
+    pub name: String,
+}
+
+/// Longest name of a group at a provider, in bytes.
+const PROVIDER_GROUP_LEN_MAX: usize = 256;
 
 impl Desk {
     /// Groups in the order of their names, after the name `after`.
@@ -81,19 +95,37 @@ impl Desk {
         members.ok_or_else(|| unknown(name))
     }
 
-    /// Makes a group.
+    /// Makes a group. One that stands for a group of an identity provider has the members that the provider
+    /// says, each as of their last sign-in.
     ///
     /// # Errors
-    /// [`Error::Exists`]; [`Error::Busy`] when there are too many.
-    pub async fn create_group(&self, name: GroupName) -> Result<Group, Error> {
+    /// [`Error::Exists`]; [`Error::Busy`] when there are too many; [`Error::Invalid`] provider.
+    pub async fn create_group(
+        &self,
+        name: GroupName,
+        of: Option<ProviderGroup>,
+    ) -> Result<Group, Error> {
         let permit = self.may(Right::Administer, Resource::Everything).await?;
+        if let Some(of) = &of {
+            permit.known_provider(&of.provider)?;
+            if of.name.is_empty() || of.name.len() > PROVIDER_GROUP_LEN_MAX {
+                let rule = format!("use 1 to {PROVIDER_GROUP_LEN_MAX} bytes");
+                return Err(invalid("provider_group", &rule));
+            }
+        }
+        let (provider, provider_group) = match of {
+            Some(of) => (of.provider, Some(of.name)),
+            None => (LOCAL.to_owned(), None),
+        };
         let group = stored::Group {
             name,
-            provider: LOCAL.to_owned(),
+            provider,
+            provider_group,
             created_at: permit.now(),
             created_by: permit.principal().to_owned(),
         };
-        let audit = permit.audit("group.create", &subject(&group.name), json!({}));
+        let detail = json!({"provider": group.provider, "provider_group": group.provider_group});
+        let audit = permit.audit("group.create", &subject(&group.name), detail);
         match permit.store().create_group(&group, audit).await? {
             stored::GroupChanged::Done(false) => Err(Error::Exists {
                 what: format!("the group {} exists", group.name),
@@ -153,6 +185,10 @@ fn done(
         stored::GroupChanged::UnknownPerson => {
             Err(person.map_or_else(|| unknown(name), people::unknown))
         }
+        stored::GroupChanged::OfProvider(provider) => Err(invalid(
+            "name",
+            &format!("{provider} says who is in the group {name}; change it there"),
+        )),
         stored::GroupChanged::InUse => Err(Error::Referenced {
             what: format!("the group {name}"),
             by: vec!["what is granted to it".to_owned()],
@@ -183,6 +219,7 @@ impl From<stored::Group> for Group {
         Self {
             name: group.name,
             provider: group.provider,
+            provider_group: group.provider_group,
             created_at: group.created_at,
             created_by: group.created_by,
         }

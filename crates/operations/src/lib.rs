@@ -41,6 +41,7 @@ pub mod packages;
 pub mod passes;
 pub mod patches;
 pub mod people;
+pub mod preferences;
 pub mod refusals;
 pub mod releases;
 pub mod sessions;
@@ -68,7 +69,7 @@ use crate::{clock::SystemClock, clouds::Clouds, journal::Changes};
 use artifacts::Artifacts;
 use packages::Packages;
 use refusals::Refusals;
-use sign_in::SignIn;
+use sign_in::{SignIn, provider::IdentityProvider};
 
 /// Most rows that one call returns.
 pub const PAGE_MAX: u32 = store::PAGE_MAX;
@@ -94,6 +95,8 @@ pub struct Parts {
     pub packages: Packages,
     /// Where server groups live.
     pub clouds: Clouds,
+    /// Who else says who somebody is.
+    pub providers: Vec<Arc<dyn IdentityProvider>>,
     /// Wakes the engine of this process.
     pub waker: Waker,
     /// Tells watchers that a deployment changed.
@@ -172,6 +175,10 @@ impl Operations {
 
     fn clouds(&self) -> &Clouds {
         &self.0.parts.clouds
+    }
+
+    fn providers(&self) -> &[Arc<dyn IdentityProvider>] {
+        &self.0.parts.providers
     }
 
     fn waker(&self) -> &Waker {

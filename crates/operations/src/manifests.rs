@@ -14,6 +14,7 @@ mod compare;
 mod describing;
 mod moves;
 mod read;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ pub use apply::{Change, Changed, Mode};
 pub(super) use apply::{noun, subject};
 pub use compare::Difference;
 pub use read::{Document, from_json, from_yaml};
+pub use write::to_yaml;
 
 /// Most documents at once.
 pub const DOCUMENTS_MAX: usize = store::catalogue::CHANGES_MAX;

@@ -30,6 +30,8 @@ pub struct Wanted {
     pub contains: String,
     /// Only those with a deployment that runs.
     pub moving: bool,
+    /// Only these; empty: all.
+    pub names: Vec<ServiceName>,
 }
 
 /// An environment as one column, and what holds deployments there.
@@ -97,6 +99,7 @@ impl Desk {
             team: wanted.team.clone(),
             contains: searched(&wanted.contains),
             moving: wanted.moving,
+            names: wanted.names.clone(),
         };
         seeing.rows(columns, &filter, after, limit).await
     }

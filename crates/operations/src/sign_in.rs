@@ -3,35 +3,46 @@
 //! ```text
 //! name, password, address --limits--> password (argon2id, off the async threads) --> session, whose secret the browser keeps
 //! code, address -----------limits--> code (once) ------------------------------------^
+//! identity provider --(there and back, once)--> provider and subject -----------------^
 //! ```
 //!
 //! Invariant: a wrong password, an unknown name and a disabled person get the same answer after the same work.
 //! Invariant: a session gets its secret when it begins, and the one before it ends.
 
+mod by_provider;
 mod limits;
 mod password;
+pub mod provider;
+mod sealed;
 
 use std::net::IpAddr;
 
 use domain::{
-    access::{PersonName, Role, SECRET_BYTES, SessionId, Who, password_fault, token_of},
+    access::{PersonName, Reach, Role, SECRET_BYTES, SessionId, Who, password_fault, token_of},
     release::Digest,
     time::UnixMs,
 };
 use sha2::{Digest as _, Sha256};
-use store::{people as stored, sessions::Session as StoredSession};
+use store::{
+    people as stored,
+    sessions::{Confirmed, Session as StoredSession},
+};
 use uuid::Uuid;
 
 use super::{Error, Operations, error::Fault, tokens::NewToken};
+pub use by_provider::{Brought, Leaving};
 use limits::Limits;
 pub use limits::prefix_of;
 pub use password::Password;
 use password::Passwords;
+pub use provider::ProviderRefused;
 
 /// A session that nobody uses ends after this time, in milliseconds.
 pub const IDLE_MS: u64 = 60 * 60 * 1000;
 /// A session ends after this time at the latest, in milliseconds.
 pub const SESSION_MS: u64 = 12 * 60 * 60 * 1000;
+/// A session whose provider cannot be asked again ends after this time at the latest, in milliseconds.
+pub const UNCONFIRMED_MS: u64 = 60 * 60 * 1000;
 /// That a session is used is noted at most this often, in milliseconds.
 const NOTED_EVERY_MS: u64 = 60 * 1000;
 
@@ -65,6 +76,50 @@ pub enum SignInRefused {
     /// Too many people sign in at this moment.
     #[error("too many people are signing in at this moment")]
     Busy,
+    /// An identity provider is in the way.
+    #[error(transparent)]
+    ByProvider(#[from] ProviderRefused),
+}
+
+/// How somebody proved who they are.
+enum Way {
+    Password,
+    Code,
+    FirstStart,
+    Provider {
+        name: String,
+        renewal: Option<String>,
+    },
+}
+
+impl Way {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Code => "code",
+            Self::FirstStart => "first_start",
+            Self::Provider { .. } => "provider",
+        }
+    }
+
+    /// What the provider said, sealed with `secret`; and how long the session lasts at most.
+    fn confirmed(self, secret: &Secret, now: UnixMs) -> Result<(Option<Confirmed>, u64), Error> {
+        let Self::Provider { name, renewal } = self else {
+            return Ok((None, SESSION_MS));
+        };
+        let longest = match renewal {
+            Some(_) => SESSION_MS,
+            None => UNCONFIRMED_MS,
+        };
+        let renewal = renewal.map(|renewal| sealed::seal(secret.reveal(), &renewal));
+        let confirmed = Confirmed {
+            provider: name,
+            renewal: renewal.transpose()?,
+            asked_at: now,
+            at: now,
+        };
+        Ok((Some(confirmed), longest))
+    }
 }
 
 /// What signing in works with.
@@ -130,7 +185,7 @@ impl Operations {
         old: Option<&str>,
     ) -> Result<SignedIn, Error> {
         let person = self.checked_password(name, password, from).await?;
-        self.begin_session(person, from, old, "password").await
+        self.begin_session(person, from, old, Way::Password).await
     }
 
     /// Whose name and password these are.
@@ -171,7 +226,7 @@ impl Operations {
         old: Option<&str>,
     ) -> Result<SignedIn, Error> {
         let person = self.take_code(code, from).await?;
-        self.begin_session(person, from, old, "code").await
+        self.begin_session(person, from, old, Way::Code).await
     }
 
     /// Whose code this is; it counts once.
@@ -195,9 +250,12 @@ impl Operations {
         &self,
         secret: &str,
         from: IpAddr,
-    ) -> Result<Option<(PersonName, SessionId)>, Error> {
+    ) -> Result<Option<(PersonName, SessionId, Reach)>, Error> {
         let now = self.now();
         let Some(mut session) = self.store().session(&hash(secret), now).await? else {
+            return Ok(None);
+        };
+        let Some(reach) = self.confirmed(&session, secret).await? else {
             return Ok(None);
         };
         if now.since_ms(session.seen_at) >= NOTED_EVERY_MS {
@@ -206,7 +264,7 @@ impl Operations {
             session.seen_from = from.to_string();
             self.store().session_seen(&session).await?;
         }
-        Ok(Some((session.person, session.id)))
+        Ok(Some((session.person, session.id, reach)))
     }
 
     /// Makes the person who started the server on their own machine the first who can do anything: with
@@ -285,7 +343,7 @@ impl Operations {
                 what: "the first admin exists".to_owned(),
             });
         }
-        self.begin_session(name, from, None, "first_start").await
+        self.begin_session(name, from, None, Way::FirstStart).await
     }
 
     /// One attempt at the password of `name`.
@@ -329,18 +387,21 @@ impl Operations {
         person: PersonName,
         from: IpAddr,
         old: Option<&str>,
-        by: &'static str,
+        way: Way,
     ) -> Result<SignedIn, Error> {
         let secret = Secret::random()?;
         let now = self.now();
+        let by = way.as_str();
+        let (confirmed, longest) = way.confirmed(&secret, now)?;
         let session = StoredSession {
             id: SessionId(Uuid::now_v7().to_string()),
             person: person.clone(),
             created_at: now,
             seen_at: now,
             idle_ends_at: now.plus_ms(IDLE_MS),
-            ends_at: now.plus_ms(SESSION_MS),
+            ends_at: now.plus_ms(longest),
             seen_from: from.to_string(),
+            confirmed,
         };
         let old = old.map(hash);
         let new = secret.hash();

@@ -28,6 +28,8 @@ pub struct Config {
     pub allow_remote: bool,
     /// Where people reach the portal in a browser; `pointsman.localhost` and the port when there is none.
     pub public_urls: Vec<PublicUrl>,
+    /// The file with the settings of identity providers, if people sign in by some.
+    pub oidc: Option<PathBuf>,
     /// The one who starts the server may do everything, by grants that are made at the first start and a
     /// token in the data folder. Otherwise the first start leaves a token that makes the first admin.
     pub owner: bool,
@@ -72,6 +74,7 @@ impl Config {
             listen: DEFAULT_LISTEN,
             allow_remote: false,
             public_urls: Vec::new(),
+            oidc: None,
             owner: true,
             database: None,
             local_state: None,

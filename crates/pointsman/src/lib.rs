@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 mod data;
 pub mod hosts;
+mod identities;
 pub mod local;
 pub mod outside;
 mod serve;

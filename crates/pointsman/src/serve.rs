@@ -41,6 +41,9 @@ pub struct ServerArgs {
         value_delimiter = ','
     )]
     public_url: Vec<PublicUrl>,
+    /// File with the identity providers by which people sign in (OpenID Connect)
+    #[arg(long, value_name = "FILE", env = "POINTSMAN_OIDC")]
+    oidc: Option<PathBuf>,
     /// Let the user who starts the server do everything, by the token in the data folder [default: unless
     /// --allow-remote]
     #[arg(long)]
@@ -213,6 +216,7 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
         listen: args.listen,
         allow_remote: args.allow_remote,
         public_urls: args.public_url,
+        oidc: args.oidc,
         owner: args.owner || !args.allow_remote,
         database: args.database,
         local_state: args.local_state,

@@ -48,7 +48,7 @@ use crate::{
     config::Config,
     data::{self, DataFolder},
     hosts::Hosts,
-    local,
+    identities, local,
     outside::Outside,
     telemetry,
 };
@@ -339,7 +339,6 @@ fn assemble(
     metrics: &Metrics,
     config: &Config,
 ) -> anyhow::Result<(Engine, Operations)> {
-    let gates = Hosts::new(&config.gate_hosts);
     let changes = Changes::default();
     let journal = TellingJournal {
         store: store.clone(),
@@ -348,6 +347,7 @@ fn assemble(
     };
     let packages = Packages::new(artifacts, store);
     let clouds = clouds.counted(metrics.clone()).supplied(packages.clone());
+    let gates = Hosts::new(&config.gate_hosts);
     let id = Uuid::now_v7().simple();
     let settings = RunnerConfig::named(format!("server-{}-{id}", std::process::id()));
     let engine = Engine::new(
@@ -362,6 +362,7 @@ fn assemble(
         store: store.clone(),
         packages,
         clouds,
+        providers: identities::configured(config.oidc.as_deref())?,
         waker: engine.waker(),
         changes,
     });

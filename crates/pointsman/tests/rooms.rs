@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 /// Which rooms a room may use. A room that is not named here may use none.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("store", &["domain", "engine"]),
@@ -24,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &["domain", "engine", "operations", "router"],
     ),
     ("provider-aws", &["domain", "engine", "operations"]),
+    ("identity", &["operations"]),
     ("web", &["domain", "operations"]),
     ("cli", &["domain"]),
     ("demo", &["domain", "cli"]),
@@ -35,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "store",
             "provider-local",
             "provider-aws",
+            "identity",
             "operations",
             "web",
             "cli",
@@ -150,7 +152,7 @@ fn the_centre_knows_nothing_of_the_world() {
 }
 
 #[test]
-fn sql_is_in_the_store_and_aws_in_its_provider() {
+fn sql_is_in_the_store_and_what_is_large_in_its_own_room() {
     for (room, uses) in &dependencies() {
         for used in uses {
             let name = used.name.as_str();
@@ -159,6 +161,8 @@ fn sql_is_in_the_store_and_aws_in_its_provider() {
             assert!(!sql || room == "store", "{room} must not use {name}");
             let aws = name.starts_with("aws-");
             assert!(!aws || room == "provider-aws", "{room} must not use {name}");
+            let signed = name == "openidconnect";
+            assert!(!signed || room == "identity", "{room} must not use {name}");
         }
     }
 }
@@ -235,7 +239,7 @@ fn only_the_door_makes_a_principal() {
 /// answers.
 const UNCHECKED: [&str; 5] = ["principal", "can", "missing", "kept_answer", "keep_answer"];
 /// What can be done without a desk: before anybody is known, and for the server itself.
-const WITHOUT_DESK: [&str; 14] = [
+const WITHOUT_DESK: [&str; 17] = [
     "new",
     "desk",
     "health",
@@ -247,6 +251,9 @@ const WITHOUT_DESK: [&str; 14] = [
     "make_first_admin",
     "sign_in",
     "sign_in_by_link",
+    "identity_providers",
+    "leave_for",
+    "come_back",
     "session_of",
     "log_in",
     "log_in_by_code",

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::Visible,
-    deployment::Deployment,
+    deployment::{Deployment, Outcome},
     event::{Event, What},
     live::Live,
     names::{DeploymentId, EnvironmentName, Place, ServiceName},
@@ -40,6 +40,10 @@ pub struct Filter {
     pub environment: Option<EnvironmentName>,
     /// Only those that have not ended.
     pub unfinished: bool,
+    /// Only those that ended in this way.
+    pub outcome: Option<Outcome>,
+    /// Only those that this person asked for.
+    pub requested_by: Option<String>,
 }
 
 const READING: &str = "reading deployments";
@@ -128,6 +132,8 @@ impl Store {
                 "and environment =",
                 filter.environment.as_ref().map(EnvironmentName::as_str),
             )
+            .when("and outcome =", filter.outcome.map(record::outcome))
+            .when("and requested_by =", filter.requested_by.as_deref())
             .visible(&DEPLOYMENTS, visible)
             .push("order by id desc limit")
             .bind(page(limit));

@@ -24,8 +24,10 @@ pub const MEMBERS_MAX: usize = PAGE_MAX as usize;
 pub struct Group {
     /// Its name.
     pub name: GroupName,
-    /// Where its members are from: `local`, or the name of a directory.
+    /// Where its members are from: `local`, or the name of an identity provider.
     pub provider: String,
+    /// What that provider calls it; `None` for a group of our own.
+    pub provider_group: Option<String>,
     /// When it was made.
     pub created_at: UnixMs,
     /// Who made it.
@@ -41,6 +43,8 @@ pub enum GroupChanged {
     UnknownPerson,
     /// There is no such group.
     UnknownGroup,
+    /// An identity provider says who is in it.
+    OfProvider(String),
     /// Somebody granted it something: remove those grants first.
     InUse,
     /// There is no room for more.
@@ -49,8 +53,9 @@ pub enum GroupChanged {
 
 const READING: &str = "reading groups";
 const WRITING: &str = "changing groups";
-const INSERT: &str = "insert into people_groups (name, provider, created_at, created_by)
-    values ($1, $2, $3, $4) on conflict (name) do nothing";
+const INSERT: &str =
+    "insert into people_groups (name, provider, provider_group, created_at, created_by)
+    values ($1, $2, $3, $4, $5) on conflict do nothing";
 const GROUP: &str = "select * from people_groups where name = $1";
 const MEMBERS: &str =
     "select person from group_members where group_name = $1 order by person limit $2";
@@ -162,6 +167,7 @@ impl Store {
         let inserted = sqlx::query(INSERT)
             .bind(group.name.as_str())
             .bind(group.provider.as_str())
+            .bind(group.provider_group.as_deref())
             .bind(group.created_at.0)
             .bind(group.created_by.as_str())
             .execute(writer.connection())
@@ -189,8 +195,8 @@ impl Store {
     ) -> Result<GroupChanged, StoreError> {
         let mut writer = self.audited().await?;
         let connection = writer.connection();
-        if !is_there(connection, group).await? {
-            return Ok(GroupChanged::UnknownGroup);
+        if let Some(refused) = not_ours(connection, group).await? {
+            return Ok(refused);
         }
         let known = sqlx::query(PERSON)
             .bind(person.as_str())
@@ -222,8 +228,8 @@ impl Store {
     ) -> Result<GroupChanged, StoreError> {
         let mut writer = self.audited().await?;
         let connection = writer.connection();
-        if !is_there(connection, group).await? {
-            return Ok(GroupChanged::UnknownGroup);
+        if let Some(refused) = not_ours(connection, group).await? {
+            return Ok(refused);
         }
         let removed = change(connection, REMOVE, group, person).await?;
         if removed {
@@ -283,6 +289,25 @@ async fn change(
     Ok(changed.rows_affected() == 1)
 }
 
+/// Why the members of a group are not changed here; `None`: they may be.
+async fn not_ours(
+    connection: &mut AnyConnection,
+    group: &GroupName,
+) -> Result<Option<GroupChanged>, StoreError> {
+    let row = sqlx::query(GROUP)
+        .bind(group.as_str())
+        .fetch_optional(connection)
+        .await
+        .doing(READING)?;
+    let Some(row) = row else {
+        return Ok(Some(GroupChanged::UnknownGroup));
+    };
+    let group = group_of_row(&row)?;
+    Ok(group
+        .provider_group
+        .map(|_| GroupChanged::OfProvider(group.provider)))
+}
+
 async fn is_there(connection: &mut AnyConnection, group: &GroupName) -> Result<bool, StoreError> {
     let row = sqlx::query(GROUP)
         .bind(group.as_str())
@@ -315,6 +340,7 @@ fn group_of_row(row: &AnyRow) -> Result<Group, StoreError> {
     Ok(Group {
         name: parsed("group", &name)?,
         provider: row.try_get("provider").doing(READING)?,
+        provider_group: row.try_get("provider_group").doing(READING)?,
         created_at: UnixMs(row.try_get("created_at").doing(READING)?),
         created_by: row.try_get("created_by").doing(READING)?,
     })

@@ -23,7 +23,7 @@ struct Migration {
 }
 
 /// Every migration, oldest first.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 10] = [
     Migration {
         version: 1,
         name: "start",
@@ -61,9 +61,27 @@ const MIGRATIONS: [Migration; 7] = [
         extra: |_| "",
     },
     Migration {
+        version: 7,
+        name: "identities",
+        sql: include_str!("../migrations/0007_identities.sql"),
+        extra: |_| "",
+    },
+    Migration {
         version: 8,
         name: "clouds",
         sql: include_str!("../migrations/0008_clouds.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 9,
+        name: "deployment_lists",
+        sql: include_str!("../migrations/0009_deployment_lists.sql"),
+        extra: |_| "",
+    },
+    Migration {
+        version: 10,
+        name: "preferences",
+        sql: include_str!("../migrations/0010_preferences.sql"),
         extra: |_| "",
     },
 ];

@@ -31,6 +31,8 @@ pub struct Filter {
     pub contains: Option<String>,
     /// Only those with a deployment that runs.
     pub moving: bool,
+    /// Only these; empty: all.
+    pub names: Vec<ServiceName>,
 }
 
 /// A service, and what is known of all its places.
@@ -123,6 +125,10 @@ fn services(filter: &Filter, visible: &Visible, after: Option<&ServiceName>, lim
         )
         .when("and catalogue.name >", after.map(ServiceName::as_str))
         .when("and catalogue.name like", contains.as_deref());
+    if !filter.names.is_empty() {
+        let names = filter.names.iter().map(ServiceName::as_str);
+        select.push("and catalogue.name in").bind_all(names);
+    }
     if filter.moving {
         select.push("and catalogue.name in (select service from deployments where finished = 0)");
     }

@@ -313,7 +313,7 @@ async fn has_admin(connection: &mut AnyConnection) -> Result<bool, StoreError> {
 }
 
 /// `false` when the name or the identity is taken.
-async fn insert(
+pub(crate) async fn insert(
     connection: &mut AnyConnection,
     person: &Person,
     password: Option<&str>,

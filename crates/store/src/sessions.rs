@@ -36,13 +36,29 @@ pub struct Session {
     pub ends_at: UnixMs,
     /// The address from which it was used the last time.
     pub seen_from: String,
+    /// The identity provider that it is from; `None`: the person signed in with us.
+    pub confirmed: Option<Confirmed>,
+}
+
+/// What an identity provider said of the person of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The provider.
+    pub provider: String,
+    /// With what it is asked again, sealed with the session's secret; `None`: it cannot be asked.
+    pub renewal: Option<String>,
+    /// When it was asked the last time.
+    pub asked_at: UnixMs,
+    /// When it said the last time that this is them.
+    pub at: UnixMs,
 }
 
 const READING: &str = "reading sessions";
 const WRITING: &str = "changing sessions";
 const INSERT: &str = "insert into sessions
-    (id, hash, person, created_at, seen_at, idle_ends_at, ends_at, seen_from)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    (id, hash, person, created_at, seen_at, idle_ends_at, ends_at, seen_from,
+     provider, renewal, asked_at, confirmed_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 const SIGNED_IN: &str = "update people set signed_in_at = $2
     where name = $1 and kind = 'person' and disabled_at is null";
 const OF_SECRET: &str = "select sessions.* from sessions join people on name = person
@@ -52,6 +68,9 @@ const OF_PERSON: &str = "select * from sessions where person = $1 and ends_at > 
     and idle_ends_at > $2 order by created_at desc, id desc limit 100";
 const SEEN: &str = "update sessions set seen_at = $2, idle_ends_at = $3, seen_from = $4
     where id = $1";
+const ASK: &str = "update sessions set asked_at = $2 where id = $1 and asked_at <= $3";
+const CONFIRM: &str =
+    "update sessions set renewal = $2, asked_at = $3, confirmed_at = $4 where id = $1";
 const END: &str = "delete from sessions where person = $1 and id = $2";
 const END_SECRET: &str = "delete from sessions where hash = $1";
 const END_ALL: &str = "delete from sessions where person = $1 and id <> $2";
@@ -137,6 +156,49 @@ impl Store {
             .bind(session.seen_at.0)
             .bind(session.idle_ends_at.0)
             .bind(session.seen_from.as_str())
+            .execute(writer.connection())
+            .await
+            .doing(WRITING)?;
+        writer.commit().await
+    }
+
+    /// Whether it is up to the caller to ask the provider of a session now: nobody did after `before`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ask_again(
+        &self,
+        id: &SessionId,
+        now: UnixMs,
+        before: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let mut writer = self.write().await?;
+        let asked = sqlx::query(ASK)
+            .bind(id.0.as_str())
+            .bind(now.0)
+            .bind(before.0)
+            .execute(writer.connection())
+            .await
+            .doing(WRITING)?;
+        writer.commit().await?;
+        Ok(asked.rows_affected() == 1)
+    }
+
+    /// Notes what the provider of a session said.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn confirm_session(
+        &self,
+        id: &SessionId,
+        confirmed: &Confirmed,
+    ) -> Result<(), StoreError> {
+        let mut writer = self.write().await?;
+        sqlx::query(CONFIRM)
+            .bind(id.0.as_str())
+            .bind(confirmed.renewal.as_deref())
+            .bind(confirmed.asked_at.0)
+            .bind(confirmed.at.0)
             .execute(writer.connection())
             .await
             .doing(WRITING)?;
@@ -244,6 +306,7 @@ async fn insert(
     session: &Session,
     hash: &Digest,
 ) -> Result<(), StoreError> {
+    let confirmed = session.confirmed.as_ref();
     sqlx::query(INSERT)
         .bind(session.id.0.as_str())
         .bind(hash.to_string())
@@ -253,6 +316,10 @@ async fn insert(
         .bind(session.idle_ends_at.0)
         .bind(session.ends_at.0)
         .bind(session.seen_from.as_str())
+        .bind(confirmed.map(|it| it.provider.as_str()))
+        .bind(confirmed.and_then(|it| it.renewal.as_deref()))
+        .bind(confirmed.map(|it| it.asked_at.0))
+        .bind(confirmed.map(|it| it.at.0))
         .execute(connection)
         .await
         .doing(WRITING)?;
@@ -290,5 +357,19 @@ fn session_of_row(row: &AnyRow) -> Result<Session, StoreError> {
         idle_ends_at: time("idle_ends_at")?,
         ends_at: time("ends_at")?,
         seen_from: row.try_get("seen_from").doing(READING)?,
+        confirmed: confirmed_of_row(row)?,
     })
+}
+
+fn confirmed_of_row(row: &AnyRow) -> Result<Option<Confirmed>, StoreError> {
+    let provider: Option<String> = row.try_get("provider").doing(READING)?;
+    let time = |column| row.try_get::<Option<i64>, _>(column).doing(READING);
+    let (asked_at, at) = (time("asked_at")?, time("confirmed_at")?);
+    let renewal = row.try_get("renewal").doing(READING)?;
+    Ok(provider.map(|provider| Confirmed {
+        provider,
+        renewal,
+        asked_at: UnixMs(asked_at.unwrap_or_default()),
+        at: UnixMs(at.unwrap_or_default()),
+    }))
 }

@@ -299,13 +299,28 @@ async fn tour_of_lists(world: &World) {
                     service: service.clone(),
                     environment: environment.clone(),
                     unfinished,
+                    ..deployments::Filter::default()
                 };
-                for view in views() {
-                    let page = world.store.deployments(&filter, &view, before.as_ref(), 10);
-                    page.await.unwrap();
-                }
+                list_deployments(world, filter.clone(), before.as_ref()).await;
+                let ended = deployments::Filter {
+                    outcome: (!unfinished).then_some(Outcome::Failed),
+                    requested_by: Some("ann".to_owned()),
+                    ..filter
+                };
+                list_deployments(world, ended, before.as_ref()).await;
             }
         }
+    }
+}
+
+async fn list_deployments(
+    world: &World,
+    filter: deployments::Filter,
+    before: Option<&DeploymentId>,
+) {
+    for view in views() {
+        let page = world.store.deployments(&filter, &view, before, 10);
+        page.await.unwrap();
     }
 }
 

@@ -13,7 +13,9 @@
   const $ = (id) => document.getElementById(id);
 
   // ---- times -------------------------------------------------------------
-  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  let full;
+  try { full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", timeZone: document.body.dataset.zone }); }
+  catch { full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }); }
   const ago = (ms) => {
     const s = Math.max(0, Math.round(ms / 1000));
     if (s < 120) return `${s} s ago`;

@@ -18,6 +18,7 @@ pub(crate) mod manifests;
 mod me;
 mod metrics;
 mod people;
+mod preferences;
 mod releases;
 mod slices;
 mod status;
@@ -78,6 +79,7 @@ pub(crate) fn usual() -> Guarded {
         .merge(grants::routes())
         .merge(tokens::routes())
         .merge(me::routes())
+        .merge(preferences::routes())
         .merge(audit::routes())
         .merge(metrics::routes())
 }

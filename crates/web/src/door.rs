@@ -121,8 +121,8 @@ impl Door {
     /// When the store does not answer.
     pub async fn session(&self, secret: &str, from: IpAddr) -> Result<Option<Principal>, Error> {
         let known = self.operations.session_of(secret, from).await?;
-        Ok(known.map(|(name, id)| {
-            Principal::authenticated(Who::Person(name), Via::Session(id), Reach::Full).at(from)
+        Ok(known.map(|(name, id, reach)| {
+            Principal::authenticated(Who::Person(name), Via::Session(id), reach).at(from)
         }))
     }
 

@@ -10,21 +10,29 @@
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
 mod assets;
+mod catalogue;
 mod deploy;
 mod deployment;
+mod deployments;
 mod environment;
 mod failed;
 mod forms;
 mod grants;
 mod group;
 mod groups;
+mod images;
 mod live;
 mod overview;
 mod parts;
 mod people;
 mod plan;
+mod profile;
+mod releases;
+mod search;
+mod service;
 mod shell;
 mod sign_in;
+mod times;
 mod tokens;
 mod visitor;
 mod way_in;
@@ -66,12 +74,19 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(overview::pages())
         .merge(environment::pages())
         .merge(group::pages())
+        .merge(catalogue::pages())
+        .merge(images::pages())
+        .merge(search::pages())
         .merge(deploy::pages())
         .merge(deployment::pages())
+        .merge(deployments::pages())
+        .merge(service::pages())
+        .merge(releases::pages())
         .merge(people::pages())
         .merge(groups::pages())
         .merge(grants::pages())
         .merge(tokens::pages())
+        .merge(profile::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())

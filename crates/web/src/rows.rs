@@ -87,7 +87,7 @@ const fn own(operation: &'static str) -> Row {
 }
 
 /// Every operation but those that each kind of the catalogue has.
-pub const ROWS: [Row; 64] = {
+pub const ROWS: [Row; 66] = {
     use Found as F;
     use Right as R;
     [
@@ -162,13 +162,15 @@ pub const ROWS: [Row; 64] = {
         own("list_my_sessions"),
         own("end_my_sessions"),
         own("end_my_session"),
+        own("get_my_preferences"),
+        own("put_my_preferences"),
         own("create_sign_in_link"),
         own("may"),
     ]
 };
 
 /// What only pages have: the way in, and what shows many things at once.
-const PAGE_ROWS: [Row; 6] = [
+const PAGE_ROWS: [Row; 11] = [
     Row {
         operation: "get_asset",
         needs: Needs::Nothing,
@@ -178,9 +180,14 @@ const PAGE_ROWS: [Row; 6] = [
         needs: Needs::Nothing,
     },
     own("sign_out"),
+    own("change_password"),
     right("get_overview", Right::View, Found::EachRow),
     right("watch_pages", Right::View, Found::EachRow),
     right("plan_deployment", Right::Deploy, Found::EachRow),
+    right("get_catalogue", Right::View, Found::EachRow),
+    right("draft_manifests", Right::View, Found::EachRow),
+    right("start_patching", Right::Deploy, Found::EachRow),
+    right("search", Right::Administer, Found::EachRow),
 ];
 
 /// The row of an operation; `None`: there is none.

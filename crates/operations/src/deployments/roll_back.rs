@@ -206,6 +206,7 @@ fn at(place: &Place, unfinished: bool) -> Filter {
         service: Some(place.service.clone()),
         environment: Some(place.environment.clone()),
         unfinished,
+        ..Filter::default()
     }
 }
 

@@ -3,13 +3,13 @@
 use domain::{
     access::{Resource, Right},
     catalogue::{Service, StrategyKind},
-    governance::{Objection, Wish},
+    governance::{Artifact, Objection, Wish},
     names::{EnvironmentName, Place, Version},
     plan::{Strategy, instance_refresh::InstanceRefresh, scale_up::ScaleUp, two_slices::TwoSlices},
 };
 use futures_util::{StreamExt, stream};
 
-use crate::{Desk, Error};
+use crate::{Desk, Error, desk::Permit};
 
 /// Places that are looked at at once.
 const AT_ONCE: usize = 8;
@@ -57,25 +57,29 @@ impl Desk {
             .await?;
         let release = permit.store().release(&service.name, version).await?;
         let artifact = permit.artifact(release.as_ref()).await?;
-        let strategy = usual_strategy(service);
-        let (permit, strategy) = (&permit, &strategy);
-        let asked = stream::iter(environments).map(|environment| async move {
-            let wish = Wish {
-                place: Place {
-                    service: service.name.clone(),
-                    environment: environment.clone(),
-                },
-                version: version.clone(),
-                strategy: strategy.clone(),
-                force: false,
-                image: None,
-            };
-            let drafted = permit.draft(wish, Some(artifact)).await;
-            Readiness {
+        let wish = |environment: &EnvironmentName| Wish {
+            place: Place {
+                service: service.name.clone(),
                 environment: environment.clone(),
-                objections: drafted.map(|drafted| drafted.err().unwrap_or_default()),
-            }
-        });
+            },
+            version: version.clone(),
+            strategy: usual_strategy(service),
+            force: false,
+            image: None,
+        };
+        let wishes: Vec<Wish> = environments.iter().map(wish).collect();
+        let asked = stream::iter(wishes).map(|wish| permit.ready(wish, artifact));
         Ok(asked.buffered(AT_ONCE).collect().await)
+    }
+}
+
+impl Permit {
+    async fn ready(&self, wish: Wish, artifact: Artifact) -> Readiness {
+        let environment = wish.place.environment.clone();
+        let drafted = self.draft(wish, Some(artifact)).await;
+        Readiness {
+            environment,
+            objections: drafted.map(|drafted| drafted.err().unwrap_or_default()),
+        }
     }
 }

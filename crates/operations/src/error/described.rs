@@ -139,6 +139,7 @@ fn not_signed_in(refused: SignInRefused) -> (Class, &'static str, &'static str) 
             (Class::TooOften, "too_many_attempts", "wait, then retry")
         }
         SignInRefused::Busy => (Class::Unavailable, "busy", "retry a little later"),
+        SignInRefused::ByProvider(refused) => (Class::Unauthenticated, refused.code(), ""),
     }
 }
 

@@ -18,6 +18,8 @@ mod idempotency;
 mod lists;
 mod manifests;
 mod metrics;
+#[cfg(feature = "oidc")]
+mod open_id;
 mod outside;
 mod pages;
 mod pages_deploy;

@@ -241,3 +241,125 @@ async fn hostile_words_in_addresses_are_text() {
         assert!(!page.text.contains("<img"), "{path}: {}", page.text);
     }
 }
+
+#[tokio::test]
+async fn what_people_prefer_is_the_same_in_every_browser() {
+    let app = TestApp::with_shop().await;
+    let one = Visitor::owner(&app).await;
+    let two = Visitor::owner(&app).await;
+    let page = one.open("/profile").await;
+    assert!(
+        page.text.contains("<html lang=\"en\">"),
+        "as the browser says"
+    );
+    let wanted = [("zone", "Asia/Tokyo"), ("theme", "dark")];
+    leads_to(
+        &one.submit("/profile/preferences", &wanted).await,
+        "/profile",
+    );
+    let favourite = [("service", "shop"), ("next", "/")];
+    leads_to(&one.submit("/favourites", &favourite).await, "/");
+    let page = two.open("/profile").await.text;
+    assert!(page.contains("data-theme=\"dark\""), "{page}");
+    assert!(
+        page.contains(" JST</time>"),
+        "times are in the zone: {page}"
+    );
+    let bad = [("zone", "<img>"), ("theme", "dark")];
+    let bad = one.submit("/profile/preferences", &bad).await;
+    assert_eq!(bad.status, 422);
+    assert!(!bad.text.contains("<img"), "{}", bad.text);
+    let kept = app.get("/api/v1/me/preferences").await.json();
+    let all = json!({"zone": "Asia/Tokyo", "theme": "dark", "favourites": ["shop"]});
+    assert_eq!(kept, all);
+    let put = app.put("/api/v1/me/preferences", json!({})).await.json();
+    assert_eq!(
+        put,
+        json!({"zone": null, "theme": "auto", "favourites": []})
+    );
+    let bad = app
+        .put("/api/v1/me/preferences", json!({"zone": "a b"}))
+        .await;
+    assert_eq!(bad.status, 422, "{}", bad.text);
+    let events = app.get("/api/v1/audit-events?action=preferences.put").await;
+    assert_eq!(events.json()["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn favourites_come_first_on_the_overview() {
+    let app = TestApp::with_shop().await;
+    for name in ["aaa", "zzz"] {
+        let body = json!({"owner": "web", "environment_types": ["testing"]});
+        let put = app.put(&format!("/api/v1/services/{name}"), body).await;
+        assert!(put.status.is_success(), "{}", put.text);
+    }
+    let owner = Visitor::owner(&app).await;
+    let order = async || {
+        let page = owner.open("/").await.text;
+        let rows = page.split("<th scope=\"row\"").skip(1);
+        let name = |row: &str| {
+            row.split_once("/services/")
+                .unwrap()
+                .1
+                .split_once('"')
+                .unwrap()
+                .0
+                .to_owned()
+        };
+        rows.map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(order().await, ["aaa", "shop", "zzz"]);
+    let star = [("service", "zzz"), ("favourite", "yes"), ("next", "/")];
+    leads_to(&owner.submit("/favourites", &star).await, "/");
+    assert_eq!(order().await, ["zzz", "aaa", "shop"]);
+    let star = [("service", "zzz"), ("favourite", "no"), ("next", "/")];
+    leads_to(&owner.submit("/favourites", &star).await, "/");
+    assert_eq!(order().await, ["aaa", "shop", "zzz"]);
+}
+
+#[tokio::test]
+async fn sessions_end_and_passwords_change_on_the_profile() {
+    let app = TestApp::with_shop().await;
+    let one = Visitor::owner(&app).await;
+    let two = Visitor::owner(&app).await;
+    let weak = one.submit("/profile/password", &[("new", "short")]).await;
+    assert_eq!(weak.status, 422);
+    assert!(weak.text.contains("role=\"alert\""), "{}", weak.text);
+    let first = [("new", " a rather long secret ")];
+    leads_to(&one.submit("/profile/password", &first).await, "/profile");
+    assert_eq!(two.open("/").await.status, 303, "other sessions have ended");
+    let wrong = [
+        ("current", "a rather long secret"),
+        ("new", "another long secret"),
+    ];
+    let wrong = one.submit("/profile/password", &wrong).await;
+    assert_eq!(wrong.status, 422, "exactly as it was typed");
+    assert!(
+        !wrong.text.contains("another long"),
+        "nothing typed comes back"
+    );
+    let right = [
+        ("current", " a rather long secret "),
+        ("new", "another long secret"),
+    ];
+    leads_to(&one.submit("/profile/password", &right).await, "/profile");
+
+    let two = Visitor::owner(&app).await;
+    let page = one.open("/profile").await.text;
+    assert_eq!(page.matches("this browser").count(), 1, "{page}");
+    let ids = page
+        .split("/profile/sessions/")
+        .filter_map(|part| part.split_once("/end\""));
+    let newest = ids.map(|(id, _)| id).find(|id| id.len() == 36).unwrap();
+    let path = format!("/profile/sessions/{newest}/end");
+    leads_to(&one.submit(&path, &[]).await, "/profile");
+    assert_eq!(
+        two.open("/").await.status,
+        303,
+        "the newest was the other one"
+    );
+    let out = one.submit("/profile/sessions/end", &[]).await;
+    leads_to(&out, "/sign-in");
+    assert!(out.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(one.open("/").await.status, 303);
+}

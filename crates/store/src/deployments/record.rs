@@ -24,8 +24,8 @@ const LAUNCH_BYTES_MAX: usize = 4096;
 const WRITING: &str = "storing a deployment";
 const INSERT: &str = "insert into deployments
     (id, service, environment, version, record, finished, outcome, surge, events,
-     lease_engine, lease_beat, attended_at, provider, cloud)
-    values ($1, $2, $3, $4, $5, 0, null, $6, 1, null, 0, $7, $8, $9)";
+     lease_engine, lease_beat, attended_at, provider, cloud, requested_by)
+    values ($1, $2, $3, $4, $5, 0, null, $6, 1, null, 0, $7, $8, $9, $10)";
 const UPDATE: &str = "update deployments
     set version = $2, record = $3, finished = $4, outcome = $5, surge = coalesce($6, surge),
         events = events + $7
@@ -84,6 +84,7 @@ impl<'a> Written<'a> {
             .bind(deployment.requested_at.0)
             .bind(deployment.target.group.home().provider().as_str())
             .bind(deployment.target.cloud().as_str())
+            .bind(deployment.requested_by.as_str())
             .execute(&mut *connection)
             .await
             .doing(WRITING)?;

@@ -144,6 +144,7 @@ async fn grants_come_by_person_and_by_group_and_go(world: World) {
     let group = Group {
         name: "shop-people".parse().unwrap(),
         provider: LOCAL.to_owned(),
+        provider_group: None,
         created_at: NOW,
         created_by: "admin".to_owned(),
     };

@@ -45,6 +45,7 @@ fn session(id: &str, at: UnixMs) -> Session {
         idle_ends_at: at.plus_ms(HOUR),
         ends_at: at.plus_ms(12 * HOUR),
         seen_from: "127.0.0.1".to_owned(),
+        confirmed: None,
     }
 }
 

@@ -230,6 +230,7 @@ async fn deployments_are_listed_newest_first(world: World) {
             service: service.map(|name| name.parse().unwrap()),
             environment: environment.map(|name| name.parse().unwrap()),
             unfinished,
+            ..Filter::default()
         };
         let mut seen: Vec<usize> = Vec::new();
         loop {

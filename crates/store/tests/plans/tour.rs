@@ -1,7 +1,7 @@
 //! Everything that the store can be asked of people, sessions, tokens, groups and grants.
 
 use domain::access::{GrantId, PersonName, Reach, Right, Role, SessionId, Subject, TokenId, Who};
-use store::{Store, grants, groups, people, refused, sessions, tokens};
+use store::{Store, grants, groups, identities, people, refused, sessions, tokens};
 
 use crate::world::{self, NOW};
 
@@ -34,11 +34,18 @@ pub async fn of_people(store: &Store) {
     store.has_admin().await.unwrap();
     store.person(&ann).await.unwrap();
     of_lists(store).await;
+    let dark = serde_json::json!({"theme": "dark"});
+    let nothing = serde_json::json!({});
+    let set = store.set_preferences(&ann, &dark, &nothing, NOW);
+    set.await.unwrap();
+    let kept = store.preferences(&ann).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("{\"theme\":\"dark\"}"));
     store.password(&ann).await.unwrap();
     store.set_password(&ann, "hash", None, NOW).await.unwrap();
     assert!(store.set_disabled(&ann, Some(NOW), event()).await.is_err());
     store.set_disabled(&ann, None, event()).await.unwrap();
     of_sessions(store, &ann).await;
+    of_identities(store, &person).await;
     of_tokens(store, &ann).await;
     of_groups(store, &ann).await;
 }
@@ -63,6 +70,7 @@ async fn of_groups(store: &Store, ann: &PersonName) {
     let group = groups::Group {
         name: "people".parse().unwrap(),
         provider: people::LOCAL.to_owned(),
+        provider_group: None,
         created_at: NOW,
         created_by: "admin".to_owned(),
     };
@@ -104,6 +112,27 @@ async fn of_groups(store: &Store, ann: &PersonName) {
     store.remove_grant(&id, event()).await.unwrap();
 }
 
+async fn of_identities(store: &Store, person: &people::Person) {
+    let begun = identities::Begun {
+        provider: "corp".to_owned(),
+        nonce: "n".to_owned(),
+        verifier: "v".to_owned(),
+        next: "/".to_owned(),
+        ends_at: NOW.plus_ms(1),
+    };
+    let (state, browser) = (world::digest("state"), world::digest("browser"));
+    let hashes = (&state, &browser);
+    store.put_begun(hashes, &begun, NOW).await.unwrap();
+    store.take_begun(hashes, NOW).await.unwrap().unwrap();
+    let new = people::Person {
+        provider: "corp".to_owned(),
+        ..person.clone()
+    };
+    let (names, groups) = (["cleo".parse().unwrap()], ["staff".to_owned()]);
+    let identified = store.identified(&new, &names, Some(&groups));
+    identified.await.unwrap();
+}
+
 async fn of_sessions(store: &Store, ann: &PersonName) {
     let session = sessions::Session {
         id: SessionId("s".to_owned()),
@@ -113,12 +142,21 @@ async fn of_sessions(store: &Store, ann: &PersonName) {
         idle_ends_at: NOW.plus_ms(1),
         ends_at: NOW.plus_ms(1),
         seen_from: "127.0.0.1".to_owned(),
+        confirmed: Some(sessions::Confirmed {
+            provider: "corp".to_owned(),
+            renewal: None,
+            asked_at: NOW,
+            at: NOW,
+        }),
     };
     let (new, old) = (world::digest("new"), world::digest("old"));
     let begun = store.begin_session(&session, &new, Some(&old), "password");
     assert!(begun.await.unwrap());
     store.session(&new, NOW).await.unwrap();
     store.session_seen(&session).await.unwrap();
+    store.ask_again(&session.id, NOW, NOW).await.unwrap();
+    let confirmed = session.confirmed.as_ref().unwrap();
+    store.confirm_session(&session.id, confirmed).await.unwrap();
     store.sessions(ann, NOW).await.unwrap();
     store.end_session(ann, &session.id, NOW).await.unwrap();
     store.end_own_sessions(ann, NOW).await.unwrap();

@@ -214,6 +214,7 @@ pub(super) async fn list(
         service: query.service,
         environment: query.environment,
         unfinished: query.unfinished,
+        ..Listed::default()
     };
     let before = query.cursor.map(DeploymentId);
     let limit = limit(query.limit)?;

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::access::{GroupName, PersonName};
-use operations::groups::Group;
+use operations::groups::{Group, ProviderGroup};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -35,6 +35,10 @@ pub struct GroupRequest {
     /// Its name.
     #[schema(value_type = String)]
     name: GroupName,
+    /// The identity provider that says who is in it; nobody is added by hand then.
+    provider: Option<String>,
+    /// What that provider calls it, as it is in its tokens; the name when it is left out.
+    provider_group: Option<String>,
 }
 
 /// A group.
@@ -43,8 +47,11 @@ pub struct GroupRequest {
 pub struct GroupView {
     /// Its name.
     pub name: String,
-    /// Where its members are from: `local`, or the name of a directory.
+    /// Where its members are from: `local`, or the name of an identity provider.
     pub provider: String,
+    /// What that provider calls it; absent for a group of our own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_group: Option<String>,
     /// When it was made, RFC 3339.
     pub created_at: String,
     /// Who made it.
@@ -56,6 +63,7 @@ impl From<Group> for GroupView {
         Self {
             name: group.name.to_string(),
             provider: group.provider,
+            provider_group: group.provider_group,
             created_at: time(group.created_at),
             created_by: group.created_by,
         }
@@ -99,7 +107,11 @@ pub(super) async fn create(
     InDesk(desk): InDesk,
     InJson(body): InJson<GroupRequest>,
 ) -> Result<Response, Problem> {
-    let group = desk.create_group(body.name).await?;
+    let of = body.provider.map(|provider| ProviderGroup {
+        name: body.provider_group.unwrap_or_else(|| body.name.to_string()),
+        provider,
+    });
+    let group = desk.create_group(body.name, of).await?;
     Ok((StatusCode::CREATED, Json(GroupView::from(group))).into_response())
 }
 

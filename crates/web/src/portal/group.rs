@@ -74,7 +74,7 @@ async fn read(visitor: Visitor, path: Where) -> Result<Markup, Failed> {
     let listed = Listed {
         service: Some(place.service.clone()),
         environment: Some(place.environment.clone()),
-        unfinished: false,
+        ..Listed::default()
     };
     let history = desk.deployments(&listed, None, HISTORY).await?.items;
     let powers = Powers::of(desk, &place).await?;

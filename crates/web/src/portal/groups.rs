@@ -106,7 +106,7 @@ fn create_form() -> Markup {
 async fn create(visitor: Visitor, form: Bytes) -> Result<Response, Failed> {
     let group = visitor
         .desk
-        .create_group(required(&Query::of(&form), "name")?);
+        .create_group(required(&Query::of(&form), "name")?, None);
     Ok(see(&path(&group.await?.name)))
 }
 

@@ -18,6 +18,7 @@ use super::{
         Mark, Query, ROWS, age, ago, asks_people, deployment_path, empty, group_path, icon, now,
         pager, query, who,
     },
+    profile::star,
     shell::{Head, Part, page},
     visitor::Visitor,
 };
@@ -44,6 +45,7 @@ impl Asked {
                 team: query.read::<TeamName>("team"),
                 contains: query.text("q").to_owned(),
                 moving: query.text("state") == "moving",
+                names: Vec::new(),
             },
             after: query.read("after"),
             class: query.text("type").to_owned(),
@@ -73,9 +75,20 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
     let asked = Asked::of(&asked);
     let desk = &visitor.desk;
     let columns = desk.columns().await?;
-    let rows = desk
+    let mut rows = desk
         .overview(&columns, &asked.wanted, asked.after.as_ref(), ROWS)
         .await?;
+    let favourites = &visitor.prefers.favourites;
+    if asked.is_plain() && !favourites.is_empty() {
+        let wanted = Wanted {
+            names: favourites.clone(),
+            ..Wanted::default()
+        };
+        let first = desk.overview(&columns, &wanted, None, ROWS).await?.items;
+        rows.items
+            .retain(|row| !favourites.contains(&row.service.name));
+        rows.items.splice(..0, first);
+    }
     let listed = Listed {
         unfinished: true,
         ..Listed::default()
@@ -95,7 +108,7 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
         div #needs { (needs(&running, &columns, now)) }
         (filters(&asked, &types))
         div #matrix {
-            @if rows.items.is_empty() { (nothing(&asked)) } @else { (matrix(&shown, &rows.items, now)) }
+            @if rows.items.is_empty() { (nothing(&asked)) } @else { (matrix(&shown, &rows.items, favourites, now)) }
         }
         (pager("/", &asked.pairs(), after, rows.next.as_deref()))
     };
@@ -207,7 +220,7 @@ fn nothing(asked: &Asked) -> Markup {
     )
 }
 
-fn matrix(columns: &[&Column], rows: &[Row], now: UnixMs) -> Markup {
+fn matrix(columns: &[&Column], rows: &[Row], favourites: &[ServiceName], now: UnixMs) -> Markup {
     html! {
         div.scroll.matrix tabindex="0" role="region" aria-label="Services by environments" {
             table.table {
@@ -221,6 +234,7 @@ fn matrix(columns: &[&Column], rows: &[Row], now: UnixMs) -> Markup {
                     @for row in rows {
                         tr {
                             th scope="row" {
+                                (star(&row.service.name, favourites.contains(&row.service.name), "/"))
                                 a href={ "/services/" (row.service.name) } { (row.service.name) }
                                 span.small.soft { (row.service.owner) }
                             }

@@ -11,7 +11,7 @@ use domain::{
 };
 use maud::{Markup, html};
 
-use super::assets::ICONS;
+use super::{assets::ICONS, times::written};
 
 /// Rows of one page of a list.
 pub(super) const ROWS: u32 = 50;
@@ -114,18 +114,16 @@ pub(super) fn now() -> UnixMs {
     UnixMs(jiff::Timestamp::now().as_millisecond())
 }
 
-/// A moment, in UTC; the script shows it in the reader's own zone.
+/// A moment, in the zone that the reader chose, or UTC; the script shows it in the way of their browser.
 pub(super) fn moment(at: UnixMs) -> Markup {
     let time = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
-    let text = time.strftime("%-d %b %Y %H:%M:%S UTC").to_string();
-    html! { time datetime=(time) { (text) } }
+    html! { time datetime=(time) { (written(at)) } }
 }
 
 /// How long ago a moment was, with the moment itself for those who ask.
 pub(super) fn ago(at: UnixMs, now: UnixMs) -> Markup {
     let time = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
-    let title = time.strftime("%-d %b %Y %H:%M:%S UTC").to_string();
-    html! { time datetime=(time) data-ago title=(title) { (age(at, now)) " ago" } }
+    html! { time datetime=(time) data-ago title=(written(at)) { (age(at, now)) " ago" } }
 }
 
 /// How much time passed, roughly: one number and its unit.
@@ -214,6 +212,12 @@ impl Query {
     pub(super) fn text(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value.trim())
+    }
+
+    /// The value of a name exactly as it was typed: for passwords.
+    pub(super) fn raw(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value.as_str())
     }
 
     /// All values of a name.

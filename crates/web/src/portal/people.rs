@@ -22,6 +22,8 @@ use super::{
 };
 use crate::{App, rows::Pages};
 
+pub(super) use person::session_table;
+
 pub(super) fn pages() -> Pages {
     Pages::default()
         .shows("/people", read)

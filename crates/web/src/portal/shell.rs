@@ -1,6 +1,7 @@
 //! The frame around every page.
 
 use maud::{DOCTYPE, Markup, html};
+use operations::preferences::Theme;
 
 use super::{
     assets::{ICONS, MARK, SCRIPT, STYLE},
@@ -18,6 +19,8 @@ pub(super) enum Part {
     Audit,
     People,
     Api,
+    /// What is one's own; it stands below the others.
+    Profile,
 }
 
 const PARTS: [(Part, &str, &str); 7] = [
@@ -44,11 +47,15 @@ pub(super) struct Head<'a> {
 
 /// A whole page for somebody who is signed in.
 pub(super) fn page(visitor: &Visitor, head: &Head<'_>, body: &Markup) -> Markup {
+    let theme = match visitor.prefers.theme {
+        Theme::Auto => None,
+        chosen => Some(chosen.as_str()),
+    };
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-theme=[theme] {
             (metadata(head.title))
-            body data-topic=[head.topic] {
+            body data-topic=[head.topic] data-zone=[visitor.prefers.zone.as_deref()] {
                 a.skip href="#content" { "Skip to the content" }
                 (side(visitor, head.part))
                 main #content tabindex="-1" {
@@ -125,7 +132,7 @@ fn side(visitor: &Visitor, part: Part) -> Markup {
                     }
                 }
                 div.me {
-                    a href="/profile" { (icon("person")) " " (visitor.name()) }
+                    a href="/profile" aria-current=[(part == Part::Profile).then_some("true")] { (icon("person")) " " (visitor.name()) }
                     form method="post" action="/sign-out" { button.link-button type="submit" { "Sign out" } }
                 }
             }

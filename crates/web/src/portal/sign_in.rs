@@ -1,5 +1,7 @@
 //! Signing in and out, and the first admin of a server that nobody manages yet.
 
+mod by_provider;
+
 use axum::{
     body::Bytes,
     extract::{Request, State},
@@ -36,6 +38,7 @@ pub(super) fn outside() -> Pages {
         .shows("/sign-in/link", ask_link)
         .form("/sign-in/link", by_link)
         .form("/sign-in/first", first)
+        .merge(by_provider::pages())
 }
 
 /// What only those who are signed in can do here.
@@ -49,7 +52,7 @@ async fn ask(State(app): State<App>, query: Query) -> Result<Markup, Failed> {
     if app.operations.needs_first_admin().await? {
         return Ok(first_page("", None));
     }
-    Ok(page(next, "", None))
+    Ok(page(&app, next, "", None))
 }
 
 async fn by_password(State(app): State<App>, request: Request) -> Result<Response, Failed> {
@@ -60,7 +63,7 @@ async fn by_password(State(app): State<App>, request: Request) -> Result<Respons
     let signed_in = app.operations.sign_in(name, password, from, old.as_deref());
     match signed_in.await {
         Ok(signed_in) => welcome(&signed_in, next),
-        Err(error) => refused(error, |because| page(next, name, Some(because))),
+        Err(error) => refused(error, |because| page(&app, next, name, Some(because))),
     }
 }
 
@@ -88,7 +91,7 @@ async fn by_link(State(app): State<App>, request: Request) -> Result<Response, F
     let signed_in = app.operations.sign_in_by_link(code, from, old.as_deref());
     match signed_in.await {
         Ok(signed_in) => welcome(&signed_in, "/"),
-        Err(error) => refused(error, |because| page("/", "", Some(because))),
+        Err(error) => refused(error, |because| page(&app, "/", "", Some(because))),
     }
 }
 
@@ -140,6 +143,7 @@ fn refused(error: Error, again: impl FnOnce(&str) -> Markup) -> Result<Response,
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
             StatusCode::TOO_MANY_REQUESTS
         }
+        Error::SignIn(SignInRefused::ByProvider(_)) => StatusCode::UNAUTHORIZED,
         Error::SignIn(SignInRefused::Busy) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         _ => return Err(error.into()),
@@ -154,7 +158,7 @@ fn refused(error: Error, again: impl FnOnce(&str) -> Markup) -> Result<Response,
     Ok((status, headers, again(&because)).into_response())
 }
 
-fn page(next: &str, name: &str, because: Option<&str>) -> Markup {
+fn page(app: &App, next: &str, name: &str, because: Option<&str>) -> Markup {
     let body = html! {
         section.card.stack {
             h1 { "Sign in" }
@@ -171,6 +175,7 @@ fn page(next: &str, name: &str, because: Option<&str>) -> Markup {
                 }
                 button.main-button type="submit" { "Sign in" }
             }
+            (by_provider::links(app, next))
             p.small.soft {
                 "No password yet? On the machine of the server, " code { "pointsman session link" }
                 " prints a link that signs you in; elsewhere, ask an admin for a code."

@@ -8,9 +8,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use operations::Desk;
+use operations::{Desk, preferences::Preferences};
 
-use super::{failed::Failed, way_in::see};
+use super::{failed::Failed, times, way_in::see};
 use crate::{App, guests::Guest, streams::Visa};
 
 /// The cookie of a session. The prefix makes browsers keep it for this one host, from this host alone.
@@ -21,6 +21,8 @@ const COOKIE: &str = "__Host-pointsman";
 pub(crate) struct Visitor {
     /// What they may see and do.
     pub(crate) desk: Desk,
+    /// What they prefer.
+    pub(crate) prefers: Arc<Preferences>,
 }
 
 impl Visitor {
@@ -56,10 +58,15 @@ pub(super) async fn signed_in(
                 guest.is_known();
             }
             let desk = app.operations.desk(principal);
-            request.extensions_mut().insert(Visitor { desk });
+            let prefers = match desk.my_preferences().await {
+                Ok(prefers) => Arc::new(prefers),
+                Err(error) => return Failed::from(error).into_response(),
+            };
+            let zone = prefers.zone.clone();
+            request.extensions_mut().insert(Visitor { desk, prefers });
             let secret: Arc<str> = shown.unwrap_or_default().into();
             request.extensions_mut().insert(visa(&app, secret, from));
-            next.run(request).await
+            times::in_zone(zone.as_deref(), next.run(request)).await
         }
         Ok(None) if request.method() == Method::GET && wants_page(request.headers()) => {
             let asked = request.uri().path_and_query().map_or("/", |it| it.as_str());
@@ -88,12 +95,17 @@ fn visa(app: &App, secret: Arc<str>, from: IpAddr) -> Visa {
 
 /// The secret in the cookie of a session, if the request shows one.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
+    cookie_named(headers, COOKIE)
+}
+
+/// The value of a cookie.
+pub(super) fn cookie_named(headers: &HeaderMap, name: &str) -> Option<String> {
     let texts = headers.get_all(header::COOKIE).iter();
     let pairs = texts.filter_map(|value| value.to_str().ok());
     let pairs = pairs.flat_map(|text| text.split(';'));
     pairs
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
+        .find(|(found, _)| *found == name)
         .map(|(_, value)| value.to_owned())
 }
 

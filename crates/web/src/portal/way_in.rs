@@ -185,6 +185,12 @@ pub(super) async fn own_host(State(app): State<App>, request: Request, next: Nex
     Failed::misdirected(url).into_response()
 }
 
+/// Where the portal is that a request is for.
+pub(super) fn here<'a>(app: &'a App, request: &Request) -> &'a PublicUrl {
+    let urls = &app.portal.urls;
+    urls.at(host(request)).unwrap_or(urls.first())
+}
+
 /// The host that a request names.
 fn host(request: &Request) -> &str {
     let header = request.headers().get(header::HOST);

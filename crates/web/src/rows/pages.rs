@@ -54,6 +54,8 @@ pub const PAGES: &[Page] = &[
     shows("sign_in", "/sign-in/link"),
     form("sign_in", "/sign-in/link"),
     form("sign_in", "/sign-in/first"),
+    shows("sign_in", "/sign-in/with/{provider}"),
+    shows("sign_in", "/sign-in/back/{provider}"),
     form("sign_out", "/sign-out"),
     // What is live, and what moves.
     shows("get_overview", "/"),
@@ -65,13 +67,21 @@ pub const PAGES: &[Page] = &[
     shows("get_status", "/services/{service}/{environment}"),
     shows("get_logs", "/services/{service}/{environment}/logs"),
     shows("get_logs", "/services/{service}/{environment}/logs.txt"),
+    form("switch_place", "/services/{service}/{environment}/switch"),
+    shows("plan_deployment", "/deploy"),
+    form("create_deployment", "/deploy"),
+    shows("list_deployments", "/deployments"),
+    shows("get_services", "/services/{service}"),
     form(
         "roll_back_place",
         "/services/{service}/{environment}/roll-back",
     ),
-    form("switch_place", "/services/{service}/{environment}/switch"),
-    shows("plan_deployment", "/deploy"),
-    form("create_deployment", "/deploy"),
+    shows("list_releases", "/services/{service}/releases"),
+    shows("get_release", "/services/{service}/releases/{version}"),
+    form(
+        "withdraw_release",
+        "/services/{service}/releases/{version}/withdraw",
+    ),
     shows("get_deployment", "/deployments/{id}"),
     form("pause_deployment", "/deployments/{id}/pause"),
     form("resume_deployment", "/deployments/{id}/resume"),
@@ -80,6 +90,64 @@ pub const PAGES: &[Page] = &[
     form("reject_deployment", "/deployments/{id}/reject"),
     form("abort_deployment", "/deployments/{id}/abort"),
     form("roll_back_deployment", "/deployments/{id}/roll-back"),
+    // The catalogue.
+    shows("get_catalogue", "/catalogue"),
+    shows("draft_manifests", "/catalogue/new"),
+    form("apply_manifests", "/catalogue/new"),
+    shows("list_prometheuses", "/catalogue/prometheuses"),
+    shows("get_prometheuses", "/catalogue/prometheuses/{name}"),
+    form("put_prometheuses", "/catalogue/prometheuses/{name}"),
+    form(
+        "delete_prometheuses",
+        "/catalogue/prometheuses/{name}/delete",
+    ),
+    shows("list_accounts", "/catalogue/accounts"),
+    shows("get_accounts", "/catalogue/accounts/{name}"),
+    form("put_accounts", "/catalogue/accounts/{name}"),
+    form("delete_accounts", "/catalogue/accounts/{name}/delete"),
+    shows("list_teams", "/catalogue/teams"),
+    shows("get_teams", "/catalogue/teams/{name}"),
+    form("put_teams", "/catalogue/teams/{name}"),
+    form("delete_teams", "/catalogue/teams/{name}/delete"),
+    shows("list_environment_types", "/catalogue/environment-types"),
+    shows(
+        "get_environment_types",
+        "/catalogue/environment-types/{name}",
+    ),
+    form(
+        "put_environment_types",
+        "/catalogue/environment-types/{name}",
+    ),
+    form(
+        "delete_environment_types",
+        "/catalogue/environment-types/{name}/delete",
+    ),
+    shows("list_services", "/catalogue/services"),
+    shows("get_services", "/catalogue/services/{name}"),
+    form("put_services", "/catalogue/services/{name}"),
+    form("delete_services", "/catalogue/services/{name}/delete"),
+    shows("list_environments", "/catalogue/environments"),
+    shows("get_environments", "/catalogue/environments/{name}"),
+    form("put_environments", "/catalogue/environments/{name}"),
+    form(
+        "delete_environments",
+        "/catalogue/environments/{name}/delete",
+    ),
+    shows("list_freezes", "/catalogue/freezes"),
+    shows("get_freezes", "/catalogue/freezes/{name}"),
+    form("put_freezes", "/catalogue/freezes/{name}"),
+    form("delete_freezes", "/catalogue/freezes/{name}/delete"),
+    shows("list_server_groups", "/catalogue/server-groups"),
+    shows("get_server_groups", "/catalogue/server-groups/{name}"),
+    form("put_server_groups", "/catalogue/server-groups/{name}"),
+    form(
+        "delete_server_groups",
+        "/catalogue/server-groups/{name}/delete",
+    ),
+    shows("list_images", "/images"),
+    shows("plan_patch", "/images/patch"),
+    form("start_patching", "/images/patch"),
+    shows("search", "/search"),
     // People, and what they may do.
     shows("list_people", "/people"),
     form("create_person", "/people"),
@@ -102,6 +170,13 @@ pub const PAGES: &[Page] = &[
     shows("list_tokens", "/tokens"),
     form("create_token", "/tokens"),
     form("revoke_token", "/tokens/{id}/revoke"),
+    // What is one's own.
+    shows("get_me", "/profile"),
+    form("change_password", "/profile/password"),
+    form("put_my_preferences", "/profile/preferences"),
+    form("put_my_preferences", "/favourites"),
+    form("end_my_session", "/profile/sessions/{id}/end"),
+    form("end_my_sessions", "/profile/sessions/end"),
 ];
 
 impl Page {
@@ -193,9 +268,10 @@ async fn guarded(needs: Needs, mut request: Request, next: Next) -> Response {
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return Failed::signed_out().into_response();
     };
-    match within(visitor.desk, needs).await {
+    let Visitor { desk, prefers } = visitor;
+    match within(desk, needs).await {
         Ok(desk) => {
-            request.extensions_mut().insert(Visitor { desk });
+            request.extensions_mut().insert(Visitor { desk, prefers });
             next.run(request).await
         }
         Err(error) => Failed::from(error).into_response(),

@@ -143,7 +143,7 @@ fn services(board: &Board) -> Markup {
                 button type="submit" { "Find" }
             }
             @if board.services.is_empty() {
-                (empty("No service matches", &html! { p { a href="/deploy" { "Show all services" } " or " a href="/catalogue/service/new" { "describe a new one" } } }))
+                (empty("No service matches", &html! { p { a href="/deploy" { "Show all services" } " or " a href="/catalogue/new?kind=services" { "describe a new one" } } }))
             } @else {
                 ul.hits {
                     @for name in &board.services {
@@ -340,7 +340,7 @@ fn answered(board: &Board, chosen: &Chosen) -> Markup {
             Answer::Open if chosen.row.cells.is_empty() => {
                 (empty("It has no server group yet", &html! {
                     p { "A server group says how many instances run where." }
-                    p { a href="/catalogue/server-group/new" { "Describe one" } }
+                    p { a href="/catalogue/new?kind=server-groups" { "Describe one" } }
                 }))
             }
             Answer::Open => p.soft { "Choose where and which release; the plan comes before anything begins." },

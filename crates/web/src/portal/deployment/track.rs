@@ -83,7 +83,7 @@ fn since(seen: &Seen, index: usize) -> Markup {
 /// The steps of a deployment that did not begin yet, each with what `foot` says of it.
 pub(in crate::portal) fn ahead(deployment: &Deployment, foot: impl Fn(usize) -> Markup) -> Markup {
     html! {
-        ol.track {
+        ol.track.whole {
             @for (index, step) in deployment.plan.steps.iter().enumerate() {
                 (station(deployment, step, Stand::Ahead, &foot(index)))
             }
