@@ -94,7 +94,7 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
     }
     let body = html! {
         h1 { "Search" }
-        form.filters method="get" action="/search" role="search" {
+        form.filters method="get" action="/search" aria-label="Search everything" {
             label { "Find" input type="search" name="q" value=(text) placeholder="service, environment, deployment, page" autofocus; }
             button type="submit" { "Search" }
         }

@@ -134,7 +134,7 @@ fn top(row: &Row) -> Markup {
 
 fn everywhere(row: &Row, places: &[At<'_>], newest: Option<&Release>, now: UnixMs) -> Markup {
     html! {
-        section.stack aria-labelledby="where-title" {
+        div.stack {
             h2 #where-title { "Where it is" }
             @if places.is_empty() {
                 (empty("It has no server group yet", &html! {

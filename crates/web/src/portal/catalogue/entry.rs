@@ -247,7 +247,9 @@ pub(super) async fn change(
         Ok(Ok(changes)) => shown.changes = changes,
         Err(Error::Invalid { faults, .. }) => {
             status = StatusCode::UNPROCESSABLE_ENTITY;
-            shown.faults = faults;
+            // The page is about one entry: only the fields have to be named.
+            let of_field = |fault: Fault| Fault::of(fault.field, fault.message);
+            shown.faults = faults.into_iter().map(of_field).collect();
         }
         Err(error) => return Err(error.into()),
     }

@@ -8,7 +8,7 @@ use super::{
     asked::{CANARY, request},
 };
 use crate::portal::{
-    parts::{age, empty, icon, now, objection_items, query},
+    parts::{ROWS, age, empty, icon, now, objection_items, query},
     plan::{consequence, plan},
 };
 
@@ -150,6 +150,7 @@ fn services(board: &Board) -> Markup {
                         li { a href=(query("/deploy", &[("service", name.as_str()), ("environment", board.asked.text("environment"))])) { (name) } }
                     }
                 }
+                @if board.services.len() == ROWS as usize { p.small.soft { "These are the first " (ROWS) ". Type a part of the name to find others." } }
             }
         }
     }
