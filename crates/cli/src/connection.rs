@@ -39,6 +39,9 @@ pub struct ConnectionArgs {
     /// File with the token [default: the token in the data folder; or set POINTSMAN_TOKEN]
     #[arg(long, global = true, value_name = "FILE", env = "POINTSMAN_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// Context with the server and its token, see `pointsman context` [default: the one in use]
+    #[arg(long, global = true, value_name = "NAME", env = "POINTSMAN_CONTEXT")]
+    pub context: Option<String>,
     /// Send the token even to another machine without TLS
     #[arg(long, global = true)]
     pub plain_http: bool,
@@ -204,6 +207,11 @@ fn address_in(data: &Path) -> Option<String> {
     let value: Value = serde_json::from_str(&text).ok()?;
     let address = value.get("url").or_else(|| value.get("address"))?;
     address.as_str().map(str::to_owned)
+}
+
+/// The address of a server, as it is kept.
+pub(crate) fn address(text: &str) -> Result<String, Failure> {
+    Ok(parse(text)?.to_string())
 }
 
 /// Reads an address; without a scheme it is plain HTTP.

@@ -8,6 +8,7 @@ mod audit;
 mod catalogue;
 pub mod client;
 pub mod connection;
+mod contexts;
 pub mod deploy;
 mod deployments;
 pub mod failure;
@@ -144,6 +145,9 @@ pub enum Command {
     May(people::MayArgs),
     /// Exchange a login code for a token, and print it
     Login(people::LoginArgs),
+    /// Manage contexts: several servers by name
+    #[command(subcommand)]
+    Context(contexts::ContextCommand),
 }
 
 /// What every command needs to know.
@@ -169,7 +173,9 @@ impl Context {
     /// # Errors
     /// When the address is none, or the token cannot be read.
     pub fn client(&self) -> Result<Client, Failure> {
-        Client::new(Connection::find_started(&self.connection)?)
+        Client::new(Connection::find_started(&contexts::resolved(
+            &self.connection,
+        )?)?)
     }
 
     /// A place for progress: standard output belongs to programs when they asked for it.
@@ -230,5 +236,6 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Session(command) => people::session(context, &command).await,
         Command::May(args) => people::may(context, &args).await,
         Command::Login(args) => people::login(context, &args).await,
+        Command::Context(command) => contexts::run(context, &command),
     }
 }

@@ -40,6 +40,10 @@ pub struct Filter {
     pub action: Option<String>,
     /// Only about this subject.
     pub subject: Option<String>,
+    /// Only from the first event at or after this time on.
+    pub from: Option<UnixMs>,
+    /// Only before the first event at or after this time.
+    pub until: Option<UnixMs>,
 }
 
 /// What checking the whole log found.
@@ -72,6 +76,8 @@ impl Desk {
             actor: filter.actor,
             action: filter.action,
             subject: filter.subject,
+            from: filter.from,
+            until: filter.until,
         };
         let events = permit.store().audit_events(before, fetch, &filter).await?;
         let events = events.into_iter().map(AuditEvent::of).collect();

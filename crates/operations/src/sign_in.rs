@@ -18,18 +18,22 @@ mod sealed;
 use std::net::IpAddr;
 
 use domain::{
-    access::{PersonName, Reach, Role, SECRET_BYTES, SessionId, Who, password_fault, token_of},
+    access::{
+        PersonName, Reach, Role, SECRET_BYTES, SessionId, Visible, Who, password_fault, token_of,
+    },
+    catalogue::Kind,
     release::Digest,
     time::UnixMs,
 };
 use sha2::{Digest as _, Sha256};
 use store::{
+    catalogue::Filter,
     people as stored,
     sessions::{Confirmed, Session as StoredSession},
 };
 use uuid::Uuid;
 
-use super::{Error, Operations, error::Fault, tokens::NewToken};
+use super::{Error, Operations, PAGE_MAX, error::Fault, tokens::NewToken};
 pub use by_provider::{Brought, Leaving};
 use limits::Limits;
 pub use limits::prefix_of;
@@ -362,10 +366,22 @@ impl Operations {
         name: &PersonName,
         password: Password,
     ) -> Result<String, Error> {
-        if let Some(fault) = password_fault(password.reveal(), name.as_str()) {
+        let teams = self.teams().await?;
+        let own = teams.iter().map(String::as_str);
+        let own: Vec<&str> = own.chain([name.as_str()]).collect();
+        if let Some(fault) = password_fault(password.reveal(), &own) {
             return Err(invalid("password", &fault));
         }
         self.0.sign_in.passwords.hash(password).await
+    }
+
+    /// The names of the teams, as many as are read at once. Nothing of a password goes to the database.
+    async fn teams(&self) -> Result<Vec<String>, Error> {
+        let (all, filter) = (Visible::everything(), Filter::default());
+        let teams = self
+            .store()
+            .entries((Kind::Team, &filter), &all, None, PAGE_MAX);
+        Ok(teams.await?.into_iter().map(|team| team.name).collect())
     }
 
     fn new_person(&self, name: PersonName) -> stored::Person {

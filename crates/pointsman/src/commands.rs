@@ -29,7 +29,7 @@ enum Command {
     #[command(flatten)]
     Client(Box<cli::Command>),
     /// Run the control plane
-    Server(serve::ServerArgs),
+    Server(Box<serve::ServerArgs>),
     /// Run the one-machine cloud, which the server starts by itself; or stop it
     Local(serve::LocalArgs),
     /// Carry users' requests; the one-machine cloud starts this by itself
@@ -62,7 +62,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Client(command) => cli::run(context, *command).await,
-        Command::Server(args) => serve::server(args).await,
+        Command::Server(args) => serve::server(*args).await,
         Command::Local(args) => serve::local(context, args).await,
         Command::Router(args) => serve::router(args).await,
         Command::Demo(args) => demo::run(context, &args).await,

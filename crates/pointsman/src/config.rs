@@ -11,7 +11,7 @@ use crate::{
 };
 use domain::cloud::AwsAccount;
 use operations::artifacts::Limits;
-use web::PublicUrl;
+use web::{PublicUrl, tls::TlsFiles};
 
 /// Where a server listens unless it was told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -28,6 +28,10 @@ pub struct Config {
     pub allow_remote: bool,
     /// Where people reach the portal in a browser; `pointsman.localhost` and the port when there is none.
     pub public_urls: Vec<PublicUrl>,
+    /// The files with the certificate, where the server ends TLS itself.
+    pub tls: Option<TlsFiles>,
+    /// How many proxies in front of it are trusted to say who asks.
+    pub trusted_hops: usize,
     /// The file with the settings of identity providers, if people sign in by some.
     pub oidc: Option<PathBuf>,
     /// The one who starts the server may do everything, by grants that are made at the first start and a
@@ -74,6 +78,8 @@ impl Config {
             listen: DEFAULT_LISTEN,
             allow_remote: false,
             public_urls: Vec::new(),
+            tls: None,
+            trusted_hops: 0,
             oidc: None,
             owner: true,
             database: None,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 
 use domain::cloud::AwsAccount;
-use web::PublicUrl;
+use web::{PublicUrl, tls::TlsFiles};
 
 use cli::{
     Context,
@@ -28,8 +28,8 @@ pub struct ServerArgs {
     /// Address to listen on; port 0 picks any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080")]
     listen: SocketAddr,
-    /// Allow an address that other machines can reach; protect it with a TLS proxy or a private
-    /// network
+    /// Allow an address that other machines can reach; protect it with --tls-cert, a TLS proxy, or a
+    /// private network
     #[arg(long)]
     allow_remote: bool,
     /// Address of the portal in a browser, such as https://deploy.example.com; more than one with more
@@ -41,6 +41,27 @@ pub struct ServerArgs {
         value_delimiter = ','
     )]
     public_url: Vec<PublicUrl>,
+    /// File with the certificate for TLS, in PEM, and those that lead to a root; replaced files count
+    /// without a restart
+    #[arg(long, value_name = "FILE", env = "POINTSMAN_TLS_CERT", requires_all = ["tls_key", "public_url"])]
+    tls_cert: Option<PathBuf>,
+    /// File with the private key of the certificate, in PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "POINTSMAN_TLS_KEY",
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
+    /// Proxies in front of the server that each add an address to X-Forwarded-For; who asks is taken from
+    /// there
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "POINTSMAN_TRUSTED_HOPS",
+        default_value_t = 0
+    )]
+    trusted_hops: usize,
     /// File with the identity providers by which people sign in (OpenID Connect)
     #[arg(long, value_name = "FILE", env = "POINTSMAN_OIDC")]
     oidc: Option<PathBuf>,
@@ -216,6 +237,11 @@ pub async fn server(args: ServerArgs) -> Result<Exit, Failure> {
         listen: args.listen,
         allow_remote: args.allow_remote,
         public_urls: args.public_url,
+        tls: args
+            .tls_cert
+            .zip(args.tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key }),
+        trusted_hops: args.trusted_hops,
         oidc: args.oidc,
         owner: args.owner || !args.allow_remote,
         database: args.database,

@@ -22,7 +22,7 @@ use store::Store;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
+    task::{AbortHandle, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -41,6 +41,7 @@ use web::{
     App, PublicUrl, PublicUrls,
     door::{Keys, Token},
     listener,
+    tls::Certificates,
 };
 
 use crate::{
@@ -70,6 +71,9 @@ pub struct Server {
     store: Store,
     note: PathBuf,
     portal_url: String,
+    ends_tls: bool,
+    /// The look at the files of the certificate.
+    following: Option<AbortHandle>,
     _data: DataFolder,
 }
 
@@ -147,6 +151,7 @@ impl Server {
         clouds: Clouds,
     ) -> anyhow::Result<Self> {
         let keys = keys(&data, config, &store).await?;
+        let front = front(config)?;
         let artifacts = Artifacts::open(&data.artifacts(), config.limits)
             .context("the artifact store cannot be opened")?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -173,8 +178,12 @@ impl Server {
         let here = PublicUrl::on_this_machine(address.port());
         let portal = PublicUrls::new(config.public_urls.clone(), here);
         let portal_url = portal.first().to_string();
-        let app = App::new(operations, keys, metrics, hosts, portal, stopping.clone());
-        let listener = listener::serve(listener, web::router(app), stopping.clone());
+        let app = App::new(operations, keys, metrics, hosts, portal, stopping.clone())
+            .behind(front.tls.clone());
+        let tls = front.tls.clone();
+        let following = tls.map(|tls| tokio::spawn(tls.follow()).abort_handle());
+        let ends_tls = front.tls.is_some();
+        let listener = listener::serve(listener, web::router(app), front, stopping.clone());
         let note = data.note();
         let server = Self {
             address,
@@ -185,6 +194,8 @@ impl Server {
             store,
             note,
             portal_url,
+            ends_tls,
+            following,
             _data: data,
         };
         server
@@ -202,6 +213,10 @@ impl Server {
     /// How it is reached from this machine.
     #[must_use]
     pub fn url(&self) -> String {
+        if self.ends_tls {
+            // The certificate is good for the name, and not for an address.
+            return self.portal_url.clone();
+        }
         let mut address = self.address;
         if address.ip().is_unspecified() {
             match address {
@@ -224,6 +239,7 @@ impl Server {
         // data folder makes sure that there is none.
         let _ = fs::remove_file(&self.note);
         self.stopping.cancel();
+        self.following.iter().for_each(AbortHandle::abort);
         let all = async {
             let _ = self.listener.await;
             let _ = self.engine.await;
@@ -274,6 +290,19 @@ async fn keys(data: &DataFolder, config: &Config, store: &Store) -> anyhow::Resu
     })
 }
 
+/// What stands between the one who asks and the API.
+fn front(config: &Config) -> anyhow::Result<listener::Front> {
+    let tls = config.tls.clone().map(Certificates::load).transpose();
+    let tls = tls.context("TLS cannot be used: see --tls-cert and --tls-key")?;
+    if tls.is_some() && !config.public_urls.first().is_some_and(PublicUrl::is_secure) {
+        bail!("a server that ends TLS needs an https:// address for people: add --public-url");
+    }
+    Ok(listener::Front {
+        tls,
+        hops: config.trusted_hops,
+    })
+}
+
 /// What must hold before anything is started.
 async fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
     refuse_remote(config)?;
@@ -286,7 +315,7 @@ async fn prepare(config: &Config) -> anyhow::Result<DataFolder> {
 fn refuse_remote(config: &Config) -> anyhow::Result<()> {
     if !config.listen.ip().is_loopback() && !config.allow_remote {
         bail!(
-            "{} can be reached from other machines, and plain HTTP would show the token on the way; listen on 127.0.0.1, or add --allow-remote when a proxy with TLS or a private network protects it",
+            "{} can be reached from other machines, and plain HTTP would show the token on the way; listen on 127.0.0.1, or add --allow-remote when --tls-cert, a proxy with TLS or a private network protects it",
             config.listen
         );
     }

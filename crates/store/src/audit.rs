@@ -9,6 +9,8 @@
 //! write to the database, rewrites the end of the log, computes all its hashes anew *and* sets
 //! `audit_tail`. Against that a copy of [`Verification::head`] elsewhere helps, with `verify_since`.
 
+mod times;
+
 use domain::{
     access::{Allowed, PersonName},
     release::Digest,
@@ -144,6 +146,10 @@ pub struct Filter {
     pub action: Option<String>,
     /// Only about this subject.
     pub subject: Option<String>,
+    /// Only from the first event at or after this time on.
+    pub from: Option<UnixMs>,
+    /// Only before the first event at or after this time.
+    pub until: Option<UnixMs>,
 }
 
 /// What checking the whole log found.
@@ -171,15 +177,17 @@ impl Store {
         limit: u32,
         filter: &Filter,
     ) -> Result<Vec<AuditEvent>, StoreError> {
+        let mut connection = self.readers.acquire().await.doing(READING)?;
+        let (before, from) = times::bounds(&mut connection, before, filter).await?;
         let mut select = Select::new("select * from audit_events where seq <");
         select
-            .bind(before.unwrap_or(i64::MAX))
+            .bind(before)
+            .when("and seq >=", from)
             .when("and actor =", filter.actor.as_deref())
             .when("and action =", filter.action.as_deref())
             .when("and subject =", filter.subject.as_deref())
             .push("order by seq desc limit")
             .bind(page(limit));
-        let mut connection = self.readers.acquire().await.doing(READING)?;
         let rows = select.all(&mut connection, READING).await?;
         rows.iter()
             .map(|row| Stored::of(row).doing(READING)?.into_event())

@@ -141,6 +141,8 @@ async fn grand_tour(world: &World) {
             actor,
             action,
             subject,
+            from: Some(NOW),
+            until: Some(NOW),
         };
         store.audit_events(None, 10, &filter).await.unwrap();
     }

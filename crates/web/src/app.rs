@@ -24,6 +24,7 @@ use crate::{
     problem::Problem,
     rows::Guarded,
     streams,
+    tls::Certificates,
 };
 
 /// Largest ordinary body, in bytes.
@@ -43,6 +44,8 @@ pub struct App {
     pub(crate) underway: idempotency::Underway,
     pub(crate) portal: Portal,
     pub(crate) hosts: Hosts,
+    /// The certificate, where this server ends TLS itself.
+    pub(crate) tls: Option<Certificates>,
 }
 
 impl App {
@@ -69,7 +72,14 @@ impl App {
                 hub: Default::default(),
             },
             hosts,
+            tls: None,
         }
+    }
+
+    /// The same, behind this certificate, whose troubles `/health` tells.
+    #[must_use]
+    pub fn behind(self, tls: Option<Certificates>) -> Self {
+        Self { tls, ..self }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
 };
 
 use axum::{
@@ -13,7 +12,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{guests::Guest, problem::Problem, streams::Visa};
+use crate::{origin::Origin, problem::Problem, streams::Visa};
 use operations::Desk;
 
 /// A JSON body.
@@ -107,10 +106,10 @@ impl<S: Send + Sync> FromRequestParts<S> for InFrom {
     }
 }
 
-/// The address of the connection that a request came by.
+/// The address that a request comes from.
 pub fn peer(extensions: &Extensions) -> IpAddr {
-    let guest = extensions.get::<Arc<Guest>>();
-    guest.map_or(Ipv4Addr::UNSPECIFIED.into(), |guest| guest.peer())
+    let origin = extensions.get::<Origin>();
+    origin.map_or(Ipv4Addr::UNSPECIFIED.into(), |origin| origin.0)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for InVisa {

@@ -25,11 +25,13 @@ mod guests;
 mod idempotency;
 mod layers;
 pub mod listener;
+mod origin;
 mod portal;
 mod problem;
 mod refusals;
 pub mod rows;
 mod streams;
+pub mod tls;
 
 pub use app::{App, router};
 pub use layers::Hosts;

@@ -10,13 +10,24 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::Accept;
 use tokio_util::sync::CancellationToken;
 
-use crate::guests::{FIRST_MAX, House, IDLE_MAX};
+use crate::{
+    guests::{FIRST_MAX, House, IDLE_MAX, Place},
+    origin::Origin,
+    tls::Certificates,
+};
 
 /// Connections at once. One more takes the place of the oldest that showed no token.
 const CONNECTIONS_MAX: usize = 2048;
@@ -31,10 +42,23 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How long accepting rests after an error, such as too many open files.
 const REST: Duration = Duration::from_millis(100);
 
+/// What stands between the one who asks and the routes.
+#[derive(Debug, Clone, Default)]
+pub struct Front {
+    /// The certificate, where this server ends TLS itself.
+    pub tls: Option<Certificates>,
+    /// How many proxies in front of it are trusted to say who asks.
+    pub hops: usize,
+}
+
 /// Serves `router` until `stopping`, then lets requests under way finish.
-pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    front: Front,
+    stopping: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
-    let builder = builder();
     let house = House::new(CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX);
     loop {
         let accepted = tokio::select! {
@@ -57,26 +81,19 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
             tracing::debug!("a connection was refused: all places are taken");
             continue;
         };
-        let (guest, routes) = (
-            place.guest.clone(),
-            TowerToHyperService::new(router.clone()),
-        );
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let under_way = guest.begin();
-            request.extensions_mut().insert(guest.clone());
-            let answer = routes.call(request);
-            async move { Ok::<_, Infallible>(answer.await?.map(|body| under_way.with(body))) }
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(async move {
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(error, "a connection ended early");
-                },
-                () = place.guest.has_to_leave() => {}
+        let connection = Connection {
+            place,
+            router: router.clone(),
+            hops: front.hops,
+            watcher: graceful.watcher(),
+        };
+        match &front.tls {
+            None => drop(tokio::spawn(connection.serve(stream))),
+            Some(certificates) => {
+                let handshake = certificates.acceptor().accept(stream);
+                tokio::spawn(connection.protected(handshake, stopping.clone()));
             }
-        });
+        }
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_MAX, graceful.shutdown())
@@ -84,6 +101,52 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
         .is_err()
     {
         tracing::warn!("some requests did not finish in time");
+    }
+}
+
+/// One connection, before its first request.
+struct Connection {
+    place: Place,
+    router: Router,
+    hops: usize,
+    watcher: Watcher,
+}
+
+impl Connection {
+    /// Serves it once TLS is there, which has to be soon.
+    async fn protected(self, handshake: Accept<TcpStream>, stopping: CancellationToken) {
+        let stream = tokio::select! {
+            stream = tokio::time::timeout(FIRST_MAX, handshake) => stream,
+            () = self.place.guest.has_to_leave() => return,
+            () = stopping.cancelled() => return,
+        };
+        match stream {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
+            Err(_) => tracing::debug!("a connection took too long to begin TLS"),
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let guest = self.place.guest.clone();
+        let (routes, hops) = (TowerToHyperService::new(self.router), self.hops);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let under_way = guest.begin();
+            let origin = Origin::of(request.headers(), guest.peer(), hops);
+            request.extensions_mut().insert(guest.clone());
+            request.extensions_mut().insert(origin);
+            let answer = routes.call(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| under_way.with(body))) }
+        });
+        let builder = builder();
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = self.watcher.watch(connection.into_owned());
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(error, "a connection ended early");
+            },
+            () = self.place.guest.has_to_leave() => {}
+        }
     }
 }
 

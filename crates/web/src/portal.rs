@@ -9,7 +9,9 @@
 //! Invariant: nothing is changed by a GET.
 //! Invariant: what people wrote reaches a page through maud alone, which escapes it.
 
+mod api_page;
 mod assets;
+mod audit;
 mod catalogue;
 mod deploy;
 mod deployment;
@@ -87,9 +89,12 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(grants::pages())
         .merge(tokens::pages())
         .merge(profile::pages())
+        .merge(audit::pages())
+        .merge(api_page::pages())
         .merge(sign_in::inside())
         .around(|pages| pages.layer(from_fn(layers::in_time)))
         .merge(live::pages())
+        .merge(audit::slow_pages())
         .around(|pages| pages.route_layer(from_fn_with_state(app.clone(), visitor::signed_in)));
     for_people
         .merge(sign_in::outside())

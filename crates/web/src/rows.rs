@@ -170,7 +170,7 @@ pub const ROWS: [Row; 66] = {
 };
 
 /// What only pages have: the way in, and what shows many things at once.
-const PAGE_ROWS: [Row; 11] = [
+const PAGE_ROWS: [Row; 12] = [
     Row {
         operation: "get_asset",
         needs: Needs::Nothing,
@@ -181,6 +181,7 @@ const PAGE_ROWS: [Row; 11] = [
     },
     own("sign_out"),
     own("change_password"),
+    own("get_api_page"),
     right("get_overview", Right::View, Found::EachRow),
     right("watch_pages", Right::View, Found::EachRow),
     right("plan_deployment", Right::Deploy, Found::EachRow),

@@ -1,6 +1,6 @@
 //! Which passwords are taken. Length counts most; composition is nobody's business.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// Shortest password, in characters.
 pub const PASSWORD_LEN_MIN: usize = 12;
@@ -9,8 +9,14 @@ pub const PASSWORD_LEN_MAX: usize = 256;
 /// Fewest different characters.
 const DIFFERENT_MIN: usize = 5;
 
-/// The commonest passwords that are long enough to pass, and what they are built from. A password that
-/// is nothing but these words and digits is one of them.
+/// The commonest passwords that are long enough to pass, a line each; those that begin with `#` are notes.
+static COMMONEST: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let lines = include_str!("common-passwords.txt").lines();
+    lines.filter(|line| !line.starts_with('#')).collect()
+});
+
+/// What common passwords are built from. A password that is nothing but these words and digits is one of
+/// them.
 const COMMON: [&str; 42] = [
     "password",
     "passwort",
@@ -56,9 +62,10 @@ const COMMON: [&str; 42] = [
     "abcdef",
 ];
 
-/// What is wrong with a new password of the person `name`, as a sentence; `None`: it is taken.
+/// What is wrong with a new password, as a sentence; `None`: it is taken. `own` are words that others would
+/// guess first: the names of the person and of the teams.
 #[must_use]
-pub fn password_fault(password: &str, name: &str) -> Option<String> {
+pub fn password_fault(password: &str, own: &[&str]) -> Option<String> {
     if password.chars().count() < PASSWORD_LEN_MIN {
         return Some(format!(
             "use at least {PASSWORD_LEN_MIN} characters; a few words are easy to remember"
@@ -72,14 +79,15 @@ pub fn password_fault(password: &str, name: &str) -> Option<String> {
     if different.len() < DIFFERENT_MIN || is_sequence(&plain) {
         return Some("it is too regular; use a few words instead".to_owned());
     }
-    let own = [name, "pointsman"];
+    let is_common = COMMONEST.contains(plain.as_str());
+    let own = own.iter().copied().chain(["pointsman"]);
     let mut rest = plain;
-    for word in own.into_iter().filter(|word| word.len() > 2).chain(COMMON) {
+    for word in own.filter(|word| word.len() > 2).chain(COMMON) {
         rest = rest.replace(word, "");
     }
     let left = rest.chars().filter(|c| c.is_alphabetic()).count();
-    (left < 4).then(|| {
-        "it is easy to guess: it is one of the commonest passwords, your name, or the name of this product".to_owned()
+    (is_common || left < 4).then(|| {
+        "it is easy to guess: it is one of the commonest passwords, or made of your name, the name of a team, or that of this product".to_owned()
     })
 }
 
@@ -94,6 +102,19 @@ fn is_sequence(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const OWN: [&str; 2] = ["alice", "checkout"];
+
+    #[test]
+    fn the_commonest_passwords_are_refused() {
+        assert!(COMMONEST.len() > 400, "{}", COMMONEST.len());
+        let taken = COMMONEST
+            .iter()
+            .filter(|password| password_fault(password, &[]).is_none());
+        assert_eq!(taken.count(), 0);
+        assert!(password_fault("FinalFantasy", &[]).is_some());
+        assert_eq!(password_fault("my finalfantasy of trains", &[]), None);
+    }
+
     #[test]
     fn what_can_be_guessed_is_refused() {
         for weak in [
@@ -107,6 +128,7 @@ mod tests {
             "P@ssw0rd2026!!",
             "alice.alice.2026",
             "pointsman2026",
+            "Checkout-Alice-1",
             "admin-admin-123",
             "qwertyuiop123",
             "1q2w3e4r5t6y",
@@ -114,10 +136,10 @@ mod tests {
             "correcthorsebatterystaple",
             "abcdefghijklmnop",
         ] {
-            assert!(password_fault(weak, "alice").is_some(), "{weak}");
+            assert!(password_fault(weak, &OWN).is_some(), "{weak}");
         }
         let long = "ä".repeat(PASSWORD_LEN_MAX);
-        assert!(password_fault(&long, "alice").is_some());
+        assert!(password_fault(&long, &OWN).is_some());
     }
 
     #[test]
@@ -129,7 +151,7 @@ mod tests {
             "xK9$mQ2!vR7#",
             "   spaces count too ",
         ] {
-            assert_eq!(password_fault(good, "alice"), None, "{good}");
+            assert_eq!(password_fault(good, &OWN), None, "{good}");
         }
     }
 }

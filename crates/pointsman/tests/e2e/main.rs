@@ -11,6 +11,7 @@ mod crashes;
 mod databases;
 mod deployments;
 mod faults;
+mod first_admin;
 mod full;
 #[path = "../../../store/tests/it/postgres.rs"]
 mod postgres;

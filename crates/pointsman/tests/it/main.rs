@@ -30,5 +30,6 @@ mod releases;
 mod server;
 mod support;
 mod third_cloud;
+mod tls;
 mod two_slices;
 mod walk;

@@ -99,6 +99,7 @@ async fn the_log_is_chained_and_listed(world: World) {
         actor: Some("ann".to_owned()),
         action: Some("catalogue.apply".to_owned()),
         subject: Some("team/t2".to_owned()),
+        ..Filter::default()
     };
     assert_eq!(seqs(&list(None, 10, &one).await), [3]);
     let good = world.store.verify().await.unwrap();

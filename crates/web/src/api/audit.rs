@@ -143,6 +143,7 @@ pub(super) async fn list(
         actor: query.actor,
         action: query.action,
         subject: query.subject,
+        ..Filter::default()
     };
     let limit = limit(query.limit)?;
     let page = desk.audit_events(filter, before, limit).await?;

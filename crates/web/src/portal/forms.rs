@@ -44,6 +44,13 @@ pub(super) fn right(query: &Query) -> Option<Right> {
     chosen(&Right::ALL, Right::as_str, query.text("right"))
 }
 
+/// A day of a form, as its beginning in UTC.
+pub(super) fn day(form: &Query, name: &str) -> Result<Option<UnixMs>, Failed> {
+    Ok(optional::<jiff::civil::Date>(form, name)?
+        .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok())
+        .map(|start| UnixMs(start.timestamp().as_millisecond())))
+}
+
 /// A day of a form, as its end in UTC.
 pub(super) fn end_of_day(form: &Query, name: &str) -> Result<Option<UnixMs>, Failed> {
     Ok(optional::<jiff::civil::Date>(form, name)?

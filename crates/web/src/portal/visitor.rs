@@ -11,7 +11,7 @@ use axum::{
 use operations::{Desk, preferences::Preferences};
 
 use super::{failed::Failed, times, way_in::see};
-use crate::{App, guests::Guest, streams::Visa};
+use crate::{App, extract::peer, guests::Guest, streams::Visa};
 
 /// The cookie of a session. The prefix makes browsers keep it for this one host, from this host alone.
 const COOKIE: &str = "__Host-pointsman";
@@ -124,8 +124,7 @@ pub(super) fn forget() -> HeaderValue {
 
 /// The address that a request comes from.
 pub(super) fn from(request: &Request) -> IpAddr {
-    let guest = request.extensions().get::<Arc<Guest>>();
-    guest.map_or(IpAddr::from([127, 0, 0, 1]), |guest| guest.peer())
+    peer(request.extensions())
 }
 
 /// Whether a browser asks for a page to show, and not a program for an answer.

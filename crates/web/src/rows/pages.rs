@@ -177,6 +177,13 @@ pub const PAGES: &[Page] = &[
     form("put_my_preferences", "/favourites"),
     form("end_my_session", "/profile/sessions/{id}/end"),
     form("end_my_sessions", "/profile/sessions/end"),
+    // What was done, and how programs do it.
+    shows("list_audit_events", "/audit"),
+    shows("list_audit_events", "/audit/events/{seq}"),
+    shows("list_audit_events", "/audit/export.jsonl"),
+    shows("list_refused_attempts", "/audit/refused"),
+    shows("verify_audit_events", "/audit/chain"),
+    shows("get_api_page", "/api"),
 ];
 
 impl Page {
