@@ -26,6 +26,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             rollback::run()?;
             scale()?;
             gates(&[])?;
+            portal(&[])?;
             aws::run()
         }
         Some("router") => router::run(),
@@ -35,9 +36,10 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         Some("rollback") => rollback::run(),
         Some("scale") => scale(),
         Some("gates") => gates(&arguments[1..]),
+        Some("portal") => portal(&arguments[1..]),
         Some("aws") => aws::run(),
         Some(other) => Err(format!(
-            "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale, gates and aws"
+            "there is no bench {other}; there are router, mirror, weights, deployment, rollback, scale, gates, portal and aws"
         )),
     }
 }
@@ -54,6 +56,23 @@ fn scale() -> Result<(), String> {
         "--example",
         "scale",
     ])
+}
+
+/// The portal of a large installation; `--postgres URL` keeps it in that empty database.
+fn portal(arguments: &[String]) -> Result<(), String> {
+    println!("\n## The portal of a large installation\n");
+    let run = [
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "pointsman",
+        "--example",
+        "portal",
+        "--",
+    ];
+    let arguments = arguments.iter().map(String::as_str);
+    cargo(&run.into_iter().chain(arguments).collect::<Vec<_>>())
 }
 
 /// The comparison that gates use, beside the rules that other tools use, on simulated releases; `--quick`
