@@ -33,6 +33,9 @@ pub enum Error {
     /// Somebody was not signed in.
     #[error(transparent)]
     SignIn(#[from] SignInRefused),
+    /// It needs somebody who signed in lately.
+    #[error("you signed in more than 30 minutes ago, and this needs a proof that it is still you")]
+    NotRecent,
     /// Nobody could manage people any more.
     #[error("{0}")]
     LastAdmin(String),

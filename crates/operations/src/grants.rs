@@ -86,7 +86,9 @@ impl Desk {
         scope: Scope,
         until: Option<UnixMs>,
     ) -> Result<Granted, Error> {
-        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let permit = self
+            .may_freshly(Right::Administer, Resource::Everything)
+            .await?;
         if until.is_some_and(|until| until <= permit.now()) {
             return Err(invalid("until", &"that time is over"));
         }

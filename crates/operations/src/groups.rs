@@ -139,7 +139,9 @@ impl Desk {
     /// # Errors
     /// [`Error::Unknown`] group or person; [`Error::Busy`] when the group is full.
     pub async fn add_member(&self, name: &GroupName, person: &PersonName) -> Result<(), Error> {
-        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let permit = self
+            .may_freshly(Right::Administer, Resource::Everything)
+            .await?;
         let audit = permit.audit("group.add", &subject(name), member(person));
         let changed = permit.store().add_member(name, person, audit).await?;
         done(changed, name, Some(person))

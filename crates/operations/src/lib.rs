@@ -26,6 +26,7 @@ pub mod desk;
 pub mod environments;
 pub mod error;
 pub mod events;
+pub mod fresh;
 pub mod grants;
 pub mod groups;
 pub mod idempotency;

@@ -107,7 +107,9 @@ impl Desk {
     /// # Errors
     /// [`Error::Exists`] when the name is taken; [`Error::Busy`] when there are too many people.
     pub async fn create_person(&self, name: PersonName) -> Result<Invited, Error> {
-        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let permit = self
+            .may_freshly(Right::Administer, Resource::Everything)
+            .await?;
         let code = Secret::random()?;
         let person = stored::Person {
             subject: name.to_string(),
@@ -142,7 +144,9 @@ impl Desk {
         name: PersonName,
         team: TeamName,
     ) -> Result<Person, Error> {
-        let permit = self.may(Right::Administer, Resource::Team(&team)).await?;
+        let permit = self
+            .may_freshly(Right::Administer, Resource::Team(&team))
+            .await?;
         permit.entry(Kind::Team, team.as_str()).await?;
         let person = stored::Person {
             subject: name.to_string(),
@@ -169,7 +173,9 @@ impl Desk {
     /// # Errors
     /// [`Error::Unknown`] person; [`Error::Invalid`] for a service account, which cannot sign in.
     pub async fn invite(&self, name: &PersonName) -> Result<Invited, Error> {
-        let permit = self.may(Right::Administer, Resource::Everything).await?;
+        let permit = self
+            .may_freshly(Right::Administer, Resource::Everything)
+            .await?;
         let person = permit.known_person(name).await?;
         if matches!(person.who, Who::ServiceAccount(_)) {
             return Err(invalid(

@@ -178,6 +178,7 @@ impl Desk {
     /// [`Error::Busy`] when there are too many.
     pub async fn create_token(&self, wish: TokenWish) -> Result<NewToken, Error> {
         let seeing = self.may_see(Right::View).await?;
+        self.must_be_fresh().await?;
         let reach = reach_of(&wish, self.principal())?;
         let owner = match &wish.owner {
             Some(name) if name != self.principal().person() => {

@@ -28,6 +28,7 @@ pub mod overview;
 pub mod people;
 mod pool;
 mod preferences;
+mod proofs;
 mod pulse;
 mod query;
 pub mod refused;

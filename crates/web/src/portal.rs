@@ -19,6 +19,7 @@ mod deployments;
 mod environment;
 mod failed;
 mod forms;
+mod fresh;
 mod grants;
 mod group;
 mod groups;

@@ -69,6 +69,11 @@ fn table(error: &Error) -> (Class, &'static str, &'static str) {
         ),
         Error::Denied(denied) => not_allowed(denied.missing),
         Error::SignIn(refused) => not_signed_in(*refused),
+        Error::NotRecent => (
+            C::Denied,
+            "not_recent",
+            "open the form again, which asks for your password; without one, sign in again",
+        ),
         Error::LastAdmin(_) => (
             C::Conflict,
             "last_admin",

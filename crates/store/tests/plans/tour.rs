@@ -154,6 +154,8 @@ async fn of_sessions(store: &Store, ann: &PersonName) {
     assert!(begun.await.unwrap());
     store.session(&new, NOW).await.unwrap();
     store.session_seen(&session).await.unwrap();
+    store.prove_session(ann, &session.id, NOW).await.unwrap();
+    assert!(store.proof(&session.id).await.unwrap().is_some());
     store.ask_again(&session.id, NOW, NOW).await.unwrap();
     let confirmed = session.confirmed.as_ref().unwrap();
     store.confirm_session(&session.id, confirmed).await.unwrap();

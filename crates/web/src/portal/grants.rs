@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use super::{
     failed::Failed,
     forms::{chosen, end_of_day, optional, options, required, right},
+    fresh,
     parts::{Query, ROWS, ago, empty, icon, moment, now, pager, query},
     people::{Tab, path_of, tabs},
     shell::{Head, Part, page},
@@ -56,6 +57,7 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
     let pairs = ["kind", "name", "right", "team", "type"].map(|name| (name, asked.text(name)));
     let is_plain = wanted == Wanted::default() && after.is_none();
     let after = after.as_ref().map(|id| id.0.as_str());
+    let again = fresh::field(&visitor).await?;
     let body = html! {
         div.top { h1 { "Grants" } }
         (tabs(Tab::Grants))
@@ -64,7 +66,7 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
         @if grants.items.is_empty() { (nothing(is_plain)) } @else { (granted(&grants.items, &members)) }
         (pager("/grants", &pairs, after, grants.next.as_deref()))
         div.two {
-            section.card aria-labelledby="give-title" { h2 #give-title { "Grant a role" } (give_form(None, "/grants")) }
+            section.card aria-labelledby="give-title" { h2 #give-title { "Grant a role" } (give_form(None, "/grants", &again)) }
             section.card aria-labelledby="ask-title" { h2 #ask-title { "What may somebody do?" } (ask_form("", "", "")) }
         }
     };
@@ -257,7 +259,7 @@ pub(super) fn remove_form(grant: &Grant, next: &str) -> Markup {
 }
 
 /// Grants a role: to `to`, or to who is named. It leads back to `back`.
-pub(super) fn give_form(to: Option<&Subject>, back: &str) -> Markup {
+pub(super) fn give_form(to: Option<&Subject>, back: &str, again: &Markup) -> Markup {
     let to = to.map(|subject| match subject {
         Subject::Person(name) => ("person", name.as_str()),
         Subject::ServiceAccount(name) => ("service_account", name.as_str()),
@@ -279,6 +281,7 @@ pub(super) fn give_form(to: Option<&Subject>, back: &str) -> Markup {
                 label { "Environment type" input name="type" placeholder="any" maxlength="63" autocomplete="off"; }
                 label { "Last day (UTC)" input name="until" type="date"; }
             }
+            (again)
             div.flow { button.main-button type="submit" { "Grant" } }
         }
     }
@@ -330,6 +333,7 @@ async fn give(visitor: Visitor, form: Bytes) -> Result<Response, Failed> {
         environment_type: optional(&form, "type")?,
     };
     let until = end_of_day(&form, "until")?;
+    fresh::prove(&visitor, &form).await?;
     visitor.desk.grant(subject, role, scope, until).await?;
     Ok(see(back(&form)))
 }

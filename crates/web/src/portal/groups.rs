@@ -13,7 +13,7 @@ use operations::{
 use super::{
     failed::Failed,
     forms::{Named, required},
-    grants,
+    fresh, grants,
     parts::{Query, ROWS, ago, empty, now, pager},
     people::{Tab, path_of, tabs},
     shell::{Head, Part, page},
@@ -123,10 +123,11 @@ async fn read_one(
     let after: Option<String> = query.read("after").filter(|id: &String| !id.is_empty());
     let after = after.map(GrantId);
     let granted = visitor.desk.grants(&wanted, after.as_ref(), ROWS).await?;
+    let again = fresh::field(&visitor).await?;
     let body = html! {
         div.top { h1 { (name) } }
-        (people(&name, &members))
-        (given(&name, &granted.items))
+        (people(&name, &members, &again))
+        (given(&name, &granted.items, &again))
         (pager(&path(&name), &[], after.as_ref().map(|id| id.0.as_str()), granted.next.as_deref()))
         (delete_form(&name, !granted.items.is_empty()))
     };
@@ -139,7 +140,7 @@ async fn read_one(
     Ok(page(&visitor, &head, &body))
 }
 
-fn people(name: &GroupName, members: &[PersonName]) -> Markup {
+fn people(name: &GroupName, members: &[PersonName], again: &Markup) -> Markup {
     html! {
         section.card.stack aria-labelledby="members-title" {
             div.head { h2 #members-title { "Members" } span.soft.small { (members.len()) } }
@@ -157,13 +158,14 @@ fn people(name: &GroupName, members: &[PersonName]) -> Markup {
             }
             form.filters method="post" action={ (path(name)) "/add" } {
                 label { "Person" input name="person" required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck="false"; }
+                (again)
                 button type="submit" { "Add" }
             }
         }
     }
 }
 
-fn given(name: &GroupName, granted: &[Granted]) -> Markup {
+fn given(name: &GroupName, granted: &[Granted], again: &Markup) -> Markup {
     let roles: Vec<Grant> = granted.iter().map(|it| it.grant.clone()).collect();
     let back = path(name);
     html! {
@@ -171,7 +173,7 @@ fn given(name: &GroupName, granted: &[Granted]) -> Markup {
             h2 #grants-title { "What its members may do" }
             @if granted.is_empty() { p.soft { "Nothing by this group: no role is granted to it." } }
             @else { (grants::table(&roles, now(), Some(&back))) }
-            (grants::give_form(Some(&Subject::Group(name.clone())), &back))
+            (grants::give_form(Some(&Subject::Group(name.clone())), &back, again))
         }
     }
 }
@@ -196,7 +198,9 @@ async fn add(
     Named(name): Named<GroupName>,
     form: Bytes,
 ) -> Result<Response, Failed> {
-    let person = required(&Query::of(&form), "person")?;
+    let form = Query::of(&form);
+    let person = required(&form, "person")?;
+    fresh::prove(&visitor, &form).await?;
     visitor.desk.add_member(&name, &person).await?;
     Ok(see(&path(&name)))
 }

@@ -15,6 +15,7 @@ use operations::people::{Invited, Person, Wanted};
 use super::{
     failed::Failed,
     forms::{options, required, secret},
+    fresh,
     parts::{Mark, Query, ROWS, ago, empty, now, pager},
     shell::{Head, Part, page},
     visitor::Visitor,
@@ -94,13 +95,14 @@ async fn read(visitor: Visitor, query: Query) -> Result<Markup, Failed> {
     let people = desk.people(&wanted, after.as_ref(), ROWS).await?;
     let pairs = [("q", contains.as_str()), ("kind", kind), ("state", state)];
     let is_plain = wanted == Wanted::default() && after.is_none();
+    let again = fresh::field(&visitor).await?;
     let body = html! {
         div.top { h1 { "People" } }
         (tabs(Tab::People))
         (filters(&pairs, is_plain))
         @if people.items.is_empty() { (nothing()) } @else { (list(&people.items)) }
         (pager("/people", &pairs, after.as_ref().map(PersonName::as_str), people.next.as_deref()))
-        div.two { (invite_form()) (account_form()) }
+        div.two { (invite_form(&again)) (account_form(&again)) }
     };
     let head = Head {
         part: Part::People,
@@ -187,7 +189,7 @@ fn way(person: &Person) -> Markup {
     }
 }
 
-fn invite_form() -> Markup {
+fn invite_form(again: &Markup) -> Markup {
     html! {
         section.card aria-labelledby="invite-title" {
             h2 #invite-title { "Invite a person" }
@@ -196,6 +198,7 @@ fn invite_form() -> Markup {
                     input name="name" required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="name-hint";
                 }
                 p.hint #name-hint { "Lower-case letters, digits, dots, hyphens. The audit log names them so for ever." }
+                (again)
                 div.flow { button.main-button type="submit" { "Invite" } }
                 p.hint { "They may nothing until you grant them a role. The next page shows a link that signs them in once." }
             }
@@ -203,7 +206,7 @@ fn invite_form() -> Markup {
     }
 }
 
-fn account_form() -> Markup {
+fn account_form(again: &Markup) -> Markup {
     html! {
         section.card aria-labelledby="account-title" {
             h2 #account-title { "Add a service account" }
@@ -214,6 +217,7 @@ fn account_form() -> Markup {
                 label { "Team"
                     input name="team" required maxlength="63" autocomplete="off" autocapitalize="none" spellcheck="false";
                 }
+                (again)
                 div.flow { button type="submit" { "Add" } }
                 p.hint { "A program of a team: it has tokens, cannot sign in, and cannot approve." }
             }
@@ -223,6 +227,7 @@ fn account_form() -> Markup {
 
 async fn create(State(app): State<App>, visitor: Visitor, form: Bytes) -> Result<Response, Failed> {
     let form = Query::of(&form);
+    fresh::prove(&visitor, &form).await?;
     let invited = visitor.desk.create_person(required(&form, "name")?).await?;
     Ok(invitation(&visitor, app.portal.urls.first(), &invited))
 }
@@ -230,6 +235,7 @@ async fn create(State(app): State<App>, visitor: Visitor, form: Bytes) -> Result
 async fn create_account(visitor: Visitor, form: Bytes) -> Result<Response, Failed> {
     let form = Query::of(&form);
     let (name, team) = (required(&form, "name")?, required(&form, "team")?);
+    fresh::prove(&visitor, &form).await?;
     let account = visitor.desk.create_service_account(name, team).await?;
     Ok(see(&path_of(account.name())))
 }

@@ -21,6 +21,7 @@ use operations::{
 use super::{
     failed::Failed,
     forms::{chosen, optional, secret},
+    fresh,
     parts::{Query, ROWS, ago, empty, icon, moment, now, pager, query},
     people::{Tab, path_of, tabs},
     shell::{Head, Part, page},
@@ -51,6 +52,7 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
     let after = after.as_ref().map(|id| id.0.as_str());
     let manages = visitor.desk.can(Right::Administer, Resource::Everything);
     let manages = manages.await?;
+    let again = fresh::field(&visitor).await?;
     let body = html! {
         div.top {
             div {
@@ -63,7 +65,7 @@ async fn read(visitor: Visitor, asked: Query) -> Result<Markup, Failed> {
             (empty("No token", &html! { p { "Make one below for a pipeline or a script." } }))
         } @else { (table(&tokens.items, now(), true)) }
         (pager("/tokens", &[], after, tokens.next.as_deref()))
-        (make_form(&visitor, asked.text("owner")))
+        (make_form(&visitor, asked.text("owner"), &again))
     };
     let head = Head {
         part: Part::People,
@@ -156,7 +158,7 @@ fn ends(token: &Token, now: UnixMs) -> Markup {
     }
 }
 
-fn make_form(visitor: &Visitor, owner: &str) -> Markup {
+fn make_form(visitor: &Visitor, owner: &str, again: &Markup) -> Markup {
     let own = visitor.name();
     html! {
         section.card aria-labelledby="make-title" {
@@ -182,6 +184,7 @@ fn make_form(visitor: &Visitor, owner: &str) -> Markup {
                     }
                     label.check { input type="checkbox" name="metrics" value="yes"; "Metrics and nothing else, for a scraper" }
                 }
+                (again)
                 div.flow { button.main-button type="submit" { "Make the token" } }
             }
         }
@@ -205,6 +208,7 @@ async fn create(visitor: Visitor, form: Bytes) -> Result<Response, Failed> {
         scrapes: form.text("metrics") == "yes",
         days: optional(&form, "days")?,
     };
+    fresh::prove(&visitor, &form).await?;
     let made = visitor.desk.create_token(wish).await?;
     Ok(shown_once(&visitor, &made))
 }

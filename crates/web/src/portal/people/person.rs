@@ -1,6 +1,6 @@
 //! One person or service account: what they may do where and by which grant, and what lets them in.
 
-use axum::{extract::State, response::Response};
+use axum::{body::Bytes, extract::State, response::Response};
 use domain::{
     access::{PersonName, Subject, Who},
     time::UnixMs,
@@ -14,8 +14,8 @@ use crate::{
     portal::{
         failed::Failed,
         forms::Named,
-        grants,
-        parts::{ago, moment},
+        fresh, grants,
+        parts::{Query, ago, moment},
         shell::{Head, Part, page},
         tokens,
         visitor::Visitor,
@@ -36,12 +36,13 @@ pub(super) fn pages() -> Pages {
 async fn read(visitor: Visitor, Named(name): Named<PersonName>) -> Result<Markup, Failed> {
     let about = visitor.desk.about(&name).await?;
     let is_person = matches!(about.person.who, Who::Person(_));
+    let again = fresh::field(&visitor).await?;
     let body = html! {
         (top(&about))
-        (may(&about))
+        (may(&about, &again))
         @if is_person { (sessions(&about)) }
         (tokens(&about))
-        (acts(&about))
+        (acts(&about, &again))
     };
     let head = Head {
         part: Part::People,
@@ -69,7 +70,7 @@ fn top(about: &About) -> Markup {
 }
 
 /// What they may do where, and which grant says so.
-fn may(about: &About) -> Markup {
+fn may(about: &About, again: &Markup) -> Markup {
     let name = about.person.name();
     let back = path_of(name);
     let subject = match &about.person.who {
@@ -96,7 +97,7 @@ fn may(about: &About) -> Markup {
                     "."
                 }
             }
-            (grants::give_form(Some(&subject), &back))
+            (grants::give_form(Some(&subject), &back, again))
         }
     }
 }
@@ -168,7 +169,7 @@ fn tokens(about: &About) -> Markup {
     }
 }
 
-fn acts(about: &About) -> Markup {
+fn acts(about: &About, again: &Markup) -> Markup {
     let (name, path) = (about.person.name(), path_of(about.person.name()));
     let is_person = matches!(about.person.who, Who::Person(_));
     html! {
@@ -177,6 +178,7 @@ fn acts(about: &About) -> Markup {
             div.acts {
                 @if is_person {
                     form.act method="post" action={ (path) "/invite" } {
+                        (again)
                         div.press { button type="submit" aria-describedby="why-invite" { "New invitation link" } }
                         p.small.soft #why-invite { "Signs " (name) " in once, within 24 hours. A link that was made before no longer works." }
                     }
@@ -219,7 +221,9 @@ async fn invite(
     State(app): State<App>,
     visitor: Visitor,
     Named(name): Named<PersonName>,
+    form: Bytes,
 ) -> Result<Response, Failed> {
+    fresh::prove(&visitor, &Query::of(&form)).await?;
     let invited = visitor.desk.invite(&name).await?;
     Ok(invitation(&visitor, app.portal.urls.first(), &invited))
 }
