@@ -46,7 +46,8 @@ const BEGIN: &str = "insert into sign_ins_begun
     (state, browser, provider, nonce, verifier, next, ends_at) values ($1, $2, $3, $4, $5, $6, $7)";
 const END_OLD: &str = "delete from sign_ins_begun where ends_at <= $1";
 const END_SURPLUS: &str = "delete from sign_ins_begun where state in
-    (select state from sign_ins_begun order by ends_at desc, state desc limit 1000 offset $1)";
+    (select state from sign_ins_begun where ends_at > $1
+     order by ends_at desc, state desc limit 1000 offset $2)";
 const TAKE: &str = "delete from sign_ins_begun where state = $1 and browser = $2 and ends_at > $3
     returning provider, nonce, verifier, next, ends_at";
 const KNOWN: &str =
@@ -55,7 +56,7 @@ const GROUPS: &str = "select group_name from group_members
     join people_groups on people_groups.name = group_name
     where person = $1 and provider = $2 order by group_name";
 const LEAVE: &str = "delete from group_members where person = $1 and group_name in
-    (select name from people_groups where provider = $2)";
+    (select name from people_groups where provider = $2 and provider_group is not null)";
 const JOIN: &str = "insert into group_members (group_name, person)
     select name, $1 from people_groups where provider = $2 and provider_group = $3
     on conflict do nothing";
@@ -73,13 +74,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut writer = self.write().await?;
         let connection = writer.connection();
-        for (query, number) in [(END_OLD, now.0), (END_SURPLUS, BEGUN_MAX - 1)] {
-            sqlx::query(query)
-                .bind(number)
-                .execute(&mut *connection)
-                .await
-                .doing(WRITING)?;
-        }
+        sqlx::query(END_OLD)
+            .bind(now.0)
+            .execute(&mut *connection)
+            .await
+            .doing(WRITING)?;
+        sqlx::query(END_SURPLUS)
+            .bind(now.0)
+            .bind(BEGUN_MAX - 1)
+            .execute(&mut *connection)
+            .await
+            .doing(WRITING)?;
         sqlx::query(BEGIN)
             .bind(state.to_string())
             .bind(browser.to_string())
