@@ -109,15 +109,14 @@ fn filters(asked: &Query, is_plain: bool) -> Markup {
 fn list(events: &[AuditEvent]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Events" {
-            table.table {
+            table.table.tight {
                 thead {
                     tr {
                         th.num scope="col" { "Event" }
                         th scope="col" { "When" }
                         th scope="col" { "Who" }
                         th scope="col" { "Action" }
-                        th scope="col" { "Subject" }
-                        th scope="col" { "What changed" }
+                        th scope="col" { "Subject, and what changed" }
                     }
                 }
                 tbody {
@@ -127,8 +126,7 @@ fn list(events: &[AuditEvent]) -> Markup {
                             td { (moment(it.at)) }
                             td { a href=(query("/audit", &[("who", &it.actor)])) { (it.actor) } }
                             td { code { (it.action) } }
-                            td { (event::subject(&it.subject)) }
-                            td.small { (event::summary(&it.detail)) }
+                            td.words { (event::subject(&it.subject)) div.small.soft { (event::summary(&it.detail)) } }
                         }
                     }
                 }
