@@ -32,8 +32,8 @@ pub struct ServerArgs {
     /// private network
     #[arg(long)]
     allow_remote: bool,
-    /// Address of the portal in a browser, such as https://deploy.example.com; more than one with more
-    /// options [default: http://pointsman.localhost and the port]
+    /// Address of the portal in a browser, such as `https://deploy.example.com`; more than one with more
+    /// options [default: `http://pointsman.localhost` and the port]
     #[arg(
         long,
         value_name = "URL",

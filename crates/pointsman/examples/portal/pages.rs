@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use super::installation::Installation;
+use crate::installation::Installation;
 
 /// How often a page is asked for.
 const TIMES: usize = 60;

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use super::installation::Installation;
+use crate::installation::Installation;
 
 const VIEWERS: usize = 200;
 /// How often something happens.

@@ -116,7 +116,7 @@ fn list(events: &[AuditEvent]) -> Markup {
                         th scope="col" { "When" }
                         th scope="col" { "Who" }
                         th scope="col" { "Action" }
-                        th scope="col" { "Subject, and what changed" }
+                        th.words scope="col" { "Subject, and what changed" }
                     }
                 }
                 tbody {

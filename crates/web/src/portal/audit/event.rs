@@ -133,14 +133,31 @@ fn changes(detail: &Value) -> Vec<Change> {
         let (before, after) = (before.get(name).cloned(), after.get(name).cloned());
         (name.clone(), before, after)
     });
-    both.filter(|(_, before, after)| before != after).collect()
+    let both = both.filter(|(_, before, after)| before != after);
+    both.chain(listed(detail)).collect()
+}
+
+/// The differences that manifests made, which are listed by field already.
+fn listed(detail: &Value) -> Vec<Change> {
+    let listed = detail["differences"].as_array().into_iter().flatten();
+    let change = |difference: &Value| {
+        let one = |half: &str| {
+            let mut fields = Fields::new();
+            collect(&mut fields, "", &difference[half]);
+            let texts: Vec<String> = fields.into_values().collect();
+            (!texts.is_empty()).then(|| texts.join(", "))
+        };
+        let name = difference["field"].as_str().unwrap_or_default();
+        (name.to_owned(), one("before"), one("after"))
+    };
+    listed.map(change).collect()
 }
 
 /// What else the event says.
 fn rest(detail: &Value) -> Fields {
     let mut fields = Fields::new();
     for (name, value) in detail.as_object().into_iter().flatten() {
-        if name != "before" && name != "after" {
+        if !["before", "after", "differences"].contains(&name.as_str()) {
             collect(&mut fields, name, value);
         }
     }
@@ -197,6 +214,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_manifests_changed_is_told_by_field() {
+        let detail = json!({"differences": [
+            {"field": "size", "before": 2, "after": 4},
+            {"field": "zones", "before": null, "after": ["a", "b"]},
+        ]});
+        let text = |text: &str| Some(text.to_owned());
+        let wanted = vec![
+            ("size".to_owned(), text("2"), text("4")),
+            ("zones".to_owned(), None, text("a, b")),
+        ];
+        assert_eq!(changes(&detail), wanted);
+        assert_eq!(rest(&detail), Fields::new());
+    }
 
     #[test]
     fn only_what_differs_is_a_change() {

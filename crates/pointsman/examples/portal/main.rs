@@ -2,13 +2,11 @@
 //! asked for again and again by one who may see everything and by one who may see one team; then 200 browsers
 //! watch one deployment. Prints times, sizes and memory; `--postgres URL` uses that database.
 
-mod portal {
-    pub mod installation;
-    pub mod pages;
-    pub mod viewers;
-}
+mod installation;
+mod pages;
+mod viewers;
 
-use portal::{installation::Installation, pages, viewers};
+use installation::Installation;
 
 /// Services of the small installation, which the large one is compared with.
 const SMALL: usize = 100;
