@@ -312,6 +312,24 @@ async fn people(tour: &mut Tour) {
 }
 
 /// Who may use the server, and whom its gates may ask.
+/// Servers by name. The data folder says which server is meant here, so none of them is asked.
+async fn contexts(tour: &mut Tour) {
+    let add = ["context", "add"];
+    for (name, server) in [
+        ("one", "https://one.example"),
+        ("two", "https://two.example"),
+    ] {
+        let added = [&add[..], &[name, "--server", server]].concat();
+        tour.does(&added, "is added").await;
+    }
+    tour.shows(&["context", "list"], "https://one.example")
+        .await;
+    tour.does(&["context", "use", "two"], "two is in use").await;
+    tour.does(&["context", "remove", "one"], "one is removed")
+        .await;
+    tour.world.fails(&["context", "use", "one"], 2).await;
+}
+
 async fn others(tour: &mut Tour) {
     tour.shows(&["images"], "nothing to show").await;
     let patch = ["patch", "--ami", "latest", "-e", "staging"];
@@ -324,6 +342,7 @@ async fn others(tour: &mut Tour) {
     tour.world.fails(&["images", "--account", "eu"], 1).await;
     tour.world.fails(&["patch", "--ami", "newest"], 2).await;
     people(tour).await;
+    contexts(tour).await;
     let manifest = serde_json::json!({
         "kind": "Prometheus",
         "name": "main",

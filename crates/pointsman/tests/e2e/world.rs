@@ -195,6 +195,8 @@ impl World {
     fn in_our_world(&self, mut command: Command) -> Command {
         command
             .env("POINTSMAN_DATA", self.data())
+            .env("XDG_CONFIG_HOME", self.folder())
+            .env_remove("POINTSMAN_CONTEXT")
             .env_remove("POINTSMAN_SERVER")
             .env_remove("POINTSMAN_TOKEN")
             .env_remove("POINTSMAN_TOKEN_FILE")
