@@ -35,8 +35,8 @@ pub async fn measured(installation: &Installation) -> anyhow::Result<()> {
             let mut pieces = answer.bytes_stream();
             while let Some(Ok(piece)) = pieces.next().await {
                 let text = String::from_utf8_lossy(&piece);
-                if text.contains("d-head") {
-                    let _ = told.send((Instant::now(), text.contains("paused")));
+                if text.contains("id=\"d-head\"") {
+                    let _ = told.send((Instant::now(), text.contains(">paused</span>")));
                 }
             }
         });
