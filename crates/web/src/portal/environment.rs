@@ -167,7 +167,7 @@ fn holds(column: &Column, denied: Option<&Denied>, now: UnixMs) -> Markup {
             @if let Some(freeze) = &column.freeze {
                 div.note.wait {
                     p { span.state.wait { (icon("freeze")) "Frozen" } " until " (moment(freeze.until)) ": " (freeze.reason) }
-                    p.soft { "No deployment begins here before. It ends by itself; whoever may govern can change the freeze " (freeze.name) "." }
+                    p.soft { "No deployment begins here before then. The freeze ends by itself; someone with the right to govern can change it: " (freeze.name) "." }
                 }
             }
             (locking(column, denied))

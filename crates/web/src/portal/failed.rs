@@ -8,7 +8,7 @@ use maud::html;
 use operations::Error;
 
 use super::{
-    parts::{icon, objection_items},
+    parts::{capital, icon, objection_items},
     shell::bare,
     way_in::PublicUrl,
 };
@@ -159,14 +159,9 @@ impl IntoResponse for Failed {
 
 /// A sentence of ours as a page writes it.
 fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else {
-        return String::new();
+    let end = match text.ends_with(['.', '!', '?']) || text.is_empty() {
+        true => "",
+        false => ".",
     };
-    let end = if text.ends_with(['.', '!', '?']) {
-        ""
-    } else {
-        "."
-    };
-    format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+    format!("{}{end}", capital(text))
 }

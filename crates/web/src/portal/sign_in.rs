@@ -191,7 +191,7 @@ fn first_page(name: &str, because: Option<&str>) -> Markup {
             h1 { "Make the first admin" }
             p {
                 "Nobody manages people on this server yet. The first start left a token in the file "
-                code { "first-start-token" } " of the data folder; whoever can read it makes the first admin."
+                code { "first-start-token" } " of the data folder. Anyone who can read that file can make the first admin."
             }
             (notice(because))
             form.stack method="post" action="/sign-in/first" {
